@@ -1,0 +1,44 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <string>
+
+namespace sgpt_mi::calib {
+
+/// What is known about a linear's input x (N channels) after calibration; one per distinct input.
+struct LayerStats {
+  torch::Tensor second_moment_sum;  ///< (N, N) float32: sum over tokens of x x^T, symmetric
+  torch::Tensor channel_sum;        ///< (N) float64: sum of x
+  torch::Tensor channel_abs_sum;    ///< (N) float64: sum of |x|
+  std::int64_t tokens = 0;
+  std::int64_t sequences = 0;
+
+  /// H = (2 / sequences) * sum x x^T, (N, N) float32: the constant of the SparseGPT code, which
+  /// makes losses comparable with it and cancels everywhere else.
+  [[nodiscard]] torch::Tensor hessian() const;
+  /// Channels whose second moment is zero: they never fire.
+  [[nodiscard]] std::int64_t dead_channels() const;
+  /// Channels that fire but never change: second moment equal to squared mean.
+  [[nodiscard]] std::int64_t constant_channels() const;
+};
+
+/// Running sums over batches of a linear's input.
+class StatsAccumulator {
+ public:
+  /// `name` appears in error messages (the site's first linear).
+  StatsAccumulator(std::string name, std::int64_t channels, torch::Device device);
+
+  /// Adds x (B, T, N) = B sequences of T tokens. Products are formed in float32.
+  /// Throws Error(kNumeric) naming the linear and the first index when x is not finite.
+  void add(const torch::Tensor& x);
+
+  [[nodiscard]] LayerStats finish();
+
+ private:
+  std::string name_;
+  LayerStats stats_;
+};
+
+}  // namespace sgpt_mi::calib

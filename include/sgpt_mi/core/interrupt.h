@@ -1,0 +1,16 @@
+#pragma once
+
+namespace sgpt_mi {
+
+/// Makes SIGINT and SIGTERM set a flag instead of ending the process. A second signal ends it at
+/// once with code 130. Call once, from main.
+void install_interrupt_handlers();
+
+/// Whether SIGINT or SIGTERM has arrived.
+[[nodiscard]] bool interrupted();
+
+/// Throws Error(kInterrupted) if a signal has arrived. Long loops call it between units of work,
+/// so that destructors clean temporary files up.
+void check_interrupt();
+
+}  // namespace sgpt_mi

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "sgpt_mi/model/model.h"
+#include "sgpt_mi/text/windows.h"
+
+namespace sgpt_mi::eval {
+
+struct PerplexityOptions {
+  model::Placement placement;
+  std::int64_t batch_windows = 4;  ///< windows in one forward, >= 1
+  /// Called after every block with the number done and their total; may be empty.
+  std::function<void(std::int64_t done, std::int64_t total)> progress;
+};
+
+/// Perplexity over windows: inside each window logits[:-1] are scored against ids[1:].
+struct PerplexityResult {
+  double ppl = 0.0;              ///< exp(nll_mean)
+  double nll_mean = 0.0;         ///< nats a token: mean of window_nll
+  double nll_stderr = 0.0;       ///< standard error of nll_mean over windows (n - 1); 0 for one window
+  double ppl_stderr = 0.0;       ///< ppl * nll_stderr (delta method)
+  std::vector<double> window_nll;  ///< nats: mean over the window's seqlen - 1 targets
+  std::int64_t windows = 0;
+  std::int64_t seqlen = 0;
+};
+
+/// Streams the model block by block over all windows, so that one block's weights and the
+/// activations (windows x seqlen x hidden) are in memory; the head is applied to chunks of
+/// positions and the log-softmax is taken in float32.
+/// Throws Error(kInput) when an id is outside the vocabulary or a window is longer than the
+/// model's positions, Error(kNumeric) when a window's loss is not finite.
+[[nodiscard]] PerplexityResult perplexity(model::Model& model, const text::TokenWindows& windows,
+                                          const PerplexityOptions& options);
+
+}  // namespace sgpt_mi::eval

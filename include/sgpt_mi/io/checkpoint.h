@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/io/tensor_source.h"
+
+namespace sgpt_mi::io {
+
+/// Where a MODEL argument points: an HF folder, or one GGUF file.
+struct ModelLocation {
+  std::filesystem::path path;
+  bool is_gguf = false;
+};
+
+/// Resolves MODEL: an existing folder, a GGUF file, or a Hub id ("facebook/opt-125m") in the local
+/// HF cache (HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub;
+/// models--ORG--NAME/refs/main -> snapshots/REV). Never touches the network.
+/// Throws Error(kInput) listing the places that were tried.
+[[nodiscard]] ModelLocation locate_model(const std::string& model);
+
+/// The tokenizer stored in a GGUF file's metadata (tokenizer.ggml.*).
+struct GgufVocabulary {
+  std::string model;                ///< "llama" (sentencepiece) or "gpt2" (byte-level BPE)
+  std::string pre;                  ///< name of the pre-tokenizer for "gpt2": "llama-bpe", "qwen2", ...
+  std::vector<std::string> tokens;  ///< piece of each id
+  std::vector<float> scores;        ///< same length, or empty
+  std::vector<std::int32_t> types;  ///< 1 normal, 2 unknown, 3 control, 4 user, 5 unused, 6 byte; or empty
+  std::vector<std::string> merges;  ///< "a b", best first; only for "gpt2"
+  std::optional<std::int32_t> bos_id, eos_id, unk_id;
+  bool add_bos = true;
+  bool add_space_prefix = true;
+};
+
+/// An opened model: its description and its tensors under their Hugging Face names.
+struct Checkpoint {
+  ModelLocation location;
+  nlohmann::json config;  ///< config.json; for GGUF made from the metadata with the same keys
+  std::unique_ptr<TensorSource> tensors;
+  std::optional<GgufVocabulary> gguf_vocabulary;
+};
+
+/// Opens a folder with config.json and model.safetensors, model.safetensors.index.json,
+/// pytorch_model.bin or pytorch_model.bin.index.json (in this order), or a GGUF v2/v3 file of the
+/// LLaMA family (names mapped to Hugging Face's, rows of q and k un-permuted, quantized tensors
+/// dequantized to F32 on read).
+/// Throws Error(kInput) naming the file and what is wrong with it.
+[[nodiscard]] Checkpoint open_checkpoint(const ModelLocation& location);
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace sgpt_mi::io {
+
+/// Writes a file at once: temporary name beside it, fsync, rename. An old file stays until then.
+/// Throws Error(kInput) naming the path when the place is not writable or the disk is full.
+void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
+
+/// A folder that appears complete or not at all.
+///
+/// Everything is written below staging(), a hidden sibling of the target; commit() syncs it and
+/// puts it in the target's place by rename (an old target is moved aside first and removed after).
+/// Without commit() the destructor removes the staging folder and the target stays as it was.
+/// The constructor throws Error(kUsage) when the target is an existing folder that is not empty and
+/// holds no `marker` file (it is not ours to replace), Error(kInput) when it cannot be written.
+class StagedFolder {
+ public:
+  StagedFolder(std::filesystem::path target, std::string marker);
+  ~StagedFolder();
+  StagedFolder(const StagedFolder&) = delete;
+  StagedFolder& operator=(const StagedFolder&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& staging() const { return staging_; }
+  [[nodiscard]] const std::filesystem::path& target() const { return target_; }
+
+  /// Syncs all files, renames. Afterwards staging() no longer exists.
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path staging_;
+  std::string marker_;
+  bool committed_ = false;
+};
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/io/tensor_source.h"
+
+namespace sgpt_mi::io {
+
+/// Opens one safetensors file, memory-mapped: read() points into the mapping.
+///
+/// Format: u64 little-endian header length, JSON header {name: {dtype, shape, data_offsets}},
+/// data. Checked before anything is believed: length within the file and at most 100 MB, valid JSON
+/// without duplicate keys, known dtypes, no negative or overflowing shape, span equal to
+/// shape x element size, spans that neither overlap nor leave gaps nor pass the end.
+/// Throws Error(kInput) naming file, tensor and the broken rule.
+[[nodiscard]] std::unique_ptr<TensorSource> open_safetensors(const std::filesystem::path& path);
+
+/// The "__metadata__" strings of a safetensors file.
+[[nodiscard]] std::map<std::string, std::string> safetensors_metadata(
+    const std::filesystem::path& path);
+
+/// Writes the tensors of a model into a folder as model.safetensors, or as
+/// model-0000i-of-0000n.safetensors with model.safetensors.index.json when they exceed
+/// `shard_bytes`. All names, types and shapes are given at the start; the data may come in any
+/// order, one tensor at a time, so that nothing but the current tensor is in memory.
+class SafetensorsWriter {
+ public:
+  SafetensorsWriter(const std::filesystem::path& folder, std::vector<TensorInfo> tensors,
+                    std::size_t shard_bytes = 5'000'000'000);
+  ~SafetensorsWriter();
+  SafetensorsWriter(const SafetensorsWriter&) = delete;
+  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
+
+  /// Writes one tensor's bytes to its place. Throws Error(kInternal) when the name is unknown,
+  /// the size differs or it was already written, Error(kInput) when the disk is full.
+  void put(const std::string& name, std::span<const std::byte> bytes);
+
+  /// Syncs and closes. Throws Error(kInternal) naming a tensor that was never written.
+  void finish();
+
+  /// Bytes of all files written, headers and index included; valid after finish().
+  [[nodiscard]] std::size_t file_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sgpt_mi::io

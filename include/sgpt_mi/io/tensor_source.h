@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/core/dtype.h"
+
+namespace sgpt_mi::io {
+
+/// Name, type and shape of a stored tensor, known without reading its data.
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<std::int64_t> shape;  ///< row-major; empty for a scalar
+
+  /// Number of elements, the product of `shape`.
+  [[nodiscard]] std::int64_t count() const;
+  /// count() times the element size.
+  [[nodiscard]] std::size_t bytes() const;
+};
+
+/// A tensor's data: contiguous, row-major, little-endian.
+struct TensorData {
+  TensorInfo info;
+  std::span<const std::byte> bytes;   ///< info.bytes() of them, maybe unaligned
+  std::shared_ptr<const void> owner;  ///< keeps `bytes` alive: a mapped file or a buffer
+};
+
+/// A set of named tensors: one file, several shards, or a layer over another source.
+///
+/// read() of a mapped file copies nothing; formats that must be unpacked return a buffer of their
+/// own, so that only the tensors in use take memory. Thread-safe for concurrent reads.
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+
+  /// All tensors, in file order.
+  [[nodiscard]] virtual const std::vector<TensorInfo>& tensors() const = 0;
+
+  /// The data of one tensor. Throws Error(kInput) naming the tensor when there is none.
+  [[nodiscard]] virtual TensorData read(const std::string& name) const = 0;
+
+  /// The description of one tensor, or nullptr. Default: linear search; overridden by indexes.
+  [[nodiscard]] virtual const TensorInfo* find(const std::string& name) const;
+};
+
+}  // namespace sgpt_mi::io

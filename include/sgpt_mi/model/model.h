@@ -1,0 +1,129 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/model/spec.h"
+
+namespace sgpt_mi::model {
+
+/// The four distinct tensors that the linears of a block read, in the order they are computed.
+/// Linears of one site share their input, and so one H.
+enum class Site : std::uint8_t {
+  kAttentionIn = 0,   ///< q, k, v
+  kAttentionOut = 1,  ///< o / out_proj
+  kMlpIn = 2,         ///< gate, up / fc1
+  kMlpOut = 3         ///< down / fc2
+};
+inline constexpr int kSites = 4;
+
+/// One linear of a block.
+struct LinearInfo {
+  std::string name;        ///< checkpoint name without ".weight": "model.layers.0.self_attn.q_proj"
+  std::string short_name;  ///< inside the block: "self_attn.q_proj"
+  Site site = Site::kAttentionIn;
+  std::int64_t rows = 0;     ///< output features
+  std::int64_t columns = 0;  ///< input features
+};
+
+/// A batch on its way through a block, between two sites.
+struct BlockState {
+  torch::Tensor hidden;   ///< (B, T, hidden): the residual stream
+  torch::Tensor pending;  ///< what the next site starts from (attention or MLP intermediate)
+};
+
+/// Called with a site's input (B, T, columns) before the site's linears are applied.
+using SiteObserver = std::function<void(Site site, const torch::Tensor& input)>;
+
+/// One transformer block on one device: weights, and a forward that can stop at every site.
+///
+///   for each site in order: x = site_input(site, state); advance(site, state, x);
+///   output = state.hidden
+///
+/// is the whole forward. Weights may be replaced between sites, so that in a true-sequential run
+/// every activation is computed once, with compressed weights. No autograd, no cache, causal.
+class Block {
+ public:
+  virtual ~Block() = default;
+
+  /// The block's linears in the order in which the reference compresses them.
+  [[nodiscard]] virtual const std::vector<LinearInfo>& linears() const = 0;
+
+  /// The weight (rows, columns) of a linear, by short name; assign with set_weight.
+  [[nodiscard]] virtual const torch::Tensor& weight(const std::string& short_name) const = 0;
+  virtual void set_weight(const std::string& short_name, const torch::Tensor& weight) = 0;
+
+  /// A state at the block's start. hidden: (B, T, hidden), positions 0..T-1.
+  [[nodiscard]] virtual BlockState begin(const torch::Tensor& hidden) const = 0;
+  /// The tensor (B, T, columns) that the site's linears read.
+  [[nodiscard]] virtual torch::Tensor site_input(Site site, const BlockState& state) const = 0;
+  /// Applies the site's linears (and attention, activation, residual) to `input`.
+  virtual void advance(Site site, BlockState& state, const torch::Tensor& input) const = 0;
+
+  /// All sites in order: (B, T, hidden) -> (B, T, hidden). The observer may be empty.
+  [[nodiscard]] torch::Tensor forward(const torch::Tensor& hidden,
+                                      const SiteObserver& observer = {}) const;
+};
+
+/// Where and in which type a model is computed.
+struct Placement {
+  torch::Device device = torch::kCPU;
+  torch::ScalarType dtype = torch::kFloat32;
+};
+
+/// A model whose weights are read block by block from a checkpoint: nothing is loaded until asked.
+class Model {
+ public:
+  /// Checks every tensor that the family expects (present, shape) and that no unexpected weight is
+  /// there. Throws Error(kInput) naming the first tensor that is wrong.
+  explicit Model(const io::Checkpoint& checkpoint);
+  /// The same architecture over other tensors (compressed weights). `tensors` must outlive it.
+  Model(ModelSpec spec, const io::TensorSource& tensors);
+  ~Model();
+  Model(Model&&) noexcept;
+
+  [[nodiscard]] const ModelSpec& spec() const;
+
+  /// Hidden states (B, T, hidden) of ids (B, T) int64 on `where`: token and position embeddings.
+  /// The embedding table is loaded on first use and kept until release_ends().
+  [[nodiscard]] torch::Tensor embed(const torch::Tensor& ids, const Placement& where);
+
+  /// Block `layer` with its weights on `where`. Throws Error(kNumeric) naming tensor and first
+  /// index when a weight is NaN or infinite.
+  [[nodiscard]] std::unique_ptr<Block> load_block(std::int64_t layer, const Placement& where) const;
+
+  /// The linears of block `layer` without loading it.
+  [[nodiscard]] std::vector<LinearInfo> block_linears(std::int64_t layer) const;
+
+  /// Final norm and projections before the head: (B, T, hidden) -> (B, T, head input).
+  [[nodiscard]] torch::Tensor final_hidden(const torch::Tensor& hidden, const Placement& where);
+
+  /// Logits of final hidden states: (..., head input) -> (..., vocab).
+  [[nodiscard]] torch::Tensor logits(const torch::Tensor& final_hidden, const Placement& where);
+
+  /// Drops the embedding, final norm and head tables that embed() and logits() keep.
+  void release_ends();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// A checkpoint tensor as a torch tensor on the CPU in its stored dtype, sharing its memory when
+/// aligned. Never write to it.
+[[nodiscard]] torch::Tensor to_torch(const io::TensorData& data);
+
+/// torch's name for a checkpoint dtype and back. Throws Error(kInternal) for types without one.
+[[nodiscard]] torch::ScalarType to_scalar_type(DType dtype);
+[[nodiscard]] DType from_scalar_type(torch::ScalarType type);
+
+/// Throws Error(kNumeric) "NAME: NaN (or infinity) at index [i, j]" unless all values are finite.
+void require_finite(const torch::Tensor& tensor, const std::string& name);
+
+}  // namespace sgpt_mi::model

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/text/corpus.h"
+
+namespace sgpt_mi::text {
+
+struct CalibrationOptions {
+  std::int64_t nsamples = 128;  ///< windows to draw, >= 1
+  std::int64_t seqlen = 2048;   ///< tokens a window, >= 2
+  std::uint64_t seed = 0;       ///< of CPython's random.seed
+
+  /// Throws Error(kUsage) naming the field, its value and its range.
+  void validate() const;
+};
+
+/// Drawn calibration windows.
+struct CalibrationSet {
+  std::string dataset;  ///< as the user wrote it
+  TokenWindows windows;
+  std::vector<std::int64_t> offsets;     ///< first token of each window in its token list
+  std::vector<std::int64_t> documents;   ///< c4: document of each window, else empty
+  std::vector<std::int64_t> documents_tried;  ///< c4: every document drawn, in order
+};
+
+/// Draws windows as the SparseGPT loaders do, with CPython's generator, so that the same seed
+/// gives the same windows: wikitext2 and ptb: the train text joined with " " is tokenized once and
+/// windows start at randint(0, tokens - seqlen - 1); c4: documents randint(0, count - 1) until one
+/// has more than seqlen tokens, then a window in it. `dataset`: a set name, a path (text, jsonl,
+/// jsonl.gz, parquet; documents as c4, plain text as wikitext2), a mix "c4:64,ptb:64" whose counts
+/// replace nsamples, or a .safetensors file of recorded windows, whose first nsamples are taken.
+/// Throws Error(kInput) when the text is shorter than a window or no document is long enough.
+[[nodiscard]] CalibrationSet draw_calibration(const std::string& dataset,
+                                              const DataSettings& settings,
+                                              const Tokenizer* tokenizer,
+                                              const CalibrationOptions& options);
+
+}  // namespace sgpt_mi::text

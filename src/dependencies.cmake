@@ -1,0 +1,88 @@
+# Third-party packages. Everything comes from Debian except LibTorch (the torch wheel) and Arrow
+# (the pyarrow wheel).
+find_package(PkgConfig REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
+find_package(Threads REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+
+# --- Arrow from the pyarrow wheel ---------------------------------------------------------------
+find_library(SGPT_MI_ARROW_LIBRARY NAMES libarrow.so.2600 libarrow.so.2500 libarrow.so
+             PATHS ${SGPT_MI_PYARROW_DIR} NO_DEFAULT_PATH)
+find_library(SGPT_MI_PARQUET_LIBRARY NAMES libparquet.so.2600 libparquet.so.2500 libparquet.so
+             PATHS ${SGPT_MI_PYARROW_DIR} NO_DEFAULT_PATH)
+if(NOT SGPT_MI_ARROW_LIBRARY OR NOT SGPT_MI_PARQUET_LIBRARY)
+  message(FATAL_ERROR "Arrow not found: pass -DSGPT_MI_PYARROW_DIR=<folder of the pyarrow wheel> "
+                      "(scripts/setup does)")
+endif()
+add_library(sgpt_mi_arrow INTERFACE)
+target_include_directories(sgpt_mi_arrow SYSTEM INTERFACE ${SGPT_MI_PYARROW_DIR}/include)
+target_link_libraries(sgpt_mi_arrow INTERFACE ${SGPT_MI_PARQUET_LIBRARY} ${SGPT_MI_ARROW_LIBRARY})
+
+# --- CUDA ---------------------------------------------------------------------------------------
+set(SGPT_MI_HAVE_CUDA OFF)
+if(SGPT_MI_TORCH_ROOMS AND NOT SGPT_MI_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  if(NOT CMAKE_CUDA_COMPILER AND EXISTS /usr/local/cuda/bin/nvcc)
+    set(CMAKE_CUDA_COMPILER /usr/local/cuda/bin/nvcc)
+  endif()
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80 86 89 90)
+    endif()
+    enable_language(CUDA)
+    set(CMAKE_CUDA_STANDARD 17)
+    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+    find_package(CUDAToolkit REQUIRED)
+    set(SGPT_MI_HAVE_CUDA ON)
+  elseif(SGPT_MI_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "SGPT_MI_CUDA=ON but no CUDA compiler (nvcc) was found")
+  endif()
+endif()
+message(STATUS "sgpt-mi: CUDA kernels ${SGPT_MI_HAVE_CUDA}")
+
+# --- LibTorch -----------------------------------------------------------------------------------
+# The torch wheel's own CMake package wants a CUDA toolkit of its own version and mixes flags into
+# every target, so its libraries are imported directly. SGPT_MI_TORCH_DIR is the wheel's `torch`
+# folder or an unpacked LibTorch.
+if(SGPT_MI_TORCH_ROOMS)
+  set(SGPT_MI_TORCH_DIR "" CACHE PATH "Folder of the torch wheel, or of an unpacked LibTorch")
+  foreach(library IN ITEMS torch_cpu c10)
+    find_library(SGPT_MI_LIB_${library} NAMES ${library} PATHS ${SGPT_MI_TORCH_DIR}/lib NO_DEFAULT_PATH)
+    if(NOT SGPT_MI_LIB_${library})
+      message(FATAL_ERROR "LibTorch not found: pass -DSGPT_MI_TORCH_DIR=<folder of the torch wheel> "
+                          "(scripts/setup does)")
+    endif()
+  endforeach()
+  add_library(sgpt_mi_torch INTERFACE)
+  target_include_directories(sgpt_mi_torch SYSTEM INTERFACE
+    ${SGPT_MI_TORCH_DIR}/include ${SGPT_MI_TORCH_DIR}/include/torch/csrc/api/include)
+  target_link_libraries(sgpt_mi_torch INTERFACE ${SGPT_MI_LIB_torch_cpu} ${SGPT_MI_LIB_c10})
+  # libtorch_cuda registers the GPU's operators when it is loaded; nothing refers to it by symbol.
+  find_library(SGPT_MI_LIB_torch_cuda NAMES torch_cuda PATHS ${SGPT_MI_TORCH_DIR}/lib NO_DEFAULT_PATH)
+  find_library(SGPT_MI_LIB_c10_cuda NAMES c10_cuda PATHS ${SGPT_MI_TORCH_DIR}/lib NO_DEFAULT_PATH)
+  if(SGPT_MI_HAVE_CUDA AND NOT SGPT_MI_LIB_torch_cuda)
+    message(FATAL_ERROR "SGPT_MI_CUDA is on, but LibTorch in ${SGPT_MI_TORCH_DIR} is a CPU build")
+  endif()
+  if(SGPT_MI_HAVE_CUDA)
+    target_link_libraries(sgpt_mi_torch INTERFACE
+      -Wl,--push-state,--no-as-needed ${SGPT_MI_LIB_torch_cuda} -Wl,--pop-state
+      ${SGPT_MI_LIB_c10_cuda} CUDA::cudart)
+  endif()
+
+  file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cpp "#include <torch/types.h>\n")
+  add_library(sgpt_mi_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch.cpp)
+  target_link_libraries(sgpt_mi_torch_pch PUBLIC sgpt_mi_flags sgpt_mi_torch)
+  target_precompile_headers(sgpt_mi_torch_pch PRIVATE <torch/types.h>)
+endif()
+
+if(SGPT_MI_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()

@@ -1,0 +1,67 @@
+# sgpt_mi_room(NAME [TORCH] SOURCES file... [USES room...] [LIBS target...])
+#
+# One static library sgpt_mi_<NAME> from the sources of this folder. USES names the rooms that it
+# may include; the `layers` test checks the #include lines against these edges. TORCH marks a room
+# that may use LibTorch; it shares one precompiled header with the other torch rooms.
+define_property(GLOBAL PROPERTY SGPT_MI_LAYERS BRIEF_DOCS "room: rooms that it may use"
+                FULL_DOCS "JSON members written by sgpt_mi_write_layers")
+
+add_library(sgpt_mi_flags INTERFACE)
+target_include_directories(sgpt_mi_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
+target_compile_options(sgpt_mi_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow -Werror>)
+if(SGPT_MI_SANITIZE)
+  target_compile_options(sgpt_mi_flags INTERFACE -fsanitize=address,undefined
+                         -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  target_link_options(sgpt_mi_flags INTERFACE -fsanitize=address,undefined)
+endif()
+if(SGPT_MI_FUZZ)
+  target_compile_options(sgpt_mi_flags INTERFACE -fsanitize=fuzzer-no-link,address)
+  target_link_options(sgpt_mi_flags INTERFACE -fsanitize=address)
+endif()
+
+function(sgpt_mi_room name)
+  cmake_parse_arguments(ROOM "TORCH" "" "SOURCES;USES;LIBS" ${ARGN})
+  set(target sgpt_mi_${name})
+  add_library(${target} STATIC ${ROOM_SOURCES})
+  target_link_libraries(${target} PUBLIC sgpt_mi_flags)
+  foreach(used IN LISTS ROOM_USES)
+    target_link_libraries(${target} PUBLIC sgpt_mi_${used})
+  endforeach()
+  target_link_libraries(${target} PUBLIC ${ROOM_LIBS})
+  if(ROOM_TORCH)
+    target_link_libraries(${target} PUBLIC sgpt_mi_torch)
+    target_precompile_headers(${target} REUSE_FROM sgpt_mi_torch_pch)
+  endif()
+  list(JOIN ROOM_USES "\", \"" uses)
+  if(uses)
+    set(uses "\"${uses}\"")
+  endif()
+  set_property(GLOBAL APPEND PROPERTY SGPT_MI_LAYERS "  \"${name}\": [${uses}]")
+endfunction()
+
+function(sgpt_mi_write_layers file)
+  get_property(rows GLOBAL PROPERTY SGPT_MI_LAYERS)
+  list(JOIN rows ",\n" rows)
+  file(WRITE ${file} "{\n${rows}\n}\n")
+endfunction()
+
+# sgpt_mi_test(NAME LABEL unit|golden|e2e|gpu|slow [TORCH] SOURCES file... ROOMS room... [LIBS target...])
+#
+# One GoogleTest program; every case becomes a ctest entry with the label. TORCH as above.
+function(sgpt_mi_test name)
+  cmake_parse_arguments(TEST "TORCH" "LABEL" "SOURCES;ROOMS;LIBS" ${ARGN})
+  if(TEST_TORCH AND NOT SGPT_MI_TORCH_ROOMS)
+    return()
+  endif()
+  add_executable(${name} ${TEST_SOURCES})
+  list(TRANSFORM TEST_ROOMS PREPEND sgpt_mi_)
+  target_link_libraries(${name} PRIVATE sgpt_mi_test_support ${TEST_ROOMS} ${TEST_LIBS}
+                        GTest::gtest GTest::gmock GTest::gtest_main)
+  if(TEST_TORCH)
+    target_link_libraries(${name} PRIVATE sgpt_mi_torch)
+    target_precompile_headers(${name} REUSE_FROM sgpt_mi_torch_pch)
+  endif()
+  gtest_discover_tests(${name} TEST_PREFIX "${TEST_LABEL}." DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600)
+endfunction()
