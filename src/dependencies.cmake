@@ -1,6 +1,7 @@
 # Third-party packages. Everything comes from Debian except LibTorch (the torch wheel) and Arrow
 # (the pyarrow wheel).
 find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
@@ -60,8 +61,13 @@ if(SGPT_MI_TORCH_ROOMS)
                           "(scripts/setup does)")
     endif()
   endforeach()
+  # LibTorch's include folder carries another release of fmt than the one spdlog was built with.
+  # This folder, searched first, leads <fmt/...> to the system's headers.
+  get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/system_fmt)
+  file(CREATE_LINK ${fmt_include}/fmt ${PROJECT_BINARY_DIR}/system_fmt/fmt SYMBOLIC)
   add_library(sgpt_mi_torch INTERFACE)
-  target_include_directories(sgpt_mi_torch SYSTEM INTERFACE
+  target_include_directories(sgpt_mi_torch SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/system_fmt
     ${SGPT_MI_TORCH_DIR}/include ${SGPT_MI_TORCH_DIR}/include/torch/csrc/api/include)
   target_link_libraries(sgpt_mi_torch INTERFACE ${SGPT_MI_LIB_torch_cpu} ${SGPT_MI_LIB_c10})
   # libtorch_cuda registers the GPU's operators when it is loaded; nothing refers to it by symbol.

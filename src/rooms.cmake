@@ -3,7 +3,7 @@
 # One static library sgpt_mi_<NAME> from the sources of this folder. USES names the rooms that it
 # may include; the `layers` test checks the #include lines against these edges. TORCH marks a room
 # that may use LibTorch; it shares one precompiled header with the other torch rooms.
-define_property(GLOBAL PROPERTY SGPT_MI_LAYERS BRIEF_DOCS "room: rooms that it may use"
+define_property(GLOBAL PROPERTY SGPT_MI_LAYERS BRIEF_DOCS "folder, sources and edges of the rooms"
                 FULL_DOCS "JSON members written by sgpt_mi_write_layers")
 
 add_library(sgpt_mi_flags INTERFACE)
@@ -20,6 +20,13 @@ if(SGPT_MI_FUZZ)
   target_link_options(sgpt_mi_flags INTERFACE -fsanitize=address)
 endif()
 
+# The arguments as a JSON array of strings.
+function(sgpt_mi_json_list result)
+  list(TRANSFORM ARGN REPLACE "(.+)" "\"\\1\"")
+  list(JOIN ARGN ", " members)
+  set(${result} "[${members}]" PARENT_SCOPE)
+endfunction()
+
 function(sgpt_mi_room name)
   cmake_parse_arguments(ROOM "TORCH" "" "SOURCES;USES;LIBS" ${ARGN})
   set(target sgpt_mi_${name})
@@ -29,15 +36,17 @@ function(sgpt_mi_room name)
     target_link_libraries(${target} PUBLIC sgpt_mi_${used})
   endforeach()
   target_link_libraries(${target} PUBLIC ${ROOM_LIBS})
+  set(torch false)
   if(ROOM_TORCH)
+    set(torch true)
     target_link_libraries(${target} PUBLIC sgpt_mi_torch)
     target_precompile_headers(${target} REUSE_FROM sgpt_mi_torch_pch)
   endif()
-  list(JOIN ROOM_USES "\", \"" uses)
-  if(uses)
-    set(uses "\"${uses}\"")
-  endif()
-  set_property(GLOBAL APPEND PROPERTY SGPT_MI_LAYERS "  \"${name}\": [${uses}]")
+  sgpt_mi_json_list(uses ${ROOM_USES})
+  sgpt_mi_json_list(sources ${ROOM_SOURCES})
+  cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME folder)
+  set_property(GLOBAL APPEND PROPERTY SGPT_MI_LAYERS "\"${name}\": {\"folder\": \"${folder}\",\
+ \"torch\": ${torch},\n    \"sources\": ${sources},\n    \"uses\": ${uses}}")
 endfunction()
 
 function(sgpt_mi_write_layers file)

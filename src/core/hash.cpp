@@ -20,9 +20,9 @@ struct Sha256::State {
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  ensure(state_->context != nullptr &&
-             EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1,
-         "core: SHA-256 could not be started");
+  ensure(
+      state_->context != nullptr && EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1,
+      "core: SHA-256 could not be started");
 }
 
 Sha256::~Sha256() = default;

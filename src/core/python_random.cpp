@@ -46,8 +46,8 @@ PythonRandom::PythonRandom(std::uint64_t seed) {
   }
   for (std::size_t step = 0; step + 1 < kWords; ++step) {
     const std::uint32_t previous = state_[i - 1];
-    state_[i] = (state_[i] ^ ((previous ^ (previous >> 30)) * 1566083941U)) -
-                static_cast<std::uint32_t>(i);
+    state_[i] =
+        (state_[i] ^ ((previous ^ (previous >> 30)) * 1566083941U)) - static_cast<std::uint32_t>(i);
     advance();
   }
   state_[0] = 0x80000000U;
@@ -55,8 +55,7 @@ PythonRandom::PythonRandom(std::uint64_t seed) {
 
 void PythonRandom::twist() {
   for (std::size_t i = 0; i < kWords; ++i) {
-    const std::uint32_t y =
-        (state_[i] & 0x80000000U) | (state_[(i + 1) % kWords] & 0x7fffffffU);
+    const std::uint32_t y = (state_[i] & 0x80000000U) | (state_[(i + 1) % kWords] & 0x7fffffffU);
     state_[i] = state_[(i + kShift) % kWords] ^ (y >> 1) ^ ((y & 1U) != 0 ? 0x9908b0dfU : 0U);
   }
   position_ = 0;
@@ -83,9 +82,10 @@ std::uint64_t PythonRandom::getrandbits(int k) {
 
 std::int64_t PythonRandom::randint(std::int64_t low, std::int64_t high) {
   ensure(high >= low, "core: randint needs low <= high");
-  const std::uint64_t count = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) + 1;
+  const std::uint64_t count =
+      static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) + 1;
   ensure(count != 0, "core: randint range is too wide");
-  const int bits = std::bit_width(count);
+  const int bits = static_cast<int>(std::bit_width(count));
   std::uint64_t draw = getrandbits(bits);
   while (draw >= count) draw = getrandbits(bits);
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + draw);

@@ -18,10 +18,10 @@ struct PerplexityOptions {
 
 /// Perplexity over windows: inside each window logits[:-1] are scored against ids[1:].
 struct PerplexityResult {
-  double ppl = 0.0;              ///< exp(nll_mean)
-  double nll_mean = 0.0;         ///< nats a token: mean of window_nll
-  double nll_stderr = 0.0;       ///< standard error of nll_mean over windows (n - 1); 0 for one window
-  double ppl_stderr = 0.0;       ///< ppl * nll_stderr (delta method)
+  double ppl = 0.0;         ///< exp(nll_mean)
+  double nll_mean = 0.0;    ///< nats a token: mean of window_nll
+  double nll_stderr = 0.0;  ///< standard error of nll_mean over windows (n - 1); 0 for one window
+  double ppl_stderr = 0.0;  ///< ppl * nll_stderr (delta method)
   std::vector<double> window_nll;  ///< nats: mean over the window's seqlen - 1 targets
   std::int64_t windows = 0;
   std::int64_t seqlen = 0;

@@ -7,14 +7,27 @@
 
 namespace sgpt_mi::model {
 
-/// How rotary angles are scaled for long contexts.
+/// How rotary angles are scaled for long contexts. Angles are position * frequency.
 struct RopeScaling {
-  enum class Kind : std::uint8_t { kNone, kLinear, kDynamic, kLlama3 };
+  enum class Kind : std::uint8_t {
+    kNone,     ///< frequency i of n: theta^(-i/n)
+    kLinear,   ///< frequencies divided by factor
+    kDynamic,  ///< theta grows with windows longer than max_positions ("NTK"), else unchanged
+    kLlama3    ///< low frequencies divided by factor, high ones kept, a ramp between them
+  };
   Kind kind = Kind::kNone;
-  double factor = 1.0;
-  double low_freq_factor = 1.0;               ///< llama3
-  double high_freq_factor = 4.0;              ///< llama3
-  std::int64_t original_max_positions = 0;    ///< llama3, dynamic
+  double factor = 1.0;                      ///< >= 1
+  double low_freq_factor = 1.0;             ///< llama3: > 0
+  double high_freq_factor = 4.0;            ///< llama3: > low_freq_factor
+  std::int64_t original_max_positions = 0;  ///< llama3: positions before the extension
+};
+
+/// The non-linearity of the MLP.
+enum class Activation : std::uint8_t {
+  kRelu,
+  kGelu,      ///< x Phi(x), exact
+  kGeluTanh,  ///< its tanh approximation
+  kSilu       ///< x sigmoid(x)
 };
 
 /// Everything about a model that its config.json says.
@@ -25,11 +38,12 @@ struct ModelSpec {
   std::int64_t hidden = 0;
   std::int64_t intermediate = 0;
   std::int64_t heads = 0;
-  std::int64_t kv_heads = 0;
+  std::int64_t kv_heads = 0;  ///< divides heads; smaller: grouped-query attention
   std::int64_t head_dim = 0;
   std::int64_t vocab = 0;
   std::int64_t max_positions = 0;
-  bool tied_head = false;
+  bool tied_head = false;  ///< the head is the embedding table
+  Activation activation = Activation::kSilu;
 
   // LLaMA family
   double rms_norm_eps = 1e-6;
@@ -50,8 +64,13 @@ struct ModelSpec {
   bool norm_affine = true;
 };
 
-/// Reads a config.json. Throws Error(kInput) naming an unknown model_type, an unsupported switch
-/// (activation, rope type, layer type) or a bad value (zero, negative, heads that do not divide).
+/// The description in a config.json, old style (rope_theta, rope_scaling) or new (rope_parameters).
+/// Throws Error(kInput) naming an unknown model_type, an unsupported switch (activation, rope type,
+/// layer type, quantized weights) or a bad value with its key and its range.
 [[nodiscard]] ModelSpec parse_model_spec(const nlohmann::json& config);
+
+/// Throws Error(kInput) naming both lengths when a window of `seqlen` tokens is longer than the
+/// model's positions. Models with dynamic rope take any length.
+void require_window(const ModelSpec& spec, std::int64_t seqlen);
 
 }  // namespace sgpt_mi::model

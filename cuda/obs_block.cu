@@ -1,0 +1,115 @@
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "arithmetic.h"
+#include "cuda_twins.h"
+#include "device_status.h"
+
+namespace sgpt_mi::kernels::cuda {
+namespace {
+
+constexpr int kWarp = 32;
+constexpr int kMostWarps = 8;
+constexpr std::int64_t kSharedBytes = 48 * 1024;  // what every device grants without asking
+
+/// A row's columns and scores in shared memory.
+struct RowBuffers {
+  float* weight;  // (width)
+  bool* pruned;   // (width)
+};
+
+/// choose_mask of the CPU twin for columns first .. first + m - 1 of one row; lane l takes columns
+/// l, l + 32, ...
+__device__ void choose_mask(const ObsBlock& block, std::int64_t first, int lane, RowBuffers row) {
+  const NmPattern pattern = block.pattern;
+  for (std::int64_t k = lane; k < pattern.m; k += kWarp) {
+    const std::int64_t column = first + k;
+    const float own = score_of(row.weight[column], block.factor.row(column)[column]);
+    std::int64_t rank = 0;
+    for (std::int64_t other = 0; other < pattern.m; ++other) {
+      const std::int64_t there = first + other;
+      const float theirs = score_of(row.weight[there], block.factor.row(there)[there]);
+      rank += (other < k ? theirs <= own : theirs < own) ? 1 : 0;
+    }
+    row.pruned[column] = rank < pattern.n;
+  }
+  __syncwarp();
+}
+
+/// A kept weight's value on the grid of its column; stores its code.
+__device__ float round_to_grid(const ObsBlock& block, std::int64_t r, std::int64_t column,
+                               float value, bool store) {
+  const GridView& grid = block.grid;
+  const std::int64_t group = grid.group_of_column[column];
+  const float scale = grid.scale.row(r)[group];
+  const float zero = grid.zero.row(r)[group];
+  const float code = code_of(value, scale, zero, grid.max_code_of_group[group]);
+  if (store) block.codes.row(r)[column] = static_cast<std::uint8_t>(code);
+  return value_of(code, scale, zero);
+}
+
+__device__ void load_row(const ObsBlock& block, std::int64_t r, int lane, RowBuffers row) {
+  for (std::int64_t j = lane; j < block.weight.columns; j += kWarp) {
+    row.weight[j] = block.weight.row(r)[j];
+    row.pruned[j] = block.pattern.m == 0 && block.pruned.row(r)[j];
+  }
+  __syncwarp();
+}
+
+/// One warp per row. All lanes compute the column's error; each updates every 32nd later column.
+__global__ void obs_rows(ObsBlock block) {
+  extern __shared__ float shared[];
+  const std::int64_t width = block.weight.columns;
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const std::int64_t r = static_cast<std::int64_t>(blockIdx.x) * warps + warp;
+  if (r >= block.weight.rows) return;
+  bool* masks = reinterpret_cast<bool*>(shared + warps * width);
+  const RowBuffers row{shared + warp * width, masks + warp * width};
+  load_row(block, r, lane, row);
+  double loss = 0.0;
+  for (std::int64_t j = 0; j < width; ++j) {
+    if (block.pattern.m > 0 && j % block.pattern.m == 0) choose_mask(block, j, lane, row);
+    const float* factor_row = block.factor.row(j);
+    const float weight = row.weight[j];
+    float value = row.pruned[j] ? 0.0F : weight;
+    if (block.grid.group_of_column != nullptr) {
+      value = round_to_grid(block, r, j, value, lane == 0);
+    }
+    const float error = (weight - value) / factor_row[j];
+    loss += 0.5 * static_cast<double>(error) * static_cast<double>(error);
+    for (std::int64_t k = j + 1 + lane; k < width; k += kWarp) {
+      row.weight[k] -= error * factor_row[k];
+    }
+    if (lane == 0) {
+      block.weight.row(r)[j] = value;
+      block.error.row(r)[j] = error;
+      if (block.pattern.m > 0) block.pruned.row(r)[j] = row.pruned[j];
+    }
+    __syncwarp();
+  }
+  if (lane == 0) block.row_loss[r] += loss;
+}
+
+}  // namespace
+
+void obs_block(const ObsBlock& block, void* stream) {
+  const std::int64_t bytes_per_row =
+      block.weight.columns * static_cast<std::int64_t>(sizeof(float) + sizeof(bool));
+  const std::int64_t warps = std::min<std::int64_t>(kMostWarps, kSharedBytes / bytes_per_row);
+  if (warps < 1) {
+    fail(ErrorKind::kDevice,
+         "kernels: blocks of {} columns do not fit a GPU's shared memory; at most {}; "
+         "use a smaller --blocksize",
+         block.weight.columns, kSharedBytes / static_cast<std::int64_t>(sizeof(float) + 1));
+  }
+  const auto grid = static_cast<unsigned>((block.weight.rows + warps - 1) / warps);
+  const auto threads = static_cast<unsigned>(warps * kWarp);
+  const auto shared_bytes = static_cast<std::size_t>(warps * bytes_per_row);
+  obs_rows<<<grid, threads, shared_bytes, static_cast<cudaStream_t>(stream)>>>(block);
+  check_launch("the column loop");
+}
+
+}  // namespace sgpt_mi::kernels::cuda

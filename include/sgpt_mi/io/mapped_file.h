@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace sgpt_mi::io {
+
+/// The bytes of a file, mapped into memory read-only. Pages are read when they are touched and may
+/// be dropped again by the system, so that a model larger than memory can be open.
+///
+/// The file must not be shortened while it is mapped: touching a page that is gone ends the
+/// process (SIGBUS).
+class MappedFile {
+ public:
+  /// Throws Error(kInput) naming the path when it is missing, not a regular file or unreadable.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  /// All bytes; empty for an empty file.
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+
+#include "sgpt_mi/kernels/backend.h"
+#include "sgpt_mi/kernels/views.h"
+
+namespace sgpt_mi::kernels {
+
+/// Integer grids by which the columns of a block are rounded: the value of code c in row r and
+/// column j is scale(r, g) * (c - zero(r, g)) with g = group_of_column[j], and codes run from 0 to
+/// max_code_of_group[g]. Groups may differ in width, and a group's columns need not be neighbours.
+struct GridView {
+  MatrixView<const float> scale;                  ///< (rows, groups), > 0
+  MatrixView<const float> zero;                   ///< (rows, groups), integral, in [0, max code]
+  const std::int32_t* group_of_column = nullptr;  ///< (width); nullptr: values are not rounded
+  const float* max_code_of_group = nullptr;       ///< (groups): 2^bits - 1, at most 255
+};
+
+/// N of every M neighbouring columns are pruned, per row; m = 0: the mask is given.
+struct NmPattern {
+  std::int64_t n = 0;
+  std::int64_t m = 0;
+};
+
+/// One block of columns of one weight matrix: what the column loop reads and writes.
+struct ObsBlock {
+  MatrixView<float> weight;         ///< (rows, width) in: current weights; out: the values kept
+  MatrixView<const float> factor;   ///< (width, width) diagonal block of U; the upper part is read
+  MatrixView<bool> pruned;          ///< (rows, width) in when pattern.m = 0, else out; true: zero
+  NmPattern pattern;                ///< m divides width
+  GridView grid;                    ///< of the block's columns
+  MatrixView<std::uint8_t> codes;   ///< (rows, width) out; not touched without a grid
+  MatrixView<float> error;          ///< (rows, width) out: (w - q) / U_jj, for the tail update
+  double* row_loss = nullptr;       ///< (rows) added to: sum over columns of (w - q)^2 / (2 U_jj^2)
+};
+
+/// The column loop of SparseGPT and GPTQ over one block: for j = 0 .. width - 1, in every row,
+///
+///     q       = 0 where pruned, else w_j; then scale * (code - zero) with
+///               code = clamp(round(q / scale) + zero, 0, max code)
+///     e_j     = (w_j - q) / U_jj
+///     w_k    -= e_j * U_jk            for the block's columns k > j
+///
+/// (Frantar & Alistarh 2023, arXiv 2301.00774, Algorithm 1; 2210.17323, Algorithm 1). With an N:M
+/// pattern the mask of columns j .. j + M - 1 is chosen when j is a multiple of M, from the weights
+/// as updated so far: the N lowest w_k^2 / U_kk^2 of the row, the leftmost of equal ones.
+///
+/// Arithmetic is float32 in the order written, true divisions, round half to even, products and
+/// differences rounded one by one. Therefore the two twins and every number of threads give the
+/// same bits. Rows never interact.
+///
+/// Cost: rows * width^2 / 2 multiply-subtracts.
+///
+/// \throws Error(kInternal) shapes that disagree.
+void obs_block(const ObsBlock& block, const Backend& backend);
+
+}  // namespace sgpt_mi::kernels

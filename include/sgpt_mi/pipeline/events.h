@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sgpt_mi/report/run_report.h"
+
+namespace sgpt_mi::pipeline {
+
+/// What a run tells while it works; the program shows it, a test may count it. All methods are
+/// called from the thread that runs the pipeline.
+class Events {
+ public:
+  virtual ~Events() = default;
+
+  /// A line of the plan, before the work starts.
+  virtual void plan(const std::string& line) = 0;
+  /// A stage begins; `units` of progress() will follow.
+  virtual void stage(const std::string& name, std::int64_t units) = 0;
+  /// `done` of the current stage's units are finished.
+  virtual void progress(std::int64_t done) = 0;
+  /// A linear was compressed.
+  virtual void layer(const report::LayerReport& layer) = 0;
+  /// Something the user should know of.
+  virtual void warning(const std::string& text) = 0;
+  /// A result worth a line at once (a dense perplexity).
+  virtual void result(const std::string& line) = 0;
+};
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/io/tensor_source.h"
+
+namespace sgpt_mi::pipeline {
+
+/// One tensor of a model, looked at.
+struct TensorSummary {
+  io::TensorInfo info;
+  std::string part;        ///< "linears", "embeddings", "norms", "head", "biases", "other"
+  std::int64_t zeros = 0;  ///< elements that are exactly 0
+};
+
+/// A model folder or file, looked at: every tensor read once.
+struct ModelSummary {
+  std::string family;
+  std::vector<TensorSummary> tensors;
+  std::map<std::string, std::int64_t> bytes_by_part;
+  std::map<std::string, std::int64_t> parameters_by_part;
+  std::optional<nlohmann::json> run;  ///< sgpt_mi.json, when `compress` wrote the folder
+};
+
+/// Reads every tensor of MODEL once; memory: one tensor.
+/// Throws Error(kInput) when the model cannot be read.
+[[nodiscard]] ModelSummary inspect_model(const std::string& model);
+
+[[nodiscard]] nlohmann::ordered_json to_json(const ModelSummary& summary);
+
+/// Tables for people: tensors, bytes by part, and the compressed layers when there are any.
+[[nodiscard]] std::string to_text(const ModelSummary& summary);
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/obs/compress.h"
+
+namespace sgpt_mi::pipeline {
+
+/// Which model, and where and how it is computed.
+struct ModelOptions {
+  std::string model;            ///< folder, GGUF file or Hub id in the local cache
+  std::string device = "auto";  ///< auto (cuda when there is one), cpu, cuda, cuda:N
+  std::string dtype =
+      "auto";       ///< auto (float32 on the CPU, the stored type on a GPU), float32, ...
+  int threads = 0;  ///< of LibTorch's pool; 0: LibTorch's choice
+
+  /// Throws Error(kUsage) naming the field, its value and its range.
+  void validate() const;
+};
+
+/// Which texts are scored.
+struct EvalOptions {
+  std::vector<std::string> sets;  ///< set names, text files, recorded windows; empty: none
+  std::string data_dir;
+  std::int64_t seqlen = 0;       ///< 0: min(model's positions, 2048)
+  std::int64_t max_windows = 0;  ///< first windows of each set only; 0: all
+
+  void validate() const;
+};
+
+/// Which windows calibrate.
+struct CalibrationSource {
+  std::string dataset;
+  std::int64_t nsamples = 128;
+  std::uint64_t seed = 0;
+};
+
+/// How the importance, groups, widths and error compensation of a run are chosen.
+enum class Method : std::uint8_t { kSparseGpt, kMagnitude };
+
+/// "sparsegpt", "magnitude"; and back. Throws Error(kUsage) listing the names.
+[[nodiscard]] Method parse_method(const std::string& name);
+[[nodiscard]] std::string method_name(Method method);
+
+/// Which linears are compressed: those in blocks [min_layer, max_layer) whose name contains
+/// `name_contains`; with `invert` all others.
+struct LayerSelection {
+  std::int64_t min_layer = -1;
+  std::int64_t max_layer = std::numeric_limits<std::int64_t>::max();
+  std::string name_contains;
+  bool invert = false;
+
+  [[nodiscard]] bool contains(std::int64_t layer, const std::string& linear) const;
+};
+
+/// How the blocks are compressed.
+struct CompressionSettings {
+  Method method = Method::kSparseGpt;
+  obs::CompressOptions matrix;
+  LayerSelection selection;
+  bool true_sequential = false;    ///< calibrate each site with the sites before it compressed
+  std::int64_t batch_windows = 4;  ///< windows in one forward
+
+  void validate() const;
+};
+
+/// One `sgpt-mi compress`.
+struct CompressRun {
+  ModelOptions model;
+  CalibrationSource calibration;
+  CompressionSettings compression;
+  EvalOptions eval;
+  std::string save_dir;  ///< empty: nothing is saved
+
+  void validate() const;
+};
+
+/// One `sgpt-mi eval`.
+struct EvalRun {
+  ModelOptions model;
+  EvalOptions eval;
+
+  void validate() const;
+};
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/pipeline/events.h"
+#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/text/tokenizer.h"
+
+namespace sgpt_mi::pipeline {
+
+/// Checks everything that `run` needs (model, texts, tokenizer, output place, memory), reports the
+/// plan through events.plan() and does nothing else.
+/// Throws what run_compress would throw for the same mistake.
+void plan_compress(const CompressRun& run, Events& events);
+
+/// The main job: plan, dense perplexity, calibrate and compress block by block, save, perplexity of
+/// what was saved. Everything is computed with weights rounded to the checkpoint's own types, so
+/// that a saved model scores what this run reports.
+///
+/// With save_dir the folder appears complete after the last block, before the final evaluation;
+/// its sgpt_mi.json is replaced when the perplexities are known.
+///
+/// Memory: one block's weights, one H per site, the calibration activations
+/// (windows x seqlen x hidden, twice while a block runs); without save_dir also all compressed
+/// weights in the checkpoint's types.
+///
+/// Throws Error: kInput (files, texts), kUsage (options that do not fit the model), kNumeric (NaN,
+/// damping exhausted), kDevice, kInterrupted; an unfinished output folder is removed.
+/// `report` comes with what only the caller knows (version, command, config) and is returned
+/// filled.
+[[nodiscard]] report::RunReport run_compress(const CompressRun& run, Events& events,
+                                             report::RunReport report);
+
+/// Perplexity of a model as it is. `report` as above.
+[[nodiscard]] report::RunReport run_eval(const EvalRun& run, Events& events,
+                                         report::RunReport report);
+
+/// The tokenizer that belongs to a model.
+[[nodiscard]] std::unique_ptr<text::Tokenizer> open_tokenizer(const std::string& model);
+
+}  // namespace sgpt_mi::pipeline

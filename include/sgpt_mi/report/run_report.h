@@ -1,0 +1,120 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sgpt_mi::report {
+
+/// The model that a run started from.
+struct ModelReport {
+  std::string path;
+  std::string family;
+  std::int64_t layers = 0;
+  std::int64_t parameters = 0;
+  std::int64_t bytes = 0;  ///< tensor data as stored
+  std::string sha256;      ///< of the weight files' bytes, in name order
+};
+
+struct CalibrationReport {
+  std::string dataset;
+  std::int64_t nsamples = 0;
+  std::int64_t seqlen = 0;
+  std::uint64_t seed = 0;
+  std::string token_sha256;
+};
+
+/// One factorisation that was tried.
+struct DampingReport {
+  double percdamp = 0.0;
+  bool float64 = false;
+  bool succeeded = false;
+  double residual = 0.0;
+};
+
+/// One compressed linear.
+struct LayerReport {
+  std::string name;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  double sparsity = 0.0;      ///< share of exact zeros
+  double average_bits = 0.0;  ///< code bits a weight; the stored type's bits when not quantized
+  double stored_bits = 0.0;   ///< bits a weight takes in the saved file
+  double loss = 0.0;          ///< sum (w - q)^2 / (2 U_jj^2), H with the factor 2 / sequences
+  double output_error = 0.0;  ///< trace(dW H dW^T) / trace(W H W^T)
+  double damping = 0.0;       ///< percdamp that succeeded
+  std::vector<DampingReport> damping_steps;
+  std::int64_t dead_channels = 0;
+  std::int64_t constant_channels = 0;
+  std::int64_t calibration_tokens = 0;
+  bool rank_deficient = false;  ///< fewer calibration tokens than channels
+  double seconds = 0.0;
+};
+
+/// Sums over the compressed linears, and what the saved model takes.
+struct TotalsReport {
+  std::int64_t weights = 0;
+  double sparsity = 0.0;
+  double average_code_bits = 0.0;
+  double stored_bits_per_weight = 0.0;
+  std::int64_t bytes = 0;                             ///< tensor data of the whole saved model
+  std::map<std::string, std::int64_t> bit_histogram;  ///< width -> number of weights
+};
+
+/// A measured perplexity; units in eval/perplexity.h.
+struct PerplexityFigures {
+  double ppl = 0.0;
+  double nll_mean = 0.0;
+  double nll_stderr = 0.0;
+  double ppl_stderr = 0.0;
+  std::vector<double> window_nll;
+};
+
+/// One evaluation set: what was scored, dense and compressed.
+struct PerplexityReport {
+  std::string set;
+  std::string protocol;
+  std::int64_t tokens = 0;
+  std::int64_t windows = 0;
+  std::int64_t seqlen = 0;
+  std::string dtype;
+  std::string text_sha256;
+  std::string token_sha256;
+  std::optional<PerplexityFigures> dense;
+  std::optional<PerplexityFigures> compressed;
+};
+
+/// Everything that a run measured. The keys of to_json() are the stable contract of --report.
+struct RunReport {
+  std::string version;
+  std::vector<std::string> command;
+  nlohmann::json config = nlohmann::json::object();
+  std::string method;
+  ModelReport model;
+  std::optional<CalibrationReport> calibration;
+  std::vector<LayerReport> layers;
+  std::optional<TotalsReport> totals;
+  std::vector<PerplexityReport> perplexity;  ///< in the order asked for
+  std::map<std::string, double> timings;     ///< stage -> seconds
+  std::int64_t peak_host_bytes = 0;
+  std::int64_t peak_device_bytes = 0;
+  std::vector<std::string> warnings;
+};
+
+[[nodiscard]] nlohmann::ordered_json to_json(const RunReport& report);
+
+/// The result table for stdout: one row a model (dense, method), one column a figure, perplexities
+/// as value ± standard error. Ends with a newline.
+[[nodiscard]] std::string result_table(const RunReport& report);
+
+/// Sums the layers up. `model_bytes`: tensor data of the saved model.
+[[nodiscard]] TotalsReport sum_layers(const std::vector<LayerReport>& layers,
+                                      std::int64_t model_bytes);
+
+/// Bytes for people: "6.9 MB" (decimal units).
+[[nodiscard]] std::string human_bytes(std::int64_t bytes);
+
+}  // namespace sgpt_mi::report

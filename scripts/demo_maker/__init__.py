@@ -1,0 +1,1 @@
+"""Makes the embedded demo: grammar, tokenizer, model. The program is scripts/make_demo.py."""

@@ -1,0 +1,110 @@
+#include "sgpt_mi/calib/layer_stats.h"
+
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::calib {
+namespace {
+
+/// Columns per panel of the second moment. Only the blocks on and above the diagonal are summed, so
+/// wide layers save almost half of the work, and a panel is still wide enough for a fast product.
+constexpr std::int64_t kPanel = 512;
+
+/// H[:, panel] += x^T x[:, panel] for the rows of H down to the panel's last one.
+void add_upper_products(const torch::Tensor& x, torch::Tensor& second_moment) {
+  const std::int64_t channels = x.size(1);
+  for (std::int64_t first = 0; first < channels; first += kPanel) {
+    const std::int64_t width = std::min(kPanel, channels - first);
+    const std::int64_t rows = first + width;
+    second_moment.narrow(0, 0, rows).narrow(1, first, width)
+        .addmm_(x.narrow(1, 0, rows).t(), x.narrow(1, first, width));
+  }
+}
+
+/// Makes H exactly symmetric: what lies below the diagonal becomes a copy of what lies above it.
+void mirror_upper(torch::Tensor& second_moment) {
+  const std::int64_t channels = second_moment.size(0);
+  for (std::int64_t first = 0; first < channels; first += kPanel) {
+    const std::int64_t width = std::min(kPanel, channels - first);
+    const torch::Tensor rows = second_moment.narrow(0, first, width);
+    const torch::Tensor diagonal = rows.narrow(1, first, width);
+    diagonal.copy_(diagonal.triu() + diagonal.triu(1).t());
+    rows.narrow(1, 0, first)
+        .copy_(second_moment.narrow(0, 0, first).narrow(1, first, width).t());
+  }
+}
+
+[[noreturn]] void fail_not_finite(const std::string& name, const torch::Tensor& x) {
+  const torch::Tensor places = at::isfinite(x).logical_not_().nonzero();
+  if (places.size(0) == 0) {
+    fail(ErrorKind::kNumeric,
+         "calib: the inputs of {} are so large that their sums overflow; expected magnitudes of "
+         "activations; check the model's weights",
+         name);
+  }
+  const auto place = [&](std::int64_t d) { return places[0][d].item<std::int64_t>(); };
+  fail(ErrorKind::kNumeric,
+       "calib: the input of {} is {} at sequence {}, token {}, channel {} of its batch; expected "
+       "finite activations; check the model's weights, or use --dtype float32",
+       name, x[place(0)][place(1)][place(2)].item<float>(), place(0), place(1), place(2));
+}
+
+}  // namespace
+
+torch::Tensor LayerStats::hessian() const {
+  ensure(sequences > 0, "calib: H was asked for before any sequence was seen");
+  return second_moment_sum * (2.0 / static_cast<double>(sequences));
+}
+
+std::int64_t LayerStats::dead_channels() const {
+  return second_moment_sum.diagonal().eq(0).sum().item<std::int64_t>();
+}
+
+std::int64_t LayerStats::constant_channels() const {
+  if (tokens == 0) return 0;
+  // The float32 second moment is off by some float32 epsilons; a share of 1e-6 is above that.
+  constexpr double kRoundingShare = 1e-6;
+  const torch::Tensor mean_square =
+      second_moment_sum.diagonal().to(torch::kFloat64) / static_cast<double>(tokens);
+  const torch::Tensor mean = channel_sum / static_cast<double>(tokens);
+  const torch::Tensor variance = mean_square - mean.square();
+  return mean_square.gt(0)
+      .logical_and_(variance.le(kRoundingShare * mean_square))
+      .sum()
+      .item<std::int64_t>();
+}
+
+StatsAccumulator::StatsAccumulator(std::string name, std::int64_t channels, torch::Device device)
+    : name_(std::move(name)) {
+  const auto options = torch::TensorOptions().device(device);
+  stats_.second_moment_sum = at::zeros({channels, channels}, options.dtype(torch::kFloat32));
+  stats_.channel_sum = at::zeros({channels}, options.dtype(torch::kFloat64));
+  stats_.channel_abs_sum = at::zeros({channels}, options.dtype(torch::kFloat64));
+}
+
+void StatsAccumulator::add(const torch::Tensor& x) {
+  const std::int64_t channels = stats_.channel_sum.size(0);
+  ensure(x.dim() == 3 && x.size(2) == channels, "calib: inputs are not (sequences, tokens, N)");
+  if (x.numel() == 0) return;
+  const torch::Tensor tokens = x.reshape({-1, channels}).to(torch::kFloat32);
+  const torch::Tensor magnitude = tokens.abs().sum(0);
+  // One NaN or infinity anywhere shows in the sum of magnitudes.
+  if (!at::isfinite(magnitude.sum()).item<bool>()) fail_not_finite(name_, x);
+  stats_.channel_abs_sum += magnitude;
+  stats_.channel_sum += tokens.sum(0);
+  add_upper_products(tokens, stats_.second_moment_sum);
+  stats_.tokens += tokens.size(0);
+  stats_.sequences += x.size(0);
+}
+
+LayerStats StatsAccumulator::finish() {
+  mirror_upper(stats_.second_moment_sum);
+  return std::exchange(stats_, {});
+}
+
+}  // namespace sgpt_mi::calib

@@ -1,0 +1,119 @@
+#include "commands.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "console.h"
+#include "sgpt_mi/cli/arguments.h"
+#include "sgpt_mi/cli/version.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/hash.h"
+#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/io/output.h"
+#include "sgpt_mi/pipeline/inspect.h"
+#include "sgpt_mi/pipeline/run.h"
+
+namespace sgpt_mi::cli {
+namespace {
+
+/// Hours of work must not end at a report that cannot be written.
+void check_report_place(const std::string& path) {
+  if (path.empty()) return;
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  if (!std::filesystem::is_directory(folder) || access(folder.c_str(), W_OK) != 0) {
+    fail(ErrorKind::kInput, "report: {} cannot be written: {} is not a writable folder", path,
+         folder.string());
+  }
+  if (std::filesystem::is_directory(path)) {
+    fail(ErrorKind::kInput, "report: {} is a folder; give a file name", path);
+  }
+}
+
+void write_report(const std::string& path, const nlohmann::ordered_json& json) {
+  if (!path.empty()) io::write_file_atomic(path, json.dump(2) + "\n");
+}
+
+report::RunReport start_report(const ResolvedSettings& settings,
+                               const std::vector<std::string>& command_line) {
+  report::RunReport report;
+  report.version = kVersion;
+  report.command = command_line;
+  report.config = config_values(settings);
+  return report;
+}
+
+void run_compress(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
+  const pipeline::CompressRun run = to_compress_run(settings);
+  check_report_place(settings.values.report);
+  Console console(settings.values.quiet);
+  const report::RunReport report =
+      pipeline::run_compress(run, console, start_report(settings, command_line));
+  print_out(result_table(report));
+  write_report(settings.values.report, to_json(report));
+}
+
+void run_plan(const ResolvedSettings& settings) {
+  const pipeline::CompressRun run = to_compress_run(settings);
+  check_report_place(settings.values.report);
+  Console console(settings.values.quiet);
+  pipeline::plan_compress(run, console);
+}
+
+void run_eval(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
+  const pipeline::EvalRun run = to_eval_run(settings);
+  check_report_place(settings.values.report);
+  Console console(settings.values.quiet);
+  const report::RunReport report =
+      pipeline::run_eval(run, console, start_report(settings, command_line));
+  print_out(result_table(report));
+  write_report(settings.values.report, to_json(report));
+}
+
+void run_inspect(const ResolvedSettings& settings) {
+  check_report_place(settings.values.report);
+  const pipeline::ModelSummary summary = pipeline::inspect_model(settings.values.model);
+  print_out(to_text(summary));
+  write_report(settings.values.report, to_json(summary));
+}
+
+std::string read_standard_input() {
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+void run_tokenize(const ResolvedSettings& settings) {
+  const auto tokenizer = pipeline::open_tokenizer(settings.values.model);
+  const std::string text = settings.values.file == "-" ? read_standard_input()
+                                                       : io::read_text_file(settings.values.file);
+  const std::vector<std::int32_t> ids = tokenizer->encode(text, !settings.values.no_special);
+  const nlohmann::ordered_json json{
+      {"ids", ids}, {"count", ids.size()}, {"sha256", token_sha256(ids)}};
+  print_out(json.dump() + "\n");
+}
+
+}  // namespace
+
+void run_command(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
+  set_up_logging(settings.values.quiet, settings.values.verbose);
+  if (settings.values.print_config) {
+    print_out(config_with_origins(settings).dump(2) + "\n");
+  } else if (settings.command == "compress") {
+    run_compress(settings, command_line);
+  } else if (settings.command == "plan") {
+    run_plan(settings);
+  } else if (settings.command == "eval") {
+    run_eval(settings, command_line);
+  } else if (settings.command == "inspect") {
+    run_inspect(settings);
+  } else {
+    run_tokenize(settings);
+  }
+}
+
+}  // namespace sgpt_mi::cli

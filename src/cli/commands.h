@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/cli/settings.h"
+
+namespace sgpt_mi::cli {
+
+/// Runs the subcommand that the settings name. `command_line` goes into the report.
+/// Throws Error with the kind that gives the exit code.
+void run_command(const ResolvedSettings& settings, const std::vector<std::string>& command_line);
+
+}  // namespace sgpt_mi::cli

@@ -1,0 +1,118 @@
+#include "console.h"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRedrawInterval = 100ms;  // a terminal: smooth enough, cheap
+constexpr auto kLineInterval = 10s;      // a pipe: a log that stays readable
+constexpr int kBarWidth = 28;
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
+  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+}  // namespace
+
+void set_up_logging(bool quiet, bool verbose) {
+  spdlog::drop("sgpt-mi");
+  auto logger = spdlog::stderr_logger_st("sgpt-mi");
+  logger->set_pattern("%v");
+  logger->set_level(quiet     ? spdlog::level::warn
+                    : verbose ? spdlog::level::debug
+                              : spdlog::level::info);
+  spdlog::set_default_logger(logger);
+}
+
+void print_out(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (!written || std::fflush(stdout) != 0) {
+    fail(ErrorKind::kInput, "stdout: the results could not be written; is the disk full?");
+  }
+}
+
+Console::Console(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
+
+Console::~Console() { clear_bar(); }
+
+void Console::plan(const std::string& line) { spdlog::info("{}", line); }
+
+void Console::stage(const std::string& name, std::int64_t units) {
+  clear_bar();
+  stage_ = name;
+  units_ = std::max<std::int64_t>(units, 1);
+  done_ = 0;
+  start_ = Clock::now();
+  last_shown_ = start_;
+  spdlog::debug("{}: {} steps", stage_, units_);
+}
+
+void Console::progress(std::int64_t done) {
+  done_ = done;
+  if (quiet_) return;
+  const auto now = Clock::now();
+  if (terminal_) {
+    if (now - last_shown_ >= kRedrawInterval) draw_bar();
+  } else if (now - last_shown_ >= kLineInterval) {
+    last_shown_ = now;
+    spdlog::info("{}", progress_text());
+  }
+}
+
+void Console::layer(const report::LayerReport& layer) {
+  clear_bar();
+  spdlog::info(
+      "{:<40} {:>5} x {:<5} sparsity {:.4f}  bits {:<2g}  error {:.5f}  damping {:g}{}  "
+      "{:.2f} s",
+      layer.name, layer.rows, layer.columns, layer.sparsity, layer.average_bits, layer.output_error,
+      layer.damping, layer.dead_channels > 0 ? fmt::format("  dead {}", layer.dead_channels) : "",
+      layer.seconds);
+}
+
+void Console::warning(const std::string& text) {
+  clear_bar();
+  spdlog::warn("warning: {}", text);
+}
+
+void Console::result(const std::string& line) {
+  clear_bar();
+  spdlog::info("{}", line);
+}
+
+void Console::clear_bar() {
+  if (!bar_shown_) return;
+  std::fputs("\r\033[K", stderr);
+  bar_shown_ = false;
+}
+
+std::string Console::progress_text() const {
+  const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
+  const double left =
+      done_ > 0 ? elapsed * static_cast<double>(units_ - done_) / static_cast<double>(done_) : 0.0;
+  return fmt::format("{} {}/{}, {} left", stage_, done_, units_,
+                     done_ > 0 ? duration_text(left) : "?");
+}
+
+void Console::draw_bar() {
+  last_shown_ = Clock::now();
+  const auto filled = static_cast<std::size_t>(kBarWidth * std::min(done_, units_) / units_);
+  const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
+  std::fputs(fmt::format("\r\033[K[{}] {}", bar, progress_text()).c_str(), stderr);
+  std::fflush(stderr);
+  bar_shown_ = true;
+}
+
+}  // namespace sgpt_mi::cli

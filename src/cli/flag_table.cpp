@@ -1,0 +1,182 @@
+#include "sgpt_mi/cli/flag_table.h"
+
+#include <algorithm>
+#include <numeric>
+#include <type_traits>
+#include <utility>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::cli {
+namespace {
+
+constexpr unsigned kRuns = kCompress | kPlan;
+constexpr unsigned kScores = kRuns | kEval;
+constexpr unsigned kAll = kScores | kInspect | kTokenize;
+
+constexpr const char* kCalibration = "Calibration";
+constexpr const char* kPruning = "Pruning";
+constexpr const char* kQuantization = "Quantization";
+constexpr const char* kSweep = "OBS sweep";
+constexpr const char* kSelection = "Which linears";
+constexpr const char* kEvaluation = "Evaluation";
+constexpr const char* kMachine = "Machine";
+constexpr const char* kOutput = "Output";
+
+std::vector<FlagRow> make_table() {
+  using S = Settings;
+  return {
+      {"nsamples", &S::nsamples, "N", kCalibration, kRuns, true, "calibration windows to draw"},
+      {"seqlen", &S::seqlen, "N", kCalibration, kScores, true,
+       "tokens a window, for calibration and evaluation; 0: min(model's positions, 2048)"},
+      {"seed", &S::seed, "N", kCalibration, kRuns, true,
+       "seed of the calibration draw (CPython's random.seed)"},
+      {"batch_windows", &S::batch_windows, "N", kCalibration, kRuns, true,
+       "calibration windows in one forward"},
+      {"data_dir", &S::data_dir, "DIR", kCalibration, kScores, true,
+       "where dataset files lie (default: SGPT_MI_DATA, then the local Hugging Face cache)"},
+
+      {"method", &S::method, "NAME", kPruning, kRuns, true, "sparsegpt or magnitude"},
+      {"sparsity", &S::sparsity, "X", kPruning, kRuns, true,
+       "share of the weights to zero, in [0, 1); 0: none"},
+      {"pattern", &S::pattern, "N:M", kPruning, kRuns, true,
+       "keep N of every M weights of a row (the hardware's convention)"},
+      {"prunen", &S::prunen, "N", kPruning, kRuns, true,
+       "zero N of every M weights of a row (the SparseGPT script's convention); with --prunem"},
+      {"prunem", &S::prunem, "M", kPruning, kRuns, true, "see --prunen"},
+
+      {"wbits", &S::wbits, "B", kQuantization, kRuns, true,
+       "bits of a weight's code, 2 to 8; 16: do not quantize"},
+      {"sym", &S::sym, "", kQuantization, kRuns, true, "symmetric grid instead of min to max"},
+      {"mse", &S::mse, "", kQuantization, kRuns, true,
+       "search each row's clipping range for the least |error|^2.4"},
+      {"groupsize", &S::groupsize, "N", kQuantization, kRuns, true,
+       "columns that share one grid per row; -1: the whole row"},
+      {"static_groups", &S::static_groups, "", kQuantization, kRuns, true,
+       "grids of all groups from the untouched weights"},
+
+      {"act_order", &S::act_order, "", kSweep, kRuns, true,
+       "columns in descending order of diag(H)"},
+      {"percdamp", &S::percdamp, "X", kSweep, kRuns, true,
+       "share of mean(diag H) added to the diagonal"},
+      {"blocksize", &S::blocksize, "N", kSweep, kRuns, true, "columns updated together"},
+      {"true_sequential", &S::true_sequential, "", kSweep, kRuns, true,
+       "calibrate q,k,v, then o, then up, then down, each after the others are compressed"},
+
+      {"minlayer", &S::minlayer, "N", kSelection, kRuns, true, "compress blocks from N on"},
+      {"maxlayer", &S::maxlayer, "N", kSelection, kRuns, true, "compress blocks below N"},
+      {"prune_only", &S::prune_only, "TEXT", kSelection, kRuns, true,
+       "compress only linears whose name contains TEXT"},
+      {"invert", &S::invert, "", kSelection, kRuns, true, "compress the linears not selected"},
+
+      {"eval", &S::eval, "SETS", kEvaluation, kScores, true,
+       "comma-separated: wikitext2, ptb, c4, a text file, recorded windows (.safetensors); none"},
+      {"eval_windows", &S::eval_windows, "N", kEvaluation, kScores, true,
+       "score only the first N windows of each set; 0: all"},
+
+      {"device", &S::device, "NAME", kMachine, kScores, true,
+       "auto (a GPU when there is one), cpu, cuda, cuda:N"},
+      {"dtype", &S::dtype, "NAME", kMachine, kScores, true,
+       "auto (float32 on the CPU, the stored type on a GPU), float32, float16, bfloat16"},
+      {"threads", &S::threads, "N", kMachine, kScores, true, "CPU threads; 0: automatic"},
+
+      {"save", &S::save, "DIR", kOutput, kRuns, true,
+       "write the compressed model as a Hugging Face folder"},
+      {"report", &S::report, "FILE", kOutput, kScores | kInspect, true,
+       "write all results as JSON"},
+      {"no_special", &S::no_special, "", kOutput, kTokenize, false, "do not add BOS or EOS"},
+      {"config", &S::config, "FILE", kOutput, kScores, false,
+       "read flags from a JSON object; flags on the command line win"},
+      {"print_config", &S::print_config, "", kOutput, kScores, false,
+       "print the resolved flags and where each came from, and stop"},
+      {"quiet", &S::quiet, "", kOutput, kAll, true, "only warnings and errors on stderr"},
+      {"verbose", &S::verbose, "", kOutput, kAll, true, "also progress details on stderr"},
+  };
+}
+
+template <typename T>
+constexpr const char* type_name() {
+  if constexpr (std::is_same_v<T, bool>) return "true or false";
+  if constexpr (std::is_same_v<T, double>) return "a number";
+  if constexpr (std::is_same_v<T, std::string>) return "a string";
+  return "an integer that fits";
+}
+
+/// Whether a JSON value can become a T without losing anything.
+template <typename T>
+bool holds(const nlohmann::json& value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return value.is_boolean();
+  } else if constexpr (std::is_same_v<T, double>) {
+    return value.is_number();
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return value.is_string();
+  } else {
+    if (value.is_number_unsigned()) return std::in_range<T>(value.get<std::uint64_t>());
+    return value.is_number_integer() && std::in_range<T>(value.get<std::int64_t>());
+  }
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substitution = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitution});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+const std::vector<FlagRow>& flag_table() {
+  static const std::vector<FlagRow> table = make_table();
+  return table;
+}
+
+std::vector<const FlagRow*> flags_of(unsigned command) {
+  std::vector<const FlagRow*> rows;
+  for (const FlagRow& row : flag_table()) {
+    if ((row.commands & command) != 0) rows.push_back(&row);
+  }
+  return rows;
+}
+
+nlohmann::ordered_json flag_value(const Settings& settings, const FlagRow& row) {
+  return std::visit([&](auto member) { return nlohmann::ordered_json(settings.*member); },
+                    row.target);
+}
+
+void set_flag(Settings& settings, const FlagRow& row, const nlohmann::json& value) {
+  std::visit(
+      [&](auto member) {
+        using T = std::remove_reference_t<decltype(settings.*member)>;
+        if (!holds<T>(value)) {
+          fail(ErrorKind::kUsage, "config: '{}' is {}; {} was expected", row.key, value.dump(),
+               type_name<T>());
+        }
+        settings.*member = value.get<T>();
+      },
+      row.target);
+}
+
+std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
+  std::string nearest;
+  // More than a third of the letters wrong is another word, not a slip.
+  std::size_t best = std::max<std::size_t>(2, name.size() / 3) + 1;
+  for (const std::string& candidate : known) {
+    const std::size_t distance = edit_distance(name, candidate);
+    if (distance < best) {
+      best = distance;
+      nearest = candidate;
+    }
+  }
+  return nearest;
+}
+
+}  // namespace sgpt_mi::cli

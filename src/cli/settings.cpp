@@ -1,0 +1,132 @@
+#include "sgpt_mi/cli/settings.h"
+
+#include <charconv>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::cli {
+namespace {
+
+std::vector<std::string> split_sets(const std::string& text) {
+  if (text == "none") return {};
+  std::vector<std::string> sets;
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t comma = std::min(text.find(',', begin), text.size());
+    if (comma == begin) fail(ErrorKind::kUsage, "eval: '{}' has an empty name in it", text);
+    sets.push_back(text.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  return sets;
+}
+
+/// "2:4" -> {2, 4}.
+std::pair<std::int64_t, std::int64_t> parse_pattern(const std::string& text) {
+  std::int64_t kept = 0;
+  std::int64_t of = 0;
+  const char* end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, kept);
+  if (first.ec == std::errc() && first.ptr != end && *first.ptr == ':') {
+    const auto second = std::from_chars(first.ptr + 1, end, of);
+    if (second.ec == std::errc() && second.ptr == end && kept > 0 && kept < of) return {kept, of};
+  }
+  fail(ErrorKind::kUsage, "pattern: '{}' is not N:M with 0 < N < M (N of every M are kept)", text);
+}
+
+/// Zeros of every M from --pattern or --prunen/--prunem, which must not both be given.
+void set_pattern(obs::CompressOptions& options, const ResolvedSettings& settings) {
+  const Settings& typed = settings.values;
+  if (!typed.pattern.empty()) {
+    if (typed.prunen != 0 || typed.prunem != 0) {
+      fail(ErrorKind::kUsage, "--pattern and --prunen/--prunem both name an N:M pattern; give one");
+    }
+    const auto [kept, of] = parse_pattern(typed.pattern);
+    options.prune_n = of - kept;
+    options.prune_m = of;
+  } else if (typed.prunen != 0 || typed.prunem != 0) {
+    if (typed.prunen <= 0 || typed.prunen >= typed.prunem) {
+      fail(ErrorKind::kUsage, "prunen: {} zeros of every prunem: {} is not 0 < N < M", typed.prunen,
+           typed.prunem);
+    }
+    options.prune_n = typed.prunen;
+    options.prune_m = typed.prunem;
+  }
+  if (options.prune_n == 0) return;
+  const double share = static_cast<double>(options.prune_n) / static_cast<double>(options.prune_m);
+  if (settings.given("sparsity") && typed.sparsity != 0.0 &&
+      std::abs(typed.sparsity - share) > 1e-9) {
+    fail(ErrorKind::kUsage,
+         "sparsity: {:g} contradicts a pattern that zeroes {} of every {} ({:g})", typed.sparsity,
+         options.prune_n, options.prune_m, share);
+  }
+}
+
+obs::CompressOptions matrix_options(const ResolvedSettings& settings) {
+  const Settings& typed = settings.values;
+  obs::CompressOptions options;
+  set_pattern(options, settings);
+  options.sparsity = options.prune_n > 0 ? 0.0 : typed.sparsity;
+  options.wbits = typed.wbits;
+  options.symmetric = typed.sym;
+  options.mse = typed.mse;
+  options.groupsize = typed.groupsize;
+  options.static_groups = typed.static_groups;
+  options.act_order = typed.act_order;
+  options.percdamp = typed.percdamp;
+  options.blocksize = typed.blocksize;
+  if (typed.static_groups && typed.groupsize <= 0) {
+    fail(ErrorKind::kUsage, "--static_groups needs --groupsize N");
+  }
+  return options;
+}
+
+pipeline::ModelOptions model_options(const Settings& typed) {
+  return {typed.model, typed.device, typed.dtype, typed.threads};
+}
+
+pipeline::EvalOptions eval_options(const Settings& typed) {
+  return {split_sets(typed.eval), typed.data_dir, typed.seqlen, typed.eval_windows};
+}
+
+}  // namespace
+
+std::string origin_name(Origin origin) {
+  switch (origin) {
+    case Origin::kDefault:
+      return "default";
+    case Origin::kEnvironment:
+      return "environment";
+    case Origin::kFile:
+      return "file";
+    case Origin::kFlag:
+      return "flag";
+  }
+  fail(ErrorKind::kInternal, "cli: unknown origin {}", static_cast<int>(origin));
+}
+
+pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
+  const Settings& typed = settings.values;
+  pipeline::CompressRun run;
+  run.model = model_options(typed);
+  run.calibration = {typed.dataset, typed.nsamples, typed.seed};
+  run.compression.method = pipeline::parse_method(typed.method);
+  run.compression.matrix = matrix_options(settings);
+  run.compression.selection = {typed.minlayer, typed.maxlayer, typed.prune_only, typed.invert};
+  run.compression.true_sequential = typed.true_sequential;
+  run.compression.batch_windows = typed.batch_windows;
+  run.eval = eval_options(typed);
+  run.save_dir = typed.save;
+  run.validate();
+  return run;
+}
+
+pipeline::EvalRun to_eval_run(const ResolvedSettings& settings) {
+  pipeline::EvalRun run{model_options(settings.values), eval_options(settings.values)};
+  run.validate();
+  return run;
+}
+
+}  // namespace sgpt_mi::cli

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "sgpt_mi/io/tensor_source.h"
+
+namespace sgpt_mi::io {
+
+/// A TensorSource that keeps its list and finds names in constant time.
+class IndexedSource : public TensorSource {
+ public:
+  /// `label` is the file or folder, for messages. Names must be unique (kInternal otherwise).
+  IndexedSource(std::string label, std::vector<TensorInfo> tensors);
+
+  [[nodiscard]] const std::vector<TensorInfo>& tensors() const override { return tensors_; }
+  [[nodiscard]] const TensorInfo* find(const std::string& name) const override;
+
+ protected:
+  /// Place of the tensor in tensors(). Throws Error(kInput) naming tensor and file.
+  [[nodiscard]] std::size_t position(const std::string& name) const;
+
+ private:
+  std::string label_;
+  std::vector<TensorInfo> tensors_;
+  std::unordered_map<std::string_view, std::size_t> positions_;  // views into tensors_
+};
+
+}  // namespace sgpt_mi::io

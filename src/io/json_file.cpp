@@ -1,0 +1,27 @@
+#include "json_file.h"
+
+#include "json_events.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/mapped_file.h"
+
+namespace sgpt_mi::io {
+
+nlohmann::json read_json_object(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  if (file.bytes().empty()) {
+    fail(ErrorKind::kInput, "io: {} is empty; a JSON object was expected", path.string());
+  }
+  const auto* text = reinterpret_cast<const char*>(file.bytes().data());
+  try {
+    nlohmann::json json = nlohmann::json::parse(text, text + file.bytes().size());
+    if (!json.is_object()) {
+      fail(ErrorKind::kInput, "io: {} holds a JSON {}; an object was expected", path.string(),
+           json.type_name());
+    }
+    return json;
+  } catch (const nlohmann::json::parse_error& error) {
+    fail(ErrorKind::kInput, "io: {} is not valid JSON: {}", path.string(), json_message(error));
+  }
+}
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,103 @@
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/io/mapped_file.h"
+
+namespace sgpt_mi::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Whether the file begins as GGUF does.
+bool has_gguf_magic(const fs::path& path) {
+  constexpr std::string_view kMagic = "GGUF";
+  const MappedFile file(path);
+  return file.bytes().size() >= kMagic.size() &&
+         std::memcmp(file.bytes().data(), kMagic.data(), kMagic.size()) == 0;
+}
+
+/// Whether the text can be a Hub id: NAME or ORG/NAME of letters, digits, '-', '_' and '.'.
+bool looks_like_hub_id(const std::string& text) {
+  const auto allowed = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.' || c == '/';
+  };
+  return !text.empty() && std::isalnum(static_cast<unsigned char>(text.front())) != 0 &&
+         text.back() != '/' && std::all_of(text.begin(), text.end(), allowed) &&
+         std::count(text.begin(), text.end(), '/') <= 1 && text.find("..") == std::string::npos;
+}
+
+/// The folder of a variable, unless it is unset or empty.
+std::optional<fs::path> folder_from(const char* variable) {
+  const char* value = std::getenv(variable);
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return fs::path(value);
+}
+
+fs::path hub_cache() {
+  if (const auto cache = folder_from("HF_HUB_CACHE")) return *cache;
+  if (const auto home = folder_from("HF_HOME")) return *home / "hub";
+  return folder_from("HOME").value_or("/") / ".cache" / "huggingface" / "hub";
+}
+
+/// models--ORG--NAME of a Hub id, as the cache spells it.
+std::string cache_folder_name(const std::string& id) {
+  std::string name = "models--" + id;
+  if (const auto slash = name.find('/'); slash != std::string::npos) name.replace(slash, 1, "--");
+  return name;
+}
+
+/// The snapshot folder that refs/main of a cached model points to.
+fs::path snapshot_of(const fs::path& cached, const std::string& id) {
+  const fs::path reference = cached / "refs" / "main";
+  if (!fs::is_regular_file(reference)) {
+    fail(ErrorKind::kInput, "io: {} is in the Hugging Face cache, but {} is missing; download it again",
+         id, reference.string());
+  }
+  std::string revision = read_text_file(reference);
+  revision.erase(std::remove_if(revision.begin(), revision.end(),
+                                [](unsigned char c) { return std::isspace(c) != 0; }),
+                 revision.end());
+  const bool plain = !revision.empty() && revision != "." && revision != ".." &&
+                     revision.find('/') == std::string::npos;
+  const fs::path snapshot = cached / "snapshots" / revision;
+  if (!plain || !fs::is_directory(snapshot)) {
+    fail(ErrorKind::kInput, "io: {} names revision '{}', but {} is not there; download {} again",
+         reference.string(), revision, snapshot.string(), id);
+  }
+  return snapshot;
+}
+
+}  // namespace
+
+ModelLocation locate_model(const std::string& model) {
+  const fs::path path(model);
+  if (fs::is_directory(path)) return {path, false};
+  if (fs::is_regular_file(path)) {
+    if (has_gguf_magic(path)) return {path, true};
+    fail(ErrorKind::kInput,
+         "io: {} is a file, but not GGUF; pass a GGUF file or the folder that holds config.json",
+         model);
+  }
+  if (!looks_like_hub_id(model)) {
+    fail(ErrorKind::kInput,
+         "io: model '{}' not found: there is no such folder or file, and it is not a Hub id "
+         "(ORG/NAME)",
+         model);
+  }
+  const fs::path cached = hub_cache() / cache_folder_name(model);
+  if (!fs::is_directory(cached)) {
+    fail(ErrorKind::kInput,
+         "io: model '{}' not found; tried the folder or file {} and the Hugging Face cache {}; "
+         "download it first, or set HF_HOME or HF_HUB_CACHE",
+         model, fs::absolute(path).string(), cached.string());
+  }
+  return {snapshot_of(cached, model), false};
+}
+
+}  // namespace sgpt_mi::io

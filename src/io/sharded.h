@@ -1,0 +1,21 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "sgpt_mi/io/tensor_source.h"
+
+namespace sgpt_mi::io {
+
+/// Opens one file of a checkpoint.
+using OpenShard = std::unique_ptr<TensorSource> (*)(const std::filesystem::path& path);
+
+/// Opens the shards that an index file ({"weight_map": {tensor: file}}) names, as one source.
+///
+/// Checked: every file lies in the index's folder, exists and opens; every tensor of the index is
+/// in its shard, and every tensor of a shard is in the index.
+/// Throws Error(kInput) naming the index, the shard and the tensor.
+[[nodiscard]] std::unique_ptr<TensorSource> open_sharded(const std::filesystem::path& index,
+                                                         OpenShard open_shard);
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,50 @@
+#include "sgpt_mi/io/tensor_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "checked_count.h"
+#include "indexed_source.h"
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::io {
+
+std::int64_t TensorInfo::count() const {
+  const std::optional<std::int64_t> product = checked_count(shape);
+  if (!product) fail(ErrorKind::kInternal, "io: tensor '{}' has an impossible shape", name);
+  return *product;
+}
+
+std::size_t TensorInfo::bytes() const {
+  return static_cast<std::size_t>(count()) * dtype_size(dtype);
+}
+
+const TensorInfo* TensorSource::find(const std::string& name) const {
+  const std::vector<TensorInfo>& all = tensors();
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const TensorInfo& info) { return info.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+IndexedSource::IndexedSource(std::string label, std::vector<TensorInfo> tensors)
+    : label_(std::move(label)), tensors_(std::move(tensors)) {
+  positions_.reserve(tensors_.size());
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    ensure(positions_.emplace(tensors_[i].name, i).second, "io: two tensors share one name");
+  }
+}
+
+const TensorInfo* IndexedSource::find(const std::string& name) const {
+  const auto found = positions_.find(name);
+  return found == positions_.end() ? nullptr : &tensors_[found->second];
+}
+
+std::size_t IndexedSource::position(const std::string& name) const {
+  const auto found = positions_.find(name);
+  if (found == positions_.end()) {
+    fail(ErrorKind::kInput, "io: {} has no tensor '{}'", label_, name);
+  }
+  return found->second;
+}
+
+}  // namespace sgpt_mi::io

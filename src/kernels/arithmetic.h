@@ -1,0 +1,109 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+// The scalar formulas that the CPU and the CUDA twins share. Both are compiled without contraction
+// to fused multiply-adds, so one formula gives one result everywhere.
+#ifdef __CUDACC__
+#define SGPT_MI_HOST_DEVICE __host__ __device__
+#else
+#define SGPT_MI_HOST_DEVICE
+#endif
+
+namespace sgpt_mi::kernels {
+
+/// The code of a weight: clamp(round(w / scale) + zero, 0, max_code), half to even.
+SGPT_MI_HOST_DEVICE inline float code_of(float weight, float scale, float zero, float max_code) {
+  const float code = std::rint(weight / scale) + zero;
+  const float floored = code < 0.0F ? 0.0F : code;
+  return floored > max_code ? max_code : floored;
+}
+
+/// The value of a code.
+SGPT_MI_HOST_DEVICE inline float value_of(float code, float scale, float zero) {
+  return scale * (code - zero);
+}
+
+/// The mask score of a weight: w^2 / U_jj^2.
+SGPT_MI_HOST_DEVICE inline float score_of(float weight, float diagonal) {
+  return (weight * weight) / (diagonal * diagonal);
+}
+
+/// An unsigned key in the order of the floats, from a float's bits.
+SGPT_MI_HOST_DEVICE inline std::uint32_t order_key(std::uint32_t bits) {
+  const std::uint32_t sign = 0x80000000U;
+  return (bits & sign) != 0 ? ~bits : bits | sign;
+}
+
+/// The inverse of order_key.
+SGPT_MI_HOST_DEVICE inline std::uint32_t bits_of_key(std::uint32_t key) {
+  const std::uint32_t sign = 0x80000000U;
+  return (key & sign) != 0 ? key & ~sign : ~key;
+}
+
+/// A first guess of t^(-1/5) within 3.3 % from the bits of a float t >= 0: the exponent is divided by
+/// -5, and the constant, 6/5 of the exponent bias less a little, balances the error over mantissas.
+SGPT_MI_HOST_DEVICE inline std::uint32_t inverse_fifth_root_guess(std::uint32_t bits) {
+  return 0x4C2B8000U - bits / 5U;
+}
+
+/// t^1.2 from a guess of t^(-1/5), so |d|^2.4 for t = d^2. Three Newton steps for r = t^(-1/5),
+/// r <- r (6 - t r^5) / 5, each about squaring the relative error; then t^1.2 = t (t r^4). Order of
+/// the products keeps t = 0 and every normal t in range. Faster than pow, and it vectorises.
+SGPT_MI_HOST_DEVICE inline float power_six_fifths(float t, float guess) {
+  float r = guess;
+  for (int step = 0; step < 3; ++step) {
+    const float square = r * r;
+    r = r * (1.2F - 0.2F * (((t * square) * square) * r));
+  }
+  const float square = r * r;
+  return t * ((t * square) * square);
+}
+
+/// One affine grid.
+struct ScaleZero {
+  float scale;
+  float zero;
+};
+
+/// The grid of a range that contains 0.
+SGPT_MI_HOST_DEVICE inline ScaleZero grid_of_range(float low, float high, float max_code,
+                                                   bool symmetric) {
+  const float scale = (high - low) / max_code;
+  return {scale, symmetric ? (max_code + 1.0F) / 2.0F : std::rint(-low / scale)};
+}
+
+/// The range that fit_grid uses for weights between `low` and `high`.
+struct Range {
+  float low;
+  float high;
+};
+
+/// `low` <= 0 <= `high`, both sides equal when symmetric, [-1, 1] when the scale would be 0.
+SGPT_MI_HOST_DEVICE inline Range usable_range(float low, float high, float max_code,
+                                              bool symmetric) {
+  low = low < 0.0F ? low : 0.0F;
+  high = high > 0.0F ? high : 0.0F;
+  if (symmetric) {
+    high = -low > high ? -low : high;
+    low = -high;
+  }
+  // The clip search divides the range by up to 5; the smallest normal number leaves it a scale.
+  const float smallest_scale = 5.0F * 1.17549435e-38F;
+  if ((high - low) / max_code < smallest_scale) return {-1.0F, 1.0F};
+  return {low, high};
+}
+
+/// Partial sums of a clip trial: weight i of the group goes to lane i % 32, and lanes are added
+/// pairwise, 16 apart, 8 apart ... 1 apart. A CUDA warp adds like this, so the CPU does too.
+constexpr int kSumLanes = 32;
+
+/// Ranges compared by the clip search, and the share of the range that number i keeps.
+constexpr int kClipTrials = 80;
+
+SGPT_MI_HOST_DEVICE inline float clip_share(int trial) {
+  return static_cast<float>(1.0 - static_cast<double>(trial) / 100.0);
+}
+
+}  // namespace sgpt_mi::kernels

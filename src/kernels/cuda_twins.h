@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+
+#include "sgpt_mi/kernels/fit_grid.h"
+#include "sgpt_mi/kernels/obs_block.h"
+
+// The CUDA twins of the ops: defined in cuda/<op>.cu, or in no_cuda.cpp where they throw
+// Error(kDevice). Arguments are checked by the caller. `stream` is a cudaStream_t.
+namespace sgpt_mi::kernels::cuda {
+
+void obs_block(const ObsBlock& block, void* stream);
+
+[[nodiscard]] float kth_smallest(const float* values, std::int64_t count, std::int64_t k,
+                                 void* stream);
+
+void fit_grid(const GridFit& fit, void* stream);
+
+}  // namespace sgpt_mi::kernels::cuda

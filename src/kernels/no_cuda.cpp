@@ -1,0 +1,25 @@
+#include "cuda_twins.h"
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::kernels::cuda {
+namespace {
+
+[[noreturn]] void refuse(const char* op) {
+  fail(ErrorKind::kDevice,
+       "kernels: {} was asked for on a CUDA device; this program was built without CUDA; "
+       "use --device cpu, or configure with -DSGPT_MI_CUDA=ON",
+       op);
+}
+
+}  // namespace
+
+void obs_block(const ObsBlock& /*block*/, void* /*stream*/) { refuse("the column loop"); }
+
+float kth_smallest(const float* /*values*/, std::int64_t /*count*/, std::int64_t /*k*/,
+                   void* /*stream*/) {
+  refuse("selection");
+}
+
+void fit_grid(const GridFit& /*fit*/, void* /*stream*/) { refuse("grid fitting"); }
+
+}  // namespace sgpt_mi::kernels::cuda

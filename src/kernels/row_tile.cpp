@@ -1,0 +1,156 @@
+#include "row_tile.h"
+
+#include <algorithm>
+
+#include "arithmetic.h"
+#include "simd.h"
+
+// The loops over the rows of a tile are free functions on plain arrays: that is what the compiler
+// vectorises and what function multiversioning accepts.
+namespace sgpt_mi::kernels {
+namespace {
+
+SGPT_MI_SIMD_CLONES void keep_unpruned(const float* __restrict weight,
+                                       const std::uint8_t* __restrict pruned,
+                                       float* __restrict value) {
+  for (std::int64_t r = 0; r < kTileRows; ++r) value[r] = pruned[r] != 0 ? 0.0F : weight[r];
+}
+
+SGPT_MI_SIMD_CLONES void round_to_grid(const float* __restrict scale, const float* __restrict zero,
+                                       float max_code, float* __restrict value,
+                                       float* __restrict code) {
+  for (std::int64_t r = 0; r < kTileRows; ++r) {
+    code[r] = code_of(value[r], scale[r], zero[r], max_code);
+    value[r] = value_of(code[r], scale[r], zero[r]);
+  }
+}
+
+SGPT_MI_SIMD_CLONES void divide_errors(const float* __restrict weight,
+                                       const float* __restrict value, float diagonal,
+                                       float* __restrict error, double* __restrict loss) {
+  for (std::int64_t r = 0; r < kTileRows; ++r) {
+    error[r] = (weight[r] - value[r]) / diagonal;
+    const double wide = error[r];
+    loss[r] += 0.5 * wide * wide;
+  }
+}
+
+/// weight[j] -= error * factor[j] for `count` columns: nearly all of the column loop's work.
+SGPT_MI_SIMD_CLONES void subtract_outer(const float* __restrict error,
+                                        const float* __restrict factor, std::int64_t count,
+                                        float* __restrict weight) {
+  for (std::int64_t j = 0; j < count; ++j) {
+    for (std::int64_t r = 0; r < kTileRows; ++r) {
+      weight[j * kTileRows + r] -= error[r] * factor[j];
+    }
+  }
+}
+
+/// Prunes column k of the m scored ones in the rows where fewer than n columns have a lower score
+/// or, to its left, the same one.
+SGPT_MI_SIMD_CLONES void prune_if_among_lowest(const float* __restrict score, std::int64_t k,
+                                               NmPattern pattern, std::uint8_t* __restrict pruned) {
+  std::int32_t rank[kTileRows] = {};
+  const float* own = score + k * kTileRows;
+  for (std::int64_t other = 0; other < pattern.m; ++other) {
+    const float* theirs = score + other * kTileRows;
+    const bool left = other < k;
+    for (std::int64_t r = 0; r < kTileRows; ++r) {
+      const bool ahead = left ? theirs[r] <= own[r] : theirs[r] < own[r];
+      rank[r] += ahead ? 1 : 0;
+    }
+  }
+  for (std::int64_t r = 0; r < kTileRows; ++r) pruned[r] = rank[r] < pattern.n ? 1 : 0;
+}
+
+}  // namespace
+
+RowTile::RowTile(const ObsBlock& block)
+    : block_(block),
+      weight_(at(block.weight.columns)),
+      pruned_(at(block.weight.columns)),
+      score_(at(block.pattern.m)) {}
+
+void RowTile::run(std::int64_t first_row) {
+  load(first_row);
+  const std::int64_t width = block_.weight.columns;
+  const bool rounds = block_.grid.group_of_column != nullptr;
+  for (std::int64_t j = 0; j < width; ++j) {
+    if (block_.pattern.m > 0 && j % block_.pattern.m == 0) choose_mask(j);
+    keep_unpruned(weight(j), pruned(j), value_.data());
+    if (rounds) round_column(j);
+    const float* factor_row = block_.factor.row(j);
+    divide_errors(weight(j), value_.data(), factor_row[j], error_.data(), loss_.data());
+    if (j + 1 < width) {
+      subtract_outer(error_.data(), factor_row + j + 1, width - j - 1, weight(j + 1));
+    }
+    store_column(j);
+  }
+  add_losses();
+}
+
+void RowTile::load(std::int64_t first_row) {
+  first_row_ = first_row;
+  rows_ = std::min(kTileRows, block_.weight.rows - first_row);
+  group_ = -1;
+  loss_.fill(0.0);
+  scale_.fill(1.0F);
+  std::fill(weight_.begin(), weight_.end(), 0.0F);
+  std::fill(pruned_.begin(), pruned_.end(), std::uint8_t{0});
+  for (std::int64_t r = 0; r < rows_; ++r) {
+    const float* from = block_.weight.row(first_row + r);
+    for (std::int64_t j = 0; j < block_.weight.columns; ++j) weight(j)[r] = from[j];
+    if (block_.pattern.m > 0) continue;
+    const bool* mask = block_.pruned.row(first_row + r);
+    for (std::int64_t j = 0; j < block_.weight.columns; ++j) pruned(j)[r] = mask[j] ? 1 : 0;
+  }
+}
+
+void RowTile::choose_mask(std::int64_t column) {
+  const NmPattern pattern = block_.pattern;
+  for (std::int64_t k = 0; k < pattern.m; ++k) {
+    const float diagonal = block_.factor.row(column + k)[column + k];
+    for (std::int64_t r = 0; r < kTileRows; ++r) {
+      score_[at(k) + static_cast<std::size_t>(r)] = score_of(weight(column + k)[r], diagonal);
+    }
+  }
+  for (std::int64_t k = 0; k < pattern.m; ++k) {
+    prune_if_among_lowest(score_.data(), k, pattern, pruned(column + k));
+  }
+}
+
+void RowTile::load_grid(std::int64_t group) {
+  if (group == group_) return;
+  group_ = group;
+  for (std::int64_t r = 0; r < rows_; ++r) {
+    scale_[static_cast<std::size_t>(r)] = block_.grid.scale.row(first_row_ + r)[group];
+    zero_[static_cast<std::size_t>(r)] = block_.grid.zero.row(first_row_ + r)[group];
+  }
+}
+
+void RowTile::round_column(std::int64_t column) {
+  const std::int64_t group = block_.grid.group_of_column[column];
+  load_grid(group);
+  round_to_grid(scale_.data(), zero_.data(), block_.grid.max_code_of_group[group], value_.data(),
+                code_.data());
+}
+
+void RowTile::store_column(std::int64_t column) const {
+  const std::uint8_t* mask = &pruned_[at(column)];
+  const bool rounds = block_.grid.group_of_column != nullptr;
+  for (std::int64_t r = 0; r < rows_; ++r) {
+    const auto i = static_cast<std::size_t>(r);
+    block_.weight.row(first_row_ + r)[column] = value_[i];
+    block_.error.row(first_row_ + r)[column] = error_[i];
+    if (rounds) block_.codes.row(first_row_ + r)[column] = static_cast<std::uint8_t>(code_[i]);
+    if (block_.pattern.m > 0) block_.pruned.row(first_row_ + r)[column] = mask[r] != 0;
+  }
+}
+
+void RowTile::add_losses() {
+  for (std::int64_t r = 0; r < rows_; ++r) {
+    block_.row_loss[first_row_ + r] += loss_[static_cast<std::size_t>(r)];
+  }
+}
+
+}  // namespace sgpt_mi::kernels

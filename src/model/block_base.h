@@ -1,0 +1,54 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "family.h"
+
+namespace sgpt_mi::model {
+
+/// The part of a block that all families share: its named tensors and applying them.
+class BlockBase : public Block {
+ public:
+  explicit BlockBase(BlockParts parts) : parts_(std::move(parts)) {}
+
+  [[nodiscard]] const std::vector<LinearInfo>& linears() const override { return parts_.linears; }
+  /// Throws Error(kInternal) when the block has no such linear.
+  [[nodiscard]] const torch::Tensor& weight(const std::string& short_name) const override;
+  /// Keeps device and dtype of the old weight. Throws Error(kInternal) when the shape differs.
+  void set_weight(const std::string& short_name, const torch::Tensor& value) override;
+  [[nodiscard]] BlockState begin(const torch::Tensor& hidden) const override;
+
+ protected:
+  [[nodiscard]] const ModelSpec& spec() const { return parts_.spec; }
+  [[nodiscard]] std::int64_t layer() const { return parts_.layer; }
+
+  /// A tensor that the family's table says exists.
+  [[nodiscard]] const torch::Tensor& tensor(const std::string& name) const;
+  /// Nothing when the table's switch left the tensor out.
+  [[nodiscard]] std::optional<torch::Tensor> optional_tensor(const std::string& name) const;
+  /// x (..., columns) -> (..., rows): the linear's weight and bias.
+  [[nodiscard]] torch::Tensor linear(const std::string& short_name, const torch::Tensor& x) const;
+
+ private:
+  BlockParts parts_;
+};
+
+/// Scaled dot-product attention with a causal mask, scale 1 / sqrt(D).
+///
+/// query (B, T, heads, D), key and value (B, T, kv_heads, D) -> (B, T, heads * D). Query head h
+/// reads key head h * kv_heads / heads. With `window` a position sees itself and the window - 1
+/// positions before it.
+[[nodiscard]] torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& key,
+                                             const torch::Tensor& value,
+                                             std::optional<std::int64_t> window);
+
+/// The MLP's non-linearity, element by element.
+[[nodiscard]] torch::Tensor activate(Activation activation, const torch::Tensor& x);
+
+}  // namespace sgpt_mi::model

@@ -1,0 +1,154 @@
+#include "layout.h"
+
+#include <spdlog/fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <unordered_set>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::model {
+
+namespace {
+
+/// Buffers that checkpoints of these families may hold beside the weights: constants that are
+/// computed here, or leftovers of older versions of the reference code.
+constexpr std::array<std::string_view, 4> kIgnoredEndings{"rotary_emb.inv_freq", "masked_bias",
+                                                          "position_ids", "decoder.version"};
+
+struct ExpectedTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+
+std::vector<std::int64_t> shape_of(const std::vector<Dim>& dims, const ModelSpec& spec) {
+  std::vector<std::int64_t> shape;
+  for (const Dim dim : dims) shape.push_back(size_of(dim, spec));
+  return shape;
+}
+
+std::vector<ExpectedTensor> expected_of_block(const ModelSpec& spec) {
+  const Family& family = family_of(spec);
+  std::vector<ExpectedTensor> expected;
+  for (const LinearRule& rule : family.linears) {
+    const std::string name(rule.name);
+    expected.push_back({name + ".weight", shape_of({rule.rows, rule.columns}, spec)});
+    if (rule.has_bias(spec)) expected.push_back({name + ".bias", shape_of({rule.rows}, spec)});
+  }
+  for (const TensorRule& rule : family.block_tensors) {
+    if (rule.exists(spec)) expected.push_back({std::string(rule.name), shape_of(rule.shape, spec)});
+  }
+  return expected;
+}
+
+/// The first prefix under which block 0 has its first linear. Without any, the usual one: the error
+/// about the missing tensor then shows the usual name.
+std::string find_prefix(const Family& family, const io::TensorSource& tensors) {
+  const std::string probe =
+      std::string(kBlocks) + "0." + std::string(family.linears.front().name) + ".weight";
+  for (const std::string_view prefix : family.prefixes) {
+    if (tensors.find(std::string(prefix) + probe) != nullptr) return std::string(prefix);
+  }
+  return std::string(family.prefixes.front());
+}
+
+/// Holds the checkpoint against what is expected, tensor by tensor.
+class Checker {
+ public:
+  explicit Checker(const io::TensorSource& tensors) : tensors_(tensors) {}
+
+  void require(const ExpectedTensor& expected) {
+    const io::TensorInfo* const found = tensors_.find(expected.name);
+    if (found == nullptr) {
+      fail(ErrorKind::kInput,
+           "model: the checkpoint has no tensor {}; expected it with shape [{}]; are all of its "
+           "files there and is config.json its own?",
+           expected.name, fmt::join(expected.shape, ", "));
+    }
+    if (found->shape != expected.shape) {
+      fail(ErrorKind::kInput,
+           "model: tensor {} has shape [{}]; config.json makes it [{}]; is config.json its own?",
+           expected.name, fmt::join(found->shape, ", "), fmt::join(expected.shape, ", "));
+    }
+    if (!is_floating(found->dtype)) {
+      fail(ErrorKind::kInput, "model: tensor {} has type {}; expected F64, F32, F16 or BF16",
+           expected.name, dtype_name(found->dtype));
+    }
+    known_.insert(expected.name);
+  }
+
+  void allow(const ExpectedTensor& expected) {
+    if (tensors_.find(expected.name) != nullptr) require(expected);
+  }
+
+  void refuse_others() const {
+    for (const io::TensorInfo& info : tensors_.tensors()) {
+      const bool ignored =
+          std::any_of(kIgnoredEndings.begin(), kIgnoredEndings.end(),
+                      [&](std::string_view ending) { return info.name.ends_with(ending); });
+      if (ignored || known_.contains(info.name)) continue;
+      fail(ErrorKind::kInput,
+           "model: the checkpoint has a tensor {} with shape [{}]; the model that config.json "
+           "describes has none of that name; is config.json its own?",
+           info.name, fmt::join(info.shape, ", "));
+    }
+  }
+
+ private:
+  const io::TensorSource& tensors_;
+  std::unordered_set<std::string> known_;
+};
+
+}  // namespace
+
+Layout::Layout(const ModelSpec& spec, const io::TensorSource& tensors) {
+  const Family& family = family_of(spec);
+  prefix_ = find_prefix(family, tensors);
+  embedding_ = end_name(kEmbedding);
+  head_ = kHead;
+  const std::vector<std::int64_t> table = shape_of({Dim::kVocab, Dim::kWordEmbed}, spec);
+  Checker checker(tensors);
+  if (spec.tied_head) {
+    // One table under either name; where both are stored the embedding is the one that counts.
+    if (tensors.find(embedding_) == nullptr && tensors.find(head_) != nullptr) embedding_ = head_;
+    checker.allow({head_, table});
+    head_ = embedding_;
+  }
+  checker.require({embedding_, table});
+  checker.require({head_, table});
+  for (const TensorRule& rule : family.end_tensors) {
+    if (rule.exists(spec)) checker.require({end_name(rule.name), shape_of(rule.shape, spec)});
+  }
+  const std::vector<ExpectedTensor> block = expected_of_block(spec);
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    for (const ExpectedTensor& tensor : block) {
+      checker.require({block_prefix(layer) + tensor.name, tensor.shape});
+    }
+  }
+  checker.refuse_others();
+}
+
+std::string Layout::block_prefix(std::int64_t layer) const {
+  return fmt::format("{}{}{}.", prefix_, kBlocks, layer);
+}
+
+std::string Layout::end_name(std::string_view name) const { return prefix_ + std::string(name); }
+
+std::vector<std::string> block_tensor_names(const ModelSpec& spec) {
+  std::vector<std::string> names;
+  for (const ExpectedTensor& expected : expected_of_block(spec)) names.push_back(expected.name);
+  return names;
+}
+
+std::vector<LinearInfo> linears_of_block(const ModelSpec& spec, const std::string& block_prefix) {
+  std::vector<LinearInfo> linears;
+  for (const LinearRule& rule : family_of(spec).linears) {
+    const std::string name(rule.name);
+    linears.push_back({block_prefix + name, name, rule.site, size_of(rule.rows, spec),
+                       size_of(rule.columns, spec)});
+  }
+  return linears;
+}
+
+}  // namespace sgpt_mi::model

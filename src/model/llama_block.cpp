@@ -1,0 +1,102 @@
+#include "block_base.h"
+#include "llama.h"
+#include "rope.h"
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::model {
+
+namespace {
+
+/// x / sqrt(mean(x^2) + eps) * weight over the last dimension; the quotient in float32, whatever
+/// the type of x. Source: Zhang & Sennrich 2019, arXiv 1910.07467, eq. 4.
+torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
+  const torch::Tensor wide = x.to(torch::kFloat32);
+  const torch::Tensor scale = wide.square().mean(-1, /*keepdim=*/true).add_(eps).rsqrt_();
+  return (wide * scale).to(x.scalar_type()).mul_(weight);
+}
+
+/// x + attention(norm(x)), then x + down(silu(gate(norm(x))) * up(norm(x))).
+class LlamaBlock final : public BlockBase {
+ public:
+  using BlockBase::BlockBase;
+
+  [[nodiscard]] torch::Tensor site_input(Site site, const BlockState& state) const override {
+    const at::NoGradGuard no_grad;
+    switch (site) {
+      case Site::kAttentionIn:
+        return norm("input_layernorm", state.hidden);
+      case Site::kMlpIn:
+        return norm("post_attention_layernorm", state.hidden);
+      case Site::kAttentionOut:
+      case Site::kMlpOut:
+        return state.pending;
+    }
+    fail(ErrorKind::kInternal, "model: unknown site {}", static_cast<int>(site));
+  }
+
+  void advance(Site site, BlockState& state, const torch::Tensor& input) const override {
+    const at::NoGradGuard no_grad;
+    switch (site) {
+      case Site::kAttentionIn:
+        state.pending = attention(input);
+        break;
+      case Site::kAttentionOut:
+        finish_half("self_attn.o_proj", state, input);
+        break;
+      case Site::kMlpIn:
+        state.pending = activate(spec().activation, linear("mlp.gate_proj", input))
+                            .mul_(linear("mlp.up_proj", input));
+        break;
+      case Site::kMlpOut:
+        finish_half("mlp.down_proj", state, input);
+        break;
+    }
+  }
+
+ private:
+  [[nodiscard]] torch::Tensor norm(const std::string& name, const torch::Tensor& x) const {
+    return rms_norm(x, tensor(name + ".weight"), spec().rms_norm_eps);
+  }
+
+  /// The linear's output split into heads: (B, T, heads, head_dim).
+  [[nodiscard]] torch::Tensor heads(const std::string& name, const torch::Tensor& x) const {
+    return linear(name, x).unflatten(-1, {-1, spec().head_dim});
+  }
+
+  [[nodiscard]] torch::Tensor attention(const torch::Tensor& x) const {
+    torch::Tensor query = heads("self_attn.q_proj", x);
+    torch::Tensor key = heads("self_attn.k_proj", x);
+    if (spec().qk_norm) {
+      query = norm("self_attn.q_norm", query);
+      key = norm("self_attn.k_norm", key);
+    }
+    const RopeTable table = rope_table(spec(), x.size(1), x.options());
+    const bool sliding = layer() >= spec().sliding_from_layer;
+    return causal_attention(apply_rope(query, table), apply_rope(key, table),
+                            heads("self_attn.v_proj", x),
+                            sliding ? spec().sliding_window : std::nullopt);
+  }
+
+  void finish_half(const std::string& linear_name, BlockState& state,
+                   const torch::Tensor& input) const {
+    state.hidden = linear(linear_name, input).add_(state.hidden);
+    state.pending.reset();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Block> make_llama_block(BlockParts parts) {
+  return std::make_unique<LlamaBlock>(std::move(parts));
+}
+
+torch::Tensor llama_embed(const ModelSpec&, const EndTensor&, const torch::Tensor& embedded) {
+  return embedded;
+}
+
+torch::Tensor llama_final_hidden(const ModelSpec& spec, const EndTensor& end,
+                                 const torch::Tensor& hidden) {
+  return rms_norm(hidden, end("norm.weight"), spec.rms_norm_eps);
+}
+
+}  // namespace sgpt_mi::model

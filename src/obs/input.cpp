@@ -1,0 +1,58 @@
+#include "input.h"
+
+#include <ATen/ops/isfinite.h>
+
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/kth_smallest.h"
+#include "sgpt_mi/quant/tensor_view.h"
+
+namespace sgpt_mi::obs {
+namespace {
+
+void check_finite(const torch::Tensor& matrix, const char* what, const std::string& name) {
+  const torch::Tensor finite = at::isfinite(matrix);
+  if (finite.all().item<bool>()) return;
+  const torch::Tensor place = finite.logical_not().nonzero()[0];
+  const auto row = place[0].item<std::int64_t>();
+  const auto column = place[1].item<std::int64_t>();
+  fail(ErrorKind::kNumeric,
+       "obs: the {} of {} is {} at row {}, column {}; expected finite values; check the checkpoint "
+       "and the calibration text",
+       what, name, matrix[row][column].item<float>(), row, column);
+}
+
+}  // namespace
+
+void check_input(const torch::Tensor& weight, const torch::Tensor& hessian,
+                 const CompressOptions& options, const std::string& name) {
+  ensure(weight.dim() == 2 && weight.numel() > 0 && weight.is_floating_point(),
+         "obs: weight is not a floating-point matrix");
+  const std::int64_t columns = weight.size(1);
+  ensure(hessian.dim() == 2 && hessian.size(0) == columns && hessian.size(1) == columns,
+         "obs: H is not (columns, columns) of the weight");
+  ensure(hessian.scalar_type() == torch::kFloat32 && hessian.device() == weight.device(),
+         "obs: H is not float32 on the weight's device");
+  options.validate();
+  options.validate_for(name, columns);
+  check_finite(weight, "weight", name);
+  check_finite(hessian, "second moment H", name);
+}
+
+quant::GridOptions grid_options(const CompressOptions& options) {
+  quant::GridOptions grid;
+  grid.bits = options.wbits;
+  grid.symmetric = options.symmetric;
+  grid.mse = options.mse;
+  grid.groupsize = options.groupsize;
+  return grid;
+}
+
+torch::Tensor prune_lowest(const torch::Tensor& score, double sparsity) {
+  const torch::Tensor flat = score.contiguous();
+  const auto place = static_cast<std::int64_t>(static_cast<double>(flat.numel()) * sparsity);
+  const float threshold = kernels::kth_smallest(flat.data_ptr<float>(), flat.numel(), place,
+                                                quant::backend_of(flat));
+  return score.le(threshold);
+}
+
+}  // namespace sgpt_mi::obs

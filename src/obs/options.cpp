@@ -1,0 +1,86 @@
+#include <cmath>
+
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/obs/compress.h"
+
+namespace sgpt_mi::obs {
+namespace {
+
+void validate_pruning(const CompressOptions& options) {
+  if (!(options.sparsity >= 0.0 && options.sparsity < 1.0)) {
+    fail(ErrorKind::kUsage, "obs: sparsity is {}; expected a share of weights in [0, 1)",
+         options.sparsity);
+  }
+  const bool no_pattern = options.prune_n == 0 && options.prune_m == 0;
+  if (no_pattern) return;
+  if (options.prune_n < 1 || options.prune_m <= options.prune_n) {
+    fail(ErrorKind::kUsage,
+         "obs: prune_n is {} and prune_m is {}; expected 1 <= prune_n < prune_m zeros in every "
+         "prune_m weights, or both 0",
+         options.prune_n, options.prune_m);
+  }
+  if (options.sparsity > 0.0) {
+    fail(ErrorKind::kUsage,
+         "obs: sparsity is {} and the pattern is {} of {}; a pattern fixes the sparsity; give one "
+         "of the two",
+         options.sparsity, options.prune_n, options.prune_m);
+  }
+  if (options.act_order) {
+    fail(ErrorKind::kUsage,
+         "obs: act_order is set with the pattern {} of {}; the columns of a pattern must stay "
+         "neighbours; give one of the two",
+         options.prune_n, options.prune_m);
+  }
+}
+
+void validate_quantization(const CompressOptions& options) {
+  if (options.wbits != 16 && (options.wbits < 2 || options.wbits > 8)) {
+    fail(ErrorKind::kUsage, "obs: wbits is {}; expected 2 to 8, or 16 for no quantization",
+         options.wbits);
+  }
+  if (options.groupsize != -1 && options.groupsize < 1) {
+    fail(ErrorKind::kUsage,
+         "obs: groupsize is {}; expected a positive number of columns, or -1 for whole rows",
+         options.groupsize);
+  }
+  const bool fits_along_the_way =
+      options.quantizes() && options.groupsize != -1 && !options.static_groups;
+  if (fits_along_the_way && options.prune_m > 0 && options.groupsize % options.prune_m != 0) {
+    fail(ErrorKind::kUsage,
+         "obs: groupsize is {} with a pattern over {} columns; a pattern must lie in one group; "
+         "choose a multiple of {}, or set static_groups",
+         options.groupsize, options.prune_m, options.prune_m);
+  }
+}
+
+}  // namespace
+
+void CompressOptions::validate() const {
+  validate_pruning(*this);
+  validate_quantization(*this);
+  if (!(percdamp > 0.0 && percdamp <= 1.0)) {
+    fail(ErrorKind::kUsage, "obs: percdamp is {}; expected a share of mean(diag H) in (0, 1]",
+         percdamp);
+  }
+  if (blocksize < 1) {
+    fail(ErrorKind::kUsage, "obs: blocksize is {}; expected a positive number of columns",
+         blocksize);
+  }
+}
+
+void CompressOptions::validate_for(const std::string& name, std::int64_t columns) const {
+  if (prune_m > 0 && columns % prune_m != 0) {
+    fail(ErrorKind::kUsage,
+         "obs: {} has {} columns and the pattern is {} of {}; the pattern must divide the columns; "
+         "choose another pattern, or leave the layer out",
+         name, columns, prune_n, prune_m);
+  }
+  if (quantizes() && groupsize != -1 && columns % groupsize != 0) {
+    fail(ErrorKind::kUsage,
+         "obs: {} has {} columns and groupsize is {}; the group size must divide the columns; "
+         "choose another --groupsize",
+         name, columns, groupsize);
+  }
+}
+
+}  // namespace sgpt_mi::obs

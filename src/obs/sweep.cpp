@@ -1,0 +1,105 @@
+#include "sweep.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "input.h"
+#include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/kernels/obs_block.h"
+#include "sgpt_mi/quant/tensor_view.h"
+
+namespace sgpt_mi::obs {
+
+Sweep::Sweep(torch::Tensor weight, torch::Tensor upper, const CompressOptions& options)
+    : weight_(std::move(weight)), upper_(std::move(upper)), options_(options) {
+  const auto like = weight_.options();
+  pruned_ = at::zeros(weight_.sizes(), like.dtype(torch::kBool));
+  error_ = at::empty({weight_.size(0), block_size()}, like);
+  row_loss_ = at::zeros({weight_.size(0)}, like.dtype(torch::kFloat64));
+}
+
+void Sweep::use_grid(quant::Grid grid) {
+  grid_ = std::move(grid);
+  codes_ = at::empty(weight_.sizes(), weight_.options().dtype(torch::kUInt8));
+}
+
+void Sweep::fit_grids() {
+  use_grid(quant::make_grid(weight_.size(0), weight_.size(1), grid_options(options_),
+                            weight_.device()));
+  fits_grids_ = true;
+}
+
+void Sweep::run() {
+  const std::int64_t columns = weight_.size(1);
+  for (std::int64_t first = 0; first < columns; first += block_size()) {
+    check_interrupt();
+    const std::int64_t end = std::min(first + block_size(), columns);
+    if (options_.sparsity > 0.0) choose_mask(first, end);
+    std::int64_t begin = first;
+    while (begin < end) {
+      std::int64_t stop = end;
+      if (fits_grids_) {
+        if (begin % group_size() == 0) fit_group_at(begin);
+        stop = std::min(end, begin + group_size() - begin % group_size());
+      }
+      step(begin, stop);
+      begin = stop;
+    }
+  }
+}
+
+double Sweep::loss() const { return row_loss_.sum().item<double>(); }
+
+/// The block size asked for, less what an N:M pattern would stick out, at least one pattern.
+std::int64_t Sweep::block_size() const {
+  const std::int64_t wanted = std::min(options_.blocksize, weight_.size(1));
+  if (options_.prune_m == 0) return wanted;
+  return std::max(options_.prune_m, wanted - wanted % options_.prune_m);
+}
+
+std::int64_t Sweep::group_size() const { return weight_.size(1) / grid_.scale.size(1); }
+
+void Sweep::choose_mask(std::int64_t first, std::int64_t end) {
+  const std::int64_t width = end - first;
+  const torch::Tensor diagonal = upper_.diagonal().narrow(0, first, width);
+  const torch::Tensor score =
+      weight_.narrow(1, first, width).square().div_(diagonal.square());
+  pruned_.narrow(1, first, width).copy_(prune_lowest(score, options_.sparsity));
+}
+
+void Sweep::fit_group_at(std::int64_t first) {
+  quant::fit_group(grid_, first / group_size(), weight_.narrow(1, first, group_size()),
+                   grid_options(options_));
+}
+
+void Sweep::step(std::int64_t first, std::int64_t end) {
+  const std::int64_t width = end - first;
+  const torch::Tensor error = error_.narrow(1, 0, width);
+  kernels::ObsBlock block;
+  block.weight = quant::view_of<float>(weight_.narrow(1, first, width));
+  block.factor =
+      quant::view_of<const float>(upper_.narrow(0, first, width).narrow(1, first, width));
+  block.pruned = quant::view_of<bool>(pruned_.narrow(1, first, width));
+  block.pattern = {options_.prune_n, options_.prune_m};
+  block.error = quant::view_of<float>(error);
+  block.row_loss = row_loss_.data_ptr<double>();
+  if (rounds()) {
+    block.grid = grid_.view(first);
+    block.codes = quant::view_of<std::uint8_t>(codes_.narrow(1, first, width));
+  }
+  kernels::obs_block(block, quant::backend_of(weight_));
+  update_tail(first, end, error);
+}
+
+/// W[:, end:] -= Err U[first:end, end:].
+void Sweep::update_tail(std::int64_t first, std::int64_t end, const torch::Tensor& error) {
+  const std::int64_t rest = weight_.size(1) - end;
+  if (rest == 0) return;
+  weight_.narrow(1, end, rest)
+      .addmm_(error, upper_.narrow(0, first, end - first).narrow(1, end, rest), 1, -1);
+}
+
+}  // namespace sgpt_mi::obs

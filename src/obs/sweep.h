@@ -1,0 +1,59 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/quant/grid.h"
+
+namespace sgpt_mi::obs {
+
+/// One matrix on its way through the column loop, block after block from left to right.
+///
+/// A block is a run of columns whose unstructured mask is chosen together. Where groups get their
+/// grids along the way, a block is cut at the group borders, so that every grid is fitted to weights
+/// that carry the errors of all columns before it.
+class Sweep {
+ public:
+  /// \param weight  (rows, N) float32; changed in place.
+  /// \param upper   U (N, N) float32.
+  Sweep(torch::Tensor weight, torch::Tensor upper, const CompressOptions& options);
+
+  /// Rounds by this grid, fitted before the sweep. Group of column j: of the sweep's column order.
+  void use_grid(quant::Grid grid);
+
+  /// Rounds by grids fitted to each group's weights when the sweep arrives there.
+  void fit_grids();
+
+  void run();
+
+  [[nodiscard]] const torch::Tensor& weight() const { return weight_; }
+  [[nodiscard]] const torch::Tensor& pruned() const { return pruned_; }
+  [[nodiscard]] const torch::Tensor& codes() const { return codes_; }
+  [[nodiscard]] const quant::Grid& grid() const { return grid_; }
+  /// sum (w - q)^2 / (2 U_jj^2).
+  [[nodiscard]] double loss() const;
+
+ private:
+  [[nodiscard]] std::int64_t block_size() const;
+  [[nodiscard]] std::int64_t group_size() const;
+  [[nodiscard]] bool rounds() const { return grid_.scale.defined(); }
+  void choose_mask(std::int64_t first, std::int64_t end);
+  void fit_group_at(std::int64_t first);
+  void step(std::int64_t first, std::int64_t end);
+  void update_tail(std::int64_t first, std::int64_t end, const torch::Tensor& error);
+
+  torch::Tensor weight_;
+  torch::Tensor upper_;
+  CompressOptions options_;
+  quant::Grid grid_;
+  bool fits_grids_ = false;
+  torch::Tensor pruned_;    // (rows, N) bool
+  torch::Tensor codes_;     // (rows, N) uint8
+  torch::Tensor error_;     // (rows, block)
+  torch::Tensor row_loss_;  // (rows) float64
+};
+
+}  // namespace sgpt_mi::obs

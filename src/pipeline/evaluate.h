@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "session.h"
+#include "sgpt_mi/pipeline/events.h"
+#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/text/corpus.h"
+
+namespace sgpt_mi::pipeline {
+
+/// Loads, tokenizes and cuts all evaluation sets, so that a missing file or a foreign tokenizer
+/// shows before the work starts. `tokenizer` may be null when only recorded windows are asked for.
+/// Throws Error(kInput) also for ids that the model has no embedding for.
+[[nodiscard]] std::vector<text::EvalSet> load_eval_sets(const EvalOptions& options,
+                                                        const Session& session,
+                                                        const text::Tokenizer* tokenizer);
+
+/// Throws Error(kInput) when a window holds an id that the model has no embedding for, or is longer
+/// than the model's positions. `what` names the text.
+void check_windows(const text::TokenWindows& windows, const model::ModelSpec& spec,
+                   const std::string& what);
+
+/// Whether a --eval or DATASET argument names recorded windows, which need no tokenizer.
+[[nodiscard]] bool is_recorded(const std::string& set);
+
+/// What a report says of a set before it is scored.
+[[nodiscard]] report::PerplexityReport describe(const text::EvalSet& set, torch::ScalarType dtype);
+
+/// Scores one set; `label` ("dense", "compressed") names the stage in events.
+[[nodiscard]] report::PerplexityFigures score(model::Model& model, const text::EvalSet& set,
+                                              const model::Placement& placement,
+                                              const std::string& label, Events& events);
+
+}  // namespace sgpt_mi::pipeline

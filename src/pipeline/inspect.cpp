@@ -1,0 +1,140 @@
+#include "sgpt_mi/pipeline/inspect.h"
+
+#include <spdlog/fmt/fmt.h>
+#include <torch/types.h>
+
+#include <set>
+
+#include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/model/model.h"
+#include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/report/text_table.h"
+#include "weight_store.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+std::set<std::string> linear_weights(const model::Model& model) {
+  std::set<std::string> names;
+  for (std::int64_t layer = 0; layer < model.spec().layers; ++layer) {
+    for (const model::LinearInfo& linear : model.block_linears(layer)) {
+      names.insert(linear.name + ".weight");
+    }
+  }
+  return names;
+}
+
+std::string part_of(const std::string& name, const std::set<std::string>& linears) {
+  if (linears.contains(name)) return "linears";
+  if (name.find("norm") != std::string::npos) return "norms";
+  if (name.find("embed") != std::string::npos) return "embeddings";
+  if (name.find("lm_head") != std::string::npos) return "head";
+  if (name.ends_with(".bias")) return "biases";
+  return "other";
+}
+
+std::int64_t count_zeros(const io::TensorData& data) {
+  const torch::Tensor tensor = model::to_torch(data);
+  return tensor.numel() - tensor.count_nonzero().item<std::int64_t>();
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (const std::int64_t size : shape) text += (text.empty() ? "" : " x ") + std::to_string(size);
+  return text.empty() ? "scalar" : text;
+}
+
+std::optional<nlohmann::json> run_of(const io::ModelLocation& location) {
+  const std::filesystem::path path = location.path / FolderStore::kReportFile;
+  if (location.is_gguf || !std::filesystem::exists(path)) return std::nullopt;
+  auto run = nlohmann::json::parse(io::read_text_file(path), nullptr, false);
+  if (run.is_discarded() || !run.is_object()) return std::nullopt;
+  return run;
+}
+
+std::string tensor_table(const ModelSummary& summary) {
+  std::vector<std::vector<std::string>> rows{{"tensor", "type", "shape", "bytes", "zeros"}};
+  for (const TensorSummary& tensor : summary.tensors) {
+    const double count = static_cast<double>(std::max<std::int64_t>(tensor.info.count(), 1));
+    rows.push_back({tensor.info.name, std::string(dtype_name(tensor.info.dtype)),
+                    shape_text(tensor.info.shape),
+                    report::human_bytes(static_cast<std::int64_t>(tensor.info.bytes())),
+                    fmt::format("{:.2f} %", 100.0 * static_cast<double>(tensor.zeros) / count)});
+  }
+  return report::text_table(rows);
+}
+
+std::string part_table(const ModelSummary& summary) {
+  std::vector<std::vector<std::string>> rows{{"part", "parameters", "bytes"}};
+  std::int64_t parameters = 0;
+  std::int64_t bytes = 0;
+  for (const auto& [part, part_bytes] : summary.bytes_by_part) {
+    const std::int64_t count = summary.parameters_by_part.at(part);
+    rows.push_back({part, std::to_string(count), report::human_bytes(part_bytes)});
+    parameters += count;
+    bytes += part_bytes;
+  }
+  rows.push_back({"total", std::to_string(parameters), report::human_bytes(bytes)});
+  return report::text_table(rows);
+}
+
+std::string run_table(const nlohmann::json& run) {
+  std::vector<std::vector<std::string>> rows{
+      {"compressed linear", "sparsity", "bits", "stored bits", "output error", "damping"}};
+  for (const auto& layer : run.value("layers", nlohmann::json::array())) {
+    rows.push_back({layer.value("name", "?"), fmt::format("{:.4f}", layer.value("sparsity", 0.0)),
+                    fmt::format("{:g}", layer.value("average_bits", 0.0)),
+                    fmt::format("{:g}", layer.value("stored_bits", 0.0)),
+                    fmt::format("{:.5f}", layer.value("output_error", 0.0)),
+                    fmt::format("{:g}", layer.value("damping", 0.0))});
+  }
+  return "written by sgpt-mi " + run.value("version", "?") + ", method " +
+         run.value("method", "?") + "\n" + report::text_table(rows);
+}
+
+}  // namespace
+
+ModelSummary inspect_model(const std::string& model) {
+  const io::Checkpoint checkpoint = io::open_checkpoint(io::locate_model(model));
+  const model::Model opened(checkpoint);
+  const std::set<std::string> linears = linear_weights(opened);
+  ModelSummary summary;
+  summary.family = opened.spec().model_type;
+  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) {
+    check_interrupt();
+    TensorSummary tensor{info, part_of(info.name, linears),
+                         count_zeros(checkpoint.tensors->read(info.name))};
+    summary.bytes_by_part[tensor.part] += static_cast<std::int64_t>(info.bytes());
+    summary.parameters_by_part[tensor.part] += info.count();
+    summary.tensors.push_back(std::move(tensor));
+  }
+  summary.run = run_of(checkpoint.location);
+  return summary;
+}
+
+nlohmann::ordered_json to_json(const ModelSummary& summary) {
+  nlohmann::ordered_json json{{"family", summary.family}};
+  json["tensors"] = nlohmann::ordered_json::array();
+  for (const TensorSummary& tensor : summary.tensors) {
+    json["tensors"].push_back({{"name", tensor.info.name},
+                               {"dtype", dtype_name(tensor.info.dtype)},
+                               {"shape", tensor.info.shape},
+                               {"bytes", tensor.info.bytes()},
+                               {"part", tensor.part},
+                               {"zeros", tensor.zeros}});
+  }
+  json["bytes_by_part"] = summary.bytes_by_part;
+  json["parameters_by_part"] = summary.parameters_by_part;
+  if (summary.run) json["run"] = *summary.run;
+  return json;
+}
+
+std::string to_text(const ModelSummary& summary) {
+  std::string text = tensor_table(summary) + "\n" + part_table(summary);
+  if (summary.run) text += "\n" + run_table(*summary.run);
+  return text;
+}
+
+}  // namespace sgpt_mi::pipeline

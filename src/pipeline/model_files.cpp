@@ -1,0 +1,45 @@
+#include "model_files.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "sgpt_mi/core/hash.h"
+#include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/io/mapped_file.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+constexpr std::size_t kChunkBytes = std::size_t{64} << 20;  // between looks at Ctrl-C
+
+std::vector<std::filesystem::path> weight_files(const io::ModelLocation& location) {
+  if (location.is_gguf) return {location.path};
+  std::vector<std::filesystem::path> safetensors;
+  std::vector<std::filesystem::path> pickles;
+  for (const auto& entry : std::filesystem::directory_iterator(location.path)) {
+    if (entry.path().extension() == ".safetensors") safetensors.push_back(entry.path());
+    if (entry.path().extension() == ".bin") pickles.push_back(entry.path());
+  }
+  auto& files = safetensors.empty() ? pickles : safetensors;
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace
+
+std::string weight_files_sha256(const io::ModelLocation& location) {
+  Sha256 hash;
+  for (const std::filesystem::path& path : weight_files(location)) {
+    const io::MappedFile file(path);
+    const std::span<const std::byte> bytes = file.bytes();
+    for (std::size_t begin = 0; begin < bytes.size(); begin += kChunkBytes) {
+      check_interrupt();
+      hash.update(bytes.subspan(begin, std::min(kChunkBytes, bytes.size() - begin)));
+    }
+  }
+  return hash.hex_digest();
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,82 @@
+#include "sgpt_mi/pipeline/options.h"
+
+#include <array>
+#include <utility>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+constexpr std::array<std::pair<const char*, Method>, 2> kMethods{
+    {{"sparsegpt", Method::kSparseGpt}, {"magnitude", Method::kMagnitude}}};
+
+}  // namespace
+
+Method parse_method(const std::string& name) {
+  std::string names;
+  for (const auto& [known, method] : kMethods) {
+    if (name == known) return method;
+    names += (names.empty() ? "" : ", ") + std::string(known);
+  }
+  fail(ErrorKind::kUsage, "method: '{}' is not one of {}", name, names);
+}
+
+std::string method_name(Method method) {
+  for (const auto& [known, value] : kMethods) {
+    if (value == method) return known;
+  }
+  fail(ErrorKind::kInternal, "pipeline: unknown method {}", static_cast<int>(method));
+}
+
+void ModelOptions::validate() const {
+  if (model.empty())
+    fail(ErrorKind::kUsage, "MODEL is empty; give a folder, a GGUF file or a Hub id");
+  if (threads < 0 || threads > 4096) {
+    fail(ErrorKind::kUsage, "threads: {} is not in 0..4096 (0: automatic)", threads);
+  }
+}
+
+void EvalOptions::validate() const {
+  if (seqlen < 0 || seqlen == 1) {
+    fail(ErrorKind::kUsage, "seqlen: {} is not 0 (automatic) or at least 2", seqlen);
+  }
+  if (max_windows < 0) fail(ErrorKind::kUsage, "eval_windows: {} is negative", max_windows);
+}
+
+bool LayerSelection::contains(std::int64_t layer, const std::string& linear) const {
+  const bool inside =
+      layer >= min_layer && layer < max_layer && linear.find(name_contains) != std::string::npos;
+  return inside != invert;
+}
+
+void CompressionSettings::validate() const {
+  matrix.validate();
+  if (!matrix.prunes() && !matrix.quantizes()) {
+    fail(ErrorKind::kUsage,
+         "nothing to do: sparsity is 0 and wbits is 16; give --sparsity, --pattern or --wbits");
+  }
+  if (selection.max_layer <= selection.min_layer) {
+    fail(ErrorKind::kUsage, "maxlayer: {} is not above minlayer {}", selection.max_layer,
+         selection.min_layer);
+  }
+  if (batch_windows < 1) fail(ErrorKind::kUsage, "batch_windows: {} is below 1", batch_windows);
+}
+
+void CompressRun::validate() const {
+  model.validate();
+  compression.validate();
+  eval.validate();
+  if (calibration.dataset.empty()) fail(ErrorKind::kUsage, "DATASET is empty");
+  if (calibration.nsamples < 1) {
+    fail(ErrorKind::kUsage, "nsamples: {} is below 1", calibration.nsamples);
+  }
+}
+
+void EvalRun::validate() const {
+  model.validate();
+  eval.validate();
+  if (eval.sets.empty()) fail(ErrorKind::kUsage, "eval: no set to score; give --eval SET,SET");
+}
+
+}  // namespace sgpt_mi::pipeline

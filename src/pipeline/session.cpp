@@ -1,0 +1,130 @@
+#include "session.h"
+
+#include <ATen/Parallel.h>
+#include <torch/cuda.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/pipeline/run.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+struct DtypeName {
+  const char* name;
+  torch::ScalarType type;
+};
+constexpr std::array<DtypeName, 3> kComputeTypes{
+    {{"float32", torch::kFloat32}, {"float16", torch::kFloat16}, {"bfloat16", torch::kBFloat16}}};
+
+int parse_device_index(const std::string& text, const std::string& device) {
+  int index = -1;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, index);
+  if (parsed.ec != std::errc() || parsed.ptr != end || index < 0) {
+    fail(ErrorKind::kUsage, "device: '{}' is not auto, cpu, cuda or cuda:N", device);
+  }
+  return index;
+}
+
+torch::Device resolve_device(const std::string& name) {
+  if (name == "cpu") return torch::kCPU;
+  if (name == "auto") {
+    return torch::cuda::is_available() ? torch::Device(torch::kCUDA, 0)
+                                       : torch::Device(torch::kCPU);
+  }
+  int index = 0;
+  if (name.rfind("cuda:", 0) == 0) {
+    index = parse_device_index(name.substr(5), name);
+  } else if (name != "cuda") {
+    fail(ErrorKind::kUsage, "device: '{}' is not auto, cpu, cuda or cuda:N", name);
+  }
+  const auto count = static_cast<int>(torch::cuda::device_count());
+  if (index >= count) {
+    fail(ErrorKind::kDevice,
+         "device: {} asked for, but {} CUDA devices are visible; use --device cpu, or check the "
+         "driver and CUDA_VISIBLE_DEVICES",
+         name, count);
+  }
+  return {torch::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+torch::ScalarType resolve_dtype(const std::string& name, torch::Device device, DType stored) {
+  if (name == "auto") {
+    return device.is_cuda() ? model::to_scalar_type(stored) : torch::kFloat32;
+  }
+  for (const DtypeName& row : kComputeTypes) {
+    if (name == row.name) return row.type;
+  }
+  fail(ErrorKind::kUsage, "dtype: '{}' is not one of auto, float32, float16, bfloat16", name);
+}
+
+}  // namespace
+
+std::string scalar_type_name(torch::ScalarType type) {
+  for (const DtypeName& row : kComputeTypes) {
+    if (type == row.type) return row.name;
+  }
+  return c10::toString(type);
+}
+
+Session::Session(const ModelOptions& options)
+    : checkpoint(io::open_checkpoint(io::locate_model(options.model))), model(checkpoint) {
+  options.validate();
+  placement.device = resolve_device(options.device);
+  placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
+  if (options.threads > 0) at::set_num_threads(options.threads);
+}
+
+DType Session::stored_dtype() const {
+  std::map<DType, std::size_t> bytes;
+  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) {
+    if (is_floating(info.dtype)) bytes[info.dtype] += info.bytes();
+  }
+  const auto most = std::max_element(
+      bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == bytes.end()) {
+    fail(ErrorKind::kInput, "model: {} holds no floating-point tensor",
+         checkpoint.location.path.string());
+  }
+  return most->first;
+}
+
+std::int64_t Session::parameters() const {
+  std::int64_t count = 0;
+  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) count += info.count();
+  return count;
+}
+
+std::int64_t Session::stored_bytes() const {
+  std::size_t bytes = 0;
+  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) bytes += info.bytes();
+  return static_cast<std::int64_t>(bytes);
+}
+
+std::int64_t Session::resolve_seqlen(std::int64_t asked) const {
+  constexpr std::int64_t kLongestDefault = 2048;  // the published perplexities' window
+  const std::int64_t positions = model.spec().max_positions;
+  if (asked == 0) return std::min(positions, kLongestDefault);
+  if (asked > positions) {
+    fail(ErrorKind::kUsage, "seqlen: {} is beyond the model's {} positions", asked, positions);
+  }
+  return asked;
+}
+
+std::unique_ptr<text::Tokenizer> load_tokenizer_of(const io::Checkpoint& checkpoint) {
+  if (checkpoint.gguf_vocabulary) return text::load_tokenizer(*checkpoint.gguf_vocabulary);
+  return text::load_tokenizer(checkpoint.location.path);
+}
+
+std::unique_ptr<text::Tokenizer> open_tokenizer(const std::string& model) {
+  const io::ModelLocation location = io::locate_model(model);
+  if (location.is_gguf) return load_tokenizer_of(io::open_checkpoint(location));
+  return text::load_tokenizer(location.path);
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/model/model.h"
+#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/text/tokenizer.h"
+
+namespace sgpt_mi::pipeline {
+
+/// An opened model with the place where it is computed; what `compress` and `eval` start from.
+struct Session {
+  io::Checkpoint checkpoint;
+  model::Model model;
+  model::Placement placement;
+
+  /// Opens MODEL, checks it, resolves device and dtype, sets LibTorch's thread count.
+  /// Throws Error(kInput), kUsage (unknown device or dtype), kDevice (no such GPU).
+  explicit Session(const ModelOptions& options);
+
+  /// The type most of the model's bytes are stored in.
+  [[nodiscard]] DType stored_dtype() const;
+  [[nodiscard]] std::int64_t parameters() const;
+  /// Tensor data of the whole checkpoint.
+  [[nodiscard]] std::int64_t stored_bytes() const;
+  /// seqlen as asked, or min(positions, 2048). Throws Error(kUsage) beyond the positions.
+  [[nodiscard]] std::int64_t resolve_seqlen(std::int64_t asked) const;
+};
+
+/// The tokenizer of a checkpoint: its folder's files or the GGUF metadata.
+[[nodiscard]] std::unique_ptr<text::Tokenizer> load_tokenizer_of(const io::Checkpoint& checkpoint);
+
+/// The name people use for a dtype: "float32".
+[[nodiscard]] std::string scalar_type_name(torch::ScalarType type);
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,142 @@
+#include "sgpt_mi/report/run_report.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <array>
+#include <cmath>
+
+namespace sgpt_mi::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json layer_json(const LayerReport& layer) {
+  Json steps = Json::array();
+  for (const DampingReport& step : layer.damping_steps) {
+    steps.push_back({{"percdamp", step.percdamp},
+                     {"float64", step.float64},
+                     {"succeeded", step.succeeded},
+                     {"residual", step.residual}});
+  }
+  return {{"name", layer.name},
+          {"rows", layer.rows},
+          {"columns", layer.columns},
+          {"sparsity", layer.sparsity},
+          {"average_bits", layer.average_bits},
+          {"stored_bits", layer.stored_bits},
+          {"loss", layer.loss},
+          {"output_error", layer.output_error},
+          {"damping", layer.damping},
+          {"retries", static_cast<std::int64_t>(layer.damping_steps.size()) - 1},
+          {"damping_steps", std::move(steps)},
+          {"dead_channels", layer.dead_channels},
+          {"constant_channels", layer.constant_channels},
+          {"calibration_tokens", layer.calibration_tokens},
+          {"rank_deficient", layer.rank_deficient},
+          {"groups", Json::array()},
+          {"silhouette", nullptr},
+          {"seconds", layer.seconds}};
+}
+
+Json figures_json(const PerplexityFigures& figures) {
+  return {{"ppl", figures.ppl},
+          {"nll_mean", figures.nll_mean},
+          {"stderr", figures.nll_stderr},
+          {"ppl_stderr", figures.ppl_stderr},
+          {"window_nll", figures.window_nll}};
+}
+
+Json perplexity_json(const PerplexityReport& set) {
+  Json json{{"protocol", set.protocol},
+            {"tokens", set.tokens},
+            {"windows", set.windows},
+            {"seqlen", set.seqlen},
+            {"dtype", set.dtype},
+            {"text_sha256", set.text_sha256},
+            {"token_sha256", set.token_sha256}};
+  if (set.dense) json["dense"] = figures_json(*set.dense);
+  if (set.compressed) json["compressed"] = figures_json(*set.compressed);
+  return json;
+}
+
+Json totals_json(const TotalsReport& totals) {
+  return {{"weights", totals.weights},
+          {"sparsity", totals.sparsity},
+          {"average_code_bits", totals.average_code_bits},
+          {"stored_bits_per_weight", totals.stored_bits_per_weight},
+          {"bytes", totals.bytes},
+          {"bit_histogram", totals.bit_histogram}};
+}
+
+}  // namespace
+
+nlohmann::ordered_json to_json(const RunReport& report) {
+  Json json{{"version", report.version},
+            {"command", report.command},
+            {"config", report.config},
+            {"method", report.method},
+            {"model",
+             {{"path", report.model.path},
+              {"family", report.model.family},
+              {"layers", report.model.layers},
+              {"parameters", report.model.parameters},
+              {"bytes", report.model.bytes},
+              {"sha256", report.model.sha256}}}};
+  if (report.calibration) {
+    const CalibrationReport& calibration = *report.calibration;
+    json["calibration"] = {{"dataset", calibration.dataset},
+                           {"nsamples", calibration.nsamples},
+                           {"seqlen", calibration.seqlen},
+                           {"seed", calibration.seed},
+                           {"token_sha256", calibration.token_sha256}};
+  }
+  json["layers"] = Json::array();
+  for (const LayerReport& layer : report.layers) json["layers"].push_back(layer_json(layer));
+  if (report.totals) json["totals"] = totals_json(*report.totals);
+  json["perplexity"] = Json::object();
+  for (const PerplexityReport& set : report.perplexity) {
+    json["perplexity"][set.set] = perplexity_json(set);
+  }
+  json["timings"] = report.timings;
+  json["peak_bytes"] = {{"host", report.peak_host_bytes}, {"device", report.peak_device_bytes}};
+  json["warnings"] = report.warnings;
+  return json;
+}
+
+TotalsReport sum_layers(const std::vector<LayerReport>& layers, std::int64_t model_bytes) {
+  TotalsReport totals;
+  totals.bytes = model_bytes;
+  double zeros = 0.0;
+  double code_bits = 0.0;
+  double stored_bits = 0.0;
+  for (const LayerReport& layer : layers) {
+    const std::int64_t weights = layer.rows * layer.columns;
+    const auto count = static_cast<double>(weights);
+    totals.weights += weights;
+    zeros += layer.sparsity * count;
+    code_bits += layer.average_bits * count;
+    stored_bits += layer.stored_bits * count;
+    totals.bit_histogram[fmt::format("{:g}", layer.average_bits)] += weights;
+  }
+  if (totals.weights > 0) {
+    const auto count = static_cast<double>(totals.weights);
+    totals.sparsity = zeros / count;
+    totals.average_code_bits = code_bits / count;
+    totals.stored_bits_per_weight = stored_bits / count;
+  }
+  return totals;
+}
+
+std::string human_bytes(std::int64_t bytes) {
+  constexpr std::array<const char*, 5> kUnits{"B", "kB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (std::abs(value) >= 999.5 && unit + 1 < kUnits.size()) {
+    value /= 1000.0;
+    ++unit;
+  }
+  if (unit == 0) return fmt::format("{} B", bytes);
+  return fmt::format("{:.{}f} {}", value, value < 99.95 ? 1 : 0, kUnits[unit]);
+}
+
+}  // namespace sgpt_mi::report

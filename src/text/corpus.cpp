@@ -1,0 +1,74 @@
+#include "sgpt_mi/text/corpus.h"
+
+#include <algorithm>
+
+#include "dataset_files.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/hash.h"
+#include "sgpt_mi/io/documents.h"
+
+namespace sgpt_mi::text {
+namespace {
+
+constexpr std::size_t kC4Documents = 1100;
+constexpr std::int64_t kC4Windows = 256;
+
+bool is_recorded(const std::string& set) { return set.ends_with(".safetensors"); }
+
+void keep_first(TokenWindows& windows, std::int64_t count) {
+  if (count <= 0 || count >= windows.windows) return;
+  windows.windows = count;
+  windows.ids.resize(static_cast<std::size_t>(count * windows.seqlen));
+}
+
+EvalSet load_recorded(const std::string& path) {
+  EvalSet set;
+  set.name = std::filesystem::path(path).stem().string();
+  set.protocol = "recorded";
+  set.windows = read_recorded_windows(path);
+  set.tokens = static_cast<std::int64_t>(set.windows.ids.size());
+  set.token_sha256 = set.windows.sha256();
+  return set;
+}
+
+EvalSet tokenize_set(const std::string& name, const DataSettings& settings,
+                     const Tokenizer& tokenizer, std::int64_t seqlen) {
+  const std::string text = load_eval_text(name, settings);
+  const std::vector<std::int32_t> ids = tokenizer.encode(text);
+  EvalSet set;
+  set.name = is_dataset_name(name) ? name : std::filesystem::path(name).stem().string();
+  set.protocol = "gptq";
+  set.text_sha256 = sha256_hex(text);
+  set.tokens = static_cast<std::int64_t>(ids.size());
+  set.token_sha256 = token_sha256(ids);
+  const auto kept = name == "c4" ? std::min(set.tokens, kC4Windows * seqlen) : set.tokens;
+  set.windows = cut_windows(std::span(ids).first(static_cast<std::size_t>(kept)), seqlen);
+  return set;
+}
+
+}  // namespace
+
+std::string load_eval_text(const std::string& set, const DataSettings& settings) {
+  if (set == "c4") return join(load_rows(set, Split::kTest, settings, kC4Documents), " ");
+  if (set == "ptb") return join(load_rows(set, Split::kTest, settings), " ");
+  if (is_dataset_name(set)) return join(load_rows(set, Split::kTest, settings), "\n\n");
+  require_text_file(set);
+  return io::is_document_file(set) ? join(io::read_documents(set), " ") : io::read_text_file(set);
+}
+
+EvalSet load_eval_set(const std::string& set, const DataSettings& settings,
+                      const Tokenizer* tokenizer, std::int64_t seqlen, std::int64_t max_windows) {
+  EvalSet result;
+  if (is_recorded(set)) {
+    result = load_recorded(set);
+  } else if (tokenizer == nullptr) {
+    fail(ErrorKind::kInput, "text: '{}' needs a tokenizer and the model has none; use windows "
+         "recorded in a .safetensors file", set);
+  } else {
+    result = tokenize_set(set, settings, *tokenizer, seqlen);
+  }
+  keep_first(result.windows, max_windows);
+  return result;
+}
+
+}  // namespace sgpt_mi::text

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "added_tokens.h"
+#include "bpe.h"
+#include "normalizer.h"
+#include "post_processor.h"
+#include "pre_tokenizer.h"
+#include "sgpt_mi/text/tokenizer.h"
+
+namespace sgpt_mi::text {
+
+/// The stages of a BPE tokenizer, in the order in which a text passes them.
+struct BpeStages {
+  std::vector<AddedToken> added_tokens;
+  std::unique_ptr<Normalizer> normalizer;
+  PreTokenizer pre_tokenizer;
+  BpeDefinition model;
+  SpecialFrame frame;
+};
+
+/// Cuts added tokens out of the text, normalizes what is left, cuts normalized added tokens out,
+/// splits into pieces, encodes the pieces, and frames the result with special tokens.
+class BpeTokenizer : public Tokenizer {
+ public:
+  /// `description` is what description() returns.
+  BpeTokenizer(BpeStages stages, std::string description);
+
+  [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text,
+                                                 bool add_special) const override;
+  [[nodiscard]] std::int64_t vocab_size() const override { return vocab_size_; }
+  [[nodiscard]] std::optional<std::int32_t> bos_id() const override { return frame_.bos(); }
+  [[nodiscard]] std::string description() const override { return description_; }
+
+ private:
+  void encode_raw(std::string_view text, bool at_text_start, BpeEncoder& encoder) const;
+  void encode_normalized(std::string_view text, bool at_text_start, BpeEncoder& encoder) const;
+
+  std::unique_ptr<Normalizer> normalizer_;
+  PreTokenizer pre_tokenizer_;
+  BpeModel model_;
+  SpecialFrame frame_;
+  AddedTokenMatcher raw_tokens_;
+  AddedTokenMatcher normalized_tokens_;
+  std::int64_t vocab_size_ = 0;
+  std::string description_;
+};
+
+}  // namespace sgpt_mi::text

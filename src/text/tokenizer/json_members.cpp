@@ -1,0 +1,80 @@
+#include "json_members.h"
+
+#include <limits>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::text {
+
+const nlohmann::json& member(const nlohmann::json& object, const char* name) {
+  if (!object.is_object()) {
+    fail(ErrorKind::kInput, "text: found {}; expected an object with the member '{}'",
+         object.type_name(), name);
+  }
+  const auto found = object.find(name);
+  if (found == object.end()) {
+    fail(ErrorKind::kInput, "text: the tokenizer file has no member '{}' where one is needed", name);
+  }
+  return *found;
+}
+
+std::string string_member(const nlohmann::json& object, const char* name) {
+  const nlohmann::json& value = member(object, name);
+  if (!value.is_string()) {
+    fail(ErrorKind::kInput, "text: member '{}' is {}; expected a string", name, value.type_name());
+  }
+  return value.get<std::string>();
+}
+
+std::int32_t id_member(const nlohmann::json& object, const char* name) {
+  const nlohmann::json& value = member(object, name);
+  const bool valid = value.is_number_integer() && value.get<double>() >= 0 &&
+                     value.get<double>() < std::numeric_limits<std::int32_t>::max();
+  if (!valid) {
+    fail(ErrorKind::kInput, "text: member '{}' is {}; expected a token id", name, value.dump());
+  }
+  return value.get<std::int32_t>();
+}
+
+bool bool_member(const nlohmann::json& object, const char* name, bool otherwise) {
+  const auto found = object.find(name);
+  if (found == object.end() || found->is_null()) return otherwise;
+  if (!found->is_boolean()) {
+    fail(ErrorKind::kInput, "text: member '{}' is {}; expected true or false", name,
+         found->type_name());
+  }
+  return found->get<bool>();
+}
+
+Regex parse_pattern(const nlohmann::json& json) {
+  if (json.is_object() && json.contains("String")) {
+    return Regex::literal(string_member(json, "String"));
+  }
+  return Regex(pcre_from_oniguruma(string_member(json, "Regex")));
+}
+
+std::unordered_map<std::string, std::int32_t> parse_vocabulary(const nlohmann::json& json) {
+  if (!json.is_object()) {
+    fail(ErrorKind::kInput, "text: the vocabulary is {}; expected an object", json.type_name());
+  }
+  std::unordered_map<std::string, std::int32_t> vocabulary;
+  vocabulary.reserve(json.size());
+  for (const auto& [token, id] : json.items()) {
+    if (!id.is_number_integer() || id.get<std::int64_t>() < 0) {
+      fail(ErrorKind::kInput, "text: token '{}' has id {}; expected a number >= 0", token,
+           id.dump());
+    }
+    vocabulary.emplace(token, id.get<std::int32_t>());
+  }
+  return vocabulary;
+}
+
+nlohmann::json parse_json(const std::string& text, const std::string& name) {
+  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) {
+    fail(ErrorKind::kInput, "text: {} is not valid JSON; download the file again", name);
+  }
+  return json;
+}
+
+}  // namespace sgpt_mi::text

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <unordered_map>
+
+#include "regex.h"
+
+// Members of the JSON files that describe tokenizers. All of these throw Error(kInput) naming the
+// member when it is missing or of another type.
+namespace sgpt_mi::text {
+
+[[nodiscard]] const nlohmann::json& member(const nlohmann::json& object, const char* name);
+[[nodiscard]] std::string string_member(const nlohmann::json& object, const char* name);
+[[nodiscard]] std::int32_t id_member(const nlohmann::json& object, const char* name);
+
+/// A member that may be missing or null: then `otherwise`.
+[[nodiscard]] bool bool_member(const nlohmann::json& object, const char* name, bool otherwise);
+
+/// {"String": s}: exactly s; {"Regex": r}: an Oniguruma pattern.
+[[nodiscard]] Regex parse_pattern(const nlohmann::json& json);
+
+/// {token: id}, as in vocab.json and in the BPE model of tokenizer.json.
+[[nodiscard]] std::unordered_map<std::string, std::int32_t> parse_vocabulary(
+    const nlohmann::json& json);
+
+/// Parses a JSON text; `name` says in the error where it came from.
+[[nodiscard]] nlohmann::json parse_json(const std::string& text, const std::string& name);
+
+}  // namespace sgpt_mi::text

@@ -1,0 +1,104 @@
+#include "tokenizer_json.h"
+
+#include <utility>
+
+#include "bpe_tokenizer.h"
+#include "json_members.h"
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::text {
+namespace {
+
+/// A merge is "a b" in older files and ["a", "b"] in newer ones.
+std::pair<std::string, std::string> parse_merge(const nlohmann::json& json) {
+  if (json.is_array() && json.size() == 2 && json[0].is_string() && json[1].is_string()) {
+    return {json[0].get<std::string>(), json[1].get<std::string>()};
+  }
+  if (json.is_string()) {
+    const auto& text = json.get_ref<const std::string&>();
+    const std::size_t space = text.find(' ');
+    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
+      return {text.substr(0, space), text.substr(space + 1)};
+    }
+  }
+  fail(ErrorKind::kInput, "text: merge {}; expected \"a b\" or [\"a\", \"b\"]", json.dump());
+}
+
+void refuse_unless_empty(const nlohmann::json& model, const char* name) {
+  const auto found = model.find(name);
+  const bool empty = found == model.end() || found->is_null() || *found == "" ||
+                     (found->is_number() && *found == 0.0);
+  if (!empty) {
+    fail(ErrorKind::kInput, "text: {} {} of the BPE model is not supported", name, found->dump());
+  }
+}
+
+BpeDefinition parse_model(const nlohmann::json& json, bool byte_level) {
+  if (json.is_object() && json.contains("type") && string_member(json, "type") != "BPE") {
+    fail(ErrorKind::kInput, "text: model '{}' is not supported; expected BPE",
+         string_member(json, "type"));
+  }
+  for (const char* name : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
+    refuse_unless_empty(json, name);
+  }
+  BpeDefinition model;
+  model.vocabulary = parse_vocabulary(member(json, "vocab"));
+  for (const nlohmann::json& merge : member(json, "merges")) {
+    model.merges.push_back(parse_merge(merge));
+  }
+  if (json.contains("unk_token") && !json.at("unk_token").is_null()) {
+    model.unknown_token = string_member(json, "unk_token");
+  }
+  model.fuse_unknown = bool_member(json, "fuse_unk", false);
+  model.byte_fallback = bool_member(json, "byte_fallback", false);
+  model.ignore_merges = bool_member(json, "ignore_merges", false);
+  model.byte_level = byte_level;
+  if (byte_level && model.byte_fallback) {
+    fail(ErrorKind::kInput, "text: byte_fallback together with ByteLevel is not supported");
+  }
+  return model;
+}
+
+std::vector<AddedToken> parse_added_tokens(const nlohmann::json& json, const BpeDefinition& model) {
+  std::vector<AddedToken> tokens;
+  if (!json.contains("added_tokens") || json.at("added_tokens").is_null()) return tokens;
+  for (const nlohmann::json& item : json.at("added_tokens")) {
+    AddedToken token;
+    token.content = string_member(item, "content");
+    token.id = id_member(item, "id");
+    token.single_word = bool_member(item, "single_word", false);
+    token.lstrip = bool_member(item, "lstrip", false);
+    token.rstrip = bool_member(item, "rstrip", false);
+    token.normalized = bool_member(item, "normalized", !bool_member(item, "special", false));
+    const auto known = model.vocabulary.find(token.content);
+    if (known != model.vocabulary.end() && known->second != token.id) {
+      fail(ErrorKind::kInput, "text: added token '{}' has id {}, but {} in the vocabulary",
+           token.content, token.id, known->second);
+    }
+    tokens.push_back(std::move(token));
+  }
+  return tokens;
+}
+
+const nlohmann::json& optional_member(const nlohmann::json& json, const char* name) {
+  static const nlohmann::json kNull;
+  const auto found = json.find(name);
+  return found == json.end() ? kNull : *found;
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json, const std::string& origin) {
+  BpeStages stages;
+  const nlohmann::json& model = member(json, "model");
+  stages.normalizer = parse_normalizer(optional_member(json, "normalizer"));
+  stages.pre_tokenizer = parse_pre_tokenizer(optional_member(json, "pre_tokenizer"));
+  stages.frame = parse_post_processor(optional_member(json, "post_processor"));
+  stages.model = parse_model(model, stages.pre_tokenizer.byte_level);
+  stages.added_tokens = parse_added_tokens(json, stages.model);
+  std::string description = fmt::format(
+      "{} BPE from {}", stages.pre_tokenizer.byte_level ? "byte-level" : "character", origin);
+  return std::make_unique<BpeTokenizer>(std::move(stages), std::move(description));
+}
+
+}  // namespace sgpt_mi::text

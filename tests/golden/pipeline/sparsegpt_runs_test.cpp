@@ -1,0 +1,138 @@
+// Whole compressions against the recorded runs of the reference code, float32 on the CPU.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <tuple>
+
+#include "sgpt_mi/pipeline/run.h"
+#include "support/shared_data.h"
+#include "support/silent_events.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+constexpr std::int64_t kScoredWindows = 64;  // the records give the perplexity of the first 64
+
+/// Relative tolerances of the golden README's last table.
+struct Tolerance {
+  double output_error;
+  double loss_sum;
+  double ppl_in_domain;
+  double ppl_other;
+};
+
+Tolerance tolerance_of(const std::string& model, const nlohmann::json& settings) {
+  const bool quantized = settings["wbits"].get<int>() < 16;
+  const bool unstructured = settings["prunen"].get<int>() == 0;
+  if (!quantized) {
+    const double ppl = model == "opt-3m" ? 0.003 : unstructured ? 0.001 : 0.005;
+    return {0.015, 0.0005, ppl, ppl};
+  }
+  if (model == "opt-3m") return {0.05, 0.005, 0.015, 0.015};
+  return {0.05, 0.005, settings["wbits"].get<int>() == 3 ? 0.02 : 0.015, 0.04};
+}
+
+nlohmann::json read_json(const std::filesystem::path& path) {
+  std::ifstream stream(path);
+  return nlohmann::json::parse(stream);
+}
+
+CompressRun run_for(const std::filesystem::path& shared, const std::string& model,
+                    const nlohmann::json& settings) {
+  CompressRun run;
+  run.model.model = (shared / "models" / model).string();
+  run.model.device = "cpu";
+  run.calibration.dataset =
+      (shared / "golden/sparsegpt" / model / "calibration.safetensors").string();
+  run.calibration.nsamples = 32;
+  obs::CompressOptions& matrix = run.compression.matrix;
+  matrix.prune_n = settings["prunen"];
+  matrix.prune_m = settings["prunem"];
+  matrix.sparsity = matrix.prune_n > 0 ? 0.0 : settings["sparsity"].get<double>();
+  matrix.wbits = settings["wbits"];
+  matrix.blocksize = settings["blocksize"];
+  run.compression.true_sequential = settings["true_sequential"];
+  run.eval.sets = {"wikitext2", "ptb", "c4"};
+  if (model == "tinystories-656k") {
+    run.eval.sets.push_back((shared / "data/tinystories/tinystories.944KB.txt").string());
+  }
+  run.eval.data_dir = (shared / "data").string();
+  run.eval.seqlen = 512;
+  run.eval.max_windows = kScoredWindows;
+  return run;
+}
+
+void compare_layers(const report::RunReport& report, const nlohmann::json& recorded,
+                    const Tolerance& tolerance) {
+  ASSERT_EQ(report.layers.size(), recorded.size());
+  double loss_sum = 0.0;
+  double recorded_sum = 0.0;
+  for (std::size_t i = 0; i < recorded.size(); ++i) {
+    const report::LayerReport& layer = report.layers[i];
+    ASSERT_EQ(layer.name, recorded[i]["layer"].get<std::string>());
+    const double expected = recorded[i]["relative_output_error"];
+    EXPECT_NEAR(layer.output_error, expected, tolerance.output_error * expected) << layer.name;
+    EXPECT_NEAR(layer.sparsity, recorded[i]["zero_fraction"].get<double>(), 2e-3) << layer.name;
+    EXPECT_EQ(layer.dead_channels, recorded[i]["dead_inputs"].get<std::int64_t>()) << layer.name;
+    loss_sum += layer.loss;
+    recorded_sum += recorded[i]["reference_error"].get<double>();
+  }
+  EXPECT_NEAR(loss_sum, recorded_sum, tolerance.loss_sum * recorded_sum);
+}
+
+void compare_perplexities(const report::RunReport& report, const nlohmann::json& recorded,
+                          const Tolerance& tolerance) {
+  for (const report::PerplexityReport& set : report.perplexity) {
+    const bool in_domain = set.set.rfind("tinystories", 0) == 0;
+    const nlohmann::json& record = recorded.at(in_domain ? "tinystories" : set.set);
+    // The in-domain record stops at 64 windows, so its whole is the first 64.
+    const double expected = record.value("ppl_first_64", record["ppl"].get<double>());
+    const double relative = in_domain ? tolerance.ppl_in_domain : tolerance.ppl_other;
+    EXPECT_NEAR(set.compressed->ppl, expected, relative * expected) << set.set;
+  }
+}
+
+using Case = std::tuple<std::string, std::string>;  // model, configuration
+
+class SparseGptRun : public testing::TestWithParam<Case> {};
+
+TEST_P(SparseGptRun, MatchesTheReference) {
+  const auto& [model, configuration] = GetParam();
+  SGPT_MI_SHARED_OR_SKIP(results_path, "golden/sparsegpt/" + model + "/results.json");
+  const nlohmann::json results = read_json(results_path);
+  const nlohmann::json& recorded = results["configs"].at(configuration);
+  const Tolerance tolerance = tolerance_of(model, recorded["settings"]);
+
+  test::SilentEvents events;
+  const report::RunReport report =
+      run_compress(run_for(test::shared_dir(), model, recorded["settings"]), events, {});
+  compare_layers(report, recorded["layers"], tolerance);
+  compare_perplexities(report, recorded["ppl"], tolerance);
+}
+
+std::string case_name(const testing::TestParamInfo<Case>& info) {
+  std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param);
+  for (char& c : name) c = c == '-' ? '_' : c;
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(TinyStories, SparseGptRun,
+                         testing::Combine(testing::Values("tinystories-656k"),
+                                          testing::Values("s50", "s70", "2of4", "4of8", "s50_w4",
+                                                          "s50_w3", "s60_w3", "2of4_w4", "q4", "q3",
+                                                          "s50_trueseq")),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Opt, SparseGptRun,
+                         testing::Combine(testing::Values("opt-3m"),
+                                          testing::Values("s50", "s70", "2of4", "4of8", "s50_w4",
+                                                          "s50_w3", "s60_w3", "2of4_w4", "q4",
+                                                          "q3")),
+                         case_name);
+
+}  // namespace
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,85 @@
+#include "sgpt_mi/cli/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sgpt_mi/cli/arguments.h"
+#include "sgpt_mi/core/error.h"
+#include "support/temporary_folder.h"
+
+namespace sgpt_mi::cli {
+namespace {
+
+using test::error_of;
+using testing::HasSubstr;
+
+pipeline::CompressRun compress_run(std::vector<std::string> flags) {
+  flags.insert(flags.begin(), {"compress", "m", "c4"});
+  return to_compress_run(parse_arguments(flags).settings);
+}
+
+std::string usage_error(const std::vector<std::string>& flags) {
+  return error_of(ErrorKind::kUsage, [&] { static_cast<void>(compress_run(flags)); });
+}
+
+TEST(CompressSettings, PatternCountsKeptAndPrunenCountsZeros) {
+  const auto kept = compress_run({"--pattern", "1:4"}).compression.matrix;
+  EXPECT_EQ(kept.prune_n, 3);
+  EXPECT_EQ(kept.prune_m, 4);
+  const auto zeroed = compress_run({"--prunen", "1", "--prunem", "4"}).compression.matrix;
+  EXPECT_EQ(zeroed.prune_n, 1);
+  EXPECT_EQ(zeroed.prune_m, 4);
+}
+
+TEST(CompressSettings, PatternWithItsOwnSparsityIsFine) {
+  const auto options = compress_run({"--pattern", "2:4", "--sparsity", "0.5"}).compression.matrix;
+  EXPECT_EQ(options.prune_n, 2);
+  EXPECT_EQ(options.sparsity, 0.0);
+}
+
+TEST(CompressSettings, ContradictionsAreNamed) {
+  EXPECT_THAT(usage_error({}), HasSubstr("nothing to do"));
+  EXPECT_THAT(usage_error({"--pattern", "2:4", "--prunen", "2"}), HasSubstr("give one"));
+  EXPECT_THAT(usage_error({"--pattern", "2:4", "--sparsity", "0.6"}), HasSubstr("contradicts"));
+  EXPECT_THAT(usage_error({"--pattern", "4:2"}), HasSubstr("0 < N < M"));
+  EXPECT_THAT(usage_error({"--pattern", "2-4"}), HasSubstr("N:M"));
+  EXPECT_THAT(usage_error({"--prunen", "4", "--prunem", "4"}), HasSubstr("0 < N < M"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--static_groups"}), HasSubstr("--groupsize"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--minlayer", "3", "--maxlayer", "3"}),
+              HasSubstr("maxlayer"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--method", "obd"}), HasSubstr("sparsegpt, magnitude"));
+}
+
+TEST(CompressSettings, RangesAreNamed) {
+  EXPECT_THAT(usage_error({"--wbits", "9"}), HasSubstr("wbits"));
+  EXPECT_THAT(usage_error({"--wbits", "1"}), HasSubstr("wbits"));
+  EXPECT_THAT(usage_error({"--sparsity", "1"}), HasSubstr("sparsity"));
+  EXPECT_THAT(usage_error({"--sparsity", "-0.1"}), HasSubstr("sparsity"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--percdamp", "0"}), HasSubstr("percdamp"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--nsamples", "0"}), HasSubstr("nsamples"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--seqlen", "1"}), HasSubstr("seqlen"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--threads", "-1"}), HasSubstr("threads"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--eval_windows", "-1"}), HasSubstr("eval_windows"));
+}
+
+TEST(CompressSettings, EvalSetsAreSplitAtCommas) {
+  EXPECT_THAT(compress_run({"--wbits", "4", "--eval", "ptb,x.txt"}).eval.sets,
+              testing::ElementsAre("ptb", "x.txt"));
+  EXPECT_TRUE(compress_run({"--wbits", "4", "--eval", "none"}).eval.sets.empty());
+  EXPECT_THAT(usage_error({"--wbits", "4", "--eval", "ptb,,c4"}), HasSubstr("empty name"));
+}
+
+TEST(LayerSelection, FollowsTheReferenceScript) {
+  pipeline::LayerSelection selection{1, 3, "fc", false};
+  EXPECT_FALSE(selection.contains(0, "fc1"));
+  EXPECT_TRUE(selection.contains(1, "fc1"));
+  EXPECT_FALSE(selection.contains(1, "self_attn.q_proj"));
+  EXPECT_FALSE(selection.contains(3, "fc1"));
+  selection.invert = true;
+  EXPECT_TRUE(selection.contains(0, "fc1"));
+  EXPECT_FALSE(selection.contains(1, "fc1"));
+  EXPECT_TRUE(selection.contains(1, "self_attn.q_proj"));
+}
+
+}  // namespace
+}  // namespace sgpt_mi::cli

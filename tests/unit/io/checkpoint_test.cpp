@@ -1,0 +1,89 @@
+#include "sgpt_mi/io/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "sgpt_mi/io/safetensors.h"
+#include "support/shared_data.h"
+#include "temporary_folder.h"
+
+namespace sgpt_mi::io {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::string open_error(const std::filesystem::path& folder) {
+  return input_error([&] { (void)open_checkpoint({folder, false}); });
+}
+
+TEST(OpenCheckpoint, BadConfigFilesAreNamed) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(open_error(folder.path()), AllOf(HasSubstr("config.json"), HasSubstr("No such file")));
+  (void)folder.file("config.json", "");
+  EXPECT_THAT(open_error(folder.path()), AllOf(HasSubstr("config.json"), HasSubstr("is empty")));
+  (void)folder.file("config.json", "{\"model_type\": }");
+  EXPECT_THAT(open_error(folder.path()),
+              AllOf(HasSubstr("config.json"), HasSubstr("not valid JSON"), HasSubstr("column 16")));
+  (void)folder.file("config.json", "[1]");
+  EXPECT_THAT(open_error(folder.path()), HasSubstr("an object was expected"));
+}
+
+TEST(OpenCheckpoint, MissingAndDamagedWeightsAreNamed) {
+  const TemporaryFolder folder;
+  (void)folder.file("config.json", "{}");
+  EXPECT_THAT(open_error(folder.path()),
+              AllOf(HasSubstr("holds no weights"), HasSubstr("model.safetensors.index.json"),
+                    HasSubstr("pytorch_model.bin.index.json")));
+  (void)folder.file("pytorch_model.bin.index.json", R"({"weight_map":{"w":"p-1.bin"}})");
+  EXPECT_THAT(open_error(folder.path()), AllOf(HasSubstr("p-1.bin is missing"), HasSubstr("'w'")));
+  (void)folder.file("pytorch_model.bin", "");
+  EXPECT_THAT(open_error(folder.path()), HasSubstr("pytorch_model.bin (0 bytes)"));
+  (void)folder.file("model.safetensors", "");
+  EXPECT_THAT(open_error(folder.path()), HasSubstr("model.safetensors has 0 bytes"));
+}
+
+TEST(OpenCheckpoint, PrefersSafetensors) {
+  const TemporaryFolder folder;
+  (void)folder.file("config.json", R"({"model_type":"opt"})");
+  (void)folder.file("pytorch_model.bin", "not read");
+  SafetensorsWriter writer(folder.path(), {{"w", DType::kU8, {1}}});
+  writer.put("w", bytes_of("7"));
+  writer.finish();
+  const Checkpoint checkpoint = open_checkpoint(locate_model(folder.path().string()));
+  EXPECT_EQ(checkpoint.config["model_type"], "opt");
+  EXPECT_EQ(checkpoint.tensors->read("w").bytes[0], std::byte{'7'});
+  EXPECT_FALSE(checkpoint.gguf_vocabulary.has_value());
+}
+
+/// The first value of a float32 tensor.
+float first_value(const TensorData& data) {
+  float value = 0;
+  std::memcpy(&value, data.bytes.data(), sizeof(value));
+  return value;
+}
+
+TEST(OpenCheckpoint, GoldenFoldersOfEveryLayoutOpen) {
+  SGPT_MI_SHARED_OR_SKIP(models, "golden/models");
+  for (const char* name : {"opt", "llama-sharded", "opt-bin", "opt-bin-noprefix-fp16",
+                           "llama-bin-sharded", "llama-bf16"}) {
+    const Checkpoint checkpoint = open_checkpoint({models / name, false});
+    EXPECT_GT(checkpoint.tensors->tensors().size(), 10U) << name;
+    for (const TensorInfo& info : checkpoint.tensors->tensors()) {
+      EXPECT_EQ(checkpoint.tensors->read(info.name).bytes.size(), info.bytes()) << info.name;
+    }
+  }
+}
+
+TEST(OpenCheckpoint, TiedHeadOfATorchFileSharesItsStorage) {
+  SGPT_MI_SHARED_OR_SKIP(folder, "golden/models/opt-bin");
+  const Checkpoint checkpoint = open_checkpoint({folder, false});
+  const TensorData embedding = checkpoint.tensors->read("model.decoder.embed_tokens.weight");
+  EXPECT_EQ(checkpoint.tensors->read("lm_head.weight").bytes.data(), embedding.bytes.data());
+  EXPECT_NE(first_value(embedding), 0.0F);
+}
+
+}  // namespace
+}  // namespace sgpt_mi::io

@@ -1,0 +1,66 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "sgpt_mi/io/checkpoint.h"
+#include "temporary_folder.h"
+
+namespace sgpt_mi::io {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+/// A Hugging Face cache in a temporary folder, pointed to by HF_HOME.
+class LocateModelTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ::unsetenv("HF_HUB_CACHE");
+    ::setenv("HF_HOME", folder_.path().c_str(), 1);
+  }
+  void TearDown() override { ::unsetenv("HF_HOME"); }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(LocateModelTest, FolderAndGgufFileAreTakenAsTheyAre) {
+  const ModelLocation here = locate_model(folder_.path().string());
+  EXPECT_EQ(here.path, folder_.path());
+  EXPECT_FALSE(here.is_gguf);
+  const auto gguf = folder_.file("m.gguf", "GGUF....");
+  EXPECT_TRUE(locate_model(gguf.string()).is_gguf);
+  const auto other = folder_.file("m.bin", "PK..");
+  EXPECT_THAT(input_error([&] { (void)locate_model(other.string()); }), HasSubstr("not GGUF"));
+}
+
+TEST_F(LocateModelTest, HubIdResolvesThroughRefsMain) {
+  const auto config = folder_.file("hub/models--org--name/snapshots/abc123/config.json", "{}");
+  (void)folder_.file("hub/models--org--name/refs/main", "abc123\n");
+  EXPECT_EQ(locate_model("org/name").path, config.parent_path());
+  ::setenv("HF_HUB_CACHE", (folder_.path() / "hub").c_str(), 1);
+  ::setenv("HF_HOME", "/nowhere", 1);
+  EXPECT_EQ(locate_model("org/name").path, config.parent_path());
+  ::unsetenv("HF_HUB_CACHE");
+}
+
+TEST_F(LocateModelTest, BrokenCacheEntriesAreExplained) {
+  (void)folder_.file("hub/models--org--a/blobs/x", "");
+  EXPECT_THAT(input_error([] { (void)locate_model("org/a"); }), HasSubstr("refs/main is missing"));
+  (void)folder_.file("hub/models--org--b/refs/main", "abc");
+  EXPECT_THAT(input_error([] { (void)locate_model("org/b"); }),
+              AllOf(HasSubstr("revision 'abc'"), HasSubstr("not there")));
+  (void)folder_.file("hub/models--org--c/refs/main", "..");
+  EXPECT_THAT(input_error([] { (void)locate_model("org/c"); }), HasSubstr("revision '..'"));
+}
+
+TEST_F(LocateModelTest, UnknownModelListsThePlacesTried) {
+  EXPECT_THAT(input_error([] { (void)locate_model("org/none"); }),
+              AllOf(HasSubstr("org/none"), HasSubstr("hub/models--org--none")));
+  EXPECT_THAT(input_error([] { (void)locate_model("/no/such/folder"); }),
+              HasSubstr("no such folder or file"));
+  EXPECT_THAT(input_error([] { (void)locate_model("../x"); }), HasSubstr("not a Hub id"));
+}
+
+}  // namespace
+}  // namespace sgpt_mi::io

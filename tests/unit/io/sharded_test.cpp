@@ -1,0 +1,84 @@
+#include "io/sharded.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sgpt_mi/io/safetensors.h"
+#include "temporary_folder.h"
+
+namespace sgpt_mi::io {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+/// A folder with "a" and "b" in shard 1 and "c" in shard 2, and an index of the caller's.
+class ShardedTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    SafetensorsWriter writer(folder_.path(),
+                             {{"a", DType::kU8, {1}}, {"b", DType::kU8, {1}}, {"c", DType::kU8, {1}}},
+                             2);
+    for (const char* name : {"a", "b", "c"}) writer.put(name, bytes_of(name));
+    writer.finish();
+  }
+
+  [[nodiscard]] std::string error_with(std::string_view index) const {
+    const auto path = folder_.file("i.json", index);
+    return input_error([&] { (void)open_sharded(path, open_safetensors); });
+  }
+
+  TemporaryFolder folder_;
+  static constexpr const char* kFirst = "model-00001-of-00002.safetensors";
+};
+
+TEST_F(ShardedTest, ReadsEveryTensorFromItsShard) {
+  const auto source =
+      open_sharded(folder_.path() / "model.safetensors.index.json", open_safetensors);
+  ASSERT_EQ(source->tensors().size(), 3U);
+  for (const char* name : {"a", "b", "c"}) {
+    EXPECT_EQ(static_cast<char>(source->read(name).bytes[0]), *name);
+  }
+}
+
+TEST_F(ShardedTest, MissingShardNamesFileAndTensor) {
+  EXPECT_THAT(error_with(R"({"weight_map":{"z":"gone.safetensors"}})"),
+              AllOf(HasSubstr("gone.safetensors is missing"), HasSubstr("tensor 'z'")));
+}
+
+TEST_F(ShardedTest, TensorNotInItsShardIsNamed) {
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":"model-00001-of-00002.safetensors",
+                             "b":"model-00001-of-00002.safetensors",
+                             "x":"model-00001-of-00002.safetensors"}})"),
+              AllOf(HasSubstr("tensor 'x'"), HasSubstr(kFirst), HasSubstr("not there")));
+}
+
+TEST_F(ShardedTest, TensorThatTheIndexForgetsOrMovesIsNamed) {
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":"model-00001-of-00002.safetensors"}})"),
+              AllOf(HasSubstr("holds tensor 'b'"), HasSubstr("does not list")));
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":"model-00001-of-00002.safetensors",
+                             "b":"model-00002-of-00002.safetensors"}})"),
+              AllOf(HasSubstr("holds tensor 'b'"), HasSubstr("places in model-00002")));
+}
+
+TEST_F(ShardedTest, ShardsOutsideTheFolderAreRefused) {
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":"../model.safetensors"}})"),
+              AllOf(HasSubstr("tensor 'a'"), HasSubstr("outside the model's folder")));
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":"x/../../model.safetensors"}})"),
+              HasSubstr("outside the model's folder"));
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":"/etc/passwd"}})"),
+              HasSubstr("outside the model's folder"));
+}
+
+TEST_F(ShardedTest, BadIndexFilesAreNamed) {
+  EXPECT_THAT(error_with(""), AllOf(HasSubstr("i.json"), HasSubstr("is empty")));
+  EXPECT_THAT(error_with("{"), AllOf(HasSubstr("i.json"), HasSubstr("not valid JSON")));
+  EXPECT_THAT(error_with("[]"), AllOf(HasSubstr("i.json"), HasSubstr("JSON array")));
+  EXPECT_THAT(error_with("{}"), HasSubstr("no \"weight_map\""));
+  EXPECT_THAT(error_with(R"({"weight_map":{}})"), HasSubstr("no \"weight_map\""));
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":1}})"),
+              AllOf(HasSubstr("tensor 'a'"), HasSubstr("number for its file")));
+}
+
+}  // namespace
+}  // namespace sgpt_mi::io

@@ -1,0 +1,60 @@
+#include "sgpt_mi/kernels/kth_smallest.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "sgpt_mi/core/error.h"
+#include "support/threads.h"
+
+namespace sgpt_mi::kernels {
+namespace {
+
+float select(const std::vector<float>& values, std::int64_t k, const Backend& backend = {}) {
+  return kth_smallest(values.data(), static_cast<std::int64_t>(values.size()), k, backend);
+}
+
+TEST(KthSmallest, OfOneValueIsThatValue) { EXPECT_EQ(select({-2.5F}, 0), -2.5F); }
+
+TEST(KthSmallest, OrdersSignsInfinitiesAndTinyNumbers) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float tiny = std::numeric_limits<float>::denorm_min();
+  const std::vector<float> sorted = {-infinity, -3.0F, -tiny, 0.0F, tiny, 1.0F, 3.0e38F, infinity};
+  const std::vector<float> shuffled = {1.0F, -3.0F, infinity, 0.0F, 3.0e38F, tiny, -infinity, -tiny};
+  for (std::size_t k = 0; k < sorted.size(); ++k) {
+    EXPECT_EQ(select(shuffled, static_cast<std::int64_t>(k)), sorted[k]) << "k = " << k;
+  }
+}
+
+TEST(KthSmallest, CountsEqualValuesSeparately) {
+  const std::vector<float> values = {2.0F, 1.0F, 2.0F, 1.0F, 2.0F};
+  EXPECT_EQ(select(values, 1), 1.0F);
+  EXPECT_EQ(select(values, 2), 2.0F);
+  EXPECT_EQ(select(std::vector<float>(1000, 7.0F), 999), 7.0F);
+}
+
+TEST(KthSmallest, EqualsSortingOnAnyNumberOfThreads) {
+  std::mt19937 engine(7);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(200'001);
+  for (float& value : values) value = std::exp(4.0F * normal(engine));
+  std::vector<float> sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  Backend threaded;
+  threaded.parallel_for = test::threaded_for(3);
+  for (const std::size_t k : {std::size_t{0}, std::size_t{1}, values.size() / 2, values.size() - 1}) {
+    EXPECT_EQ(select(values, static_cast<std::int64_t>(k)), sorted[k]);
+    EXPECT_EQ(select(values, static_cast<std::int64_t>(k), threaded), sorted[k]);
+  }
+}
+
+TEST(KthSmallest, RefusesAPlaceOutsideTheValues) {
+  EXPECT_THROW(select({1.0F}, 1), Error);
+  EXPECT_THROW(select({1.0F}, -1), Error);
+}
+
+}  // namespace
+}  // namespace sgpt_mi::kernels

@@ -1,0 +1,43 @@
+#include "obs/factor.h"
+
+#include <gtest/gtest.h>
+
+#include "obs/measures.h"
+#include "support/random_tensor.h"
+
+namespace sgpt_mi::obs {
+namespace {
+
+TEST(Factor, OfOneChannelIsTheInverseRoot) {
+  const Factor factor = factorize(at::full({1, 1}, 3.0, torch::kFloat32), 1.0 / 3.0, "fc1");
+  EXPECT_FLOAT_EQ(factor.upper[0][0].item<float>(), 0.5F);  // (3 + 1)^(-1/2)
+}
+
+TEST(Factor, SquaresToTheInverse) {
+  constexpr std::int64_t kChannels = 600;  // more than two panels of the inverse
+  const torch::Tensor hessian = test::correlated_hessian(kChannels, 2000, 1);
+  const Factor factor = factorize(hessian, 0.05, "fc1");
+  EXPECT_TRUE(factor.upper.equal(factor.upper.triu()));
+  EXPECT_TRUE(factor.upper.diagonal().gt(0).all().item<bool>());
+  torch::Tensor damped = hessian.to(torch::kFloat64);
+  damped.diagonal().add_(0.05 * damped.diagonal().mean().item<double>());
+  const torch::Tensor upper = factor.upper.to(torch::kFloat64);
+  const torch::Tensor identity = upper.matmul(damped).matmul(upper.t());
+  const double residual =
+      (identity - at::eye(kChannels, torch::kFloat64)).abs().max().item<double>();
+  EXPECT_LT(residual, 1e-3);
+  ASSERT_EQ(factor.steps.size(), 1U);
+  EXPECT_LT(factor.steps[0].residual, 1e-3);
+}
+
+TEST(QuadraticTrace, EqualsTheFormulaAcrossPanels) {
+  constexpr std::int64_t kChannels = 1100;
+  const torch::Tensor hessian = test::correlated_hessian(kChannels, 1200, 2);
+  const torch::Tensor matrix = test::normal(7, kChannels, 3);
+  const torch::Tensor wide = matrix.to(torch::kFloat64);
+  const double exact = wide.matmul(hessian.to(torch::kFloat64)).mul(wide).sum().item<double>();
+  EXPECT_NEAR(quadratic_trace(matrix, hessian), exact, 1e-5 * exact);
+}
+
+}  // namespace
+}  // namespace sgpt_mi::obs
