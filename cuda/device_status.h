@@ -22,7 +22,8 @@ inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel)
 template <typename T>
 class DeviceBuffer {
  public:
-  DeviceBuffer(std::size_t count, cudaStream_t stream) : bytes_(count * sizeof(T)), stream_(stream) {
+  DeviceBuffer(std::size_t count, cudaStream_t stream)
+      : bytes_(count * sizeof(T)), stream_(stream) {
     check(cudaMallocAsync(&data_, bytes_, stream_), "cudaMallocAsync");
   }
   ~DeviceBuffer() { cudaFreeAsync(data_, stream_); }

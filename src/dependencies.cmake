@@ -26,6 +26,8 @@ target_include_directories(sgpt_mi_arrow SYSTEM INTERFACE ${SGPT_MI_PYARROW_DIR}
 target_link_libraries(sgpt_mi_arrow INTERFACE ${SGPT_MI_PARQUET_LIBRARY} ${SGPT_MI_ARROW_LIBRARY})
 
 # --- CUDA ---------------------------------------------------------------------------------------
+# Kernels are built when there is a compiler for them and a LibTorch that can use the device.
+set(SGPT_MI_TORCH_DIR "" CACHE PATH "Folder of the torch wheel, or of an unpacked LibTorch")
 set(SGPT_MI_HAVE_CUDA OFF)
 if(SGPT_MI_TORCH_ROOMS AND NOT SGPT_MI_CUDA STREQUAL "OFF")
   include(CheckLanguage)
@@ -33,7 +35,10 @@ if(SGPT_MI_TORCH_ROOMS AND NOT SGPT_MI_CUDA STREQUAL "OFF")
     set(CMAKE_CUDA_COMPILER /usr/local/cuda/bin/nvcc)
   endif()
   check_language(CUDA)
-  if(CMAKE_CUDA_COMPILER)
+  foreach(library IN ITEMS torch_cuda c10_cuda)
+    find_library(SGPT_MI_LIB_${library} NAMES ${library} PATHS ${SGPT_MI_TORCH_DIR}/lib NO_DEFAULT_PATH)
+  endforeach()
+  if(CMAKE_CUDA_COMPILER AND SGPT_MI_LIB_torch_cuda AND SGPT_MI_LIB_c10_cuda)
     if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
       set(CMAKE_CUDA_ARCHITECTURES 80 86 89 90)
     endif()
@@ -43,7 +48,8 @@ if(SGPT_MI_TORCH_ROOMS AND NOT SGPT_MI_CUDA STREQUAL "OFF")
     find_package(CUDAToolkit REQUIRED)
     set(SGPT_MI_HAVE_CUDA ON)
   elseif(SGPT_MI_CUDA STREQUAL "ON")
-    message(FATAL_ERROR "SGPT_MI_CUDA=ON but no CUDA compiler (nvcc) was found")
+    message(FATAL_ERROR "SGPT_MI_CUDA=ON needs a CUDA compiler (found: ${CMAKE_CUDA_COMPILER}) and a "
+                        "LibTorch with CUDA (found: ${SGPT_MI_LIB_torch_cuda})")
   endif()
 endif()
 message(STATUS "sgpt-mi: CUDA kernels ${SGPT_MI_HAVE_CUDA}")
@@ -53,7 +59,6 @@ message(STATUS "sgpt-mi: CUDA kernels ${SGPT_MI_HAVE_CUDA}")
 # every target, so its libraries are imported directly. SGPT_MI_TORCH_DIR is the wheel's `torch`
 # folder or an unpacked LibTorch.
 if(SGPT_MI_TORCH_ROOMS)
-  set(SGPT_MI_TORCH_DIR "" CACHE PATH "Folder of the torch wheel, or of an unpacked LibTorch")
   foreach(library IN ITEMS torch_cpu c10)
     find_library(SGPT_MI_LIB_${library} NAMES ${library} PATHS ${SGPT_MI_TORCH_DIR}/lib NO_DEFAULT_PATH)
     if(NOT SGPT_MI_LIB_${library})
@@ -70,16 +75,12 @@ if(SGPT_MI_TORCH_ROOMS)
   target_include_directories(sgpt_mi_torch SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/system_fmt
     ${SGPT_MI_TORCH_DIR}/include ${SGPT_MI_TORCH_DIR}/include/torch/csrc/api/include)
   target_link_libraries(sgpt_mi_torch INTERFACE ${SGPT_MI_LIB_torch_cpu} ${SGPT_MI_LIB_c10})
-  # libtorch_cuda registers the GPU's operators when it is loaded; nothing refers to it by symbol.
-  find_library(SGPT_MI_LIB_torch_cuda NAMES torch_cuda PATHS ${SGPT_MI_TORCH_DIR}/lib NO_DEFAULT_PATH)
-  find_library(SGPT_MI_LIB_c10_cuda NAMES c10_cuda PATHS ${SGPT_MI_TORCH_DIR}/lib NO_DEFAULT_PATH)
-  if(SGPT_MI_HAVE_CUDA AND NOT SGPT_MI_LIB_torch_cuda)
-    message(FATAL_ERROR "SGPT_MI_CUDA is on, but LibTorch in ${SGPT_MI_TORCH_DIR} is a CPU build")
-  endif()
   if(SGPT_MI_HAVE_CUDA)
+    # libtorch_cuda registers the GPU's operators when it is loaded; nothing refers to it by symbol.
+    # Linked only: the toolkit's headers on every command line would spoil the compiler cache.
     target_link_libraries(sgpt_mi_torch INTERFACE
       -Wl,--push-state,--no-as-needed ${SGPT_MI_LIB_torch_cuda} -Wl,--pop-state
-      ${SGPT_MI_LIB_c10_cuda} CUDA::cudart)
+      ${SGPT_MI_LIB_c10_cuda} $<LINK_ONLY:CUDA::cudart>)
   endif()
 
   file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cpp "#include <torch/types.h>\n")

@@ -9,7 +9,14 @@ define_property(GLOBAL PROPERTY SGPT_MI_LAYERS BRIEF_DOCS "folder, sources and e
 add_library(sgpt_mi_flags INTERFACE)
 target_include_directories(sgpt_mi_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
 target_compile_options(sgpt_mi_flags INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow -Werror>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow
+  $<$<BOOL:${SGPT_MI_WERROR}>:-Werror>>)
+# g++ 12 reports impossible copies inside std::string's operator+ and std::optional's moves once it
+# has inlined them (GCC bugs 105651 and 105562); later releases do not.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(sgpt_mi_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict
+                         -Wno-stringop-overflow -Wno-maybe-uninitialized -Wno-array-bounds>)
+endif()
 if(SGPT_MI_SANITIZE)
   target_compile_options(sgpt_mi_flags INTERFACE -fsanitize=address,undefined
                          -fno-sanitize-recover=undefined -fno-omit-frame-pointer)

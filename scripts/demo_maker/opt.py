@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 HIDDEN, LAYERS, HEADS, FFN, POSITIONS = 128, 4, 4, 512, 256
+BATCH = 16  # windows of a training step
 POSITION_OFFSET = 2  # rows of embed_positions before position 0, as in OPT
 
 
@@ -92,16 +93,16 @@ def learning_rate(step, steps, peak=3e-3, warmup=100):
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def train(ids, bos_id, vocabulary, steps, log, batch=16, seed=0):
+def train(ids, bos_id, vocabulary, steps, log):
     """A model trained for `steps` steps of AdamW on windows drawn from the token list `ids`."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     torch.use_deterministic_algorithms(True)
     tokens = torch.tensor(ids)
     model = Opt(vocabulary)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.05)
     started = time.monotonic()
     for step in range(steps):
-        starts = torch.randint(len(ids) - POSITIONS + 1, (batch, 1))
+        starts = torch.randint(len(ids) - POSITIONS + 1, (BATCH, 1))
         windows = tokens[starts + torch.arange(POSITIONS)]
         windows[0, 0] = bos_id  # the first window of a text begins with BOS
         for group in optimizer.param_groups:

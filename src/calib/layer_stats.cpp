@@ -21,7 +21,8 @@ void add_upper_products(const torch::Tensor& x, torch::Tensor& second_moment) {
   for (std::int64_t first = 0; first < channels; first += kPanel) {
     const std::int64_t width = std::min(kPanel, channels - first);
     const std::int64_t rows = first + width;
-    second_moment.narrow(0, 0, rows).narrow(1, first, width)
+    second_moment.narrow(0, 0, rows)
+        .narrow(1, first, width)
         .addmm_(x.narrow(1, 0, rows).t(), x.narrow(1, first, width));
   }
 }
@@ -34,8 +35,7 @@ void mirror_upper(torch::Tensor& second_moment) {
     const torch::Tensor rows = second_moment.narrow(0, first, width);
     const torch::Tensor diagonal = rows.narrow(1, first, width);
     diagonal.copy_(diagonal.triu() + diagonal.triu(1).t());
-    rows.narrow(1, 0, first)
-        .copy_(second_moment.narrow(0, 0, first).narrow(1, first, width).t());
+    rows.narrow(1, 0, first).copy_(second_moment.narrow(0, 0, first).narrow(1, first, width).t());
   }
 }
 

@@ -212,7 +212,8 @@ nlohmann::ordered_json config_values(const ResolvedSettings& settings) {
 
 nlohmann::ordered_json config_with_origins(const ResolvedSettings& settings) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  for (const auto& [key, value] : config_values(settings).items()) {
+  const nlohmann::ordered_json values = config_values(settings);
+  for (const auto& [key, value] : values.items()) {
     const auto found = settings.origins.find(key);
     const Origin origin = found == settings.origins.end() ? Origin::kDefault : found->second;
     json[key] = {{"value", value}, {"from", origin_name(origin)}};

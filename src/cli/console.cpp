@@ -75,7 +75,7 @@ void Console::progress(std::int64_t done) {
 void Console::layer(const report::LayerReport& layer) {
   clear_bar();
   spdlog::info(
-      "{:<40} {:>5} x {:<5} sparsity {:.4f}  bits {:<2g}  error {:.5f}  damping {:g}{}  "
+      "{:<44} {:>5} x {:<5} sparsity {:.4f}  bits {:<2g}  error {:.5f}  damping {:g}{}  "
       "{:.2f} s",
       layer.name, layer.rows, layer.columns, layer.sparsity, layer.average_bits, layer.output_error,
       layer.damping, layer.dead_channels > 0 ? fmt::format("  dead {}", layer.dead_channels) : "",

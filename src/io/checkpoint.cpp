@@ -2,9 +2,11 @@
 
 #include <array>
 #include <string_view>
+#include <system_error>
 
 #include "json_file.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/gguf.h"
 #include "sgpt_mi/io/safetensors.h"
 #include "sgpt_mi/io/torch_pickle.h"
 #include "sharded.h"
@@ -32,7 +34,8 @@ std::unique_ptr<TensorSource> open_weights(const fs::path& folder) {
   std::string tried;
   for (const Layout& layout : kLayouts) {
     const fs::path path = folder / layout.file;
-    if (fs::exists(path)) {
+    std::error_code not_there;
+    if (fs::exists(path, not_there)) {
       return layout.is_index ? open_sharded(path, layout.open) : layout.open(path);
     }
     tried += fmt::format("{}{}", tried.empty() ? "" : ", ", layout.file);
@@ -44,6 +47,7 @@ std::unique_ptr<TensorSource> open_weights(const fs::path& folder) {
 }  // namespace
 
 Checkpoint open_checkpoint(const ModelLocation& location) {
+  if (location.is_gguf) return open_gguf(location.path);
   Checkpoint checkpoint;
   checkpoint.location = location;
   checkpoint.config = read_json_object(location.path / "config.json");

@@ -15,7 +15,6 @@ using ReadBytes = std::function<std::size_t(std::span<char> out)>;
 /// `label` is the file's name, for messages.
 /// Throws Error(kInput) naming file and line when a line is not a JSON object with a "text".
 [[nodiscard]] std::vector<std::string> read_json_lines(const ReadBytes& read,
-                                                       const std::string& label,
-                                                       std::size_t limit);
+                                                       const std::string& label, std::size_t limit);
 
 }  // namespace sgpt_mi::io

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <system_error>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/checkpoint.h"
@@ -55,9 +56,11 @@ std::string cache_folder_name(const std::string& id) {
 /// The snapshot folder that refs/main of a cached model points to.
 fs::path snapshot_of(const fs::path& cached, const std::string& id) {
   const fs::path reference = cached / "refs" / "main";
-  if (!fs::is_regular_file(reference)) {
-    fail(ErrorKind::kInput, "io: {} is in the Hugging Face cache, but {} is missing; download it again",
-         id, reference.string());
+  std::error_code not_there;
+  if (!fs::is_regular_file(reference, not_there)) {
+    fail(ErrorKind::kInput,
+         "io: {} is in the Hugging Face cache, but {} is missing; download it again", id,
+         reference.string());
   }
   std::string revision = read_text_file(reference);
   revision.erase(std::remove_if(revision.begin(), revision.end(),
@@ -66,7 +69,7 @@ fs::path snapshot_of(const fs::path& cached, const std::string& id) {
   const bool plain = !revision.empty() && revision != "." && revision != ".." &&
                      revision.find('/') == std::string::npos;
   const fs::path snapshot = cached / "snapshots" / revision;
-  if (!plain || !fs::is_directory(snapshot)) {
+  if (!plain || !fs::is_directory(snapshot, not_there)) {
     fail(ErrorKind::kInput, "io: {} names revision '{}', but {} is not there; download {} again",
          reference.string(), revision, snapshot.string(), id);
   }
@@ -77,8 +80,9 @@ fs::path snapshot_of(const fs::path& cached, const std::string& id) {
 
 ModelLocation locate_model(const std::string& model) {
   const fs::path path(model);
-  if (fs::is_directory(path)) return {path, false};
-  if (fs::is_regular_file(path)) {
+  std::error_code not_there;  // a name that is too long or a forbidden folder is not found, either
+  if (fs::is_directory(path, not_there)) return {path, false};
+  if (fs::is_regular_file(path, not_there)) {
     if (has_gguf_magic(path)) return {path, true};
     fail(ErrorKind::kInput,
          "io: {} is a file, but not GGUF; pass a GGUF file or the folder that holds config.json",
@@ -91,7 +95,7 @@ ModelLocation locate_model(const std::string& model) {
          model);
   }
   const fs::path cached = hub_cache() / cache_folder_name(model);
-  if (!fs::is_directory(cached)) {
+  if (!fs::is_directory(cached, not_there)) {
     fail(ErrorKind::kInput,
          "io: model '{}' not found; tried the folder or file {} and the Hugging Face cache {}; "
          "download it first, or set HF_HOME or HF_HUB_CACHE",

@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 /// A hidden neighbour of `path` that no other process uses: ".NAME.PID.SUFFIX".
 fs::path neighbour(const fs::path& path, const char* suffix) {
-  return path.parent_path() / fmt::format(".{}.{}.{}", path.filename().string(), ::getpid(), suffix);
+  return path.parent_path() /
+         fmt::format(".{}.{}.{}", path.filename().string(), ::getpid(), suffix);
 }
 
 void rename_or_fail(const fs::path& from, const fs::path& to) {
@@ -107,9 +108,9 @@ void StagedFolder::commit() {
   ensure(!committed_, "io: a folder was committed twice");
   sync_tree(staging_);
   const fs::path aside = neighbour(target_, "replaced");
-  const bool replaces = fs::exists(target_);
-  if (replaces) rename_or_fail(target_, aside);
   std::error_code error;
+  const bool replaces = fs::exists(target_, error);
+  if (replaces) rename_or_fail(target_, aside);
   fs::rename(staging_, target_, error);
   if (error) {
     if (replaces) rename_or_fail(aside, target_);

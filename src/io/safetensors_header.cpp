@@ -120,9 +120,10 @@ class HeaderEvents : public JsonEvents {
     if (depth_ == 0) {
       fail(ErrorKind::kInput, "io: {}: the header is not a JSON object", label_);
     }
-    refuse("unexpected value{}{}{}; expected \"dtype\": text, \"shape\": [sizes] and "
-           "\"data_offsets\": [begin, end]",
-           member_.empty() ? "" : " at '", member_, member_.empty() ? "" : "'");
+    refuse(
+        "unexpected value{}{}{}; expected \"dtype\": text, \"shape\": [sizes] and "
+        "\"data_offsets\": [begin, end]",
+        member_.empty() ? "" : " at '", member_, member_.empty() ? "" : "'");
   }
 
  private:
@@ -186,9 +187,10 @@ void check_span(const HeaderEntry& entry, std::size_t data_bytes, const std::str
   const std::uint64_t end = entry.data_offsets[1];
   if (begin > end) refuse(fmt::format("data_offsets [{}, {}] run backwards", begin, end));
   if (end > data_bytes) {
-    refuse(fmt::format("data_offsets [{}, {}] pass the end of the data ({} bytes): the file is "
-                       "cut or its header is damaged",
-                       begin, end, data_bytes));
+    refuse(
+        fmt::format("data_offsets [{}, {}] pass the end of the data ({} bytes): the file is "
+                    "cut or its header is damaged",
+                    begin, end, data_bytes));
   }
   const std::optional<std::int64_t> count = checked_count(entry.info.shape);
   std::uint64_t expected = 0;

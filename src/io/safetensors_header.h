@@ -12,8 +12,8 @@ namespace sgpt_mi::io {
 
 /// Where everything lies in a safetensors file.
 struct SafetensorsLayout {
-  std::vector<TensorInfo> tensors;       ///< ordered by place in the file
-  std::vector<std::size_t> offsets;      ///< first byte of each tensor, from the file's start
+  std::vector<TensorInfo> tensors;   ///< ordered by place in the file
+  std::vector<std::size_t> offsets;  ///< first byte of each tensor, from the file's start
   std::map<std::string, std::string> metadata;
 };
 

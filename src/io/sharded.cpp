@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -94,7 +95,8 @@ std::unique_ptr<TensorSource> open_sharded(const fs::path& index, OpenShard open
     const TensorSource*& shard = by_file[file];
     if (shard == nullptr) {
       const fs::path path = index.parent_path() / file;
-      if (!fs::exists(path)) {
+      std::error_code not_there;
+      if (!fs::exists(path, not_there)) {
         fail(ErrorKind::kInput, "io: {} is missing; {} places tensor '{}' in it: get the file",
              path.string(), index.filename().string(), tensor);
       }

@@ -79,8 +79,7 @@ class ZipReader {
 Directory ZipReader::directory() const {
   constexpr std::uint64_t kMaxComment = std::numeric_limits<std::uint16_t>::max();
   const std::uint64_t size = file_.size();
-  const std::uint64_t lowest =
-      size > kEndBytes + kMaxComment ? size - kEndBytes - kMaxComment : 0;
+  const std::uint64_t lowest = size > kEndBytes + kMaxComment ? size - kEndBytes - kMaxComment : 0;
   for (std::uint64_t at = size >= kEndBytes ? size - kEndBytes + 1 : 0; at-- > lowest;) {
     if (number<std::uint32_t>(at) != kEndSignature) continue;
     if (at >= kLocator64Bytes &&
@@ -144,9 +143,8 @@ Bytes ZipReader::data(const Entry& entry) const {
       number<std::uint32_t>(entry.header) != kLocalSignature) {
     refuse(fmt::format("record '{}' is not at {}", entry.name, entry.header));
   }
-  const std::uint64_t skipped =
-      kLocalBytes + number<std::uint16_t>(entry.header + 26) +
-      std::uint64_t{number<std::uint16_t>(entry.header + 28)};
+  const std::uint64_t skipped = kLocalBytes + number<std::uint16_t>(entry.header + 26) +
+                                std::uint64_t{number<std::uint16_t>(entry.header + 28)};
   return part(entry.header + skipped, entry.bytes);
 }
 

@@ -13,10 +13,11 @@
 
 namespace sgpt_mi::kernels {
 
-/// The code of a weight: clamp(round(w / scale) + zero, 0, max_code), half to even.
+/// The code of a weight: clamp(round(w / scale) + zero, 0, max_code), half to even; 0 for NaN,
+/// which has no code, so that storing it as a byte is defined.
 SGPT_MI_HOST_DEVICE inline float code_of(float weight, float scale, float zero, float max_code) {
   const float code = std::rint(weight / scale) + zero;
-  const float floored = code < 0.0F ? 0.0F : code;
+  const float floored = code > 0.0F ? code : 0.0F;
   return floored > max_code ? max_code : floored;
 }
 
@@ -42,8 +43,9 @@ SGPT_MI_HOST_DEVICE inline std::uint32_t bits_of_key(std::uint32_t key) {
   return (key & sign) != 0 ? key & ~sign : ~key;
 }
 
-/// A first guess of t^(-1/5) within 3.3 % from the bits of a float t >= 0: the exponent is divided by
-/// -5, and the constant, 6/5 of the exponent bias less a little, balances the error over mantissas.
+/// A first guess of t^(-1/5) within 3.3 % from the bits of a float t >= 0: the exponent is divided
+/// by -5, and the constant, 6/5 of the exponent bias less a little, balances the error over
+/// mantissas.
 SGPT_MI_HOST_DEVICE inline std::uint32_t inverse_fifth_root_guess(std::uint32_t bits) {
   return 0x4C2B8000U - bits / 5U;
 }

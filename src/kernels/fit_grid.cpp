@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::int64_t kLanes = kSumLanes;
 
-
 /// |d|^2.4 of kLanes rounding errors, added to the lanes' sums.
 SGPT_MI_SIMD_CLONES void add_trial_errors(const float* __restrict weight, ScaleZero grid,
                                           float max_code, double* __restrict sums) {
@@ -75,9 +74,8 @@ void check(const GridFit& fit) {
   const std::int64_t rows = fit.weight.rows;
   ensure(fit.weight.data != nullptr && fit.scale.data != nullptr && fit.zero.data != nullptr,
          "fit_grid: a matrix is missing");
-  ensure(fit.scale.rows == rows && fit.zero.rows == rows &&
-             fit.scale.columns == fit.zero.columns && fit.group_size > 0 &&
-             fit.scale.columns * fit.group_size == fit.weight.columns,
+  ensure(fit.scale.rows == rows && fit.zero.rows == rows && fit.scale.columns == fit.zero.columns &&
+             fit.group_size > 0 && fit.scale.columns * fit.group_size == fit.weight.columns,
          "fit_grid: scale and zero are not (rows, columns / group size)");
   ensure(fit.max_code >= 1.0F, "fit_grid: max_code is below 1");
 }

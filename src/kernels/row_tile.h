@@ -41,11 +41,11 @@ class RowTile {
 
   const ObsBlock& block_;
   std::int64_t first_row_ = 0;
-  std::int64_t rows_ = 0;            // of this tile that exist
-  std::int64_t group_ = -1;          // whose grid is loaded
-  std::vector<float> weight_;        // (width, kTileRows)
-  std::vector<std::uint8_t> pruned_; // (width, kTileRows)
-  std::vector<float> score_;         // (m, kTileRows) of an N:M pattern
+  std::int64_t rows_ = 0;             // of this tile that exist
+  std::int64_t group_ = -1;           // whose grid is loaded
+  std::vector<float> weight_;         // (width, kTileRows)
+  std::vector<std::uint8_t> pruned_;  // (width, kTileRows)
+  std::vector<float> score_;          // (m, kTileRows) of an N:M pattern
   TileColumn scale_{};
   TileColumn zero_{};
   TileColumn code_{};

@@ -24,6 +24,7 @@ struct ExpectedTensor {
 
 std::vector<std::int64_t> shape_of(const std::vector<Dim>& dims, const ModelSpec& spec) {
   std::vector<std::int64_t> shape;
+  shape.reserve(dims.size());
   for (const Dim dim : dims) shape.push_back(size_of(dim, spec));
   return shape;
 }
@@ -136,14 +137,18 @@ std::string Layout::block_prefix(std::int64_t layer) const {
 std::string Layout::end_name(std::string_view name) const { return prefix_ + std::string(name); }
 
 std::vector<std::string> block_tensor_names(const ModelSpec& spec) {
+  const std::vector<ExpectedTensor> all = expected_of_block(spec);
   std::vector<std::string> names;
-  for (const ExpectedTensor& expected : expected_of_block(spec)) names.push_back(expected.name);
+  names.reserve(all.size());
+  for (const ExpectedTensor& expected : all) names.push_back(expected.name);
   return names;
 }
 
 std::vector<LinearInfo> linears_of_block(const ModelSpec& spec, const std::string& block_prefix) {
+  const std::vector<LinearRule>& rules = family_of(spec).linears;
   std::vector<LinearInfo> linears;
-  for (const LinearRule& rule : family_of(spec).linears) {
+  linears.reserve(rules.size());
+  for (const LinearRule& rule : rules) {
     const std::string name(rule.name);
     linears.push_back({block_prefix + name, name, rule.site, size_of(rule.rows, spec),
                        size_of(rule.columns, spec)});

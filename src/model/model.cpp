@@ -16,6 +16,12 @@ struct Model::State {
         tensors(source),
         layout(spec, source) {}
 
+  /// "model.layers.3."
+  [[nodiscard]] std::string block_prefix(std::int64_t layer) const {
+    ensure(layer >= 0 && layer < spec.layers, "model: a block outside the model's layers");
+    return layout.block_prefix(layer);
+  }
+
   /// A tensor on `where`, in memory of its own: results then do not depend on where a file happens
   /// to place it (matrix products take other paths for other alignments).
   [[nodiscard]] torch::Tensor load(const std::string& name, const Placement& where) const {
@@ -68,11 +74,11 @@ torch::Tensor Model::embed(const torch::Tensor& ids, const Placement& where) {
 }
 
 std::vector<LinearInfo> Model::block_linears(std::int64_t layer) const {
-  return linears_of_block(state_->spec, state_->layout.block_prefix(layer));
+  return linears_of_block(state_->spec, state_->block_prefix(layer));
 }
 
 std::unique_ptr<Block> Model::load_block(std::int64_t layer, const Placement& where) const {
-  const std::string prefix = state_->layout.block_prefix(layer);
+  const std::string prefix = state_->block_prefix(layer);
   BlockParts parts{state_->spec, layer, linears_of_block(state_->spec, prefix), {}};
   for (const std::string& name : block_tensor_names(state_->spec)) {
     parts.tensors.emplace(name, state_->load(prefix + name, where));

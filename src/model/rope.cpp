@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <numbers>
 
 namespace sgpt_mi::model {
@@ -38,6 +39,7 @@ std::vector<float> rope_frequencies(const ModelSpec& spec, std::int64_t seqlen) 
       scaling.kind == RopeScaling::Kind::kDynamic ? dynamic_theta(spec, seqlen) : spec.rope_theta;
   const std::int64_t pairs = spec.head_dim / 2;
   std::vector<float> frequencies;
+  frequencies.reserve(static_cast<std::size_t>(pairs));
   for (std::int64_t i = 0; i < pairs; ++i) {
     double frequency = std::pow(theta, -static_cast<double>(i) / static_cast<double>(pairs));
     if (scaling.kind == RopeScaling::Kind::kLinear) frequency /= scaling.factor;

@@ -33,6 +33,7 @@ Activation read_activation(const ConfigReader& config, const std::string& key,
                                          [&](const auto& row) { return row.first == name; });
   if (found != kActivations.end()) return found->second;
   std::vector<std::string_view> known;
+  known.reserve(kActivations.size());
   for (const auto& row : kActivations) known.push_back(row.first);
   config.reject(key, fmt::format("one of {}", fmt::join(known, ", ")));
 }

@@ -58,7 +58,7 @@ torch::Tensor try_factor(const torch::Tensor& hessian, DampingStep& step) {
   damped.diagonal().add_(step.percdamp * mean);
   const auto [lower, info] = at::linalg_cholesky_ex(damped.flip({0, 1}));
   if (info.item<int>() != 0) return {};
-  const torch::Tensor upper = invert_lower(lower).flip({0, 1});
+  torch::Tensor upper = invert_lower(lower).flip({0, 1});
   step.residual = sampled_residual(upper, damped);
   step.succeeded = step.residual < kLargestResidual;  // false for NaN
   return upper;

@@ -50,8 +50,8 @@ quant::GridOptions grid_options(const CompressOptions& options) {
 torch::Tensor prune_lowest(const torch::Tensor& score, double sparsity) {
   const torch::Tensor flat = score.contiguous();
   const auto place = static_cast<std::int64_t>(static_cast<double>(flat.numel()) * sparsity);
-  const float threshold = kernels::kth_smallest(flat.data_ptr<float>(), flat.numel(), place,
-                                                quant::backend_of(flat));
+  const float threshold =
+      kernels::kth_smallest(flat.data_ptr<float>(), flat.numel(), place, quant::backend_of(flat));
   return score.le(threshold);
 }
 

@@ -17,8 +17,9 @@ void check_input(const torch::Tensor& weight, const torch::Tensor& hessian,
 /// The quantizer's share of the options.
 [[nodiscard]] quant::GridOptions grid_options(const CompressOptions& options);
 
-/// Scores of all places at most the element number int(count * sparsity) of the sorted scores, so
-/// that element and its equals are pruned too (the rule of the SparseGPT code). (…) bool.
+/// The mask of the lowest scores, bool of the scores' shape: true where a score is at most element
+/// int(count * sparsity) of the sorted scores. That element and its equals fall too, one or more
+/// above the share asked for (the rule of the SparseGPT code).
 [[nodiscard]] torch::Tensor prune_lowest(const torch::Tensor& score, double sparsity);
 
 }  // namespace sgpt_mi::obs

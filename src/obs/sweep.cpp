@@ -27,8 +27,8 @@ void Sweep::use_grid(quant::Grid grid) {
 }
 
 void Sweep::fit_grids() {
-  use_grid(quant::make_grid(weight_.size(0), weight_.size(1), grid_options(options_),
-                            weight_.device()));
+  use_grid(
+      quant::make_grid(weight_.size(0), weight_.size(1), grid_options(options_), weight_.device()));
   fits_grids_ = true;
 }
 
@@ -65,8 +65,7 @@ std::int64_t Sweep::group_size() const { return weight_.size(1) / grid_.scale.si
 void Sweep::choose_mask(std::int64_t first, std::int64_t end) {
   const std::int64_t width = end - first;
   const torch::Tensor diagonal = upper_.diagonal().narrow(0, first, width);
-  const torch::Tensor score =
-      weight_.narrow(1, first, width).square().div_(diagonal.square());
+  const torch::Tensor score = weight_.narrow(1, first, width).square().div_(diagonal.square());
   pruned_.narrow(1, first, width).copy_(prune_lowest(score, options_.sparsity));
 }
 

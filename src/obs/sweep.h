@@ -13,8 +13,8 @@ namespace sgpt_mi::obs {
 /// One matrix on its way through the column loop, block after block from left to right.
 ///
 /// A block is a run of columns whose unstructured mask is chosen together. Where groups get their
-/// grids along the way, a block is cut at the group borders, so that every grid is fitted to weights
-/// that carry the errors of all columns before it.
+/// grids along the way, a block is cut at the group borders, so that every grid is fitted to
+/// weights that carry the errors of all columns before it.
 class Sweep {
  public:
   /// \param weight  (rows, N) float32; changed in place.

@@ -1,6 +1,6 @@
 #include "compress_blocks.h"
 
-#include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -95,29 +95,28 @@ std::optional<StatsAccumulator> BlockCompressor::accumulator_for(const Block& bl
 }
 
 void BlockCompressor::compress_together(Block& block) {
-  std::array<std::optional<StatsAccumulator>, model::kSites> accumulators;
-  bool any = false;
-  for (int site = 0; site < model::kSites; ++site) {
-    accumulators.at(static_cast<std::size_t>(site)) =
-        accumulator_for(block, static_cast<Site>(site));
-    any = any || accumulators.at(static_cast<std::size_t>(site)).has_value();
+  std::map<Site, StatsAccumulator> accumulators;
+  for (int index = 0; index < model::kSites; ++index) {
+    const Site site = static_cast<Site>(index);
+    if (auto accumulator = accumulator_for(block, site)) {
+      accumulators.emplace(site, std::move(*accumulator));
+    }
   }
-  if (!any) return;
+  if (accumulators.empty()) return;
   {
     const StageTimer timer(run_.timings, "calibrate");
     const auto observe = [&accumulators](Site site, const torch::Tensor& input) {
-      auto& accumulator = accumulators.at(static_cast<std::size_t>(site));
-      if (accumulator) accumulator->add(input);
+      const auto found = accumulators.find(site);
+      if (found != accumulators.end()) found->second.add(input);
     };
     for (const torch::Tensor& batch : hidden_) {
       check_interrupt();
       static_cast<void>(block.forward(batch, observe));
     }
   }
-  for (int site = 0; site < model::kSites; ++site) {
-    auto& accumulator = accumulators.at(static_cast<std::size_t>(site));
-    if (accumulator) compress_site(block, static_cast<Site>(site), *accumulator);
-    accumulator.reset();
+  while (!accumulators.empty()) {  // each H is freed as soon as its linears are compressed
+    auto first = accumulators.extract(accumulators.begin());
+    compress_site(block, first.key(), first.mapped());
   }
 }
 

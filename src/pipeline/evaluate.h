@@ -29,7 +29,7 @@ void check_windows(const text::TokenWindows& windows, const model::ModelSpec& sp
 /// What a report says of a set before it is scored.
 [[nodiscard]] report::PerplexityReport describe(const text::EvalSet& set, torch::ScalarType dtype);
 
-/// Scores one set; `label` ("dense", "compressed") names the stage in events.
+/// Scores one set; `label` ("dense", "compressed") names the model in events.
 [[nodiscard]] report::PerplexityFigures score(model::Model& model, const text::EvalSet& set,
                                               const model::Placement& placement,
                                               const std::string& label, Events& events);

@@ -42,7 +42,10 @@ std::int64_t count_zeros(const io::TensorData& data) {
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text;
-  for (const std::int64_t size : shape) text += (text.empty() ? "" : " x ") + std::to_string(size);
+  for (const std::int64_t size : shape) {
+    if (!text.empty()) text += " x ";
+    text += std::to_string(size);
+  }
   return text.empty() ? "scalar" : text;
 }
 
@@ -90,8 +93,8 @@ std::string run_table(const nlohmann::json& run) {
                     fmt::format("{:.5f}", layer.value("output_error", 0.0)),
                     fmt::format("{:g}", layer.value("damping", 0.0))});
   }
-  return "written by sgpt-mi " + run.value("version", "?") + ", method " +
-         run.value("method", "?") + "\n" + report::text_table(rows);
+  return fmt::format("written by sgpt-mi {}, method {}\n{}", run.value("version", "?"),
+                     run.value("method", "?"), report::text_table(rows));
 }
 
 }  // namespace

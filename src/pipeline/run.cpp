@@ -158,9 +158,13 @@ void prepare_and_compress(const CompressRun& run, RunReport& report, Events& eve
   }
 }
 
+/// Whether `compress --save` wrote the folder.
+bool is_saved_run(const io::ModelLocation& location) {
+  return !location.is_gguf && std::filesystem::exists(location.path / FolderStore::kReportFile);
+}
+
 void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
   run.validate();
-  report.method = "dense";
   Session session(run.model);
   std::future<std::string> sha256 = start_hash(session.checkpoint.location);
   report.model = describe_model(session);
@@ -171,7 +175,9 @@ void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
   for (const text::EvalSet& set : sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
-  score_sets(report, sets, session.model, session.placement, false, events);
+  const bool compressed = is_saved_run(session.checkpoint.location);
+  report.method = compressed ? "compressed" : "dense";
+  score_sets(report, sets, session.model, session.placement, compressed, events);
   report.model.sha256 = sha256.get();
 }
 

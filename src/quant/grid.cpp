@@ -73,9 +73,8 @@ Grid make_grid(std::int64_t rows, std::int64_t columns, const GridOptions& optio
   Grid grid;
   grid.scale = at::ones({rows, groups}, floats);
   grid.zero_point = at::zeros({rows, groups}, floats);
-  grid.group_of_column = at::arange(columns, floats.dtype(torch::kInt64))
-                             .floor_divide(group_size)
-                             .to(torch::kInt32);
+  grid.group_of_column =
+      at::arange(columns, floats.dtype(torch::kInt64)).floor_divide(group_size).to(torch::kInt32);
   grid.max_code = at::full({groups}, max_code_of(options.bits), floats);
   grid.bits_of_group.assign(static_cast<std::size_t>(groups), options.bits);
   return grid;

@@ -21,11 +21,21 @@ void append_perplexities(Row& row, const RunReport& report, bool compressed) {
   }
 }
 
-bool has_dense(const RunReport& report) {
+bool has_figures(const RunReport& report, bool compressed) {
   for (const PerplexityReport& set : report.perplexity) {
-    if (set.dense) return true;
+    if ((compressed ? set.compressed : set.dense).has_value()) return true;
   }
   return false;
+}
+
+Row model_row(const RunReport& report, const std::string& name) {
+  return {name, "-", "-", "-", human_bytes(report.model.bytes)};
+}
+
+Row compressed_row(const RunReport& report, const TotalsReport& totals) {
+  return {report.method, fmt::format("{:.4f}", totals.sparsity),
+          fmt::format("{:.2f}", totals.average_code_bits),
+          fmt::format("{:.2f}", totals.stored_bits_per_weight), human_bytes(totals.bytes)};
 }
 
 }  // namespace
@@ -35,19 +45,14 @@ std::string result_table(const RunReport& report) {
   Row header{"model", "sparsity", "code bits", "stored bits/w", "bytes"};
   for (const PerplexityReport& set : report.perplexity) header.push_back(set.set + " PPL");
   rows.push_back(std::move(header));
-  if (has_dense(report)) {
-    Row dense{report.totals ? "dense" : report.model.family, "-", "-", "-",
-              human_bytes(report.model.bytes)};
-    append_perplexities(dense, report, false);
-    rows.push_back(std::move(dense));
+  if (has_figures(report, false)) {
+    rows.push_back(model_row(report, "dense"));
+    append_perplexities(rows.back(), report, false);
   }
-  if (report.totals) {
-    const TotalsReport& totals = *report.totals;
-    Row compressed{report.method, fmt::format("{:.4f}", totals.sparsity),
-                   fmt::format("{:.2f}", totals.average_code_bits),
-                   fmt::format("{:.2f}", totals.stored_bits_per_weight), human_bytes(totals.bytes)};
-    append_perplexities(compressed, report, true);
-    rows.push_back(std::move(compressed));
+  if (report.totals || has_figures(report, true)) {
+    rows.push_back(report.totals ? compressed_row(report, *report.totals)
+                                 : model_row(report, report.method));
+    append_perplexities(rows.back(), report, true);
   }
   return text_table(rows);
 }

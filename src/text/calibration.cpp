@@ -1,6 +1,5 @@
 #include "sgpt_mi/text/calibration.h"
 
-#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string_view>
@@ -8,8 +7,8 @@
 
 #include "dataset_files.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/core/python_random.h"
 #include "sgpt_mi/io/documents.h"
+#include "window_sampler.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -50,79 +49,6 @@ std::vector<Part> parse_mix(const std::string& dataset, std::int64_t nsamples) {
   }
 }
 
-/// Draws the windows of one part with its own generator.
-class Sampler {
- public:
-  Sampler(const Tokenizer& tokenizer, const CalibrationOptions& options)
-      : tokenizer_(tokenizer), options_(options), random_(options.seed) {
-    set_.windows.seqlen = options.seqlen;
-  }
-
-  CalibrationSet from_text(const std::string& text) {
-    const std::vector<std::int32_t> ids = tokenizer_.encode(text);
-    if (!is_long_enough(ids)) {
-      fail(ErrorKind::kInput,
-           "text: the calibration text has {} tokens; expected more than --seqlen {}; use a longer "
-           "text or shorter windows",
-           ids.size(), options_.seqlen);
-    }
-    for (std::int64_t i = 0; i < options_.nsamples; ++i) add_window(ids);
-    return std::move(set_);
-  }
-
-  CalibrationSet from_documents(const std::vector<std::string>& documents) {
-    if (documents.empty()) fail(ErrorKind::kInput, "text: the calibration file has no documents");
-    std::vector<bool> too_short(documents.size(), false);
-    for (std::int64_t i = 0; i < options_.nsamples; ++i) add_document_window(documents, too_short);
-    return std::move(set_);
-  }
-
- private:
-  [[nodiscard]] bool is_long_enough(const std::vector<std::int32_t>& ids) const {
-    return static_cast<std::int64_t>(ids.size()) > options_.seqlen;
-  }
-
-  void add_window(const std::vector<std::int32_t>& ids) {
-    const auto tokens = static_cast<std::int64_t>(ids.size());
-    const std::int64_t offset = random_.randint(0, tokens - options_.seqlen - 1);
-    const auto begin = ids.begin() + offset;
-    set_.windows.ids.insert(set_.windows.ids.end(), begin, begin + options_.seqlen);
-    ++set_.windows.windows;
-    set_.offsets.push_back(offset);
-  }
-
-  /// `too_short` remembers the documents that were rejected, so that each is tokenized once for that
-  /// and the search ends when none is left.
-  void add_document_window(const std::vector<std::string>& documents,
-                           std::vector<bool>& too_short) {
-    const auto last = static_cast<std::int64_t>(documents.size()) - 1;
-    while (true) {
-      const std::int64_t drawn = random_.randint(0, last);
-      set_.documents_tried.push_back(drawn);
-      const auto index = static_cast<std::size_t>(drawn);
-      if (too_short[index]) continue;
-      const std::vector<std::int32_t> ids = tokenizer_.encode(documents[index]);
-      if (is_long_enough(ids)) {
-        add_window(ids);
-        set_.documents.push_back(drawn);
-        return;
-      }
-      too_short[index] = true;
-      if (std::find(too_short.begin(), too_short.end(), false) == too_short.end()) {
-        fail(ErrorKind::kInput,
-             "text: none of the {} calibration documents has more than --seqlen {} tokens; use "
-             "longer documents or shorter windows",
-             documents.size(), options_.seqlen);
-      }
-    }
-  }
-
-  const Tokenizer& tokenizer_;
-  const CalibrationOptions& options_;
-  PythonRandom random_;
-  CalibrationSet set_;
-};
-
 CalibrationSet draw_recorded(const std::string& path, const CalibrationOptions& options) {
   CalibrationSet set;
   set.windows = read_recorded_windows(path);
@@ -144,14 +70,19 @@ CalibrationSet draw_part(const std::string& dataset, const DataSettings& setting
          ".safetensors file",
          dataset);
   }
-  Sampler sampler(*tokenizer, options);
-  if (dataset == "c4") return sampler.from_documents(load_rows(dataset, Split::kTrain, settings));
+  WindowSampler sampler(options);
+  const auto from_rows = [&](const std::vector<std::string>& rows) {
+    return sampler.from_tokens(tokenizer->encode(join(rows, " ")));
+  };
   if (is_dataset_name(dataset)) {
-    return sampler.from_text(join(load_rows(dataset, Split::kTrain, settings), " "));
+    const std::vector<std::string> rows = load_rows(dataset, Split::kTrain, settings);
+    return dataset == "c4" ? sampler.from_documents(rows, *tokenizer) : from_rows(rows);
   }
   require_text_file(dataset);
-  if (io::is_document_file(dataset)) return sampler.from_documents(io::read_documents(dataset));
-  return sampler.from_text(join(wikitext_rows(io::read_text_file(dataset)), " "));
+  if (io::is_document_file(dataset)) {
+    return sampler.from_documents(io::read_documents(dataset), *tokenizer);
+  }
+  return from_rows(wikitext_rows(io::read_text_file(dataset)));
 }
 
 /// Appends the windows of a part; windows without a document count as document -1 beside others.
@@ -164,7 +95,9 @@ void append(CalibrationSet part, CalibrationSet& whole) {
     whole.documents.resize(static_cast<std::size_t>(whole.windows.windows), kNoDocument);
     part.documents.resize(static_cast<std::size_t>(part.windows.windows), kNoDocument);
   }
-  const auto add = [](const auto& from, auto& to) { to.insert(to.end(), from.begin(), from.end()); };
+  const auto add = [](const auto& from, auto& to) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
   add(part.windows.ids, whole.windows.ids);
   add(part.offsets, whole.offsets);
   add(part.documents, whole.documents);

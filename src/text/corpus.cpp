@@ -62,8 +62,10 @@ EvalSet load_eval_set(const std::string& set, const DataSettings& settings,
   if (is_recorded(set)) {
     result = load_recorded(set);
   } else if (tokenizer == nullptr) {
-    fail(ErrorKind::kInput, "text: '{}' needs a tokenizer and the model has none; use windows "
-         "recorded in a .safetensors file", set);
+    fail(ErrorKind::kInput,
+         "text: '{}' needs a tokenizer and the model has none; use windows "
+         "recorded in a .safetensors file",
+         set);
   } else {
     result = tokenize_set(set, settings, *tokenizer, seqlen);
   }

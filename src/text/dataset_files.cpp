@@ -28,23 +28,41 @@ struct Source {
 };
 
 constexpr Source kSources[] = {
-    {"wikitext2", Split::kTest, {"wikitext2/wiki.test.raw"}, {"Salesforce--wikitext", "wikitext"},
-     "wikitext-2-raw-v1", "test"},
-    {"wikitext2", Split::kTrain, {"wikitext2/wiki.train.raw", "wikitext2/wiki.train.tokens"},
-     {"Salesforce--wikitext", "wikitext"}, "wikitext-2-raw-v1", "train"},
-    {"ptb", Split::kTest, {"ptb/ptb.test.txt"}, {"ptb-text-only--ptb_text_only", "ptb_text_only"},
-     "", "test"},
-    {"ptb", Split::kTrain, {"ptb/ptb.train.txt"}, {"ptb-text-only--ptb_text_only", "ptb_text_only"},
-     "", "train"},
+    {"wikitext2",
+     Split::kTest,
+     {"wikitext2/wiki.test.raw"},
+     {"Salesforce--wikitext", "wikitext"},
+     "wikitext-2-raw-v1",
+     "test"},
+    {"wikitext2",
+     Split::kTrain,
+     {"wikitext2/wiki.train.raw", "wikitext2/wiki.train.tokens"},
+     {"Salesforce--wikitext", "wikitext"},
+     "wikitext-2-raw-v1",
+     "train"},
+    {"ptb",
+     Split::kTest,
+     {"ptb/ptb.test.txt"},
+     {"ptb-text-only--ptb_text_only", "ptb_text_only"},
+     "",
+     "test"},
+    {"ptb",
+     Split::kTrain,
+     {"ptb/ptb.train.txt"},
+     {"ptb-text-only--ptb_text_only", "ptb_text_only"},
+     "",
+     "train"},
     {"c4", Split::kTest, {"c4/c4-validation*.json.gz"}, {"allenai--c4"}, "en/", "c4-validation"},
     {"c4", Split::kTrain, {"c4/c4-train*.json.gz"}, {"allenai--c4"}, "en/", "c4-train"}};
 
 constexpr std::pair<std::string_view, std::string_view> kHowToGet[] = {
     {"wikitext2", "wikitext-2-raw-v1.zip, or the Hub data set Salesforce/wikitext"},
-    {"ptb", "the Penn Treebank files of Mikolov's simple-examples.tgz, or the Hub data set "
-            "ptb-text-only/ptb_text_only"},
-    {"c4", "en/c4-train.00000-of-01024.json.gz and en/c4-validation.00000-of-00008.json.gz of the "
-           "Hub data set allenai/c4"}};
+    {"ptb",
+     "the Penn Treebank files of Mikolov's simple-examples.tgz, or the Hub data set "
+     "ptb-text-only/ptb_text_only"},
+    {"c4",
+     "en/c4-train.00000-of-01024.json.gz and en/c4-validation.00000-of-00008.json.gz of the "
+     "Hub data set allenai/c4"}};
 
 std::optional<fs::path> environment_path(const char* name) {
   const char* value = std::getenv(name);
@@ -82,11 +100,12 @@ std::vector<fs::path> matching_files(const fs::path& pattern) {
 std::vector<fs::path> cached_files(const fs::path& snapshots, const Source& source) {
   std::vector<fs::path> found;
   if (!fs::is_directory(snapshots)) return found;
+  const std::string split = fmt::format("/{}", source.cached_split);
   for (const auto& entry : fs::recursive_directory_iterator(snapshots)) {
     const std::string below = entry.path().lexically_relative(snapshots).string();
     if (entry.is_regular_file() && io::is_document_file(entry.path()) &&
         below.find(source.cached_config) != std::string::npos &&
-        below.find("/" + std::string(source.cached_split)) != std::string::npos) {
+        below.find(split) != std::string::npos) {
       found.push_back(entry.path());
     }
   }
@@ -107,7 +126,7 @@ fs::path find_file(const Source& source, const DataSettings& settings) {
   }
   for (const std::string_view cached : source.cached) {
     if (cached.empty()) continue;
-    const fs::path snapshots = hub_cache() / ("datasets--" + std::string(cached)) / "snapshots";
+    const fs::path snapshots = hub_cache() / fmt::format("datasets--{}", cached) / "snapshots";
     const std::vector<fs::path> found = cached_files(snapshots, source);
     if (!found.empty()) return found.front();
     tried.push_back(snapshots.string());

@@ -15,7 +15,6 @@ enum class Split { kTrain, kTest };  ///< for c4, kTest is its validation split
 /// Whether a name is one of the sets wikitext2, ptb, c4.
 [[nodiscard]] bool is_dataset_name(const std::string& name);
 
-
 /// The rows of a set as the reference loaders see them: wikitext2: lines with their newline, blank
 /// ones empty; ptb: lines without surrounding white space; c4: the first `limit` documents.
 /// Looks in data_dir, then in the local HF cache. Throws Error(kInput) listing the places tried.

@@ -14,7 +14,9 @@ template <typename T>
 class Matrix {
  public:
   Matrix(std::int64_t rows, std::int64_t columns, T value = T{}, std::int64_t padding = 0)
-      : rows_(rows), columns_(columns), stride_(columns + padding),
+      : rows_(rows),
+        columns_(columns),
+        stride_(columns + padding),
         values_(static_cast<std::size_t>(rows * stride_ + padding)) {
     for (Cell& cell : values_) cell.value = value;
   }
@@ -27,10 +29,10 @@ class Matrix {
   }
 
   [[nodiscard]] kernels::MatrixView<T> view() {
-    return {&values_.data()->value, rows_, columns_, stride_};
+    return {values_.empty() ? nullptr : &values_.front().value, rows_, columns_, stride_};
   }
   [[nodiscard]] kernels::MatrixView<const T> const_view() const {
-    return {&values_.data()->value, rows_, columns_, stride_};
+    return {values_.empty() ? nullptr : &values_.front().value, rows_, columns_, stride_};
   }
   [[nodiscard]] std::int64_t rows() const { return rows_; }
   [[nodiscard]] std::int64_t columns() const { return columns_; }

@@ -53,9 +53,8 @@ struct ObsReference {
   void choose_mask(std::int64_t r, std::int64_t first) {
     std::vector<std::int64_t> order;
     for (std::int64_t k = 0; k < pattern.m; ++k) order.push_back(first + k);
-    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-      return score(r, a) < score(r, b);
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::int64_t a, std::int64_t b) { return score(r, a) < score(r, b); });
     for (std::int64_t k = 0; k < pattern.m; ++k) {
       pruned(r, order[static_cast<std::size_t>(k)]) = k < pattern.n;
     }

@@ -27,11 +27,15 @@ struct PerplexityResult {
   std::int64_t seqlen = 0;
 };
 
-/// Streams the model block by block over all windows, so that one block's weights and the
-/// activations (windows x seqlen x hidden) are in memory; the head is applied to chunks of
-/// positions and the log-softmax is taken in float32.
-/// Throws Error(kInput) when an id is outside the vocabulary or a window is longer than the
-/// model's positions, Error(kNumeric) when a window's loss is not finite.
+/// Perplexity of a model on windows, each read from position 0 on its own:
+///   window_nll = 1 / (seqlen - 1) * sum over t of log sum_v exp(logits_t[v]) - logits_t[ids_t+1].
+///
+/// Streams the model block by block over all windows, so that every weight is read once and one
+/// block's weights and the activations (windows x seqlen x hidden) are in memory. The head is
+/// applied to a few positions at a time (32 MB of logits and their log-softmax, in float32, or one
+/// position's); means are taken in double.
+/// Throws Error(kInput) when an id is outside the vocabulary, a window is longer than the model's
+/// positions or shorter than 2, Error(kNumeric) naming a window whose loss is not finite.
 [[nodiscard]] PerplexityResult perplexity(model::Model& model, const text::TokenWindows& windows,
                                           const PerplexityOptions& options);
 

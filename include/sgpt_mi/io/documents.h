@@ -17,8 +17,7 @@ namespace sgpt_mi::io {
 /// (string column "text", else "sentence"). Reads no further than it must.
 /// Throws Error(kInput) naming file and record when one is malformed or has no text.
 [[nodiscard]] std::vector<std::string> read_documents(
-    const std::filesystem::path& path,
-    std::size_t limit = std::numeric_limits<std::size_t>::max());
+    const std::filesystem::path& path, std::size_t limit = std::numeric_limits<std::size_t>::max());
 
 /// Whether read_documents takes a file of this name.
 [[nodiscard]] bool is_document_file(const std::filesystem::path& path);

@@ -10,8 +10,9 @@ namespace sgpt_mi::io {
 /// Opens a pytorch_model.bin: a zip archive as torch.save writes it since PyTorch 1.6, holding a
 /// dictionary of tensors (a state dict).
 ///
-/// The pickle inside is read by LibTorch's restricted unpickler: it makes tensors and plain
-/// containers and never runs code; anything else that the pickle asks for is refused by name.
+/// The pickle inside is read by a restricted unpickler: it makes tensors and plain containers and
+/// never runs code; anything else that the pickle asks for is refused by name. (LibTorch's own
+/// unpickler replaces every OrderedDict by None, and with it the whole state dict of a module.)
 /// Tensor data stays in the memory-mapped file; read() points into it, or copies a tensor that is
 /// not stored contiguously (transposed). Tensors may share a storage or start in its middle.
 ///

@@ -12,10 +12,10 @@ struct GridFit {
   MatrixView<const float> weight;  ///< (rows, columns), finite
   MatrixView<float> scale;         ///< (rows, groups) out
   MatrixView<float> zero;          ///< (rows, groups) out
-  std::int64_t group_size = 0;     ///< neighbouring columns per group; groups * group_size = columns
-  float max_code = 0.0F;           ///< 2^bits - 1
-  bool symmetric = false;          ///< range [-max|w|, max|w|] and zero = (max_code + 1) / 2
-  bool clip_search = false;        ///< try 80 narrower ranges as well
+  std::int64_t group_size = 0;  ///< neighbouring columns per group; groups * group_size = columns
+  float max_code = 0.0F;        ///< 2^bits - 1
+  bool symmetric = false;       ///< range [-max|w|, max|w|] and zero = (max_code + 1) / 2
+  bool clip_search = false;     ///< try 80 narrower ranges as well
 };
 
 /// Fits one affine integer grid to every (row, group):

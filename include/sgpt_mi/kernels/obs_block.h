@@ -25,14 +25,14 @@ struct NmPattern {
 
 /// One block of columns of one weight matrix: what the column loop reads and writes.
 struct ObsBlock {
-  MatrixView<float> weight;         ///< (rows, width) in: current weights; out: the values kept
-  MatrixView<const float> factor;   ///< (width, width) diagonal block of U; the upper part is read
-  MatrixView<bool> pruned;          ///< (rows, width) in when pattern.m = 0, else out; true: zero
-  NmPattern pattern;                ///< m divides width
-  GridView grid;                    ///< of the block's columns
-  MatrixView<std::uint8_t> codes;   ///< (rows, width) out; not touched without a grid
-  MatrixView<float> error;          ///< (rows, width) out: (w - q) / U_jj, for the tail update
-  double* row_loss = nullptr;       ///< (rows) added to: sum over columns of (w - q)^2 / (2 U_jj^2)
+  MatrixView<float> weight;        ///< (rows, width) in: current weights; out: the values kept
+  MatrixView<const float> factor;  ///< (width, width) diagonal block of U; the upper part is read
+  MatrixView<bool> pruned;         ///< (rows, width) in when pattern.m = 0, else out; true: zero
+  NmPattern pattern;               ///< m divides width
+  GridView grid;                   ///< of the block's columns
+  MatrixView<std::uint8_t> codes;  ///< (rows, width) out; not touched without a grid
+  MatrixView<float> error;         ///< (rows, width) out: (w - q) / U_jj, for the tail update
+  double* row_loss = nullptr;      ///< (rows) added to: sum over columns of (w - q)^2 / (2 U_jj^2)
 };
 
 /// The column loop of SparseGPT and GPTQ over one block: for j = 0 .. width - 1, in every row,

@@ -13,7 +13,10 @@ struct MatrixView {
   std::int64_t columns = 0;
   std::int64_t stride = 0;
 
-  T* row(std::int64_t i) const { return data + static_cast<std::ptrdiff_t>(i * stride); }
+  /// Constant expressions may also be evaluated in device code.
+  [[nodiscard]] constexpr T* row(std::int64_t i) const {
+    return data + static_cast<std::ptrdiff_t>(i * stride);
+  }
 };
 
 }  // namespace sgpt_mi::kernels

@@ -10,8 +10,8 @@ namespace sgpt_mi::obs {
 
 /// How one weight matrix is pruned and quantized: METHODS.md section 2.
 struct CompressOptions {
-  double sparsity = 0.0;         ///< share of weights to zero, [0, 1); 0: none
-  std::int64_t prune_n = 0;      ///< zeros in every prune_m weights of a row; 0: unstructured
+  double sparsity = 0.0;     ///< share of weights to zero, [0, 1); 0: none
+  std::int64_t prune_n = 0;  ///< zeros in every prune_m weights of a row; 0: unstructured
   std::int64_t prune_m = 0;
   int wbits = 16;                ///< 2..8, or 16: no quantization
   bool symmetric = false;        ///< one-sided code range around (maxq + 1) / 2
@@ -19,19 +19,21 @@ struct CompressOptions {
   std::int64_t groupsize = -1;   ///< columns that share a grid per row; -1: the whole row
   bool static_groups = false;    ///< grids of all groups from the untouched weights
   bool act_order = false;        ///< columns by diag(H) descending
-  double percdamp = 0.01;        ///< share of mean(diag H) added to the diagonal, > 0
+  double percdamp = 0.01;        ///< share of mean(diag H) added to the diagonal, (0, 1]
   std::int64_t blocksize = 128;  ///< columns updated together
 
   [[nodiscard]] bool prunes() const { return sparsity > 0.0 || prune_n > 0; }
   [[nodiscard]] bool quantizes() const { return wbits < 16; }
 
-  /// Throws Error(kUsage) naming the field, its value and its range.
+  /// Throws Error(kUsage) naming the field, its value and its range, or the two fields that exclude
+  /// each other: a sparsity and a pattern, a pattern and act_order, groups that cut a pattern.
   void validate() const;
   /// Throws Error(kUsage) when N:M or the group size does not divide the matrix's columns.
   void validate_for(const std::string& name, std::int64_t columns) const;
 };
 
-/// One try to factorise the damped H.
+/// One try to factorise the damped H. The first has the damping asked for; after a failure it grows
+/// by 2, 5, 10, 20 ... up to 1.0, and then once more from the start in float64.
 struct DampingStep {
   double percdamp = 0.0;
   bool float64 = false;
@@ -41,13 +43,13 @@ struct DampingStep {
 
 /// A compressed weight matrix, as values and as what a packed file needs.
 struct CompressedMatrix {
-  torch::Tensor weight;           ///< (rows, N) float32: the values to compute with
-  torch::Tensor pruned;           ///< (rows, N) bool: true where the mask zeroes
-  torch::Tensor codes;            ///< (rows, N) uint8, undefined when not quantized
-  torch::Tensor scale;            ///< (rows, G) float32, undefined when not quantized
-  torch::Tensor zero_point;       ///< (rows, G) float32, integral values
-  torch::Tensor group_of_column;  ///< (N) int32: the grid group of each column
-  std::vector<int> bits_of_group; ///< G entries
+  torch::Tensor weight;            ///< (rows, N) float32: the values to compute with
+  torch::Tensor pruned;            ///< (rows, N) bool: true where the mask zeroes
+  torch::Tensor codes;             ///< (rows, N) uint8, undefined when not quantized
+  torch::Tensor scale;             ///< (rows, G) float32, undefined when not quantized
+  torch::Tensor zero_point;        ///< (rows, G) float32, integral values
+  torch::Tensor group_of_column;   ///< (N) int32: the grid group of each column
+  std::vector<int> bits_of_group;  ///< G entries
 };
 
 /// A compressed matrix and what it took.
@@ -61,19 +63,53 @@ struct CompressResult {
   std::vector<DampingStep> damping;  ///< every step of the ladder; the last one succeeded
 };
 
-/// SparseGPT: one sweep that prunes, quantizes and compensates.
+/// SparseGPT / GPTQ: one sweep over the columns that prunes, quantizes and moves every column's
+/// error to the columns after it, so that trace(dW H dW^T) stays small.
 ///
-/// \param weight   (rows, N), any float dtype; computed in float32.
-/// \param hessian  (N, N) float32 on the same device, undamped; not changed.
+///     H' = H + percdamp * mean(diag H) I,      H'^-1 = U^T U,      score = w_j^2 / U_jj^2
+///     per column j:  e = (w_j - q_j) / U_jj,   W[:, j+1:] -= e U[j, j+1:]
+///
+/// (Frantar & Alistarh 2023, arXiv 2301.00774; Frantar et al. 2022, 2210.17323.) Conventions:
+/// * Channels with H_jj = 0 are dead: their column is zeroed, their diagonal counts as 1.
+/// * An unstructured mask is chosen per block of `blocksize` columns from the weights as updated by
+///   then; the threshold is element int(count * sparsity) of the block's sorted scores and falls
+///   too.
+/// * An N:M mask is chosen per row and M columns when the sweep arrives there, the leftmost of
+/// equal
+///   scores first. A block size that M does not divide is rounded down to a multiple, at least M.
+/// * Whole-row grids and static groups are fitted to the untouched weights, dead columns included;
+///   other groups to the weights with the errors of all columns before the group.
+/// * With act_order the sweep takes columns by diag(H) descending; the result is in natural order.
+///   Without static_groups a group is then a run of sorted columns: see group_of_column.
+///
+/// Results do not depend on the number of threads beyond the rounding of matrix products.
+///
+/// \param weight   (rows, N), any floating dtype, CPU or CUDA; computed in float32; not changed.
+/// \param hessian  (N, N) float32 on the same device, symmetric, undamped; not changed. Its scale
+///                 only scales loss, output_error and output_energy.
 /// \param name     of the linear, for messages.
-/// \throws Error(kNumeric) naming the linear when the damping ladder is exhausted.
+///
+/// Cost: 2 N^3 / 3 multiply-adds for U, rows * N^2 / 2 for the sweep, rows * N^2 for the two
+/// traces; five (N, N) and four (rows, N) temporaries. The clip search adds 80 passes over the
+/// weights.
+///
+/// \throws Error(kUsage)    options that contradict each other or the columns.
+/// \throws Error(kNumeric)  naming the linear: weight or H not finite, damping ladder exhausted,
+///                          compressed weights not finite.
+/// \throws Error(kInternal) tensors of other shapes, types or devices.
 [[nodiscard]] CompressResult compress_sparsegpt(const torch::Tensor& weight,
                                                 const torch::Tensor& hessian,
                                                 const CompressOptions& options,
                                                 const std::string& name);
 
-/// Baseline without compensation: the smallest |w| of the matrix (or of every M) are zeroed, the
-/// rest rounded to the nearest code. Same conventions, so that both can stand in one table.
+/// Baseline without compensation: the smallest |w| are zeroed, the rest is rounded to the nearest
+/// value of grids fitted to the untouched weights. One threshold for the whole matrix, element
+/// int(count * sparsity) of the sorted |w|, which falls too; with a pattern the N smallest of every
+/// M, the leftmost of equal ones.
+///
+/// Parameters, measures and errors as compress_sparsegpt; percdamp, blocksize, act_order and
+/// static_groups have no effect, the damping is empty, and loss is output_error / 2: what the
+/// sweep's loss is for an undamped H, so that both stand in one table.
 [[nodiscard]] CompressResult compress_magnitude(const torch::Tensor& weight,
                                                 const torch::Tensor& hessian,
                                                 const CompressOptions& options,

@@ -21,18 +21,24 @@ struct CalibrationOptions {
 struct CalibrationSet {
   std::string dataset;  ///< as the user wrote it
   TokenWindows windows;
-  std::vector<std::int64_t> offsets;     ///< first token of each window in its token list
-  std::vector<std::int64_t> documents;   ///< c4: document of each window, else empty
+  std::vector<std::int64_t> offsets;    ///< first token of each window in its token list
+  std::vector<std::int64_t> documents;  ///< c4: document of each window (-1: none), else empty
   std::vector<std::int64_t> documents_tried;  ///< c4: every document drawn, in order
 };
 
 /// Draws windows as the SparseGPT loaders do, with CPython's generator, so that the same seed
 /// gives the same windows: wikitext2 and ptb: the train text joined with " " is tokenized once and
 /// windows start at randint(0, tokens - seqlen - 1); c4: documents randint(0, count - 1) until one
-/// has more than seqlen tokens, then a window in it. `dataset`: a set name, a path (text, jsonl,
-/// jsonl.gz, parquet; documents as c4, plain text as wikitext2), a mix "c4:64,ptb:64" whose counts
-/// replace nsamples, or a .safetensors file of recorded windows, whose first nsamples are taken.
-/// Throws Error(kInput) when the text is shorter than a window or no document is long enough.
+/// has more than seqlen tokens, then a window in it.
+///
+/// `dataset`: a set name, a path (text, jsonl, jsonl.gz, parquet; documents as c4, plain text as
+/// wikitext2), a mix "c4:64,ptb:64" whose counts replace nsamples, or a .safetensors file of
+/// recorded windows, whose first nsamples are taken; those need no tokenizer, bring their own
+/// seqlen and have no offsets. The parts of a mix follow one another, each drawn with a generator
+/// of its own that starts from `seed`, so a part gives the same windows as it would alone.
+///
+/// Throws Error(kUsage) for options out of range, Error(kInput) when a file is missing, the text is
+/// shorter than a window, no document is long enough, or too few windows were recorded.
 [[nodiscard]] CalibrationSet draw_calibration(const std::string& dataset,
                                               const DataSettings& settings,
                                               const Tokenizer* tokenizer,

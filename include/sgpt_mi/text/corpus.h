@@ -21,7 +21,7 @@ struct EvalSet {
   std::string protocol;     ///< "gptq": METHODS.md section 3; "recorded": windows taken as they are
   std::string text_sha256;  ///< of the UTF-8 text; empty for recorded windows
   std::int64_t tokens = 0;  ///< of the whole text, BOS included, before windows are cut
-  std::string token_sha256; ///< of all those tokens
+  std::string token_sha256;  ///< of all those tokens
   TokenWindows windows;
 };
 

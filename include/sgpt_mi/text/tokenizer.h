@@ -17,9 +17,9 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// Ids of a UTF-8 text. With `add_special` what one call of the reference tokenizer adds is added:
-  /// BOS once in front where the model has one. Special tokens written in the text are recognised
-  /// as the tokenizer's files say. Deterministic and thread-safe.
+  /// Ids of a UTF-8 text. With `add_special` what one call of the reference tokenizer adds is
+  /// added: BOS once in front where the model has one. Special tokens written in the text are
+  /// recognised as the tokenizer's files say. Deterministic and thread-safe.
   [[nodiscard]] virtual std::vector<std::int32_t> encode(std::string_view text,
                                                          bool add_special = true) const = 0;
 

@@ -54,7 +54,8 @@ AddedTokenMatcher::AddedTokenMatcher(std::vector<AddedToken> tokens) : tokens_(s
     return a.content.size() > b.content.size();
   });
   for (const AddedToken& token : tokens_) ++first_of_byte_[std::size_t{first_byte(token)} + 1];
-  for (std::size_t b = 1; b < first_of_byte_.size(); ++b) first_of_byte_[b] += first_of_byte_[b - 1];
+  for (std::size_t b = 1; b < first_of_byte_.size(); ++b)
+    first_of_byte_[b] += first_of_byte_[b - 1];
 }
 
 const AddedToken* AddedTokenMatcher::longest_at(std::string_view text) const {

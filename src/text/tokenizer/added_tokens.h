@@ -38,7 +38,7 @@ class AddedTokenMatcher {
  private:
   [[nodiscard]] const AddedToken* longest_at(std::string_view text) const;
 
-  std::vector<AddedToken> tokens_;  ///< by first byte, then longest first
+  std::vector<AddedToken> tokens_;                ///< by first byte, then longest first
   std::array<std::size_t, 257> first_of_byte_{};  ///< tokens that begin with byte b: [b, b + 1)
 };
 

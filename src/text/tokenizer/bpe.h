@@ -18,7 +18,7 @@ namespace sgpt_mi::text {
 struct BpeDefinition {
   std::unordered_map<std::string, std::int32_t> vocabulary;
   std::vector<std::pair<std::string, std::string>> merges;  ///< best first
-  std::optional<std::string> unknown_token;
+  std::optional<std::string> unknown_token = std::nullopt;
   bool fuse_unknown = false;   ///< a run of unknown characters gives one unknown token
   bool byte_fallback = false;  ///< a character outside the vocabulary becomes its <0xNN> tokens
   bool ignore_merges = false;  ///< a piece found in the vocabulary is taken at once
@@ -55,9 +55,9 @@ class BpeModel {
   [[nodiscard]] bool separable(std::string_view left, std::string_view right) const;
 
   std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> whole_pieces_;
-  std::array<std::int32_t, 256> byte_ids_{};           ///< byte-level: id of each byte
+  std::array<std::int32_t, 256> byte_ids_{};                  ///< byte-level: id of each byte
   std::unordered_map<char32_t, std::int32_t> character_ids_;  ///< else: id of each character
-  std::array<std::int32_t, 256> fallback_ids_{};       ///< ids of <0x00> to <0xFF>
+  std::array<std::int32_t, 256> fallback_ids_{};              ///< ids of <0x00> to <0xFF>
   MergeTable merges_;
   /// Pairs of characters (last of a left part, first of a right part) that some merge joins.
   MergeTable joined_characters_;

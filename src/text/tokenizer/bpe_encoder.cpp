@@ -94,8 +94,8 @@ bool BpeEncoder::add_fallback_bytes(std::string_view character) {
   const auto fallback_id = [&](char c) {
     return model_.fallback_ids_[static_cast<unsigned char>(c)];
   };
-  const bool complete = std::all_of(character.begin(), character.end(),
-                                    [&](char c) { return fallback_id(c) >= 0; });
+  const bool complete =
+      std::all_of(character.begin(), character.end(), [&](char c) { return fallback_id(c) >= 0; });
   if (!complete) return false;
   for (const char c : character) add_symbol(fallback_id(c));
   return true;

@@ -21,9 +21,9 @@ namespace proto = sentencepiece_proto;
 /// The pre-tokenizers of llama.cpp by name, as their models' tokenizer.json gives them.
 struct PreRule {
   std::string_view name;
-  const char* split;         ///< Split pattern; empty: ByteLevel's own
-  const char* normalizer;    ///< type, or empty
-  bool individual_digits;    ///< a Digits step in front
+  const char* split;       ///< Split pattern; empty: ByteLevel's own
+  const char* normalizer;  ///< type, or empty
+  bool individual_digits;  ///< a Digits step in front
   bool ignore_merges;
 };
 
@@ -43,10 +43,11 @@ const PreRule& find_rule(const std::string& pre) {
     if (rule.name == pre) return rule;
     known.push_back(rule.name);
   }
-  fail(ErrorKind::kInput,
-       "text: GGUF pre-tokenizer '{}' is not supported; expected one of {}; use the model's Hugging "
-       "Face folder",
-       pre, fmt::join(known, ", "));
+  fail(
+      ErrorKind::kInput,
+      "text: GGUF pre-tokenizer '{}' is not supported; expected one of {}; use the model's Hugging "
+      "Face folder",
+      pre, fmt::join(known, ", "));
 }
 
 void check_lengths(const io::GgufVocabulary& vocabulary) {
@@ -115,8 +116,8 @@ std::string normalizer_spec(const io::GgufVocabulary& vocabulary) {
 }
 
 nlohmann::json added_token(std::int32_t id, const std::string& content) {
-  return {{"id", id},         {"content", content}, {"single_word", false}, {"lstrip", false},
-          {"rstrip", false},  {"normalized", false}, {"special", true}};
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false}, {"special", true}};
 }
 
 nlohmann::json bos_template(std::int32_t id, const std::string& content) {
@@ -125,8 +126,7 @@ nlohmann::json bos_template(std::int32_t id, const std::string& content) {
            {{{"SpecialToken", {{"id", content}, {"type_id", 0}}}},
             {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}},
           {"pair", nlohmann::json::array()},
-          {"special_tokens",
-           {{content, {{"id", content}, {"ids", {id}}, {"tokens", {content}}}}}}};
+          {"special_tokens", {{content, {{"id", content}, {"ids", {id}}, {"tokens", {content}}}}}}};
 }
 
 nlohmann::json pre_tokenizer_json(const PreRule& rule) {
@@ -199,12 +199,9 @@ nlohmann::json gguf_tokenizer_json(const io::GgufVocabulary& vocabulary) {
       vocab[vocabulary.tokens[i]] = id;
     }
   }
-  nlohmann::json json = {{"version", "1.0"},
-                         {"added_tokens", std::move(added)},
-                         {"normalizer", nullptr},
-                         {"pre_tokenizer", pre_tokenizer_json(rule)},
-                         {"post_processor", nullptr},
-                         {"decoder", {{"type", "ByteLevel"}}}};
+  nlohmann::json json = {{"version", "1.0"},          {"added_tokens", std::move(added)},
+                         {"normalizer", nullptr},     {"pre_tokenizer", pre_tokenizer_json(rule)},
+                         {"post_processor", nullptr}, {"decoder", {{"type", "ByteLevel"}}}};
   if (*rule.normalizer != '\0') json["normalizer"] = {{"type", rule.normalizer}};
   if (vocabulary.add_bos && vocabulary.bos_id) {
     const auto bos = static_cast<std::size_t>(*vocabulary.bos_id);
@@ -241,7 +238,8 @@ std::vector<std::pair<std::string, std::string>> tokenizer_files(
     return {{"tokenizer.model", gguf_sentencepiece_model(vocabulary)},
             {"tokenizer_config.json", gguf_tokenizer_config(vocabulary).dump(2)}};
   }
-  fail(ErrorKind::kInput, "text: GGUF tokenizer model '{}' is not supported; expected 'llama' or 'gpt2'",
+  fail(ErrorKind::kInput,
+       "text: GGUF tokenizer model '{}' is not supported; expected 'llama' or 'gpt2'",
        vocabulary.model);
 }
 

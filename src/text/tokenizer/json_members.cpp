@@ -13,7 +13,8 @@ const nlohmann::json& member(const nlohmann::json& object, const char* name) {
   }
   const auto found = object.find(name);
   if (found == object.end()) {
-    fail(ErrorKind::kInput, "text: the tokenizer file has no member '{}' where one is needed", name);
+    fail(ErrorKind::kInput, "text: the tokenizer file has no member '{}' where one is needed",
+         name);
   }
   return *found;
 }
@@ -26,12 +27,12 @@ std::string string_member(const nlohmann::json& object, const char* name) {
   return value.get<std::string>();
 }
 
-std::int32_t id_member(const nlohmann::json& object, const char* name) {
-  const nlohmann::json& value = member(object, name);
+std::int32_t parse_token_id(const nlohmann::json& value, const std::string& token) {
   const bool valid = value.is_number_integer() && value.get<double>() >= 0 &&
                      value.get<double>() < std::numeric_limits<std::int32_t>::max();
   if (!valid) {
-    fail(ErrorKind::kInput, "text: member '{}' is {}; expected a token id", name, value.dump());
+    fail(ErrorKind::kInput, "text: token '{}' has id {}; expected a number from 0 below 2^31",
+         token, value.dump());
   }
   return value.get<std::int32_t>();
 }
@@ -60,11 +61,7 @@ std::unordered_map<std::string, std::int32_t> parse_vocabulary(const nlohmann::j
   std::unordered_map<std::string, std::int32_t> vocabulary;
   vocabulary.reserve(json.size());
   for (const auto& [token, id] : json.items()) {
-    if (!id.is_number_integer() || id.get<std::int64_t>() < 0) {
-      fail(ErrorKind::kInput, "text: token '{}' has id {}; expected a number >= 0", token,
-           id.dump());
-    }
-    vocabulary.emplace(token, id.get<std::int32_t>());
+    vocabulary.emplace(token, parse_token_id(id, token));
   }
   return vocabulary;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_map>
@@ -12,7 +13,9 @@ namespace sgpt_mi::text {
 
 [[nodiscard]] const nlohmann::json& member(const nlohmann::json& object, const char* name);
 [[nodiscard]] std::string string_member(const nlohmann::json& object, const char* name);
-[[nodiscard]] std::int32_t id_member(const nlohmann::json& object, const char* name);
+
+/// The id of a token; the error names the token.
+[[nodiscard]] std::int32_t parse_token_id(const nlohmann::json& value, const std::string& token);
 
 /// A member that may be missing or null: then `otherwise`.
 [[nodiscard]] bool bool_member(const nlohmann::json& object, const char* name, bool otherwise);

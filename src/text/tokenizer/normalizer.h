@@ -14,7 +14,9 @@ class Normalizer {
 };
 
 /// The `normalizer` member of tokenizer.json: Prepend, Replace, NFC, NFD, NFKC, NFKD, Sequence;
-/// null gives the identity. Throws Error(kInput) naming any other type.
+/// null gives the identity. The Unicode forms follow utf8proc's tables: characters that are newer
+/// than the reference's tables (Unicode 9) may be reordered where it leaves them. Throws
+/// Error(kInput) naming any other type.
 [[nodiscard]] std::unique_ptr<Normalizer> parse_normalizer(const nlohmann::json& json);
 
 }  // namespace sgpt_mi::text

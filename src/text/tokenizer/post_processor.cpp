@@ -10,10 +10,7 @@ void append_special_ids(const nlohmann::json& item, const nlohmann::json& specia
                         std::vector<std::int32_t>& ids) {
   const std::string name = string_member(item, "id");
   for (const nlohmann::json& id : member(member(special_tokens, name.c_str()), "ids")) {
-    if (!id.is_number_integer() || id.get<std::int64_t>() < 0) {
-      fail(ErrorKind::kInput, "text: special token '{}' of the template has id {}", name, id.dump());
-    }
-    ids.push_back(id.get<std::int32_t>());
+    ids.push_back(parse_token_id(id, name));
   }
 }
 

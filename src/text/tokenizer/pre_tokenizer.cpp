@@ -20,7 +20,7 @@ class PrefixSpace : public SplitStep {
   void apply(Pieces& pieces) const override {
     std::vector<Piece> list = pieces.list();
     for (Piece& piece : list) {
-      if (!piece.text.starts_with(' ')) piece.text = pieces.keep(" " + std::string(piece.text));
+      if (!piece.text.starts_with(' ')) piece.text = pieces.keep(fmt::format(" {}", piece.text));
     }
     pieces.replace(std::move(list));
   }
@@ -38,8 +38,8 @@ class Metaspace : public SplitStep {
     for (Piece& piece : list) {
       std::string text;
       for (const char c : piece.text) c == ' ' ? text += replacement_ : text += c;
-      const bool wanted = prepend_ == Prepend::kAlways ||
-                          (prepend_ == Prepend::kFirst && piece.at_text_start);
+      const bool wanted =
+          prepend_ == Prepend::kAlways || (prepend_ == Prepend::kFirst && piece.at_text_start);
       if (wanted && !text.starts_with(replacement_)) text.insert(0, replacement_);
       piece.text = pieces.keep(std::move(text));
     }
@@ -100,8 +100,7 @@ void add_punctuation(const nlohmann::json& json, PreTokenizer& chain) {
   const SplitBehavior behavior = json.contains("behavior")
                                      ? parse_split_behavior(string_member(json, "behavior"))
                                      : SplitBehavior::kIsolated;
-  chain.steps.push_back(
-      std::make_unique<PatternSplit>(Regex("[\\p{P}!-/:-@\\[-`{-~]"), behavior));
+  chain.steps.push_back(std::make_unique<PatternSplit>(Regex("[\\p{P}!-/:-@\\[-`{-~]"), behavior));
 }
 
 void add_whitespace(const nlohmann::json& /*json*/, PreTokenizer& chain) {
@@ -113,8 +112,8 @@ void add_whitespace(const nlohmann::json& /*json*/, PreTokenizer& chain) {
 }
 
 void add_whitespace_split(const nlohmann::json& /*json*/, PreTokenizer& chain) {
-  chain.steps.push_back(std::make_unique<PatternSplit>(Regex("\\p{White_Space}"),
-                                                       SplitBehavior::kRemoved));
+  chain.steps.push_back(
+      std::make_unique<PatternSplit>(Regex("\\p{White_Space}"), SplitBehavior::kRemoved));
 }
 
 void add_steps(const nlohmann::json& json, PreTokenizer& chain);
@@ -126,10 +125,10 @@ void add_sequence(const nlohmann::json& json, PreTokenizer& chain) {
 void add_steps(const nlohmann::json& json, PreTokenizer& chain) {
   using Parser = void (*)(const nlohmann::json&, PreTokenizer&);
   constexpr std::pair<std::string_view, Parser> kParsers[] = {
-      {"Sequence", add_sequence},       {"ByteLevel", add_byte_level},
-      {"Split", add_split},             {"Digits", add_digits},
-      {"Metaspace", add_metaspace},     {"Punctuation", add_punctuation},
-      {"Whitespace", add_whitespace},   {"WhitespaceSplit", add_whitespace_split}};
+      {"Sequence", add_sequence},     {"ByteLevel", add_byte_level},
+      {"Split", add_split},           {"Digits", add_digits},
+      {"Metaspace", add_metaspace},   {"Punctuation", add_punctuation},
+      {"Whitespace", add_whitespace}, {"WhitespaceSplit", add_whitespace_split}};
   const std::string type = string_member(json, "type");
   if (chain.byte_level) {
     // The steps work on the text itself; ByteLevel would hand them its 256-letter alphabet.

@@ -46,7 +46,8 @@ void ProtobufWriter::number(std::uint32_t field, std::uint64_t value) {
 void ProtobufWriter::real(std::uint32_t field, float value) {
   varint((std::uint64_t{field} << 3) | kFixed32);
   const auto bits = std::bit_cast<std::uint32_t>(value);
-  for (int shift = 0; shift < 32; shift += 8) message_ += static_cast<char>((bits >> shift) & 0xFFU);
+  for (int shift = 0; shift < 32; shift += 8)
+    message_ += static_cast<char>((bits >> shift) & 0xFFU);
 }
 
 void ProtobufWriter::bytes(std::uint32_t field, std::string_view value) {

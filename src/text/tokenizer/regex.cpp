@@ -21,9 +21,7 @@ std::string pcre_message(int code) {
   return reinterpret_cast<const char*>(buffer.data());
 }
 
-PCRE2_SPTR as_units(std::string_view text) {
-  return reinterpret_cast<PCRE2_SPTR>(text.data());
-}
+PCRE2_SPTR as_units(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
 
 /// What one scan of a text needs besides the compiled pattern.
 class Scan {
@@ -45,7 +43,8 @@ class Scan {
   /// Finds the next match at or after `from`.
   bool find(std::string_view text, std::size_t from, std::uint32_t options, Span& found) {
     int result = match(text, from, options);
-    if (result == PCRE2_ERROR_JIT_STACKLIMIT && enlarge_stack()) result = match(text, from, options);
+    if (result == PCRE2_ERROR_JIT_STACKLIMIT && enlarge_stack())
+      result = match(text, from, options);
     if (result == PCRE2_ERROR_NOMATCH) return false;
     if (result < 0) {
       fail(ErrorKind::kInput,
@@ -59,8 +58,8 @@ class Scan {
 
  private:
   int match(std::string_view text, std::size_t from, std::uint32_t options) {
-    return pcre2_match(code_, as_units(text), text.size(), from, options | PCRE2_NO_UTF_CHECK, data_,
-                       context_);
+    return pcre2_match(code_, as_units(text), text.size(), from, options | PCRE2_NO_UTF_CHECK,
+                       data_, context_);
   }
 
   bool enlarge_stack() {

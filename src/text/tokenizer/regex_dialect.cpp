@@ -7,6 +7,8 @@
 namespace sgpt_mi::text {
 namespace {
 
+/// Oniguruma's \w.
+constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
 constexpr std::string_view kSameEscapes = "rntfdD";
 constexpr std::string_view kSameGroups[] = {"(?:", "(?i:", "(?=", "(?!", "(?<=", "(?<!"};
 
@@ -32,8 +34,9 @@ class Translator {
 
  private:
   [[noreturn]] void refuse(std::string_view what) const {
-    fail(ErrorKind::kInput, "text: regular expression '{}' has {} at offset {}, which is not supported",
-         pattern_, what, at_);
+    fail(ErrorKind::kInput,
+         "text: regular expression '{}' has {} at offset {}, which is not supported", pattern_,
+         what, at_);
   }
 
   [[nodiscard]] bool next_is(char c, std::size_t ahead) const {
@@ -56,7 +59,7 @@ class Translator {
     if (c == 's') return replace(2, "\\p{White_Space}");
     if (c == 'S') return replace(2, "\\P{White_Space}");
     if (c == 'w') {
-      return replace(2, in_class_ ? "\\p{L}\\p{M}\\p{N}\\p{Pc}" : "[\\p{L}\\p{M}\\p{N}\\p{Pc}]");
+      return replace(2, in_class_ ? kWord : fmt::format("[{}]", kWord));
     }
     if (c == 'p' || c == 'P') return property();
     const bool punctuation = std::ispunct(static_cast<unsigned char>(c)) != 0;

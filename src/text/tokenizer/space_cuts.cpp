@@ -75,7 +75,8 @@ std::vector<std::string_view> SpaceCuts::parts(std::string_view text) const {
   if (!enabled_) return {text};
   std::vector<std::string_view> parts;
   std::size_t begin = 0;
-  for (std::size_t space = text.find(' ', 1); space != std::string_view::npos && space + 1 < text.size();
+  for (std::size_t space = text.find(' ', 1);
+       space != std::string_view::npos && space + 1 < text.size();
        space = text.find(' ', space + 1)) {
     if (space == begin) continue;  // a part is not empty
     const std::string_view before = last_character(text.substr(0, space));

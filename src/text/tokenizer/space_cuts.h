@@ -10,7 +10,8 @@ namespace sgpt_mi::text {
 ///
 /// sentencepiece is slow on long texts, and words come again. A text may be cut at a space when no
 /// piece of the vocabulary has the character before it followed by a space: no merge can then reach
-/// across. The space itself is dropped, because the part behind it gets it back as its dummy prefix.
+/// across. The space itself is dropped, because the part behind it gets it back as its dummy
+/// prefix.
 class SpaceCuts {
  public:
   /// `model`: a serialized ModelProto. Texts are not cut at all unless it is a BPE model that adds

@@ -91,7 +91,7 @@ std::vector<AddedToken> SpecialTokenFiles::numbered_tokens() const {
     }
   }
   for (const auto& [content, id] : added_.items()) {
-    tokens.push_back({.content = content, .id = id_member(added_, content.c_str())});
+    tokens.push_back({.content = content, .id = parse_token_id(id, content)});
   }
   return tokens;
 }

@@ -65,7 +65,7 @@ std::vector<AddedToken> parse_added_tokens(const nlohmann::json& json, const Bpe
   for (const nlohmann::json& item : json.at("added_tokens")) {
     AddedToken token;
     token.content = string_member(item, "content");
-    token.id = id_member(item, "id");
+    token.id = parse_token_id(member(item, "id"), token.content);
     token.single_word = bool_member(item, "single_word", false);
     token.lstrip = bool_member(item, "lstrip", false);
     token.rstrip = bool_member(item, "rstrip", false);
@@ -88,7 +88,8 @@ const nlohmann::json& optional_member(const nlohmann::json& json, const char* na
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json, const std::string& origin) {
+std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json,
+                                               const std::string& origin) {
   BpeStages stages;
   const nlohmann::json& model = member(json, "model");
   stages.normalizer = parse_normalizer(optional_member(json, "normalizer"));

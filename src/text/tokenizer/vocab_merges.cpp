@@ -27,8 +27,9 @@ std::vector<std::pair<std::string, std::string>> parse_merges(std::string_view t
     if (line.empty() || line.starts_with("#version")) continue;
     const std::size_t space = line.find(' ');
     if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-      fail(ErrorKind::kInput, "text: {} line {}: '{}'; expected two tokens and a space between them",
-           file, line_number, line);
+      fail(ErrorKind::kInput,
+           "text: {} line {}: '{}'; expected two tokens and a space between them", file,
+           line_number, line);
     }
     merges.emplace_back(line.substr(0, space), line.substr(space + 1));
   }

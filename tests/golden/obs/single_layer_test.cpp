@@ -108,7 +108,8 @@ TEST_P(SingleLayer, EqualsTheReference) {
   const Tolerance tolerance = tolerance_of(expected.options);
   const double norm = (weight - after).norm().item<double>() / before.norm().item<double>();
   const auto zeros_apart = weight.eq(0).ne(after.eq(0)).sum().item<std::int64_t>();
-  EXPECT_LE(static_cast<double>(zeros_apart), tolerance.zeros * static_cast<double>(weight.numel()));
+  EXPECT_LE(static_cast<double>(zeros_apart),
+            tolerance.zeros * static_cast<double>(weight.numel()));
   EXPECT_LE(norm, tolerance.norm);
   const auto expect_close = [&](double found, const char* key, double relative) {
     const double wanted = expected.layer.at(key);

@@ -21,7 +21,8 @@ std::string open_error(const std::filesystem::path& folder) {
 
 TEST(OpenCheckpoint, BadConfigFilesAreNamed) {
   const TemporaryFolder folder;
-  EXPECT_THAT(open_error(folder.path()), AllOf(HasSubstr("config.json"), HasSubstr("No such file")));
+  EXPECT_THAT(open_error(folder.path()),
+              AllOf(HasSubstr("config.json"), HasSubstr("No such file")));
   (void)folder.file("config.json", "");
   EXPECT_THAT(open_error(folder.path()), AllOf(HasSubstr("config.json"), HasSubstr("is empty")));
   (void)folder.file("config.json", "{\"model_type\": }");

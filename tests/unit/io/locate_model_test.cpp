@@ -60,6 +60,8 @@ TEST_F(LocateModelTest, UnknownModelListsThePlacesTried) {
   EXPECT_THAT(input_error([] { (void)locate_model("/no/such/folder"); }),
               HasSubstr("no such folder or file"));
   EXPECT_THAT(input_error([] { (void)locate_model("../x"); }), HasSubstr("not a Hub id"));
+  const std::string too_long(5000, 'x');
+  EXPECT_THAT(input_error([&] { (void)locate_model(too_long); }), HasSubstr("not found"));
 }
 
 }  // namespace

@@ -66,7 +66,8 @@ TEST(ReadParquet, DamagedFilesAreNamed) {
   const TemporaryFolder folder;
   const auto path = write_parquet<arrow::StringBuilder>(folder, "text", {"one", "two"});
   const std::string whole = read_all(path);
-  for (const std::size_t size : {std::size_t{0}, std::size_t{3}, whole.size() / 2, whole.size() - 1}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{3}, whole.size() / 2, whole.size() - 1}) {
     const auto cut = folder.file("cut.parquet", whole.substr(0, size));
     EXPECT_THAT(input_error([&] { (void)read_documents(cut); }),
                 AllOf(HasSubstr("cut.parquet"), HasSubstr("as parquet")));

@@ -68,8 +68,7 @@ constexpr auto kBadTensors = std::to_array<BadHeader>({
      "tensor 'a': unexpected value at 'shape'"},
     {"nested_shape", R"({"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1,
      "tensor 'a': unexpected value at 'shape'"},
-    {"huge_size",
-     R"({"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}})", 1,
+    {"huge_size", R"({"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}})", 1,
      "tensor 'a': shape holds 9223372036854775808"},
     {"overflowing_count",
      R"({"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0,
@@ -250,7 +249,9 @@ TEST(SafetensorsWriter, MisuseIsABugWithTheTensorsName) {
   writer.put("w", bytes_of("wxyz"));
   EXPECT_THAT(bug([&] { writer.put("w", bytes_of("wxyz")); }), HasSubstr("'w' was written twice"));
   EXPECT_THAT(bug([&] { writer.finish(); }), HasSubstr("'ids' was never written"));
-  EXPECT_THAT(bug([&] { SafetensorsWriter twice(folder.path(), {three_tensors()[0], three_tensors()[0]}); }),
+  EXPECT_THAT(bug([&] {
+                SafetensorsWriter twice(folder.path(), {three_tensors()[0], three_tensors()[0]});
+              }),
               HasSubstr("'ids' cannot be a tensor's name"));
 }
 

@@ -16,9 +16,9 @@ using ::testing::HasSubstr;
 class ShardedTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    SafetensorsWriter writer(folder_.path(),
-                             {{"a", DType::kU8, {1}}, {"b", DType::kU8, {1}}, {"c", DType::kU8, {1}}},
-                             2);
+    SafetensorsWriter writer(
+        folder_.path(), {{"a", DType::kU8, {1}}, {"b", DType::kU8, {1}}, {"c", DType::kU8, {1}}},
+        2);
     for (const char* name : {"a", "b", "c"}) writer.put(name, bytes_of(name));
     writer.finish();
   }

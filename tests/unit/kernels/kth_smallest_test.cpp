@@ -23,7 +23,8 @@ TEST(KthSmallest, OrdersSignsInfinitiesAndTinyNumbers) {
   const float infinity = std::numeric_limits<float>::infinity();
   const float tiny = std::numeric_limits<float>::denorm_min();
   const std::vector<float> sorted = {-infinity, -3.0F, -tiny, 0.0F, tiny, 1.0F, 3.0e38F, infinity};
-  const std::vector<float> shuffled = {1.0F, -3.0F, infinity, 0.0F, 3.0e38F, tiny, -infinity, -tiny};
+  const std::vector<float> shuffled = {1.0F,    -3.0F, infinity,  0.0F,
+                                       3.0e38F, tiny,  -infinity, -tiny};
   for (std::size_t k = 0; k < sorted.size(); ++k) {
     EXPECT_EQ(select(shuffled, static_cast<std::int64_t>(k)), sorted[k]) << "k = " << k;
   }
@@ -45,7 +46,8 @@ TEST(KthSmallest, EqualsSortingOnAnyNumberOfThreads) {
   std::sort(sorted.begin(), sorted.end());
   Backend threaded;
   threaded.parallel_for = test::threaded_for(3);
-  for (const std::size_t k : {std::size_t{0}, std::size_t{1}, values.size() / 2, values.size() - 1}) {
+  for (const std::size_t k :
+       {std::size_t{0}, std::size_t{1}, values.size() / 2, values.size() - 1}) {
     EXPECT_EQ(select(values, static_cast<std::int64_t>(k)), sorted[k]);
     EXPECT_EQ(select(values, static_cast<std::int64_t>(k), threaded), sorted[k]);
   }

@@ -49,10 +49,19 @@ struct Problem {
 constexpr float kGuard = 12345.0F;
 
 /// Normal weights, a random upper factor with a diagonal in [0.5, 2.5], nothing pruned, no grid.
-Problem make_problem(std::int64_t rows, std::int64_t width, unsigned seed, std::int64_t padding = 0) {
-  Problem problem{{rows, width, kGuard, padding}, {width, width}, {rows, width, false, padding},
-                  {},  {rows, 0}, {rows, 0}, {}, {}, {rows, width, 77, padding},
-                  {rows, width, kGuard, padding}, std::vector<double>(static_cast<std::size_t>(rows))};
+Problem make_problem(std::int64_t rows, std::int64_t width, unsigned seed,
+                     std::int64_t padding = 0) {
+  Problem problem{{rows, width, kGuard, padding},
+                  {width, width},
+                  {rows, width, false, padding},
+                  {},
+                  {rows, 0},
+                  {rows, 0},
+                  {},
+                  {},
+                  {rows, width, 77, padding},
+                  {rows, width, kGuard, padding},
+                  std::vector<double>(static_cast<std::size_t>(rows))};
   const Matrix<float> weights = test::normal_matrix(rows, width, seed);
   const Matrix<float> factors = test::normal_matrix(width, width, seed + 1);
   for (std::int64_t j = 0; j < width; ++j) {
@@ -107,12 +116,17 @@ ObsReference<T> reference_of(const Problem& problem) {
   for (std::int64_t r = 0; r < pruned.rows(); ++r) {
     for (std::int64_t j = 0; j < pruned.columns(); ++j) pruned(r, j) = problem.pruned(r, j);
   }
-  ObsReference<T> reference{converted<T>(problem.weight), converted<T>(problem.factor), pruned,
-                            problem.pattern, converted<T>(problem.scale), converted<T>(problem.zero),
+  ObsReference<T> reference{converted<T>(problem.weight),
+                            converted<T>(problem.factor),
+                            pruned,
+                            problem.pattern,
+                            converted<T>(problem.scale),
+                            converted<T>(problem.zero),
                             problem.group_of_column,
                             {problem.max_code_of_group.begin(), problem.max_code_of_group.end()},
                             {problem.weight.rows(), problem.weight.columns()},
-                            converted<T>(problem.error), problem.row_loss};
+                            converted<T>(problem.error),
+                            problem.row_loss};
   reference.run();
   return reference;
 }
@@ -157,8 +171,8 @@ TEST(ObsBlock, RoundsToTheGridAndReturnsCodes) {
   problem.group_of_column = {0, 0, 0};
   problem.scale(0, 0) = 0.5F;
   problem.zero(0, 0) = 2.0F;
-  problem.weight(0, 0) = 0.75F;   // 1.5 scales, to even: 2
-  problem.weight(0, 1) = -9.0F;   // clamped to code 0
+  problem.weight(0, 0) = 0.75F;  // 1.5 scales, to even: 2
+  problem.weight(0, 1) = -9.0F;  // clamped to code 0
   problem.weight(0, 2) = 0.4F;
   problem.pruned(0, 2) = true;
   problem.run();
@@ -228,7 +242,8 @@ TEST(ObsBlock, IsCloseToTheLoopInDoublePrecision) {
   problem.run();
   for (std::int64_t r = 0; r < 40; ++r) {
     double largest = 1.0;
-    for (std::int64_t j = 0; j < 64; ++j) largest = std::fmax(largest, std::abs(exact.weight(r, j)));
+    for (std::int64_t j = 0; j < 64; ++j)
+      largest = std::fmax(largest, std::abs(exact.weight(r, j)));
     // Each of up to 64 updates rounds a number no larger than the row's largest weight, and the
     // errors are carried on like the weights: a small multiple of width * epsilon * largest.
     const double tolerance = 8.0 * 64.0 * std::numeric_limits<float>::epsilon() * largest;

@@ -356,7 +356,8 @@ TEST(Forward, OptWithoutAffineNormsOrBiases) {
   config.update({{"enable_bias", false}, {"layer_norm_elementwise_affine", false}});
   MemorySource bare;
   MemorySource neutral = tiny_opt_tensors();
-  for (const io::TensorInfo& info : tiny_opt_tensors().tensors()) {
+  const MemorySource all = tiny_opt_tensors();
+  for (const io::TensorInfo& info : all.tensors()) {
     const bool norm = info.name.find("layer_norm") != std::string::npos;
     const bool bias = info.name.ends_with(".bias");
     if (norm || bias) {

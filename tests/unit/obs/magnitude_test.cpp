@@ -23,8 +23,7 @@ TEST(Magnitude, PrunesNOfEveryMTheLeftmostOfEqualOnes) {
   CompressOptions options;
   options.prune_n = 2;
   options.prune_m = 4;
-  const CompressResult result =
-      compress_magnitude(at::ones({3, 8}), at::eye(8), options, "fc1");
+  const CompressResult result = compress_magnitude(at::ones({3, 8}), at::eye(8), options, "fc1");
   for (std::int64_t j = 0; j < 8; ++j) {
     EXPECT_EQ(result.matrix.pruned[1][j].item<bool>(), j % 4 < 2) << j;
   }
@@ -44,8 +43,8 @@ TEST(Magnitude, RoundsTheRestOnTheDenseGrid) {
   grid_options.groupsize = 32;
   const quant::Grid grid = quant::find_grid(weight, grid_options);
   EXPECT_TRUE(result.matrix.scale.equal(grid.scale));
-  EXPECT_TRUE(result.matrix.weight.equal(
-      quant::dequantize(quant::quantize(weight, grid), grid).masked_fill(result.matrix.pruned, 0.0)));
+  EXPECT_TRUE(result.matrix.weight.equal(quant::dequantize(quant::quantize(weight, grid), grid)
+                                             .masked_fill(result.matrix.pruned, 0.0)));
 }
 
 }  // namespace

@@ -122,7 +122,8 @@ TEST(Quantization, GroupsFollowTheUpdatedWeights) {
   options.blocksize = 40;  // the third group lies in two blocks
   const quant::Grid untouched = grid_of_groups(weight);
   const CompressResult loose = compress_sparsegpt(weight, at::eye(48), options, "fc1");
-  EXPECT_TRUE(loose.matrix.scale.equal(untouched.scale)) << "nothing is updated without correlation";
+  EXPECT_TRUE(loose.matrix.scale.equal(untouched.scale))
+      << "nothing is updated without correlation";
   const CompressResult tight =
       compress_sparsegpt(weight, test::correlated_hessian(48, 200, 14), options, "fc1");
   EXPECT_TRUE(tight.matrix.scale.select(1, 0).equal(untouched.scale.select(1, 0)));

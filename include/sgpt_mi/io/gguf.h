@@ -1,0 +1,23 @@
+#pragma once
+
+#include <filesystem>
+
+#include "sgpt_mi/io/checkpoint.h"
+
+namespace sgpt_mi::io {
+
+/// Opens a GGUF file of version 2 or 3 with a model of the LLaMA family: general.architecture
+/// "llama" (LLaMA, Mistral, Yi), "qwen2" or "qwen3".
+///
+/// Tensors have their Hugging Face names and row-major shapes. F32, F16 and BF16 are given as they
+/// are; Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K are dequantized to F32 by each read().
+/// GGUF files of architecture "llama" store the rows of q and k of every head as the pairs
+/// (0, d/2), (1, d/2 + 1), ... that their rope turns together; read() puts them back into the
+/// Hugging Face order 0, 1, ..., d - 1. The config and the vocabulary come from the metadata; a
+/// rope_freqs.weight tensor becomes the llama3 rope scaling that it was made from.
+///
+/// Throws Error(kInput) naming the file and what is wrong: damaged data, another architecture,
+/// experts, an unknown tensor name or type, a rope scaling that config.json could not express.
+[[nodiscard]] Checkpoint open_gguf(const std::filesystem::path& path);
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gguf_file.h"
+#include "sgpt_mi/io/checkpoint.h"
+
+namespace sgpt_mi::io {
+
+/// A tensor of a GGUF model under its Hugging Face name.
+struct GgufWeight {
+  TensorInfo info;  ///< dtype after unpacking
+  const GgufType* type = nullptr;
+  std::span<const std::byte> bytes;  ///< packed
+  /// Heads whose rows are stored as rotary pairs and must be put back in order; 0: none.
+  std::int64_t paired_heads = 0;
+};
+
+/// A GGUF file as a model: what config.json and the checkpoint's tensors would be.
+struct GgufModel {
+  nlohmann::json config;
+  std::vector<GgufWeight> weights;
+  std::optional<GgufVocabulary> vocabulary;
+};
+
+/// Translates names, hyper-parameters and vocabulary; the rules are open_gguf's.
+/// The spans point into the file's bytes. Throws Error(kInput) naming key or tensor.
+[[nodiscard]] GgufModel translate_gguf(const GgufFile& file);
+
+/// The tensor's elements, unpacked, in Hugging Face row order: info.bytes() bytes.
+[[nodiscard]] std::vector<std::byte> unpack_weight(const GgufWeight& weight);
+
+/// The rope_scaling of config.json for this file: an object, or null when there is none. `freqs`
+/// is the tensor rope_freqs.weight (divisors of the frequencies), or nullptr.
+/// Throws Error(kInput) when the scaling is of a kind that is not read.
+[[nodiscard]] nlohmann::json gguf_rope_scaling(const GgufMetadata& metadata,
+                                               const std::string& architecture,
+                                               const GgufTensor* freqs);
+
+/// The tokenizer in the metadata, or nothing when there is none.
+/// Throws Error(kInput) when scores or types do not match the tokens.
+[[nodiscard]] std::optional<GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata);
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,100 @@
+#include <ATen/Parallel.h>
+#include <benchmark/benchmark.h>
+
+#include "sgpt_mi/kernels/kth_smallest.h"
+#include "sgpt_mi/kernels/obs_block.h"
+#include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/quant/grid.h"
+#include "sgpt_mi/quant/tensor_view.h"
+#include "support/random_tensor.h"
+
+namespace sgpt_mi {
+namespace {
+
+constexpr std::int64_t kBlock = 128;
+
+/// The column loop over one block of 128 columns. Argument: rows. Rate: multiply-subtracts.
+void column_loop(benchmark::State& state, bool rounds) {
+  const std::int64_t rows = state.range(0);
+  const torch::Tensor start = test::normal(rows, kBlock, 1);
+  torch::Tensor weight = start.clone();
+  torch::Tensor factor = test::normal(kBlock, kBlock, 2).mul(0.05).triu();
+  factor.diagonal().abs_().add_(1.0);
+  const torch::Tensor pruned = test::normal(rows, kBlock, 3).gt(0);
+  const torch::Tensor error = at::empty_like(weight);
+  const torch::Tensor codes = at::empty({rows, kBlock}, torch::kUInt8);
+  const torch::Tensor row_loss = at::zeros({rows}, torch::kFloat64);
+  const quant::Grid grid = quant::find_grid(start, {});
+  kernels::ObsBlock block;
+  block.weight = quant::view_of<float>(weight);
+  block.factor = quant::view_of<const float>(factor);
+  block.pruned = quant::view_of<bool>(pruned);
+  block.error = quant::view_of<float>(error);
+  block.row_loss = row_loss.data_ptr<double>();
+  if (rounds) {
+    block.grid = grid.view(0);
+    block.codes = quant::view_of<std::uint8_t>(codes);
+  }
+  for (auto _ : state) {
+    weight.copy_(start);
+    kernels::obs_block(block, quant::backend_of(weight));
+  }
+  state.SetItemsProcessed(state.iterations() * rows * kBlock * (kBlock - 1) / 2);
+}
+BENCHMARK_CAPTURE(column_loop, prune_only, false)->Arg(768)->Arg(2048)->UseRealTime();
+BENCHMARK_CAPTURE(column_loop, joint, true)->Arg(768)->Arg(2048)->UseRealTime();
+
+/// The threshold of one block's scores. Argument: rows.
+void threshold(benchmark::State& state) {
+  const torch::Tensor score = test::normal(state.range(0), kBlock, 4).square();
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(kernels::kth_smallest(score.data_ptr<float>(), score.numel(),
+                                                   score.numel() / 2, quant::backend_of(score)));
+  }
+  state.SetItemsProcessed(state.iterations() * score.numel());
+}
+BENCHMARK(threshold)->Arg(768)->Arg(2048)->UseRealTime();
+
+/// Grids of a square matrix by clip search. Argument: rows and columns.
+void clip_search(benchmark::State& state) {
+  const torch::Tensor weight = test::normal(state.range(0), state.range(0), 5);
+  quant::GridOptions options;
+  options.mse = true;
+  for (auto _ : state) benchmark::DoNotOptimize(quant::find_grid(weight, options));
+  state.SetItemsProcessed(state.iterations() * weight.numel());
+}
+BENCHMARK(clip_search)->Arg(768)->UseRealTime();
+
+/// One square matrix from H to the result, measures included. Argument: rows and columns.
+void compress(benchmark::State& state, const obs::CompressOptions& options) {
+  const std::int64_t columns = state.range(0);
+  const torch::Tensor weight = test::normal(columns, columns, 6);
+  const torch::Tensor hessian = test::correlated_hessian(columns, 2 * columns, 7);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(obs::compress_sparsegpt(weight, hessian, options, "bench"));
+  }
+  state.SetItemsProcessed(state.iterations() * weight.numel());
+}
+
+obs::CompressOptions half_pruned(int bits) {
+  obs::CompressOptions options;
+  options.sparsity = 0.5;
+  options.wbits = bits;
+  return options;
+}
+BENCHMARK_CAPTURE(compress, prune_only, half_pruned(16))
+    ->Arg(768)
+    ->Arg(2048)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(compress, joint, half_pruned(4))
+    ->Arg(128)
+    ->Arg(768)
+    ->Arg(2048)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace sgpt_mi
+
+BENCHMARK_MAIN();

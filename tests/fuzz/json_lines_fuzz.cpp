@@ -1,0 +1,19 @@
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "fuzz_target.h"
+#include "io/json_lines.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return sgpt_mi::io::fuzz_reader(data, size, [](std::span<const std::byte> file) {
+    // Small pieces, so that lines cross their borders.
+    const auto read = [&](std::span<char> out) {
+      const std::size_t count = std::min<std::size_t>({out.size(), file.size(), 7});
+      if (count > 0) std::memcpy(out.data(), file.data(), count);
+      file = file.subspan(count);
+      return count;
+    };
+    (void)sgpt_mi::io::read_json_lines(read, "fuzz", std::numeric_limits<std::size_t>::max());
+  });
+}

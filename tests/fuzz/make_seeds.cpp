@@ -1,0 +1,98 @@
+// Writes one small valid file for each fuzz target: make_seeds FOLDER -> FOLDER/TARGET/seed.
+
+#include <zlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include "unit/io/gguf_writer.h"
+
+namespace {
+
+void write(const std::filesystem::path& folder, const std::string& target,
+           const std::string& bytes) {
+  std::filesystem::create_directories(folder / target);
+  std::ofstream(folder / target / "seed", std::ios::binary) << bytes;
+}
+
+std::string safetensors() {
+  const std::string header =
+      R"({"__metadata__":{"a":"b"},"t":{"dtype":"U8","shape":[1,2],"data_offsets":[0,2]}})";
+  return sgpt_mi::io::GgufWriter::number<std::uint64_t>(header.size()) + header + "xy";
+}
+
+std::string gguf() {
+  sgpt_mi::io::GgufWriter writer;
+  writer.text("general.architecture", "llama").whole("llama.block_count", 1);
+  writer.whole("llama.context_length", 8).whole("llama.embedding_length", 32);
+  writer.whole("llama.feed_forward_length", 8).whole("llama.attention.head_count", 1);
+  writer.text("tokenizer.ggml.model", "llama").texts("tokenizer.ggml.tokens", {"a", "b"});
+  writer.numbers<float>("tokenizer.ggml.scores", 6, {0, 0});
+  writer.tensor("token_embd.weight", 8, {32, 2}, std::string(68, 'x'));
+  writer.tensor("blk.0.attn_q.weight", 2, {32, 2}, std::string(36, 'x'));
+  writer.tensor("rope_freqs.weight", 0, {1}, std::string("\0\0\x80?", 4));
+  return writer.bytes();
+}
+
+/// {"w": two floats of storage "0"}
+std::string pickle() {
+  const auto text = [](const std::string& value) {
+    return "\x8c" + std::string(1, static_cast<char>(value.size())) + value;
+  };
+  return std::string("\x80\x02") + "ccollections\nOrderedDict\n)R(" + text("w") +
+         "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\nFloatStorage\n" +
+         text("0") + text("cpu") + "K\x02tQK" + std::string(1, '\0') +
+         "K\x02\x85K\x01\x85\x89}tRu}b.";
+}
+
+/// A stored zip archive of a pickle and its storage.
+std::string torch_zip() {
+  const auto number = [](auto value) { return sgpt_mi::io::GgufWriter::number(value); };
+  std::string file;
+  std::string directory;
+  for (const auto& [name, data] : {std::pair<std::string, std::string>{"m/data.pkl", pickle()},
+                                   {"m/data/0", std::string(8, 'x')}}) {
+    const auto size = static_cast<std::uint32_t>(data.size());
+    const std::string common = std::string(12, '\0') + number(size) + number(size) +
+                               number(static_cast<std::uint16_t>(name.size()));
+    directory += number(0x02014b50U) + std::string(4, '\0') + common + std::string(12, '\0') +
+                 number(static_cast<std::uint32_t>(file.size())) + name;
+    file +=
+        number(0x04034b50U) + std::string(2, '\0') + common + std::string(2, '\0') + name + data;
+  }
+  const auto start = static_cast<std::uint32_t>(file.size());
+  return file + directory + number(0x06054b50U) + std::string(4, '\0') + number(std::uint16_t{2}) +
+         number(std::uint16_t{2}) + number(static_cast<std::uint32_t>(directory.size())) +
+         number(start) + std::string(2, '\0');
+}
+
+std::string gzip() {
+  std::string text = "some text, some text, some text";
+  std::string packed(256, '\0');
+  z_stream stream{};
+  deflateInit2(&stream, 9, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
+  stream.next_in = reinterpret_cast<Bytef*>(text.data());
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  deflate(&stream, Z_FINISH);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  const std::filesystem::path folder(argv[1]);
+  write(folder, "safetensors", safetensors());
+  write(folder, "gguf", gguf());
+  write(folder, "unpickler", pickle());
+  write(folder, "torch_pickle", torch_zip());
+  write(folder, "json_lines", "{\"text\":\"a\\n\\u00e9\",\"n\":[1,2.5,null]}\n{\"text\":\"\"}\n");
+  write(folder, "gzip", gzip());
+  return 0;
+}

@@ -1,0 +1,10 @@
+#include "fuzz_target.h"
+#include "io/torch_pickle.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return sgpt_mi::io::fuzz_reader(data, size, [](std::span<const std::byte> file) {
+    for (const auto& tensor : sgpt_mi::io::parse_torch_pickle(file, "fuzz")) {
+      (void)tensor.to_contiguous();
+    }
+  });
+}

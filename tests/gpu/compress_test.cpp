@@ -1,0 +1,45 @@
+#include "sgpt_mi/obs/compress.h"
+
+#include <gtest/gtest.h>
+
+#include "support/gpu.h"
+#include "support/random_tensor.h"
+
+// One matrix compressed on both devices. Products and factors sum in another order there, so codes
+// at a rounding border may differ: shares, not bits, are compared.
+namespace sgpt_mi::obs {
+namespace {
+
+void compare(const CompressOptions& options) {
+  const torch::Tensor weight = test::normal(200, 384, 1);
+  const torch::Tensor hessian = test::correlated_hessian(384, 1500, 2);
+  const CompressResult cpu = compress_sparsegpt(weight, hessian, options, "fc1");
+  const CompressResult gpu =
+      compress_sparsegpt(weight.to(torch::kCUDA), hessian.to(torch::kCUDA), options, "fc1");
+  EXPECT_TRUE(gpu.matrix.weight.is_cuda());
+  const auto masks_apart = gpu.matrix.pruned.cpu().ne(cpu.matrix.pruned).sum().item<std::int64_t>();
+  EXPECT_LE(masks_apart, weight.numel() / 1000);
+  EXPECT_NEAR(gpu.loss, cpu.loss, 5e-3 * cpu.loss);
+  EXPECT_NEAR(gpu.output_error, cpu.output_error, 5e-3 * cpu.output_error);
+  EXPECT_NEAR(gpu.output_energy, cpu.output_energy, 1e-5 * cpu.output_energy);
+}
+
+TEST(CompressOnGpu, AgreesWithTheCpu) {
+  SGPT_MI_GPU_OR_SKIP();
+  CompressOptions options;
+  options.sparsity = 0.5;
+  compare(options);
+  options.wbits = 4;
+  options.mse = true;
+  compare(options);
+  options.groupsize = 64;
+  options.act_order = true;
+  compare(options);
+  CompressOptions pattern;
+  pattern.prune_n = 2;
+  pattern.prune_m = 4;
+  compare(pattern);
+}
+
+}  // namespace
+}  // namespace sgpt_mi::obs

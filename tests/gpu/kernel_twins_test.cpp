@@ -1,0 +1,167 @@
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "sgpt_mi/kernels/fit_grid.h"
+#include "sgpt_mi/kernels/kth_smallest.h"
+#include "sgpt_mi/kernels/obs_block.h"
+#include "sgpt_mi/quant/tensor_view.h"
+#include "support/gpu.h"
+#include "support/random_tensor.h"
+
+// Every op must give the same bits on both devices, and write nothing outside its matrices.
+namespace sgpt_mi::kernels {
+namespace {
+
+using quant::backend_of;
+using quant::view_of;
+
+constexpr std::int64_t kPadding = 3;
+
+/// A matrix inside a larger tensor full of guard values.
+struct Guarded {
+  torch::Tensor whole;
+  torch::Tensor inside;
+  double guard = 0.0;
+
+  Guarded(const torch::Tensor& values, double guard_value, torch::Device device)
+      : whole(at::full({values.size(0) + 2 * kPadding, values.size(1) + 2 * kPadding}, guard_value,
+                       values.options().device(device))),
+        inside(whole.narrow(0, kPadding, values.size(0)).narrow(1, kPadding, values.size(1))),
+        guard(guard_value) {
+    inside.copy_(values);
+  }
+
+  [[nodiscard]] bool untouched_outside() const {
+    torch::Tensor copy = whole.clone();
+    copy.narrow(0, kPadding, inside.size(0)).narrow(1, kPadding, inside.size(1)).fill_(guard);
+    return copy.eq(guard).all().item<bool>();
+  }
+};
+
+/// One problem for obs_block, on one device.
+struct BlockRun {
+  Guarded weight;
+  Guarded pruned;
+  Guarded codes;
+  Guarded error;
+  torch::Tensor row_loss;
+
+  BlockRun(const torch::Tensor& weights, const torch::Tensor& mask, torch::Device device)
+      : weight(weights, 1234.0, device),
+        pruned(mask, 1.0, device),
+        codes(at::zeros(weights.sizes(), torch::kUInt8), 99.0, device),
+        error(at::zeros(weights.sizes(), torch::kFloat32), 1234.0, device),
+        row_loss(at::ones({weights.size(0)},
+                          torch::TensorOptions().dtype(torch::kFloat64).device(device))) {}
+
+  void run(const torch::Tensor& factor, NmPattern pattern, bool rounds) {
+    const torch::Device device = weight.whole.device();
+    const std::int64_t rows = weight.inside.size(0);
+    const std::int64_t width = weight.inside.size(1);
+    const torch::Tensor upper = factor.to(device);
+    const torch::Tensor scale = (test::normal(rows, 2, 8).abs() + 0.2).to(device);
+    const torch::Tensor zero = at::full({rows, 2}, 5.0, scale.options());
+    const torch::Tensor groups =
+        (at::arange(width, torch::kInt32).remainder(2)).to(torch::kInt32).to(device);
+    torch::Tensor max_code = at::full({2}, 7.0, torch::kFloat32);
+    max_code[1] = 15.0;
+    max_code = max_code.to(device);
+    ObsBlock block;
+    block.weight = view_of<float>(weight.inside);
+    block.factor = view_of<const float>(upper);
+    block.pruned = view_of<bool>(pruned.inside);
+    block.pattern = pattern;
+    if (rounds) {
+      block.grid = {view_of<const float>(scale), view_of<const float>(zero),
+                    groups.data_ptr<std::int32_t>(), max_code.data_ptr<float>()};
+    }
+    block.codes = view_of<std::uint8_t>(codes.inside);
+    block.error = view_of<float>(error.inside);
+    block.row_loss = row_loss.data_ptr<double>();
+    obs_block(block, backend_of(weight.whole));
+  }
+};
+
+void compare_blocks(std::int64_t rows, std::int64_t width, NmPattern pattern, bool rounds) {
+  SCOPED_TRACE(testing::Message() << rows << " x " << width << ", " << pattern.n << " of "
+                                  << pattern.m << (rounds ? ", rounded" : ""));
+  const torch::Tensor weights = test::normal(rows, width, 1);
+  const torch::Tensor mask =
+      pattern.m > 0 ? at::zeros({rows, width}, torch::kBool) : test::normal(rows, width, 2).gt(0);
+  torch::Tensor factor = test::normal(width, width, 3).mul(0.1).triu();
+  factor.diagonal().abs_().add_(0.5);
+  BlockRun cpu(weights, mask, torch::kCPU);
+  BlockRun gpu(weights, mask, torch::kCUDA);
+  cpu.run(factor, pattern, rounds);
+  gpu.run(factor, pattern, rounds);
+  EXPECT_TRUE(gpu.weight.inside.cpu().equal(cpu.weight.inside));
+  EXPECT_TRUE(gpu.pruned.inside.cpu().equal(cpu.pruned.inside));
+  EXPECT_TRUE(gpu.codes.inside.cpu().equal(cpu.codes.inside));
+  EXPECT_TRUE(gpu.error.inside.cpu().equal(cpu.error.inside));
+  EXPECT_TRUE(gpu.row_loss.cpu().equal(cpu.row_loss));
+  for (const Guarded* guarded : {&gpu.weight, &gpu.pruned, &gpu.codes, &gpu.error}) {
+    EXPECT_TRUE(guarded->untouched_outside());
+  }
+}
+
+TEST(KernelTwins, ObsBlock) {
+  SGPT_MI_GPU_OR_SKIP();
+  for (const std::int64_t rows : {1, 7, 8, 300}) {
+    for (const std::int64_t width : {8, 128, 2000}) {
+      for (const bool rounds : {false, true}) {
+        compare_blocks(rows, width, {0, 0}, rounds);
+        compare_blocks(rows, width, {2, 4}, rounds);
+        compare_blocks(rows, width, {5, 8}, rounds);
+      }
+    }
+  }
+}
+
+TEST(KernelTwins, KthSmallest) {
+  SGPT_MI_GPU_OR_SKIP();
+  for (const std::int64_t count : {1, 255, 100'003}) {
+    const torch::Tensor values = test::normal(1, count, 4).exp();
+    const torch::Tensor on_gpu = values.to(torch::kCUDA);
+    for (const std::int64_t k : {std::int64_t{0}, count / 2, count - 1}) {
+      EXPECT_EQ(kth_smallest(on_gpu.data_ptr<float>(), count, k, backend_of(on_gpu)),
+                kth_smallest(values.data_ptr<float>(), count, k, backend_of(values)));
+    }
+  }
+}
+
+void compare_fits(bool symmetric, bool clip_search) {
+  const torch::Tensor weights = test::normal(33, 6 * 40, 5);
+  std::vector<torch::Tensor> results;
+  for (const torch::Device device : {torch::Device(torch::kCPU), torch::Device(torch::kCUDA)}) {
+    const Guarded weight(weights, 77.0, device);
+    const Guarded scale(at::zeros({33, 6}), 1234.0, device);
+    const Guarded zero(at::zeros({33, 6}), 1234.0, device);
+    GridFit fit;
+    fit.weight = view_of<const float>(weight.inside);
+    fit.scale = view_of<float>(scale.inside);
+    fit.zero = view_of<float>(zero.inside);
+    fit.group_size = 40;
+    fit.max_code = 7.0F;
+    fit.symmetric = symmetric;
+    fit.clip_search = clip_search;
+    fit_grid(fit, backend_of(weight.whole));
+    EXPECT_TRUE(scale.untouched_outside());
+    EXPECT_TRUE(zero.untouched_outside());
+    results.push_back(scale.inside.cpu());
+    results.push_back(zero.inside.cpu());
+  }
+  EXPECT_TRUE(results[0].equal(results[2]));
+  EXPECT_TRUE(results[1].equal(results[3]));
+}
+
+TEST(KernelTwins, FitGrid) {
+  SGPT_MI_GPU_OR_SKIP();
+  for (const bool symmetric : {false, true}) {
+    for (const bool clip_search : {false, true}) compare_fits(symmetric, clip_search);
+  }
+}
+
+}  // namespace
+}  // namespace sgpt_mi::kernels

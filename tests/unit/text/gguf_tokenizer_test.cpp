@@ -1,0 +1,110 @@
+#include "tokenizer/gguf_tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sgpt_mi/text/tokenizer.h"
+#include "support/temporary_folder.h"
+#include "toy_vocabulary.h"
+
+namespace sgpt_mi::text {
+namespace {
+
+using test::input_error;
+using test::toy_gpt2_vocabulary;
+using test::toy_llama_vocabulary;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+/// The tokenizer of a folder with the files that tokenizer_files() gives.
+std::unique_ptr<Tokenizer> through_files(const io::GgufVocabulary& vocabulary) {
+  const test::TemporaryFolder folder;
+  for (const auto& [name, bytes] : tokenizer_files(vocabulary)) {
+    static_cast<void>(folder.file(name, bytes));
+  }
+  return load_tokenizer(folder.path());
+}
+
+TEST(GgufTokenizer, LlamaFilesGiveTheSameTokenizer) {
+  const io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  const auto direct = load_tokenizer(vocabulary);
+  const auto files = through_files(vocabulary);
+  for (const char* text : {"", "a abb", "  é<s>b</s> a"}) {
+    EXPECT_EQ(direct->encode(text), files->encode(text)) << text;
+  }
+  EXPECT_EQ(direct->vocab_size(), files->vocab_size());
+  EXPECT_EQ(direct->bos_id(), 1);
+  EXPECT_EQ(direct->description(), "sentencepiece from GGUF metadata");
+}
+
+TEST(GgufTokenizer, LlamaWithoutBos) {
+  io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  vocabulary.add_bos = false;
+  EXPECT_EQ(load_tokenizer(vocabulary)->bos_id(), std::nullopt);
+}
+
+TEST(GgufTokenizer, EqualScoresMergeInTheOrderOfTheIds) {
+  io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  const auto expected = load_tokenizer(vocabulary);
+  for (const float score : {0.0F, -1000.0F}) {
+    vocabulary.scores.assign(vocabulary.tokens.size(), score);
+    EXPECT_EQ(load_tokenizer(vocabulary)->encode("abb babb  a"), expected->encode("abb babb  a"));
+  }
+  vocabulary.scores.clear();
+  vocabulary.types.clear();
+  EXPECT_EQ(load_tokenizer(vocabulary)->encode("abb é"), expected->encode("abb é"));
+}
+
+// Converters also write the unknown token as a control token.
+TEST(GgufTokenizer, TheUnknownTokenMayBeAControlToken) {
+  io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  vocabulary.types[0] = 3;
+  EXPECT_THAT(load_tokenizer(vocabulary)->encode("<unk>"), ElementsAre(1, 0));
+}
+
+TEST(GgufTokenizer, Gpt2FilesGiveTheSameTokenizer) {
+  const io::GgufVocabulary vocabulary = toy_gpt2_vocabulary();
+  const auto direct = load_tokenizer(vocabulary);
+  const auto files = through_files(vocabulary);
+  EXPECT_THAT(direct->encode("ab ab<tool>12bb"), ElementsAre(8, 6, 7, 9, 5, 10));
+  EXPECT_EQ(files->encode("ab ab<tool>12bb"), direct->encode("ab ab<tool>12bb"));
+  EXPECT_EQ(direct->bos_id(), 8);
+  EXPECT_EQ(direct->description(), "byte-level BPE from GGUF metadata");
+}
+
+TEST(GgufTokenizer, PreDecidesHowDigitsSplit) {
+  io::GgufVocabulary vocabulary = toy_gpt2_vocabulary();
+  vocabulary.add_bos = false;
+  for (const auto& [pre, joined] :
+       {std::pair("llama-bpe", true), {"gpt-2", true}, {"qwen2", false}, {"smollm", false}}) {
+    vocabulary.pre = pre;
+    EXPECT_EQ(load_tokenizer(vocabulary)->encode("12"),
+              joined ? std::vector<std::int32_t>{5} : (std::vector<std::int32_t>{3, 4}))
+        << pre;
+  }
+}
+
+TEST(GgufTokenizer, UnknownKindsAreNamed) {
+  io::GgufVocabulary vocabulary = toy_gpt2_vocabulary();
+  vocabulary.pre = "viking";
+  EXPECT_THAT(input_error([&] { return load_tokenizer(vocabulary); }), HasSubstr("'viking'"));
+  vocabulary.model = "bert";
+  EXPECT_THAT(input_error([&] { return load_tokenizer(vocabulary); }), HasSubstr("'bert'"));
+  EXPECT_THAT(input_error([&] { return tokenizer_files(vocabulary); }), HasSubstr("'bert'"));
+}
+
+TEST(GgufTokenizer, ListsOfUnequalLength) {
+  io::GgufVocabulary scores = toy_llama_vocabulary();
+  scores.scores.pop_back();
+  EXPECT_THAT(input_error([&] { return load_tokenizer(scores); }),
+              HasSubstr("266 tokens, 265 scores"));
+  io::GgufVocabulary id = toy_llama_vocabulary();
+  id.bos_id = 266;
+  EXPECT_THAT(input_error([&] { return load_tokenizer(id); }), HasSubstr("id 266"));
+  io::GgufVocabulary empty;
+  empty.model = "llama";
+  EXPECT_THAT(input_error([&] { return load_tokenizer(empty); }), HasSubstr("0 tokens"));
+}
+
+}  // namespace
+}  // namespace sgpt_mi::text

@@ -1,0 +1,164 @@
+#include "tokenizer/tokenizer_json.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/temporary_folder.h"
+#include "toy_tokenizer.h"
+
+namespace sgpt_mi::text {
+namespace {
+
+using nlohmann::json;
+using test::input_error;
+using test::toy_tokenizer_json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string refusal(const json& description) {
+  return input_error([&] { return tokenizer_from_json(description, "test"); });
+}
+
+json added(const char* content, int id, bool normalized) {
+  return {{"content", content}, {"id", id},        {"normalized", normalized}, {"special", true},
+          {"lstrip", false},    {"rstrip", false}, {"single_word", false}};
+}
+
+json bos_template() {
+  return json::parse(R"({"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+               {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+    "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [6], "tokens": ["<s>"]},
+                                   "</s>": {"id": "</s>", "ids": [7], "tokens": ["</s>"]}}})");
+}
+
+TEST(TokenizerJson, Plain) {
+  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json(), "test");
+  EXPECT_THAT(tokenizer->encode("abcab"), ElementsAre(5, 4));
+  EXPECT_THAT(tokenizer->encode(""), ElementsAre());
+  EXPECT_EQ(tokenizer->vocab_size(), 6);
+  EXPECT_EQ(tokenizer->bos_id(), std::nullopt);
+  EXPECT_EQ(tokenizer->description(), "character BPE from test");
+}
+
+TEST(TokenizerJson, MergesAsPairs) {
+  json description = toy_tokenizer_json();
+  description["model"]["merges"] = json::parse(R"([["a", "b"], ["ab", "c"]])");
+  EXPECT_THAT(tokenizer_from_json(description, "test")->encode("abc"), ElementsAre(5));
+}
+
+TEST(TokenizerJson, TemplateFramesTheText) {
+  json description = toy_tokenizer_json();
+  description["post_processor"] = bos_template();
+  const auto tokenizer = tokenizer_from_json(description, "test");
+  EXPECT_THAT(tokenizer->encode("ab"), ElementsAre(6, 4, 7));
+  EXPECT_THAT(tokenizer->encode("ab", false), ElementsAre(4));
+  EXPECT_THAT(tokenizer->encode(""), ElementsAre(6, 7));
+  EXPECT_EQ(tokenizer->bos_id(), 6);
+}
+
+TEST(TokenizerJson, ProcessorsInSequence) {
+  json description = toy_tokenizer_json();
+  description["post_processor"] = {{"type", "Sequence"},
+                                   {"processors", {{{"type", "ByteLevel"}}, bos_template()}}};
+  EXPECT_THAT(tokenizer_from_json(description, "test")->encode("c"), ElementsAre(6, 2, 7));
+}
+
+TEST(TokenizerJson, AddedTokensBeforeAndAfterTheNormalizer) {
+  json description = toy_tokenizer_json();
+  description["normalizer"] = {{"type", "Prepend"}, {"prepend", "▁"}};
+  description["added_tokens"] = {added("<raw>", 8, false), added("<norm>", 9, true)};
+  const auto tokenizer = tokenizer_from_json(description, "test");
+  // Every stretch between raw tokens is normalized on its own, and so is what <norm> matches.
+  EXPECT_THAT(tokenizer->encode("a<raw>b"), ElementsAre(3, 0, 8, 3, 1));
+  EXPECT_THAT(tokenizer->encode("<norm>b"), ElementsAre(9, 1));
+  EXPECT_THAT(tokenizer->encode("a▁<norm>"), ElementsAre(3, 0, 9));
+  EXPECT_EQ(tokenizer->vocab_size(), 10);
+}
+
+TEST(TokenizerJson, MetaspaceFirstMeansTheStartOfTheText) {
+  json description = toy_tokenizer_json();
+  description["pre_tokenizer"] = {
+      {"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}};
+  description["added_tokens"] = {added("<raw>", 8, false)};
+  const auto tokenizer = tokenizer_from_json(description, "test");
+  EXPECT_THAT(tokenizer->encode("a<raw>b"), ElementsAre(3, 0, 8, 1));
+  EXPECT_THAT(tokenizer->encode("<raw>b"), ElementsAre(8, 1));
+}
+
+TEST(TokenizerJson, ComponentsAreRefusedByName) {
+  const auto with = [](const char* stage, const char* type) {
+    json description = toy_tokenizer_json();
+    description[stage] = {{"type", type}};
+    return description;
+  };
+  EXPECT_THAT(refusal(with("normalizer", "Strip")), HasSubstr("normalizer 'Strip'"));
+  EXPECT_THAT(refusal(with("pre_tokenizer", "CharDelimiterSplit")),
+              HasSubstr("'CharDelimiterSplit'"));
+  EXPECT_THAT(refusal(with("post_processor", "RobertaProcessing")),
+              HasSubstr("'RobertaProcessing'"));
+  json unigram = toy_tokenizer_json();
+  unigram["model"]["type"] = "Unigram";
+  EXPECT_THAT(refusal(unigram), HasSubstr("model 'Unigram'"));
+}
+
+TEST(TokenizerJson, SwitchesOfTheModelAreRefusedByName) {
+  for (const auto& [name, value] : std::vector<std::pair<const char*, json>>{
+           {"dropout", 0.1}, {"continuing_subword_prefix", "##"}, {"end_of_word_suffix", "</w>"}}) {
+    json description = toy_tokenizer_json();
+    description["model"][name] = value;
+    EXPECT_THAT(refusal(description), HasSubstr(name));
+  }
+  json bytes = toy_tokenizer_json();
+  bytes["pre_tokenizer"] = {{"type", "ByteLevel"}};
+  bytes["model"]["byte_fallback"] = true;
+  EXPECT_THAT(refusal(bytes), HasSubstr("byte_fallback"));
+}
+
+TEST(TokenizerJson, DamagedFiles) {
+  json merge = toy_tokenizer_json();
+  merge["model"]["merges"] = {"a b c"};
+  EXPECT_THAT(refusal(merge), HasSubstr("a b c"));
+  json id = toy_tokenizer_json();
+  id["model"]["vocab"]["a"] = -1;
+  EXPECT_THAT(refusal(id), HasSubstr("'a'"));
+  json large = toy_tokenizer_json();
+  large["model"]["vocab"]["a"] = std::int64_t{1} << 40;
+  EXPECT_THAT(refusal(large), HasSubstr("'a'"));
+  json twice = toy_tokenizer_json();
+  twice["added_tokens"] = {added("a", 3, false)};
+  EXPECT_THAT(refusal(twice), HasSubstr("'a' has id 3, but 0"));
+  json model = toy_tokenizer_json();
+  model.erase("model");
+  EXPECT_THAT(refusal(model), HasSubstr("'model'"));
+  EXPECT_THAT(refusal(json::array()), HasSubstr("array"));
+  json texts = toy_tokenizer_json();
+  texts["post_processor"] = bos_template();
+  texts["post_processor"]["single"].erase(1);
+  EXPECT_THAT(refusal(texts), HasSubstr("0 places"));
+}
+
+TEST(TokenizerJson, TextsThatAreNotUtf8AreRefused) {
+  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json(), "test");
+  EXPECT_THAT(input_error([&] { return tokenizer->encode("a\xFF"); }), HasSubstr("offset 1"));
+}
+
+TEST(LoadTokenizer, PrefersTokenizerJson) {
+  const test::TemporaryFolder folder;
+  static_cast<void>(folder.file("tokenizer.json", toy_tokenizer_json().dump()));
+  static_cast<void>(folder.file("vocab.json", "not even JSON"));
+  static_cast<void>(folder.file("merges.txt", ""));
+  EXPECT_THAT(load_tokenizer(folder.path())->encode("abc"), ElementsAre(5));
+}
+
+TEST(LoadTokenizer, NamesWhatIsMissingOrBroken) {
+  const test::TemporaryFolder folder;
+  EXPECT_THAT(input_error([&] { return load_tokenizer(folder.path()); }),
+              HasSubstr("tokenizer.json, vocab.json + merges.txt or tokenizer.model"));
+  static_cast<void>(folder.file("tokenizer.json", "{"));
+  EXPECT_THAT(input_error([&] { return load_tokenizer(folder.path()); }),
+              HasSubstr("not valid JSON"));
+}
+
+}  // namespace
+}  // namespace sgpt_mi::text
