@@ -85,7 +85,8 @@ void declare(CLI::App& app, const CommandRow& command, Settings& settings) {
             option = app.add_option(name, settings.*member, row->help);
             option->type_name(row->value)->capture_default_str();
           }
-          option->group(row->group);
+          if constexpr (std::is_same_v<T, std::uint64_t>) option->check(CLI::NonNegativeNumber);
+          option->group(row->group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
         },
         row->target);
   }

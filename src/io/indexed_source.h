@@ -15,6 +15,8 @@ class IndexedSource : public TensorSource {
  public:
   /// `label` is the file or folder, for messages. Names must be unique (kInternal otherwise).
   IndexedSource(std::string label, std::vector<TensorInfo> tensors);
+  IndexedSource(const IndexedSource&) = delete;
+  IndexedSource& operator=(const IndexedSource&) = delete;
 
   [[nodiscard]] const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   [[nodiscard]] const TensorInfo* find(const std::string& name) const override;

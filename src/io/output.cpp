@@ -75,7 +75,7 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
   sync_path(folder_of(path));
 }
 
-StagedFolder::StagedFolder(fs::path target, std::string marker)
+StagedFolder::StagedFolder(const fs::path& target, std::string marker)
     : target_(plain_path(target)),
       staging_(neighbour(target_, "partial")),
       marker_(std::move(marker)) {

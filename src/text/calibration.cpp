@@ -70,7 +70,7 @@ CalibrationSet draw_part(const std::string& dataset, const DataSettings& setting
          ".safetensors file",
          dataset);
   }
-  WindowSampler sampler(options);
+  WindowSampler sampler(dataset, options);
   const auto from_rows = [&](const std::vector<std::string>& rows) {
     return sampler.from_tokens(tokenizer->encode(join(rows, " ")));
   };

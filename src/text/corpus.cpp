@@ -41,6 +41,12 @@ EvalSet tokenize_set(const std::string& name, const DataSettings& settings,
   set.text_sha256 = sha256_hex(text);
   set.tokens = static_cast<std::int64_t>(ids.size());
   set.token_sha256 = token_sha256(ids);
+  if (set.tokens < seqlen) {
+    fail(ErrorKind::kInput,
+         "text: evaluation text '{}' has {} tokens; expected at least one window of {}; use a longer "
+         "text or a smaller --seqlen",
+         name, set.tokens, seqlen);
+  }
   const auto kept = name == "c4" ? std::min(set.tokens, kC4Windows * seqlen) : set.tokens;
   set.windows = cut_windows(std::span(ids).first(static_cast<std::size_t>(kept)), seqlen);
   return set;

@@ -7,17 +7,17 @@
 
 namespace sgpt_mi::text {
 
-WindowSampler::WindowSampler(const CalibrationOptions& options)
-    : nsamples_(options.nsamples), random_(options.seed) {
+WindowSampler::WindowSampler(std::string name, const CalibrationOptions& options)
+    : name_(std::move(name)), nsamples_(options.nsamples), random_(options.seed) {
   set_.windows.seqlen = options.seqlen;
 }
 
 CalibrationSet WindowSampler::from_tokens(std::span<const std::int32_t> ids) {
   if (!is_long_enough(ids)) {
     fail(ErrorKind::kInput,
-         "text: the calibration text has {} tokens; expected more than --seqlen {}; use a longer "
+         "text: calibration text '{}' has {} tokens; expected more than --seqlen {}; use a longer "
          "text or shorter windows",
-         ids.size(), set_.windows.seqlen);
+         name_, ids.size(), set_.windows.seqlen);
   }
   for (std::int64_t i = 0; i < nsamples_; ++i) add_window(ids);
   return std::move(set_);
@@ -32,9 +32,9 @@ CalibrationSet WindowSampler::from_documents(const std::vector<std::string>& doc
     if (left == 0) {
       fail(
           ErrorKind::kInput,
-          "text: none of the {} calibration documents has more than --seqlen {} tokens; use longer "
+          "text: none of the {} documents of '{}' has more than --seqlen {} tokens; use longer "
           "documents or shorter windows",
-          count, set_.windows.seqlen);
+          count, name_, set_.windows.seqlen);
     }
     const std::int64_t drawn = random_.randint(0, count - 1);
     set_.documents_tried.push_back(drawn);

@@ -13,7 +13,8 @@ namespace sgpt_mi::text {
 /// Draws the windows of one data set with one generator, started from options.seed. One use each.
 class WindowSampler {
  public:
-  explicit WindowSampler(const CalibrationOptions& options);
+  /// `name` of the data set appears in messages.
+  WindowSampler(std::string name, const CalibrationOptions& options);
 
   /// Windows of one token list, each from randint(0, tokens - seqlen - 1).
   /// Throws Error(kInput) unless the list has more than seqlen tokens.
@@ -29,6 +30,7 @@ class WindowSampler {
   void add_window(std::span<const std::int32_t> ids);
   [[nodiscard]] bool is_long_enough(std::span<const std::int32_t> ids) const;
 
+  std::string name_;
   std::int64_t nsamples_;
   PythonRandom random_;
   CalibrationSet set_;

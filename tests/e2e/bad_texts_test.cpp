@@ -42,7 +42,8 @@ TEST_F(BadText, MissingFile) {
 TEST_F(BadText, ShorterThanAWindow) {
   EXPECT_THAT(calibrate_with(folder_.file("short.txt", "Only a few words.").string()),
               HasSubstr("short.txt"));
-  evaluate(folder_.file("short_eval.txt", "Only a few words.").string());
+  EXPECT_THAT(evaluate(folder_.file("short_eval.txt", "Only a few words.").string()),
+              HasSubstr("short_eval.txt"));
 }
 
 TEST_F(BadText, NoDocumentIsLongEnough) {

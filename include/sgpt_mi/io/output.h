@@ -19,7 +19,7 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
 /// holds no `marker` file (it is not ours to replace), Error(kInput) when it cannot be written.
 class StagedFolder {
  public:
-  StagedFolder(std::filesystem::path target, std::string marker);
+  StagedFolder(const std::filesystem::path& target, std::string marker);
   ~StagedFolder();
   StagedFolder(const StagedFolder&) = delete;
   StagedFolder& operator=(const StagedFolder&) = delete;

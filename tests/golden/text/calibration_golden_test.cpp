@@ -56,7 +56,7 @@ TEST_P(CalibrationGolden, EveryDrawIsTheReferences) {
   for (const nlohmann::json& draw : golden.at("draws")) {
     SCOPED_TRACE(draw.at("dataset").get<std::string>() + " seed " + draw.at("seed").dump() +
                  " seqlen " + draw.at("seqlen").dump() + " nsamples " + draw.at("nsamples").dump());
-    WindowSampler sampler(options_of(draw));
+    WindowSampler sampler(draw.at("dataset"), options_of(draw));
     expect_draw(draw.at("dataset") == "c4" ? sampler.from_documents(documents, *tokenizer)
                                            : sampler.from_tokens(tokens.at(draw.at("dataset"))),
                 draw);

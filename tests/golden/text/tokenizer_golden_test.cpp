@@ -1,5 +1,6 @@
 #include "golden_tokenizers.h"
 #include "sgpt_mi/core/hash.h"
+#include "sgpt_mi/io/gguf.h"
 #include "sgpt_mi/text/corpus.h"
 
 namespace sgpt_mi::text {
@@ -51,6 +52,21 @@ TEST_P(TokenizerGolden, EveryIdIsTheReferences) {
 
 INSTANTIATE_TEST_SUITE_P(Tokenizers, TokenizerGolden, ::testing::ValuesIn(test::kGoldenTokenizers),
                          test::golden_tokenizer_test_name);
+
+// The same model's GGUF file, whose scores are all equal. Only <unk> in a text is read differently:
+// tokenizer.json recognises it after normalization.
+TEST(GgufGolden, GivesTheIdsOfTokenizerJson) {
+  SGPT_MI_SHARED_OR_SKIP(folder, "models/tinystories-656k");
+  const auto opened = io::open_gguf(folder / "TinyStories-656K-Q8_0.gguf");
+  ASSERT_TRUE(opened.gguf_vocabulary.has_value());
+  const auto from_gguf = load_tokenizer(*opened.gguf_vocabulary);
+  const auto from_json = load_tokenizer(folder);
+  EXPECT_EQ(from_gguf->bos_id(), from_json->bos_id());
+  EXPECT_EQ(from_gguf->vocab_size(), from_json->vocab_size());
+  const std::string text = load_eval_text(
+      test::shared_dir() / "data/tinystories/tinystories.944KB.txt", {test::shared_dir() / "data"});
+  EXPECT_EQ(token_sha256(from_gguf->encode(text)), token_sha256(from_json->encode(text)));
+}
 
 }  // namespace
 }  // namespace sgpt_mi::text

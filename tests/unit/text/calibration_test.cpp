@@ -79,7 +79,7 @@ TEST_F(Calibration, DocumentsAreDrawnUntilOneIsLongEnough) {
 TEST_F(Calibration, EndsWhenNoDocumentIsLongEnough) {
   const std::string path = write("d.jsonl", "{\"text\": \"cc\"}\n{\"text\": \"c\"}\n");
   EXPECT_THAT(input_error([&] { return draw(path, {.nsamples = 1, .seqlen = 2, .seed = 0}); }),
-              HasSubstr("none of the 2 calibration documents"));
+              HasSubstr("none of the 2 documents of"));
 }
 
 TEST_F(Calibration, TextsShorterThanAWindow) {
