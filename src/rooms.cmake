@@ -79,5 +79,7 @@ function(sgpt_mi_test name)
     target_precompile_headers(${name} REUSE_FROM sgpt_mi_torch_pch)
   endif()
   gtest_discover_tests(${name} TEST_PREFIX "${TEST_LABEL}." DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600)
+                       PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600
+                       # ctest runs one test a core; more threads in each would only get in the way
+                       ENVIRONMENT OMP_NUM_THREADS=1)
 endfunction()

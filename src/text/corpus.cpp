@@ -43,7 +43,8 @@ EvalSet tokenize_set(const std::string& name, const DataSettings& settings,
   set.token_sha256 = token_sha256(ids);
   if (set.tokens < seqlen) {
     fail(ErrorKind::kInput,
-         "text: evaluation text '{}' has {} tokens; expected at least one window of {}; use a longer "
+         "text: evaluation text '{}' has {} tokens; expected at least one window of {}; use a "
+         "longer "
          "text or a smaller --seqlen",
          name, set.tokens, seqlen);
   }

@@ -30,11 +30,10 @@ CalibrationSet WindowSampler::from_documents(const std::vector<std::string>& doc
   std::int64_t left = count;
   while (set_.windows.windows < nsamples_) {
     if (left == 0) {
-      fail(
-          ErrorKind::kInput,
-          "text: none of the {} documents of '{}' has more than --seqlen {} tokens; use longer "
-          "documents or shorter windows",
-          count, name_, set_.windows.seqlen);
+      fail(ErrorKind::kInput,
+           "text: none of the {} documents of '{}' has more than --seqlen {} tokens; use longer "
+           "documents or shorter windows",
+           count, name_, set_.windows.seqlen);
     }
     const std::int64_t drawn = random_.randint(0, count - 1);
     set_.documents_tried.push_back(drawn);

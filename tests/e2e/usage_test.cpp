@@ -49,7 +49,7 @@ TEST(Usage, OptionsThatDoNotFitTheModelExitWithTwo) {
     return result.err;
   };
   EXPECT_THAT(sentence({"--seqlen", "100000"}), HasSubstr("positions"));
-  EXPECT_THAT(sentence({"--sparsity", "0", "--pattern", "3:7"}), HasSubstr("q_proj"));
+  EXPECT_THAT(sentence({"--sparsity", "0", "--pattern", "3:7"}), HasSubstr("k_proj"));
   EXPECT_THAT(sentence({"--groupsize", "7"}), HasSubstr("groupsize"));
   EXPECT_THAT(sentence({"--prune_only", "no_such_linear"}), HasSubstr("no linear is selected"));
   EXPECT_THAT(sentence({"--save", model}), HasSubstr("own folder"));

@@ -21,7 +21,7 @@ inline std::filesystem::path shared_dir() {
 
 /// Skips the current test, with the reason, unless shared_dir() / relative exists; else defines
 /// `variable` as that path.
-#define SGPT_MI_SHARED_OR_SKIP(variable, relative)                                             \
-  const std::filesystem::path variable = sgpt_mi::test::shared_dir() / (relative);             \
-  if (sgpt_mi::test::shared_dir().empty() || !std::filesystem::exists(variable))               \
+#define SGPT_MI_SHARED_OR_SKIP(variable, relative)                                 \
+  const std::filesystem::path variable = sgpt_mi::test::shared_dir() / (relative); \
+  if (sgpt_mi::test::shared_dir().empty() || !std::filesystem::exists(variable))   \
   GTEST_SKIP() << "golden data not found (" << (relative) << "); set SGPT_MI_SHARED to its folder"

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
@@ -21,9 +22,10 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    path_ = std::filesystem::temp_directory_path() /
-            (std::string("sgpt_mi_") + std::to_string(::getpid()) + "_" + test->test_suite_name() +
-             "_" + test->name());
+    std::string name = std::string("sgpt_mi_") + std::to_string(::getpid()) + "_" +
+                       test->test_suite_name() + "_" + test->name();
+    std::replace(name.begin(), name.end(), '/', '_');  // of parameterised tests
+    path_ = std::filesystem::temp_directory_path() / name;
     std::filesystem::create_directories(path_);
   }
   ~TemporaryFolder() { std::filesystem::remove_all(path_); }
