@@ -49,14 +49,16 @@ report::RunReport start_report(const ResolvedSettings& settings,
   return report;
 }
 
+void show(const report::RunReport& report, const Settings& typed) {
+  print_out(result_table(report));
+  write_report(typed.report, to_json(report));
+}
+
 void run_compress(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
   const pipeline::CompressRun run = to_compress_run(settings);
   check_report_place(settings.values.report);
   Console console(settings.values.quiet);
-  const report::RunReport report =
-      pipeline::run_compress(run, console, start_report(settings, command_line));
-  print_out(result_table(report));
-  write_report(settings.values.report, to_json(report));
+  show(pipeline::run_compress(run, console, start_report(settings, command_line)), settings.values);
 }
 
 void run_plan(const ResolvedSettings& settings) {
@@ -70,10 +72,7 @@ void run_eval(const ResolvedSettings& settings, const std::vector<std::string>& 
   const pipeline::EvalRun run = to_eval_run(settings);
   check_report_place(settings.values.report);
   Console console(settings.values.quiet);
-  const report::RunReport report =
-      pipeline::run_eval(run, console, start_report(settings, command_line));
-  print_out(result_table(report));
-  write_report(settings.values.report, to_json(report));
+  show(pipeline::run_eval(run, console, start_report(settings, command_line)), settings.values);
 }
 
 void run_inspect(const ResolvedSettings& settings) {
