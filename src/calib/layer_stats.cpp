@@ -12,14 +12,16 @@ namespace sgpt_mi::calib {
 namespace {
 
 /// Columns per panel of the second moment. Only the blocks on and above the diagonal are summed, so
-/// wide layers save almost half of the work, and a panel is still wide enough for a fast product.
-constexpr std::int64_t kPanel = 512;
+/// narrow panels save almost half of the work; wide layers want wider ones for a fast product
+/// (measured on 2,048 tokens: 128 is best up to 768 channels, 256 from 2,048).
+std::int64_t panel_width(std::int64_t channels) { return channels <= 1024 ? 128 : 256; }
 
 /// H[:, panel] += x^T x[:, panel] for the rows of H down to the panel's last one.
 void add_upper_products(const torch::Tensor& x, torch::Tensor& second_moment) {
   const std::int64_t channels = x.size(1);
-  for (std::int64_t first = 0; first < channels; first += kPanel) {
-    const std::int64_t width = std::min(kPanel, channels - first);
+  const std::int64_t panel = panel_width(channels);
+  for (std::int64_t first = 0; first < channels; first += panel) {
+    const std::int64_t width = std::min(panel, channels - first);
     const std::int64_t rows = first + width;
     second_moment.narrow(0, 0, rows)
         .narrow(1, first, width)
@@ -30,8 +32,9 @@ void add_upper_products(const torch::Tensor& x, torch::Tensor& second_moment) {
 /// Makes H exactly symmetric: what lies below the diagonal becomes a copy of what lies above it.
 void mirror_upper(torch::Tensor& second_moment) {
   const std::int64_t channels = second_moment.size(0);
-  for (std::int64_t first = 0; first < channels; first += kPanel) {
-    const std::int64_t width = std::min(kPanel, channels - first);
+  const std::int64_t panel = panel_width(channels);
+  for (std::int64_t first = 0; first < channels; first += panel) {
+    const std::int64_t width = std::min(panel, channels - first);
     const torch::Tensor rows = second_moment.narrow(0, first, width);
     const torch::Tensor diagonal = rows.narrow(1, first, width);
     diagonal.copy_(diagonal.triu() + diagonal.triu(1).t());

@@ -20,6 +20,9 @@ using model::Block;
 using model::LinearInfo;
 using model::Site;
 
+/// One accumulator a site whose linears are compressed, in forward order.
+using SiteAccumulators = std::map<Site, StatsAccumulator>;
+
 /// Statistics of one site's input, taken once for all linears that read it.
 struct SiteStats {
   torch::Tensor hessian;
@@ -44,6 +47,8 @@ class BlockCompressor {
   void embed_windows();
   void compress_block(std::int64_t layer);
   void compress_together(Block& block);
+  void calibrate_batch(const Block& block, const torch::Tensor& batch,
+                       SiteAccumulators& accumulators);
   void compress_in_sequence(Block& block);
   void propagate(const Block& block);
   void compress_site(Block& block, Site site, StatsAccumulator& accumulator);
@@ -94,8 +99,24 @@ std::optional<StatsAccumulator> BlockCompressor::accumulator_for(const Block& bl
   return std::nullopt;
 }
 
+/// Adds one batch's site inputs to the accumulators, and computes nothing beyond the last of them.
+void BlockCompressor::calibrate_batch(const Block& block, const torch::Tensor& batch,
+                                      SiteAccumulators& accumulators) {
+  const StageTimer timer(run_.timings, "calibrate");
+  const Site last = accumulators.rbegin()->first;
+  model::BlockState state = block.begin(batch);
+  for (int index = 0; index < model::kSites; ++index) {
+    const Site site = static_cast<Site>(index);
+    const torch::Tensor input = block.site_input(site, state);
+    const auto found = accumulators.find(site);
+    if (found != accumulators.end()) found->second.add(input);
+    if (site == last) break;
+    block.advance(site, state, input);
+  }
+}
+
 void BlockCompressor::compress_together(Block& block) {
-  std::map<Site, StatsAccumulator> accumulators;
+  SiteAccumulators accumulators;
   for (int index = 0; index < model::kSites; ++index) {
     const Site site = static_cast<Site>(index);
     if (auto accumulator = accumulator_for(block, site)) {
@@ -103,16 +124,9 @@ void BlockCompressor::compress_together(Block& block) {
     }
   }
   if (accumulators.empty()) return;
-  {
-    const StageTimer timer(run_.timings, "calibrate");
-    const auto observe = [&accumulators](Site site, const torch::Tensor& input) {
-      const auto found = accumulators.find(site);
-      if (found != accumulators.end()) found->second.add(input);
-    };
-    for (const torch::Tensor& batch : hidden_) {
-      check_interrupt();
-      static_cast<void>(block.forward(batch, observe));
-    }
+  for (const torch::Tensor& batch : hidden_) {
+    check_interrupt();
+    calibrate_batch(block, batch, accumulators);
   }
   while (!accumulators.empty()) {  // each H is freed as soon as its linears are compressed
     auto first = accumulators.extract(accumulators.begin());
