@@ -68,7 +68,7 @@ fs::path snapshot_of(const fs::path& cached, const std::string& id) {
                  revision.end());
   const bool plain = !revision.empty() && revision != "." && revision != ".." &&
                      revision.find('/') == std::string::npos;
-  const fs::path snapshot = cached / "snapshots" / revision;
+  fs::path snapshot = cached / "snapshots" / revision;
   if (!plain || !fs::is_directory(snapshot, not_there)) {
     fail(ErrorKind::kInput, "io: {} names revision '{}', but {} is not there; download {} again",
          reference.string(), revision, snapshot.string(), id);

@@ -18,6 +18,8 @@ namespace {
 
 using report::human_bytes;
 
+constexpr std::int64_t kFloatBytes = 4;
+
 std::string describe_pruning(const obs::CompressOptions& options) {
   if (options.prune_n > 0) {
     return fmt::format("{} of every {} weights kept ({}:{} pattern, {} zeroed)",
@@ -136,10 +138,10 @@ MemoryPlan plan_memory(const CompressRun& run, const Session& session,
   for (const model::LinearInfo& linear : session.model.block_linears(0)) {
     const std::int64_t square = linear.columns * linear.columns;
     const std::int64_t count = linear.rows * linear.columns;
-    hessian_of_site[linear.site] = 4 * square;
+    hessian_of_site[linear.site] = kFloatBytes * square;
     block_elements += count;
     // H damped, its factor and a spare; W, the swept copy, codes and mask.
-    plan.workspace = std::max(plan.workspace, 3 * 4 * square + 4 * 4 * count);
+    plan.workspace = std::max(plan.workspace, 3 * kFloatBytes * square + 4 * kFloatBytes * count);
   }
   plan.block_weights = block_elements * element;
   for (const auto& [site, bytes] : hessian_of_site) {

@@ -43,7 +43,7 @@ torch::Device resolve_device(const std::string& name) {
   } else if (name != "cuda") {
     fail(ErrorKind::kUsage, "device: '{}' is not auto, cpu, cuda or cuda:N", name);
   }
-  const auto count = static_cast<int>(torch::cuda::device_count());
+  const c10::DeviceIndex count = torch::cuda::device_count();
   if (index >= count) {
     fail(ErrorKind::kDevice,
          "device: {} asked for, but {} CUDA devices are visible; use --device cpu, or check the "
