@@ -165,6 +165,7 @@ std::unique_ptr<TensorSource> open_torch_pickle(const std::filesystem::path& pat
   auto file = std::make_shared<const MappedFile>(path);
   std::vector<StridedTensor> tensors = parse_torch_pickle(file->bytes(), path.string());
   std::vector<TensorInfo> infos;
+  infos.reserve(tensors.size());
   for (const StridedTensor& tensor : tensors) infos.push_back(tensor.info);
   return std::make_unique<TorchSource>(std::move(file), path.string(), std::move(infos),
                                        std::move(tensors));
