@@ -11,6 +11,9 @@ find_package(CLI11 REQUIRED)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(plplot REQUIRED IMPORTED_TARGET plplot)
+find_package(PNG REQUIRED)
+find_package(Eigen3 REQUIRED)
 
 # --- Arrow from the pyarrow wheel ---------------------------------------------------------------
 find_library(SGPT_MI_ARROW_LIBRARY NAMES libarrow.so.2600 libarrow.so.2500 libarrow.so

@@ -12,24 +12,36 @@
 namespace sgpt_mi::cli {
 namespace {
 
+/// What stands after the subcommand's name, in this order.
+enum Positional : unsigned { kModelFirst = 1U, kThenDataset = 2U, kThenFile = 4U, kGridFile = 8U };
+
 struct CommandRow {
   const char* name;
   Command bit;
   const char* help;
-  bool takes_dataset;
-  bool takes_file;
+  unsigned positionals;
 };
 
-constexpr std::array<CommandRow, 5> kCommands{
-    {{"compress", kCompress, "calibrate, compress block by block, evaluate, save", true, false},
-     {"eval", kEval, "perplexity of a dense or a compressed model", false, false},
-     {"plan", kPlan, "check everything a compress would need, and do nothing", true, false},
-     {"inspect", kInspect, "tensors, types, bytes by part, statistics of a compressed model", false,
-      false},
-     {"tokenize", kTokenize, "ids of a text as JSON {ids, count, sha256}", false, true}}};
+constexpr std::array<CommandRow, 8> kCommands{
+    {{"compress", kCompress, "calibrate, compress block by block, evaluate, save",
+      kModelFirst | kThenDataset},
+     {"eval", kEval, "perplexity of a dense or a compressed model", kModelFirst},
+     {"compare", kCompare, "compress with several methods on the same data, one table, pictures",
+      kModelFirst | kThenDataset},
+     {"sweep", kSweep, "compress with every combination of flags in a file, resumable", kGridFile},
+     {"plan", kPlan, "check everything a compress would need, and do nothing",
+      kModelFirst | kThenDataset},
+     {"inspect", kInspect, "tensors, types, bytes by part, statistics of a compressed model",
+      kModelFirst},
+     {"export", kExport, "write a compressed model as dense tensors for other programs",
+      kModelFirst},
+     {"tokenize", kTokenize, "ids of a text as JSON {ids, count, sha256}",
+      kModelFirst | kThenFile}}};
 
 constexpr const char* kModelHelp =
     "folder, GGUF file, or Hub id in the local Hugging Face cache (facebook/opt-125m)";
+constexpr const char* kGridHelp =
+    "JSON file with model, dataset, out, base, grid (configs/ablation_*)";
 constexpr const char* kDatasetHelp =
     "wikitext2, ptb, c4, a mix c4:64,ptb:64, a file (text, jsonl, jsonl.gz, parquet) or recorded "
     "windows (.safetensors)";
@@ -70,11 +82,15 @@ void refuse_unknown_flags(const std::vector<std::string>& arguments, const Comma
 
 /// Describes one subcommand to CLI11 with `settings` as its targets.
 void declare(CLI::App& app, const CommandRow& command, Settings& settings) {
-  app.add_option("MODEL", settings.model, kModelHelp)->required();
-  if (command.takes_dataset) app.add_option("DATASET", settings.dataset, kDatasetHelp)->required();
-  if (command.takes_file) app.add_option("FILE", settings.file, "a text file; -: standard input");
+  const auto takes = [&](Positional which) { return (command.positionals & which) != 0; };
+  if (takes(kModelFirst)) app.add_option("MODEL", settings.model, kModelHelp)->required();
+  if (takes(kThenDataset)) app.add_option("DATASET", settings.dataset, kDatasetHelp)->required();
+  if (takes(kThenFile)) app.add_option("FILE", settings.file, "a text file; -: standard input");
+  if (takes(kGridFile)) app.add_option("CONFIG", settings.grid, kGridHelp)->required();
   for (const FlagRow* row : flags_of(command.bit)) {
-    const std::string name = std::string("--") + row->key;
+    // The one flag with a short form is the customary -o.
+    const bool is_output = std::string_view(row->key) == "output";
+    const std::string name = std::string(is_output ? "-o,--" : "--") + row->key;
     std::visit(
         [&](auto member) {
           using T = std::remove_reference_t<decltype(settings.*member)>;
@@ -134,6 +150,7 @@ void apply_flags(ResolvedSettings& resolved, const CLI::App& app, const CommandR
   resolved.values.model = typed.model;
   resolved.values.dataset = typed.dataset;
   resolved.values.file = typed.file;
+  resolved.values.grid = typed.grid;
 }
 
 std::string general_help() {

@@ -16,8 +16,10 @@
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/io/documents.h"
 #include "sgpt_mi/io/output.h"
+#include "sgpt_mi/pipeline/export.h"
 #include "sgpt_mi/pipeline/inspect.h"
 #include "sgpt_mi/pipeline/run.h"
+#include "sweep_command.h"
 
 namespace sgpt_mi::cli {
 namespace {
@@ -82,6 +84,31 @@ void run_inspect(const ResolvedSettings& settings) {
   write_report(settings.values.report, to_json(summary));
 }
 
+void run_compare(const ResolvedSettings& settings) {
+  const pipeline::CompareRun run = to_compare_run(settings);
+  check_report_place(settings.values.report);
+  Console console(settings.values.quiet);
+  report::ComparisonReport start;
+  start.version = kVersion;
+  start.model = settings.values.model;
+  start.dataset = settings.values.dataset;
+  start.settings = config_values(settings);
+  const report::ComparisonReport result = pipeline::run_compare(run, console, std::move(start));
+  print_out(comparison_text(result));
+  write_report(settings.values.report, to_json(result));
+}
+
+void run_export(const ResolvedSettings& settings) {
+  if (settings.values.format != "hf" && settings.values.format != "auto") {
+    fail(ErrorKind::kUsage, "export: format '{}' is unknown; there is hf", settings.values.format);
+  }
+  if (settings.values.output.empty()) {
+    fail(ErrorKind::kUsage, "export: no folder to write; give -o DIR");
+  }
+  Console console(settings.values.quiet);
+  pipeline::export_hf(settings.values.model, settings.values.output, console);
+}
+
 std::string read_standard_input() {
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
 }
@@ -108,6 +135,12 @@ void run_command(const ResolvedSettings& settings, const std::vector<std::string
     run_plan(settings);
   } else if (settings.command == "eval") {
     run_eval(settings, command_line);
+  } else if (settings.command == "sweep") {
+    run_sweep_command(settings, command_line);
+  } else if (settings.command == "compare") {
+    run_compare(settings);
+  } else if (settings.command == "export") {
+    run_export(settings);
   } else if (settings.command == "inspect") {
     run_inspect(settings);
   } else {

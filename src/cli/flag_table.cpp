@@ -10,18 +10,24 @@
 namespace sgpt_mi::cli {
 namespace {
 
-constexpr unsigned kRuns = kCompress | kPlan;
+constexpr unsigned kOneRun = kCompress | kPlan;
+constexpr unsigned kSingle = kOneRun | kSweep;  // what compare takes as lists
+constexpr unsigned kRuns = kSingle | kCompare;
 constexpr unsigned kScores = kRuns | kEval;
 constexpr unsigned kAll = kScores | kInspect | kTokenize;
 
 constexpr const char* kCalibration = "Calibration";
 constexpr const char* kPruning = "Pruning";
 constexpr const char* kQuantization = "Quantization";
-constexpr const char* kSweep = "OBS sweep";
+constexpr const char* kWidths = "Widths (toky, enhanced, mi)";
+constexpr const char* kGroups = "Groups (mi)";
+constexpr const char* kObsSweep = "OBS sweep";
 constexpr const char* kSelection = "Which linears";
+constexpr const char* kComparison = "Comparison";
 constexpr const char* kEvaluation = "Evaluation";
 constexpr const char* kMachine = "Machine";
 constexpr const char* kOutput = "Output";
+constexpr const char* kGrid = "Sweep";
 
 std::vector<FlagRow> make_table() {
   using S = Settings;
@@ -29,14 +35,15 @@ std::vector<FlagRow> make_table() {
       {"nsamples", &S::nsamples, "N", kCalibration, kRuns, true, "calibration windows to draw"},
       {"seqlen", &S::seqlen, "N", kCalibration, kScores, true,
        "tokens a window, for calibration and evaluation; 0: min(model's positions, 2048)"},
-      {"seed", &S::seed, "N", kCalibration, kRuns, true,
+      {"seed", &S::seed, "N", kCalibration, kSingle, true,
        "seed of the calibration draw (CPython's random.seed)"},
       {"batch_windows", &S::batch_windows, "N", kCalibration, kRuns, true,
        "calibration windows in one forward"},
       {"data_dir", &S::data_dir, "DIR", kCalibration, kScores, true,
        "where dataset files lie (default: SGPT_MI_DATA, then the local Hugging Face cache)"},
 
-      {"method", &S::method, "NAME", kPruning, kRuns, true, "sparsegpt or magnitude"},
+      {"method", &S::method, "NAME", kPruning, kSingle, true, 
+       "sparsegpt, magnitude, toky, enhanced or mi; mi when a flag of its own is given"},
       {"sparsity", &S::sparsity, "X", kPruning, kRuns, true,
        "share of the weights to zero, in [0, 1); 0: none"},
       {"pattern", &S::pattern, "N:M", kPruning, kRuns, true,
@@ -55,12 +62,51 @@ std::vector<FlagRow> make_table() {
       {"static_groups", &S::static_groups, "", kQuantization, kRuns, true,
        "grids of all groups from the untouched weights"},
 
-      {"act_order", &S::act_order, "", kSweep, kRuns, true,
+      {"target_avg_bits", &S::target_avg_bits, "X", kWidths, kRuns, true,
+       "code bits a weight on average, pruned ones included; 0: wbits, or 4 when that is 16"},
+      {"attention_bits", &S::attention_bits, "X", kWidths, kRuns, true,
+       "the same for the linears of the attention; 0: target_avg_bits"},
+      {"ffn_bits", &S::ffn_bits, "X", kWidths, kRuns, true,
+       "the same for the linears of the MLP; 0: target_avg_bits"},
+      {"target_stored_bits", &S::target_stored_bits, "X", kWidths, kRuns, true,
+       "bits a weight on disk instead: codes, masks, scales and the rest; 0: off"},
+      {"target_bytes", &S::target_bytes, "SIZE", kWidths, kRuns, true,
+       "size of the saved model's weight files instead, such as 300MB"},
+      {"budget_scope", &S::budget_scope, "SCOPE", kWidths, kRuns, true,
+       "layer: every linear keeps to the target; model: all together"},
+      {"bit_allocation", &S::bit_allocation, "NAME", kWidths, kRuns, true,
+       "budget, quantile or threshold (which knows no target)"},
+      {"bit_thresholds", &S::bit_thresholds, "X,..", kWidths, kRuns, true,
+       "of the threshold rule, one fewer than levels, descending"},
+      {"toky_thresholds", &S::toky_thresholds, "X,X", kWidths, kRuns, true,
+       "of the method toky: contributions above the first get 8 bits, below the second 2"},
+      {"levels", &S::levels, "B,..", kWidths, kRuns, true, "widths to choose from, ascending"},
+      {"importance_weights", &S::importance_weights, "X,..", kWidths, kRuns, true,
+       "shares of activation, Hessian, weight, output and stability"},
+      {"share", &S::share, "NAME", kWidths, kRuns, true,
+       "who shares a grid: scale (a row of a group), bits (a column), group (a whole group)"},
+      {"channel_scaling", &S::channel_scaling, "A", kWidths, kRuns, true,
+       "move scale from activations into weights with this exponent in [0, 1]; -1: off"},
+
+      {"use_mi_grouping", &S::use_mi_grouping, "0|1", kGroups, kRuns, true,
+       "0: the method mi gives every channel a width of its own"},
+      {"grouping", &S::grouping, "NAME", kGroups, kSingle, true,
+       "mi, corr, hessian, contiguous, random or kmeans"},
+      {"n_groups", &S::n_groups, "N", kGroups, kRuns, true,
+       "groups of a linear's input channels; auto: by the eigengap"},
+      {"mi_method", &S::mi_method, "NAME", kGroups, kRuns, true,
+       "gaussian, histogram, kde or ksg"},
+      {"mi_tokens", &S::mi_tokens, "N", kGroups, kRuns, true,
+       "tokens that histogram, kde and ksg look at"},
+      {"clustering", &S::clustering, "NAME", kGroups, kRuns, true,
+       "spectral, hierarchical or kmeans"},
+
+      {"act_order", &S::act_order, "", kObsSweep, kRuns, true,
        "columns in descending order of diag(H)"},
-      {"percdamp", &S::percdamp, "X", kSweep, kRuns, true,
+      {"percdamp", &S::percdamp, "X", kObsSweep, kRuns, true,
        "share of mean(diag H) added to the diagonal"},
-      {"blocksize", &S::blocksize, "N", kSweep, kRuns, true, "columns updated together"},
-      {"true_sequential", &S::true_sequential, "", kSweep, kRuns, true,
+      {"blocksize", &S::blocksize, "N", kObsSweep, kRuns, true, "columns updated together"},
+      {"true_sequential", &S::true_sequential, "", kObsSweep, kRuns, true,
        "calibrate q,k,v, then o, then up, then down, each after the others are compressed"},
 
       {"minlayer", &S::minlayer, "N", kSelection, kRuns, true, "compress blocks from N on"},
@@ -80,14 +126,32 @@ std::vector<FlagRow> make_table() {
        "auto (float32 on the CPU, the stored type on a GPU), float32, float16, bfloat16"},
       {"threads", &S::threads, "N", kMachine, kScores, true, "CPU threads; 0: automatic"},
 
-      {"save", &S::save, "DIR", kOutput, kRuns, true,
-       "write the compressed model as a Hugging Face folder"},
-      {"report", &S::report, "FILE", kOutput, kScores | kInspect, true,
+      {"save", &S::save, "DIR", kOutput, kOneRun, true,
+       "write the compressed model as a folder"},
+      {"format", &S::format, "NAME", kOutput, kRuns | kExport, true,
+       "packed (codes, masks, grids) or hf (dense tensors); auto: packed when quantized"},
+      {"plots", &S::plots, "DIR", kOutput, kOneRun | kCompare, true, "write pictures and a report page"},
+      {"report", &S::report, "FILE", kOutput, kOneRun | kCompare | kEval | kInspect, true,
        "write all results as JSON"},
+      {"model", &S::model, "MODEL", kGrid, kSweep, false, "instead of the file's \"model\""},
+      {"dataset", &S::dataset, "DATASET", kGrid, kSweep, false,
+       "calibration texts instead of the file's \"dataset\""},
+      {"out", &S::out, "DIR", kGrid, kSweep, false,
+       "results go here instead of the file's \"out\""},
+      {"only", &S::only, "I/N", kGrid, kSweep, false,
+       "run cells I, I + N, I + 2N, ... (from 1) and write no tables"},
+      {"dry_run", &S::dry_run, "", kGrid, kSweep, false, "list the cells and run none"},
+      {"methods", &S::methods, "NAME,..", kComparison, kCompare, true,
+       "methods to compare; the first is the baseline"},
+      {"groupings", &S::groupings, "NAME,..", kComparison, kCompare, true,
+       "groupings that the method mi is run with"},
+      {"seeds", &S::seeds, "N,..", kComparison, kCompare, true,
+       "calibration draws; every method runs on each"},
+      {"output", &S::output, "DIR", kOutput, kExport, false, "folder to write (-o DIR)"},
       {"no_special", &S::no_special, "", kOutput, kTokenize, false, "do not add BOS or EOS"},
-      {"config", &S::config, "FILE", kOutput, kScores, false,
+      {"config", &S::config, "FILE", kOutput, kOneRun | kCompare | kEval, false,
        "read flags from a JSON object; flags on the command line win"},
-      {"print_config", &S::print_config, "", kOutput, kScores, false,
+      {"print_config", &S::print_config, "", kOutput, kOneRun | kCompare | kEval, false,
        "print the resolved flags and where each came from, and stop"},
       {"quiet", &S::quiet, "", kOutput, kAll, true, "only warnings and errors on stderr"},
       {"verbose", &S::verbose, "", kOutput, kAll, true, "also progress details on stderr"},
@@ -110,7 +174,7 @@ bool holds(const nlohmann::json& value) {
   } else if constexpr (std::is_same_v<T, double>) {
     return value.is_number();
   } else if constexpr (std::is_same_v<T, std::string>) {
-    return value.is_string();
+    return value.is_string() || value.is_number();
   } else {
     if (value.is_number_unsigned()) return std::in_range<T>(value.get<std::uint64_t>());
     return value.is_number_integer() && std::in_range<T>(value.get<std::int64_t>());
@@ -160,7 +224,11 @@ void set_flag(Settings& settings, const FlagRow& row, const nlohmann::json& valu
           fail(ErrorKind::kUsage, "config: '{}' is {}; {} was expected", row.key, value.dump(),
                type_name<T>());
         }
-        settings.*member = value.get<T>();
+        if constexpr (std::is_same_v<T, std::string>) {
+          settings.*member = value.is_string() ? value.get<std::string>() : value.dump();
+        } else {
+          settings.*member = value.get<T>();
+        }
       },
       row.target);
 }

@@ -6,21 +6,39 @@
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
+#include "width_settings.h"
 
 namespace sgpt_mi::cli {
 namespace {
 
-std::vector<std::string> split_sets(const std::string& text) {
-  if (text == "none") return {};
+std::vector<std::string> split_names(const std::string& key, const std::string& text) {
   std::vector<std::string> sets;
   std::size_t begin = 0;
   while (begin <= text.size()) {
     const std::size_t comma = std::min(text.find(',', begin), text.size());
-    if (comma == begin) fail(ErrorKind::kUsage, "eval: '{}' has an empty name in it", text);
+    if (comma == begin) fail(ErrorKind::kUsage, "{}: '{}' has an empty name in it", key, text);
     sets.push_back(text.substr(begin, comma - begin));
     begin = comma + 1;
   }
   return sets;
+}
+
+std::vector<std::string> split_sets(const std::string& text) {
+  return text == "none" ? std::vector<std::string>() : split_names("eval", text);
+}
+
+std::vector<std::uint64_t> parse_seeds(const std::string& text) {
+  std::vector<std::uint64_t> seeds;
+  for (const std::string& word : split_names("seeds", text)) {
+    std::uint64_t seed = 0;
+    const char* end = word.data() + word.size();
+    const auto parsed = std::from_chars(word.data(), end, seed);
+    if (parsed.ec != std::errc() || parsed.ptr != end) {
+      fail(ErrorKind::kUsage, "seeds: '{}' is not a number of 0 or more", word);
+    }
+    seeds.push_back(seed);
+  }
+  return seeds;
 }
 
 /// "2:4" -> {2, 4}.
@@ -91,6 +109,16 @@ pipeline::EvalOptions eval_options(const Settings& typed) {
   return {split_sets(typed.eval), typed.data_dir, typed.seqlen, typed.eval_windows};
 }
 
+pipeline::SaveFormat save_format(const std::string& name,
+                                 const pipeline::CompressionSettings& settings) {
+  if (name == "packed") return pipeline::SaveFormat::kPacked;
+  if (name == "hf") return pipeline::SaveFormat::kHf;
+  if (name != "auto") {
+    fail(ErrorKind::kUsage, "format: '{}' is unknown; there are auto, packed, hf", name);
+  }
+  return settings.quantizes() ? pipeline::SaveFormat::kPacked : pipeline::SaveFormat::kHf;
+}
+
 }  // namespace
 
 std::string origin_name(Origin origin) {
@@ -112,13 +140,43 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   pipeline::CompressRun run;
   run.model = model_options(typed);
   run.calibration = {typed.dataset, typed.nsamples, typed.seed};
-  run.compression.method = pipeline::parse_method(typed.method);
+  run.compression.method = chosen_method(settings);
   run.compression.matrix = matrix_options(settings);
+  run.compression.widths = width_options(settings, run.compression.method);
+  if (run.compression.widths) run.compression.matrix.wbits = 16;
+  if (typed.channel_scaling != -1.0) run.compression.channel_scaling = typed.channel_scaling;
   run.compression.selection = {typed.minlayer, typed.maxlayer, typed.prune_only, typed.invert};
   run.compression.true_sequential = typed.true_sequential;
   run.compression.batch_windows = typed.batch_windows;
   run.eval = eval_options(typed);
   run.save_dir = typed.save;
+  run.plots_dir = typed.plots;
+  run.format = save_format(typed.format, run.compression);
+  run.compression.matrix.stored_scales = run.format == pipeline::SaveFormat::kPacked;
+  run.validate();
+  return run;
+}
+
+pipeline::CompareRun to_compare_run(const ResolvedSettings& settings) {
+  pipeline::CompareRun run;
+  run.seeds = parse_seeds(settings.values.seeds);
+  run.folder = settings.values.plots;
+  for (const std::string& method : split_names("methods", settings.values.methods)) {
+    ResolvedSettings variant = settings;
+    variant.values.method = method;
+    variant.values.plots.clear();
+    variant.origins["method"] = Origin::kFlag;
+    const pipeline::Method parsed = pipeline::parse_method(method);
+    if (!has_widths(parsed)) drop_width_flags(variant);
+    if (parsed != pipeline::Method::kMi || settings.values.use_mi_grouping == 0) {
+      run.variants.push_back({method, "", to_compress_run(variant)});
+      continue;
+    }
+    for (const std::string& grouping : split_names("groupings", settings.values.groupings)) {
+      variant.values.grouping = grouping;
+      run.variants.push_back({method, grouping, to_compress_run(variant)});
+    }
+  }
   run.validate();
   return run;
 }

@@ -79,54 +79,127 @@ void run_blocks(model::Model& model, std::vector<Batch>& batches,
   }
 }
 
-/// Negative log-likelihoods (N) float64, CPU, of the targets (N) after hidden states (N, head
-/// input): log sum exp(logits) - logits[target], in float32. The head is applied to pieces of equal
-/// length, so that no more than kLogitsAtOnce logits exist at a time.
-torch::Tensor token_nll(model::Model& model, const torch::Tensor& final_hidden,
-                        const torch::Tensor& targets, const model::Placement& where) {
-  const std::int64_t positions = targets.size(0);
-  const std::int64_t pieces = positions * model.spec().vocab / kLogitsAtOnce + 1;
-  const std::int64_t length = (positions + pieces - 1) / pieces;
-  std::vector<torch::Tensor> parts;
-  for (std::int64_t begin = 0; begin < positions; begin += length) {
-    const std::int64_t count = std::min(length, positions - begin);
-    const torch::Tensor logits =
-        model.logits(final_hidden.narrow(0, begin, count), where).to(torch::kFloat32);
-    parts.push_back(at::cross_entropy_loss(logits, targets.narrow(0, begin, count),
-                                           /*weight=*/{}, at::Reduction::None));
+/// Logits from which scores are computed at once, float32 elements: on a CPU all intermediate
+/// tensors stay in its cache. A GPU takes all logits that are in memory: each step costs launches.
+std::int64_t logits_a_step(const torch::Device& device) {
+  return device.is_cpu() ? 500'000 : kLogitsAtOnce;
+}
+
+/// What is scored at some positions.
+struct Positions {
+  torch::Tensor hidden;     ///< (N, head input): final hidden states
+  torch::Tensor reference;  ///< (N, head input) of the dense model; undefined without a reference
+  torch::Tensor targets;    ///< (N) int64
+
+  [[nodiscard]] std::int64_t size() const { return targets.size(0); }
+};
+
+/// Scores of positions are a float64 tensor (1, N) of negative log-likelihoods in nats; with a
+/// reference (3, N): also KL(dense || this) in nats, and 1 where the argmax is the same, else 0.
+torch::Tensor scores_of_logits(const torch::Tensor& logits, const torch::Tensor& dense_logits,
+                               const torch::Tensor& targets) {
+  const torch::Tensor log_q = at::log_softmax(logits, 1);
+  std::vector<torch::Tensor> scores{
+      at::nll_loss(log_q, targets, /*weight=*/{}, at::Reduction::None).to(torch::kFloat64)};
+  if (dense_logits.defined()) {
+    scores.push_back(kl_divergence(at::log_softmax(dense_logits, 1), log_q));
+    scores.push_back(logits.argmax(1).eq(dense_logits.argmax(1)).to(torch::kFloat64));
   }
-  return at::cat(parts).to(torch::kCPU, torch::kFloat64);
+  return at::stack(scores);
 }
 
-/// Mean loss of each window of a batch: logits at positions [:-1] against ids [1:].
-std::vector<double> window_losses(model::Model& model, const Batch& batch,
-                                  const model::Placement& where) {
-  const std::int64_t targets = batch.ids.size(1) - 1;
-  const torch::Tensor hidden =
-      model.final_hidden(batch.hidden.narrow(1, 0, targets), where).flatten(0, 1);
-  const torch::Tensor labels = batch.ids.narrow(1, 1, targets).flatten().to(where.device);
-  const torch::Tensor means =
-      token_nll(model, hidden, labels, where).view({batch.ids.size(0), targets}).mean(1);
-  return {means.data_ptr<double>(), means.data_ptr<double>() + means.numel()};
+/// Rows [begin, begin + count), or nothing of nothing.
+torch::Tensor rows_of(const torch::Tensor& tensor, std::int64_t begin, std::int64_t count) {
+  return tensor.defined() ? tensor.narrow(0, begin, count) : tensor;
 }
 
-std::vector<double> score_all(model::Model& model, std::vector<Batch>& batches,
+/// Logits of hidden states in float32, or nothing of nothing.
+torch::Tensor float_logits(model::Model& model, const torch::Tensor& hidden,
+                           const model::Placement& where) {
+  return hidden.defined() ? model.logits(hidden, where).to(torch::kFloat32) : hidden;
+}
+
+/// Scores of positions, on the CPU. The head is applied to pieces of equal length, so that no more
+/// than kLogitsAtOnce logits of a model exist at a time.
+torch::Tensor position_scores(model::Model& model, const Positions& all,
                               const model::Placement& where) {
-  std::vector<double> losses;
+  const std::int64_t vocab = model.spec().vocab;
+  const std::int64_t pieces = all.size() * vocab / kLogitsAtOnce + 1;
+  const std::int64_t length = (all.size() + pieces - 1) / pieces;
+  const std::int64_t step = std::max<std::int64_t>(1, logits_a_step(where.device) / vocab);
+  std::vector<torch::Tensor> parts;
+  for (std::int64_t begin = 0; begin < all.size(); begin += length) {
+    const std::int64_t count = std::min(length, all.size() - begin);
+    const torch::Tensor logits = float_logits(model, rows_of(all.hidden, begin, count), where);
+    const torch::Tensor dense = float_logits(model, rows_of(all.reference, begin, count), where);
+    for (std::int64_t row = 0; row < count; row += step) {
+      const std::int64_t rows = std::min(step, count - row);
+      parts.push_back(scores_of_logits(rows_of(logits, row, rows), rows_of(dense, row, rows),
+                                       rows_of(all.targets, begin + row, rows)));
+    }
+  }
+  return at::cat(parts, 1).to(torch::kCPU);
+}
+
+/// Room for the states of all windows.
+FinalStates empty_states(const text::TokenWindows& windows, const model::ModelSpec& spec,
+                         torch::ScalarType dtype) {
+  return {at::empty({windows.windows, windows.seqlen - 1, spec.word_embed_dim}, dtype),
+          windows.sha256()};
+}
+
+/// Mean scores (1 or 3, B) of each window of a batch whose first window is `first`: logits at
+/// positions [:-1] against ids [1:]. Copies the final hidden states to `kept` when there is one.
+torch::Tensor window_scores(model::Model& model, const Batch& batch, std::int64_t first,
+                            FinalStates* kept, const PerplexityOptions& options) {
+  const model::Placement& where = options.placement;
+  const std::int64_t count = batch.ids.size(0);
+  const std::int64_t targets = batch.ids.size(1) - 1;
+  const torch::Tensor hidden = model.final_hidden(batch.hidden.narrow(1, 0, targets), where);
+  Positions positions;
+  positions.hidden = hidden.flatten(0, 1);
+  positions.targets = batch.ids.narrow(1, 1, targets).flatten().to(where.device);
+  if (kept != nullptr) kept->states.narrow(0, first, count).copy_(hidden);
+  if (options.reference != nullptr) {
+    // Copied on a CPU too: memory aligned as that of `hidden` gives equal states equal logits.
+    positions.reference = options.reference->states.narrow(0, first, count)
+                              .flatten(0, 1)
+                              .to(where.device, where.dtype, /*non_blocking=*/false, /*copy=*/true);
+  }
+  return position_scores(model, positions, where).view({-1, count, targets}).mean(2);
+}
+
+void require_finite_means(const torch::Tensor& scores, std::int64_t first) {
+  for (std::int64_t score = 0; score < std::min<std::int64_t>(2, scores.size(0)); ++score) {
+    for (std::int64_t window = 0; window < scores.size(1); ++window) {
+      const double mean = scores[score][window].item<double>();
+      if (std::isfinite(mean)) continue;
+      fail(ErrorKind::kNumeric,
+           "eval: the {} of window {} is {}; expected a finite number; a model stored in float16 "
+           "may need --dtype float32",
+           score == 0 ? "loss" : "divergence", first + window, mean);
+    }
+  }
+}
+
+/// Mean scores (1 or 3, windows) of all windows.
+torch::Tensor score_all(model::Model& model, std::vector<Batch>& batches, FinalStates* kept,
+                        const PerplexityOptions& options) {
+  std::vector<torch::Tensor> parts;
+  std::int64_t first = 0;
   for (Batch& batch : batches) {
     check_interrupt();
-    for (const double loss : window_losses(model, batch, where)) {
-      if (!std::isfinite(loss)) {
-        fail(ErrorKind::kNumeric,
-             "eval: the loss of window {} is {}; expected a finite number; a model stored in "
-             "float16 may need --dtype float32",
-             losses.size(), loss);
-      }
-      losses.push_back(loss);
-    }
+    parts.push_back(window_scores(model, batch, first, kept, options));
+    require_finite_means(parts.back(), first);
+    first += batch.ids.size(0);
     batch.hidden.reset();
   }
-  return losses;
+  return at::cat(parts, 1);
+}
+
+std::vector<double> values_of(const torch::Tensor& row) {
+  const torch::Tensor values = row.contiguous();
+  return {values.data_ptr<double>(), values.data_ptr<double>() + values.numel()};
 }
 
 double mean_of(const std::vector<double>& values) {
@@ -144,25 +217,46 @@ double standard_error(const std::vector<double>& values, double mean) {
   return std::sqrt(squares / (n - 1.0) / n);
 }
 
-}  // namespace
-
-PerplexityResult perplexity(model::Model& model, const text::TokenWindows& windows,
-                            const PerplexityOptions& options) {
-  check_options(options);
-  check_windows(windows, model.spec());
-  const at::NoGradGuard no_grad;
-  std::vector<Batch> batches = embed_all(model, windows, options);
-  run_blocks(model, batches, options);
-
+PerplexityResult result_of(const torch::Tensor& scores, const text::TokenWindows& windows) {
   PerplexityResult result;
-  result.window_nll = score_all(model, batches, options.placement);
+  result.window_nll = values_of(scores[0]);
   result.windows = windows.windows;
   result.seqlen = windows.seqlen;
   result.nll_mean = mean_of(result.window_nll);
   result.nll_stderr = standard_error(result.window_nll, result.nll_mean);
   result.ppl = std::exp(result.nll_mean);
   result.ppl_stderr = result.ppl * result.nll_stderr;
+  if (scores.size(0) > 1) {
+    Divergence divergence;
+    divergence.window_kl = values_of(scores[1]);
+    divergence.kl_mean = mean_of(divergence.window_kl);
+    divergence.kl_stderr = standard_error(divergence.window_kl, divergence.kl_mean);
+    divergence.top1_agreement = mean_of(values_of(scores[2]));
+    result.divergence = std::move(divergence);
+  }
   return result;
+}
+
+}  // namespace
+
+PerplexityResult perplexity(model::Model& model, const text::TokenWindows& windows,
+                            const PerplexityOptions& options) {
+  check_options(options);
+  check_windows(windows, model.spec());
+  if (options.reference != nullptr) {
+    options.reference->require_match(windows, model.spec(), options.placement.dtype);
+  }
+  const at::NoGradGuard no_grad;
+  std::vector<Batch> batches = embed_all(model, windows, options);
+  run_blocks(model, batches, options);
+
+  std::optional<FinalStates> kept;
+  if (options.keep != nullptr) {
+    kept = empty_states(windows, model.spec(), options.placement.dtype);
+  }
+  const torch::Tensor scores = score_all(model, batches, kept ? &*kept : nullptr, options);
+  if (kept) *options.keep = *std::move(kept);
+  return result_of(scores, windows);
 }
 
 }  // namespace sgpt_mi::eval

@@ -3,10 +3,12 @@
 #include <array>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "json_file.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/gguf.h"
+#include "sgpt_mi/io/packed_checkpoint.h"
 #include "sgpt_mi/io/safetensors.h"
 #include "sgpt_mi/io/torch_pickle.h"
 #include "sharded.h"
@@ -46,12 +48,19 @@ std::unique_ptr<TensorSource> open_weights(const fs::path& folder) {
 
 }  // namespace
 
-Checkpoint open_checkpoint(const ModelLocation& location) {
+Checkpoint open_checkpoint(const ModelLocation& location, ParallelFor parallel_for) {
   if (location.is_gguf) return open_gguf(location.path);
   Checkpoint checkpoint;
   checkpoint.location = location;
   checkpoint.config = read_json_object(location.path / "config.json");
   checkpoint.tensors = open_weights(location.path);
+  if (is_packed_config(checkpoint.config)) {
+    PackedCheckpoint packed = open_packed(std::move(checkpoint.tensors), checkpoint.config,
+                                          location.path.string(), std::move(parallel_for));
+    checkpoint.tensors = std::move(packed.tensors);
+    checkpoint.packed_matrices = std::move(packed.matrices);
+    checkpoint.config.erase("quantization_config");
+  }
   return checkpoint;
 }
 

@@ -1,7 +1,8 @@
 #include "gguf_types.h"
 
 #include <array>
-#include <bit>
+
+#include "sgpt_mi/kernels/half.h"
 
 namespace sgpt_mi::io {
 namespace {
@@ -19,18 +20,10 @@ int signed_byte_at(const std::byte* bytes, int index) {
   return static_cast<std::int8_t>(byte_at(bytes, index));
 }
 
-/// IEEE 754 binary16 to float, exactly.
+/// The binary16 number at a place.
 float half_at(const std::byte* bytes) {
-  const unsigned bits = byte_at(bytes, 0) | byte_at(bytes, 1) << 8;
-  const unsigned sign = (bits & 0x8000U) << 16;
-  const unsigned exponent = bits >> 10 & 0x1fU;
-  const unsigned mantissa = bits & 0x3ffU;
-  if (exponent == 0) {  // zero and subnormals: mantissa * 2^-24
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24F;
-    return sign == 0 ? magnitude : -magnitude;
-  }
-  const unsigned wide = exponent == 31 ? 255U : exponent + 112U;  // the biases differ by 112
-  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
+  return kernels::half_to_float(
+      static_cast<std::uint16_t>(byte_at(bytes, 0) | byte_at(bytes, 1) << 8));
 }
 
 /// Codes of 4 bits: the low halves of 16 bytes, then the high halves.

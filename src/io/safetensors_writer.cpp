@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <utility>
 
 #include "posix_file.h"
+#include "safetensors_shards.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/io/safetensors.h"
@@ -45,12 +47,18 @@ std::vector<std::vector<std::size_t>> plan_shards(const std::vector<TensorInfo>&
   return shards;
 }
 
+}  // namespace
+
 std::string shard_name(std::size_t index, std::size_t count) {
   if (count == 1) return "model.safetensors";
   return fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, count);
 }
 
-}  // namespace
+std::string shard_index(const std::map<std::string, std::string>& file_of_tensor,
+                        std::size_t tensor_bytes) {
+  const Json index = {{"metadata", {{"total_size", tensor_bytes}}}, {"weight_map", file_of_tensor}};
+  return index.dump(2) + "\n";
+}
 
 struct SafetensorsWriter::State {
   std::filesystem::path folder;
@@ -94,14 +102,13 @@ void SafetensorsWriter::State::start_shard(std::size_t index) {
 
 void SafetensorsWriter::State::write_index() {
   std::size_t total = 0;
-  nlohmann::json weight_map = nlohmann::json::object();
+  std::map<std::string, std::string> file_of_tensor;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     total += tensors[i].bytes();
-    weight_map[tensors[i].name] = shards[places[i].shard].path.filename().string();
+    file_of_tensor[tensors[i].name] = shards[places[i].shard].path.filename().string();
   }
-  const Json index = {{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}};
-  const std::string text = index.dump(2) + "\n";
-  write_file_atomic(folder / "model.safetensors.index.json", text);
+  const std::string text = shard_index(file_of_tensor, total);
+  write_file_atomic(folder / kShardIndexName, text);
   file_bytes += text.size();
 }
 

@@ -2,9 +2,55 @@
 
 #include <spdlog/fmt/ranges.h>
 
+#include <cmath>
+
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/causal_attention.h"
+#include "sgpt_mi/quant/tensor_view.h"  // backend_of
 
 namespace sgpt_mi::model {
+namespace {
+
+/// (B, T, heads, D) as the kernel sees it.
+template <typename T>
+kernels::HeadsView<T> heads_view(const torch::Tensor& x) {
+  return {x.data_ptr<float>(), x.stride(0), x.stride(1), x.stride(2)};
+}
+
+/// Whether the kernel can stand in for LibTorch's attention: it knows no gradients.
+bool kernel_attends(const torch::Tensor& query, const torch::Tensor& key,
+                    const torch::Tensor& value) {
+  const bool needs_gradient =
+      at::GradMode::is_enabled() &&
+      (query.requires_grad() || key.requires_grad() || value.requires_grad());
+  return query.is_cpu() && query.scalar_type() == torch::kFloat32 && !needs_gradient;
+}
+
+torch::Tensor attend_by_kernel(const torch::Tensor& query, const torch::Tensor& key,
+                               const torch::Tensor& value, std::int64_t window) {
+  torch::Tensor output = at::empty(query.sizes(), query.options());
+  kernels::CausalAttention attention;
+  attention.query = heads_view<const float>(query);
+  attention.key = heads_view<const float>(key);
+  attention.value = heads_view<const float>(value);
+  attention.output = heads_view<float>(output);
+  attention.sequences = query.size(0);
+  attention.tokens = query.size(1);
+  attention.heads = query.size(2);
+  attention.kv_heads = key.size(2);
+  attention.head_dim = query.size(3);
+  attention.window = window;
+  attention.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(query.size(3))));
+  kernels::causal_attention(attention, quant::backend_of(query));
+  return output.flatten(2);
+}
+
+/// The tensor itself when the elements of a vector are neighbours, else a copy.
+torch::Tensor with_whole_vectors(const torch::Tensor& x) {
+  return x.stride(-1) == 1 ? x : x.contiguous();
+}
+
+}  // namespace
 
 torch::Tensor Block::forward(const torch::Tensor& hidden, const SiteObserver& observer) const {
   BlockState state = begin(hidden);
@@ -22,12 +68,32 @@ const torch::Tensor& BlockBase::weight(const std::string& short_name) const {
 }
 
 void BlockBase::set_weight(const std::string& short_name, const torch::Tensor& value) {
-  const torch::Tensor& old = weight(short_name);
-  if (value.sizes() != old.sizes()) {
-    fail(ErrorKind::kInternal, "model: a weight of shape [{}] for {}; expected [{}]",
-         fmt::join(value.sizes(), ", "), short_name, fmt::join(old.sizes(), ", "));
+  replace(short_name + ".weight", value);
+}
+
+std::vector<NamedTensor> BlockBase::norm_before(Site site) const {
+  const std::string norm = norm_name(site);
+  std::vector<NamedTensor> parameters;
+  if (norm.empty()) return parameters;
+  for (const char* suffix : {".weight", ".bias"}) {
+    if (const auto value = optional_tensor(norm + suffix)) {
+      parameters.push_back({norm + suffix, *value});
+    }
   }
-  parts_.tensors[short_name + ".weight"] = value.detach().to(old.options()).contiguous();
+  return parameters;
+}
+
+void BlockBase::set_norm(const NamedTensor& parameter) {
+  replace(parameter.short_name, parameter.value);
+}
+
+void BlockBase::replace(const std::string& name, const torch::Tensor& value) {
+  const torch::Tensor& old = tensor(name);
+  if (value.sizes() != old.sizes()) {
+    fail(ErrorKind::kInternal, "model: a tensor of shape [{}] for {}; expected [{}]",
+         fmt::join(value.sizes(), ", "), name, fmt::join(old.sizes(), ", "));
+  }
+  parts_.tensors[name] = value.detach().to(old.options()).contiguous();
 }
 
 BlockState BlockBase::begin(const torch::Tensor& hidden) const { return {hidden, {}}; }
@@ -52,6 +118,10 @@ torch::Tensor BlockBase::linear(const std::string& short_name, const torch::Tens
 
 torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& key,
                                const torch::Tensor& value, std::optional<std::int64_t> window) {
+  if (kernel_attends(query, key, value)) {
+    return attend_by_kernel(with_whole_vectors(query), with_whole_vectors(key),
+                            with_whole_vectors(value), window.value_or(0));
+  }
   const std::int64_t length = query.size(1);
   const bool windowed = window && *window < length;
   std::optional<torch::Tensor> mask;

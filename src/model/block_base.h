@@ -23,9 +23,14 @@ class BlockBase : public Block {
   [[nodiscard]] const torch::Tensor& weight(const std::string& short_name) const override;
   /// Keeps device and dtype of the old weight. Throws Error(kInternal) when the shape differs.
   void set_weight(const std::string& short_name, const torch::Tensor& value) override;
+  [[nodiscard]] std::vector<NamedTensor> norm_before(Site site) const override;
+  /// Keeps device and dtype. Throws Error(kInternal) for another name or shape.
+  void set_norm(const NamedTensor& parameter) override;
   [[nodiscard]] BlockState begin(const torch::Tensor& hidden) const override;
 
  protected:
+  /// Name of the norm whose output is the site's input and nothing else; empty: none.
+  [[nodiscard]] virtual std::string norm_name(Site site) const = 0;
   [[nodiscard]] const ModelSpec& spec() const { return parts_.spec; }
   [[nodiscard]] std::int64_t layer() const { return parts_.layer; }
 
@@ -37,6 +42,8 @@ class BlockBase : public Block {
   [[nodiscard]] torch::Tensor linear(const std::string& short_name, const torch::Tensor& x) const;
 
  private:
+  void replace(const std::string& name, const torch::Tensor& value);
+
   BlockParts parts_;
 };
 
@@ -44,7 +51,8 @@ class BlockBase : public Block {
 ///
 /// query (B, T, heads, D), key and value (B, T, kv_heads, D) -> (B, T, heads * D). Query head h
 /// reads key head h * kv_heads / heads. With `window` a position sees itself and the window - 1
-/// positions before it.
+/// positions before it. In float32 on the CPU the room kernels computes it, else, and where a
+/// gradient is wanted, LibTorch.
 [[nodiscard]] torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& key,
                                              const torch::Tensor& value,
                                              std::optional<std::int64_t> window);

@@ -54,6 +54,11 @@ class LlamaBlock final : public BlockBase {
   }
 
  private:
+  [[nodiscard]] std::string norm_name(Site site) const override {
+    if (site == Site::kAttentionIn) return "input_layernorm";
+    return site == Site::kMlpIn ? "post_attention_layernorm" : "";
+  }
+
   [[nodiscard]] torch::Tensor norm(const std::string& name, const torch::Tensor& x) const {
     return rms_norm(x, tensor(name + ".weight"), spec().rms_norm_eps);
   }

@@ -46,6 +46,13 @@ class OptBlock final : public BlockBase {
   }
 
  private:
+  /// Norms after the sums feed the residual stream too.
+  [[nodiscard]] std::string norm_name(Site site) const override {
+    if (!spec().norm_before) return {};
+    if (site == Site::kAttentionIn) return "self_attn_layer_norm";
+    return site == Site::kMlpIn ? "final_layer_norm" : "";
+  }
+
   [[nodiscard]] torch::Tensor norm(const std::string& name, const torch::Tensor& x) const {
     return at::layer_norm(x, {spec().hidden}, optional_tensor(name + ".weight"),
                           optional_tensor(name + ".bias"), kLayerNormEps);

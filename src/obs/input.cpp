@@ -30,16 +30,34 @@ void check_input(const torch::Tensor& weight, const torch::Tensor& hessian,
   const std::int64_t columns = weight.size(1);
   ensure(hessian.dim() == 2 && hessian.size(0) == columns && hessian.size(1) == columns,
          "obs: H is not (columns, columns) of the weight");
-  ensure(hessian.scalar_type() == torch::kFloat32 && hessian.device() == weight.device(),
-         "obs: H is not float32 on the weight's device");
+  ensure(hessian.device() == weight.device(), "obs: H is not on the weight's device");
   options.validate();
   options.validate_for(name, columns);
   check_finite(weight, "weight", name);
+}
+
+void check_hessian(const torch::Tensor& hessian, const std::string& name) {
+  ensure(hessian.dim() == 2 && hessian.size(0) == hessian.size(1) &&
+             hessian.scalar_type() == torch::kFloat32,
+         "obs: H is not a square float32 matrix");
   check_finite(hessian, "second moment H", name);
 }
 
-quant::GridOptions grid_options(const CompressOptions& options) {
+std::optional<int> scale_exponent(const torch::Tensor& weight, const CompressOptions& options) {
+  if (!options.stored_scales || !options.quantizes()) return std::nullopt;
+  return quant::scale_exponent_for(weight);
+}
+
+quant::Grid find_static_grid(const torch::Tensor& weight, const CompressOptions& options,
+                             std::optional<int> scale_exponent) {
+  const quant::GridOptions grid = grid_options(options, scale_exponent);
+  return options.groups ? quant::find_grid(weight, *options.groups, grid)
+                        : quant::find_grid(weight, grid);
+}
+
+quant::GridOptions grid_options(const CompressOptions& options, std::optional<int> scale_exponent) {
   quant::GridOptions grid;
+  grid.scale_exponent = scale_exponent;
   grid.bits = options.wbits;
   grid.symmetric = options.symmetric;
   grid.mse = options.mse;

@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <optional>
 #include <string>
 
 #include "sgpt_mi/obs/compress.h"
@@ -10,12 +11,26 @@
 namespace sgpt_mi::obs {
 
 /// Checks what the compressors have in common: options against themselves and the matrix
-/// (kUsage), shapes and devices (kInternal), and that weight and H are finite (kNumeric).
+/// (kUsage), shapes and devices (kInternal), and that the weight is finite (kNumeric).
 void check_input(const torch::Tensor& weight, const torch::Tensor& hessian,
                  const CompressOptions& options, const std::string& name);
 
+/// Checks that H is a square float32 matrix (kInternal) and finite (kNumeric, naming `name`).
+void check_hessian(const torch::Tensor& hessian, const std::string& name);
+
+/// The power of two of the stored scales, when options.stored_scales asks for such.
+[[nodiscard]] std::optional<int> scale_exponent(const torch::Tensor& weight,
+                                                const CompressOptions& options);
+
 /// The quantizer's share of the options.
-[[nodiscard]] quant::GridOptions grid_options(const CompressOptions& options);
+[[nodiscard]] quant::GridOptions grid_options(const CompressOptions& options,
+                                              std::optional<int> scale_exponent);
+
+/// Grids fitted to the untouched weight (rows, N) float32: of options.groups, or in runs of
+/// options.groupsize columns.
+[[nodiscard]] quant::Grid find_static_grid(const torch::Tensor& weight,
+                                           const CompressOptions& options,
+                                           std::optional<int> scale_exponent);
 
 /// The mask of the lowest scores, bool of the scores' shape: true where a score is at most element
 /// int(count * sparsity) of the sorted scores. That element and its equals fall too, one or more

@@ -29,6 +29,7 @@ torch::Tensor choose_mask(const torch::Tensor& weight, const CompressOptions& op
 
 CompressResult compress_magnitude(const torch::Tensor& weight, const torch::Tensor& hessian,
                                   const CompressOptions& options, const std::string& name) {
+  check_hessian(hessian, name);
   check_input(weight, hessian, options, name);
   const torch::Tensor before = weight.to(torch::kFloat32).contiguous();
   CompressResult result;
@@ -36,7 +37,8 @@ CompressResult compress_magnitude(const torch::Tensor& weight, const torch::Tens
   matrix.pruned = choose_mask(before, options);
   matrix.weight = before.masked_fill(matrix.pruned, 0.0);
   if (options.quantizes()) {
-    const quant::Grid grid = quant::find_grid(before, grid_options(options));
+    matrix.scale_exponent = scale_exponent(before, options);
+    const quant::Grid grid = find_static_grid(before, options, matrix.scale_exponent);
     matrix.codes = quant::quantize(matrix.weight, grid);
     matrix.weight = quant::dequantize(matrix.codes, grid);
     matrix.scale = grid.scale;

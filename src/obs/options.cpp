@@ -43,6 +43,11 @@ void validate_quantization(const CompressOptions& options) {
          "obs: groupsize is {}; expected a positive number of columns, or -1 for whole rows",
          options.groupsize);
   }
+  if (options.groups && options.groupsize != -1) {
+    fail(ErrorKind::kUsage,
+         "obs: groupsize is {} and the columns are grouped by a plan; give one of the two",
+         options.groupsize);
+  }
   const bool fits_along_the_way =
       options.quantizes() && options.groupsize != -1 && !options.static_groups;
   if (fits_along_the_way && options.prune_m > 0 && options.groupsize % options.prune_m != 0) {

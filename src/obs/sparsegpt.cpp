@@ -26,17 +26,15 @@ struct ColumnOrder {
   }
 };
 
-/// Columns by diag(H), the largest first; equal ones keep their order.
-ColumnOrder order_by_activation(const torch::Tensor& hessian) {
-  ColumnOrder order;
-  order.forward = at::argsort(hessian.diagonal(), /*stable=*/true, /*dim=*/0, /*descending=*/true);
-  order.back = at::argsort(order.forward);
-  return order;
-}
-
 /// Grids along the way are for groups that take part in the updates; whole rows are fitted before.
 bool fits_grids_in_sweep(const CompressOptions& options) {
-  return options.quantizes() && options.groupsize != -1 && !options.static_groups;
+  return options.quantizes() && !options.groups && options.groupsize != -1 &&
+         !options.static_groups;
+}
+
+ColumnOrder order_of(const PreparedInput& input) {
+  if (!input.column_order.defined()) return {};
+  return {input.column_order, at::argsort(input.column_order)};
 }
 
 CompressedMatrix compressed_matrix(const Sweep& sweep, const ColumnOrder& order) {
@@ -55,37 +53,59 @@ CompressedMatrix compressed_matrix(const Sweep& sweep, const ColumnOrder& order)
 
 }  // namespace
 
-CompressResult compress_sparsegpt(const torch::Tensor& weight, const torch::Tensor& hessian,
-                                  const CompressOptions& options, const std::string& name) {
-  check_input(weight, hessian, options, name);
-  const torch::Tensor before = weight.to(torch::kFloat32);
-  const torch::Tensor dead = hessian.diagonal().eq(0);
-  torch::Tensor living = hessian.clone();
-  living.diagonal().masked_fill_(dead, 1.0);
+torch::Tensor PreparedInput::inverse_diagonal() const {
+  const torch::Tensor diagonal = upper.square().sum(0, /*keepdim=*/false, torch::kFloat64);
+  return order_of(*this).undo(diagonal, 0);
+}
 
-  ColumnOrder order;
-  if (options.act_order) {
-    order = order_by_activation(living);
-    living = order.apply(order.apply(living, 0), 1);
+PreparedInput prepare_input(const torch::Tensor& hessian, const CompressOptions& options,
+                            const std::string& name) {
+  check_hessian(hessian, name);
+  PreparedInput input;
+  input.hessian = hessian;
+  torch::Tensor living = hessian.clone();
+  living.diagonal().masked_fill_(hessian.diagonal().eq(0), 1.0);
+  if (options.act_order) {  // equal ones keep their order
+    input.column_order =
+        at::argsort(living.diagonal(), /*stable=*/true, /*dim=*/0, /*descending=*/true);
+    living = living.index_select(0, input.column_order).index_select(1, input.column_order);
   }
   Factor factor = factorize(living, options.percdamp, name);
-  const torch::Tensor start = order.apply(before.masked_fill(dead, 0.0), 1).contiguous();
-  Sweep sweep(start, factor.upper, options);
+  input.upper = std::move(factor.upper);
+  input.damping = std::move(factor.steps);
+  return input;
+}
+
+CompressResult compress_sparsegpt(const torch::Tensor& weight, const PreparedInput& input,
+                                  const CompressOptions& options, const std::string& name) {
+  check_input(weight, input.hessian, options, name);
+  const torch::Tensor before = weight.to(torch::kFloat32).contiguous();
+  const torch::Tensor dead = input.hessian.diagonal().eq(0);
+  const ColumnOrder order = order_of(input);
+  Sweep sweep(order.apply(before.masked_fill(dead, 0.0), 1).contiguous(), input.upper, options);
+  const std::optional<int> exponent = scale_exponent(before, options);
   if (fits_grids_in_sweep(options)) {
-    sweep.fit_grids();
+    sweep.fit_grids(exponent);
   } else if (options.quantizes()) {
-    quant::Grid grid = quant::find_grid(before.contiguous(), grid_options(options));
-    grid.group_of_column = order.apply(grid.group_of_column, 0);
+    quant::Grid grid = find_static_grid(before, options, exponent);
+    grid.group_of_column = order.apply(grid.group_of_column, 0).contiguous();
     sweep.use_grid(std::move(grid));
   }
   sweep.run();
 
   CompressResult result;
   result.matrix = compressed_matrix(sweep, order);
+  result.matrix.scale_exponent = exponent;
   result.loss = sweep.loss();
-  result.damping = std::move(factor.steps);
-  measure(result, before, hessian, name);
+  result.damping = input.damping;
+  measure(result, before, input.hessian, name);
   return result;
+}
+
+CompressResult compress_sparsegpt(const torch::Tensor& weight, const torch::Tensor& hessian,
+                                  const CompressOptions& options, const std::string& name) {
+  check_input(weight, hessian, options, name);
+  return compress_sparsegpt(weight, prepare_input(hessian, options, name), options, name);
 }
 
 }  // namespace sgpt_mi::obs

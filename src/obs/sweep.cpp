@@ -26,9 +26,10 @@ void Sweep::use_grid(quant::Grid grid) {
   codes_ = at::empty(weight_.sizes(), weight_.options().dtype(torch::kUInt8));
 }
 
-void Sweep::fit_grids() {
-  use_grid(
-      quant::make_grid(weight_.size(0), weight_.size(1), grid_options(options_), weight_.device()));
+void Sweep::fit_grids(std::optional<int> scale_exponent) {
+  scale_exponent_ = scale_exponent;
+  use_grid(quant::make_grid(weight_.size(0), weight_.size(1),
+                            grid_options(options_, scale_exponent), weight_.device()));
   fits_grids_ = true;
 }
 
@@ -71,7 +72,7 @@ void Sweep::choose_mask(std::int64_t first, std::int64_t end) {
 
 void Sweep::fit_group_at(std::int64_t first) {
   quant::fit_group(grid_, first / group_size(), weight_.narrow(1, first, group_size()),
-                   grid_options(options_));
+                   grid_options(options_, scale_exponent_));
 }
 
 void Sweep::step(std::int64_t first, std::int64_t end) {
@@ -86,7 +87,7 @@ void Sweep::step(std::int64_t first, std::int64_t end) {
   block.error = quant::view_of<float>(error);
   block.row_loss = row_loss_.data_ptr<double>();
   if (rounds()) {
-    block.grid = grid_.view(first);
+    block.grid = grid_.view(first, weight_.size(0));
     block.codes = quant::view_of<std::uint8_t>(codes_.narrow(1, first, width));
   }
   kernels::obs_block(block, quant::backend_of(weight_));

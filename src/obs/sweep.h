@@ -3,7 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <vector>
+#include <optional>
 
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/quant/grid.h"
@@ -24,8 +24,9 @@ class Sweep {
   /// Rounds by this grid, fitted before the sweep. Group of column j: of the sweep's column order.
   void use_grid(quant::Grid grid);
 
-  /// Rounds by grids fitted to each group's weights when the sweep arrives there.
-  void fit_grids();
+  /// Rounds by grids fitted to each group's weights when the sweep arrives there, their scales
+  /// stored with this exponent.
+  void fit_grids(std::optional<int> scale_exponent);
 
   void run();
 
@@ -50,6 +51,7 @@ class Sweep {
   CompressOptions options_;
   quant::Grid grid_;
   bool fits_grids_ = false;
+  std::optional<int> scale_exponent_;
   torch::Tensor pruned_;    // (rows, N) bool
   torch::Tensor codes_;     // (rows, N) uint8
   torch::Tensor error_;     // (rows, block)

@@ -1,9 +1,14 @@
 #pragma once
 
+#include <torch/types.h>
+
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "sgpt_mi/io/packed_size.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/events.h"
 #include "sgpt_mi/pipeline/options.h"
@@ -19,20 +24,35 @@ struct BlockRun {
   model::Placement placement;
   const text::TokenWindows& windows;
   const CompressionSettings& settings;
+  SaveFormat format;
+  /// Bits a weight that a stored-size target leaves for the selected linears.
+  std::optional<double> stored_bits;
+  bool keep_pictures = false;  ///< whether the affinities of block 0 are kept
   const SavedTypes& saved_types;
   WeightStore& store;
   Events& events;
-  std::map<std::string, double>& timings;  ///< adds to "calibrate", "obs", "propagate", "load"
+  std::map<std::string, double>& timings;  ///< adds to the stages
+};
+
+/// The groups of one site for a picture.
+struct GroupPicture {
+  std::string name;                  ///< of the site's first linear
+  torch::Tensor affinity;            ///< (N, N) float32 on the CPU
+  std::vector<std::int32_t> labels;  ///< N
+  std::vector<int> bits;             ///< of each group, in the first linear
+};
+
+/// What a compression of blocks did.
+struct BlockResult {
+  std::vector<report::LayerReport> layers;  ///< one a linear, in processing order
+  io::PackedSize packed;                    ///< of all of them; 0 when not packed
+  std::vector<GroupPicture> pictures;
 };
 
 /// Compresses the selected linears of all blocks, in order, and hands them to the store.
 ///
-/// The calibration windows are embedded once; each block sees them as the compressed blocks before
-/// it left them. All linears of a block are calibrated in one forward with its dense weights and
-/// then replaced, or, true-sequential, site by site, each with the sites before it compressed and
-/// every activation computed once.
-///
-/// \return one report a linear, in processing order.
-[[nodiscard]] std::vector<report::LayerReport> compress_blocks(const BlockRun& run);
+/// Blocks and sites are visited as walk_blocks() does; with one budget for the whole model a pass
+/// over the dense model goes before.
+[[nodiscard]] BlockResult compress_blocks(const BlockRun& run);
 
 }  // namespace sgpt_mi::pipeline

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <set>
 
 #include "sgpt_mi/core/error.h"
@@ -11,6 +12,27 @@
 #include "sgpt_mi/eval/perplexity.h"
 
 namespace sgpt_mi::pipeline {
+namespace {
+
+report::PerplexityFigures figures_of(const eval::PerplexityResult& result) {
+  report::PerplexityFigures figures{result.ppl, result.nll_mean, result.nll_stderr,
+                                    result.ppl_stderr, result.window_nll};
+  if (result.divergence) {
+    figures.kl_mean = result.divergence->kl_mean;
+    figures.kl_stderr = result.divergence->kl_stderr;
+    figures.top1_agreement = result.divergence->top1_agreement;
+    figures.window_kl = result.divergence->window_kl;
+  }
+  return figures;
+}
+
+std::string describe_divergence(const std::optional<eval::Divergence>& divergence) {
+  if (!divergence) return "";
+  return fmt::format(", KL {:.3g} ± {:.2g} nats, top-1 {:.2f} %", divergence->kl_mean,
+                     divergence->kl_stderr, 100.0 * divergence->top1_agreement);
+}
+
+}  // namespace
 
 bool is_recorded(const std::string& set) {
   return std::filesystem::path(set).extension() == ".safetensors";
@@ -63,17 +85,20 @@ report::PerplexityReport describe(const text::EvalSet& set, torch::ScalarType dt
 
 report::PerplexityFigures score(model::Model& model, const text::EvalSet& set,
                                 const model::Placement& placement, const std::string& label,
-                                Events& events) {
+                                Events& events, const StateExchange& states) {
   events.stage(fmt::format("{} perplexity, {}", label, set.name), model.spec().layers + 1);
   eval::PerplexityOptions options;
   options.placement = placement;
   options.progress = [&events](std::int64_t done, std::int64_t /*total*/) {
     events.progress(done);
   };
+  options.keep = states.keep;
+  options.reference = states.reference;
   const eval::PerplexityResult result = eval::perplexity(model, set.windows, options);
-  events.result(fmt::format("{} {} perplexity {:.4f} ± {:.4f} ({} windows of {})", label, set.name,
-                            result.ppl, result.ppl_stderr, result.windows, result.seqlen));
-  return {result.ppl, result.nll_mean, result.nll_stderr, result.ppl_stderr, result.window_nll};
+  events.result(fmt::format("{} {} perplexity {:.4f} ± {:.4f}{} ({} windows of {})", label,
+                            set.name, result.ppl, result.ppl_stderr,
+                            describe_divergence(result.divergence), result.windows, result.seqlen));
+  return figures_of(result);
 }
 
 }  // namespace sgpt_mi::pipeline

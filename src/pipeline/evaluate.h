@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "session.h"
+#include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/pipeline/events.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/report/run_report.h"
@@ -29,9 +30,17 @@ void check_windows(const text::TokenWindows& windows, const model::ModelSpec& sp
 /// What a report says of a set before it is scored.
 [[nodiscard]] report::PerplexityReport describe(const text::EvalSet& set, torch::ScalarType dtype);
 
-/// Scores one set; `label` ("dense", "compressed") names the model in events.
+/// How the scorings of the dense and of a compressed model on one set are joined. Null: not.
+struct StateExchange {
+  eval::FinalStates* keep = nullptr;             ///< filled by the scoring of the dense model
+  const eval::FinalStates* reference = nullptr;  ///< read by the scoring of a compressed one
+};
+
+/// Scores one set; `label` ("dense", "compressed") names the model in events. With a reference the
+/// figures have the divergence from the dense model.
 [[nodiscard]] report::PerplexityFigures score(model::Model& model, const text::EvalSet& set,
                                               const model::Placement& placement,
-                                              const std::string& label, Events& events);
+                                              const std::string& label, Events& events,
+                                              const StateExchange& states = {});
 
 }  // namespace sgpt_mi::pipeline

@@ -50,7 +50,7 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 }
 
 std::optional<nlohmann::json> run_of(const io::ModelLocation& location) {
-  const std::filesystem::path path = location.path / FolderStore::kReportFile;
+  const std::filesystem::path path = location.path / SavingStore::kReportFile;
   if (location.is_gguf || !std::filesystem::exists(path)) return std::nullopt;
   auto run = nlohmann::json::parse(io::read_text_file(path), nullptr, false);
   if (run.is_discarded() || !run.is_object()) return std::nullopt;

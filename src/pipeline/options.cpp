@@ -8,8 +8,28 @@
 namespace sgpt_mi::pipeline {
 namespace {
 
-constexpr std::array<std::pair<const char*, Method>, 2> kMethods{
-    {{"sparsegpt", Method::kSparseGpt}, {"magnitude", Method::kMagnitude}}};
+constexpr std::array<std::pair<const char*, Method>, 5> kMethods{
+    {{"sparsegpt", Method::kSparseGpt},
+     {"magnitude", Method::kMagnitude},
+     {"toky", Method::kToky},
+     {"enhanced", Method::kEnhanced},
+     {"mi", Method::kMi}}};
+
+bool needs_widths(Method method) {
+  return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;
+}
+
+void validate_widths(const CompressionSettings& settings) {
+  const bool wanted = needs_widths(settings.method);
+  ensure(wanted == settings.widths.has_value(),
+         "pipeline: widths are set for a method without them, or missing");
+  if (!wanted) return;
+  settings.widths->validate();
+  if (settings.matrix.groupsize != -1) {
+    fail(ErrorKind::kUsage, "groupsize: {} contradicts method {}, which groups the columns itself",
+         settings.matrix.groupsize, method_name(settings.method));
+  }
+}
 
 }  // namespace
 
@@ -52,13 +72,17 @@ bool LayerSelection::contains(std::int64_t layer, const std::string& linear) con
 
 void CompressionSettings::validate() const {
   matrix.validate();
-  if (!matrix.prunes() && !matrix.quantizes()) {
+  validate_widths(*this);
+  if (!matrix.prunes() && !quantizes()) {
     fail(ErrorKind::kUsage,
          "nothing to do: sparsity is 0 and wbits is 16; give --sparsity, --pattern or --wbits");
   }
   if (selection.max_layer <= selection.min_layer) {
     fail(ErrorKind::kUsage, "maxlayer: {} is not above minlayer {}", selection.max_layer,
          selection.min_layer);
+  }
+  if (channel_scaling && !(*channel_scaling >= 0.0 && *channel_scaling <= 1.0)) {
+    fail(ErrorKind::kUsage, "channel_scaling: {:g} is not in [0, 1]", *channel_scaling);
   }
   if (batch_windows < 1) fail(ErrorKind::kUsage, "batch_windows: {} is below 1", batch_windows);
 }

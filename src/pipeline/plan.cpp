@@ -2,16 +2,18 @@
 
 #include <ATen/Parallel.h>
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <map>
 
-#include "evaluate.h"
+#include "saved_size.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/report/run_report.h"
+#include "weight_store.h"
+#include "width_planner.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -30,12 +32,42 @@ std::string describe_pruning(const obs::CompressOptions& options) {
   return "no pruning";
 }
 
-std::string describe_grid(const obs::CompressOptions& options) {
+std::string describe_target(const WidthTarget& target) {
+  if (target.bytes) return fmt::format("at most {} of files", human_bytes(*target.bytes));
+  if (target.stored_bits) return fmt::format("at most {:g} bits a weight stored", *target.stored_bits);
+  if (target.attention_bits || target.ffn_bits) {
+    return fmt::format("{:g} code bits in the attention, {:g} in the MLP",
+                       target.attention_bits.value_or(target.average_bits),
+                       target.ffn_bits.value_or(target.average_bits));
+  }
+  return fmt::format("{:g} code bits a weight", target.average_bits);
+}
+
+std::string describe_widths(const WidthOptions& widths) {
+  const GroupingOptions& grouping = widths.grouping;
+  std::string groups = "every channel by itself";
+  if (grouping.grouping != Grouping::kChannels) {
+    groups = fmt::format("{} groups by {}",
+                         grouping.groups == 0 ? "auto" : std::to_string(grouping.groups),
+                         grouping_name(grouping.grouping));
+  }
+  return fmt::format("widths {}, {}, {} for {}{}", fmt::join(widths.levels, "/"), groups,
+                     bit_allocation_name(widths.allocation), describe_target(widths.target),
+                     widths.target.over_model ? " over the model" : "");
+}
+
+std::string describe_grid(const CompressionSettings& settings) {
+  if (settings.widths) return describe_widths(*settings.widths);
+  const obs::CompressOptions& options = settings.matrix;
   if (!options.quantizes()) return "no quantization";
   return fmt::format("{}-bit {} codes, one grid per row{}{}", options.wbits,
                      options.symmetric ? "symmetric" : "asymmetric",
                      options.groupsize > 0 ? fmt::format(" and {} columns", options.groupsize) : "",
                      options.mse ? ", clip search" : "");
+}
+
+std::string describe_format(SaveFormat format) {
+  return format == SaveFormat::kPacked ? " (packed)" : " (Hugging Face folder)";
 }
 
 std::string join(const std::vector<std::string>& parts) {
@@ -61,6 +93,15 @@ std::int64_t check_linears(const CompressionSettings& settings, const model::Mod
   return selected;
 }
 
+/// Refuses a target that no widths can reach.
+void check_target(const CompressionSettings& settings, const Session& session) {
+  if (!settings.widths) return;
+  const SavedTypes types(session.checkpoint);
+  const FixedSize fixed = fixed_size(types, session.model, settings.selection);
+  static_cast<void>(
+      WidthPlanner(settings, session.model, stored_bits_target(settings, fixed)));
+}
+
 /// The output folder must not be the model itself: it would be replaced while it is read.
 void check_save_dir(const CompressRun& run, const Session& session) {
   if (run.save_dir.empty()) return;
@@ -70,11 +111,6 @@ void check_save_dir(const CompressRun& run, const Session& session) {
   }
 }
 
-bool needs_tokenizer(const CompressRun& run) {
-  return !is_recorded(run.calibration.dataset) ||
-         !std::all_of(run.eval.sets.begin(), run.eval.sets.end(), is_recorded);
-}
-
 std::int64_t available_host_bytes() {
   const long pages = sysconf(_SC_AVPHYS_PAGES);
   const long size = sysconf(_SC_PAGESIZE);
@@ -82,7 +118,7 @@ std::int64_t available_host_bytes() {
 }
 
 void tell_memory(const CompressRun& run, const PreparedRun& prepared, Events& events) {
-  const MemoryPlan memory = plan_memory(run, *prepared.session, prepared.calibration.windows);
+  const MemoryPlan memory = plan_memory(run, prepared.session, prepared.calibration.windows);
   events.plan(
       fmt::format("memory     {} at the peak: activations {}, block {}, H {}, workspace "
                   "{}, kept weights {}",
@@ -90,7 +126,7 @@ void tell_memory(const CompressRun& run, const PreparedRun& prepared, Events& ev
                   human_bytes(memory.block_weights), human_bytes(memory.hessians),
                   human_bytes(memory.workspace), human_bytes(memory.kept_weights)));
   const std::int64_t available = available_host_bytes();
-  if (prepared.session->placement.device.is_cpu() && available > 0 && memory.total() > available) {
+  if (prepared.session.placement.device.is_cpu() && available > 0 && memory.total() > available) {
     events.warning(
         fmt::format("the run needs about {} of memory, {} are free; fewer --nsamples or "
                     "a shorter --seqlen need less",
@@ -98,8 +134,17 @@ void tell_memory(const CompressRun& run, const PreparedRun& prepared, Events& ev
   }
 }
 
+}  // namespace
+
+std::int64_t check_run(const CompressRun& run, const Session& session) {
+  check_save_dir(run, session);
+  const std::int64_t selected = check_linears(run.compression, session.model);
+  check_target(run.compression, session);
+  return selected;
+}
+
 void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& events) {
-  const Session& session = *prepared.session;
+  const Session& session = prepared.session;
   const model::ModelSpec& spec = session.model.spec();
   const text::TokenWindows& windows = prepared.calibration.windows;
   events.plan(fmt::format("model      {}: {}, {} layers, {} parameters, {} as stored ({})",
@@ -113,7 +158,7 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& even
                           run.calibration.seed));
   events.plan(fmt::format(
       "compress   {}: {}; {}; {} linears{}", method_name(run.compression.method),
-      describe_pruning(run.compression.matrix), describe_grid(run.compression.matrix),
+      describe_pruning(run.compression.matrix), describe_grid(run.compression),
       prepared.selected_linears, run.compression.true_sequential ? ", true-sequential" : ""));
   tell_memory(run, prepared, events);
   std::vector<std::string> sets;
@@ -123,10 +168,8 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& even
   }
   events.plan("evaluate   " + join(sets));
   events.plan("save       " + (run.save_dir.empty() ? "nothing (--save DIR keeps the model)"
-                                                    : run.save_dir + " (Hugging Face folder)"));
+                                                    : run.save_dir + describe_format(run.format)));
 }
-
-}  // namespace
 
 MemoryPlan plan_memory(const CompressRun& run, const Session& session,
                        const text::TokenWindows& windows) {
@@ -153,32 +196,6 @@ MemoryPlan plan_memory(const CompressRun& run, const Session& session,
                         static_cast<std::int64_t>(dtype_size(session.stored_dtype()));
   }
   return plan;
-}
-
-PreparedRun prepare_compress(const CompressRun& run, Events& events) {
-  run.validate();
-  PreparedRun prepared;
-  prepared.session = std::make_unique<Session>(run.model);
-  const Session& session = *prepared.session;
-  check_save_dir(run, session);
-  prepared.selected_linears = check_linears(run.compression, session.model);
-
-  const std::unique_ptr<text::Tokenizer> tokenizer =
-      needs_tokenizer(run) ? load_tokenizer_of(session.checkpoint) : nullptr;
-  text::CalibrationOptions options;
-  options.nsamples = run.calibration.nsamples;
-  options.seqlen = session.resolve_seqlen(run.eval.seqlen);
-  options.seed = run.calibration.seed;
-  prepared.calibration = text::draw_calibration(
-      run.calibration.dataset, text::DataSettings{run.eval.data_dir}, tokenizer.get(), options);
-  check_windows(prepared.calibration.windows, session.model.spec(), run.calibration.dataset);
-  prepared.eval_sets = load_eval_sets(run.eval, session, tokenizer.get());
-  tell_plan(run, prepared, events);
-  return prepared;
-}
-
-void plan_compress(const CompressRun& run, Events& events) {
-  static_cast<void>(prepare_compress(run, events));
 }
 
 }  // namespace sgpt_mi::pipeline

@@ -1,9 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "session.h"
@@ -14,17 +11,21 @@
 
 namespace sgpt_mi::pipeline {
 
-/// What a compression starts from once everything is checked.
+/// What a compression starts from once everything is checked. The parts belong to a Workbench.
 struct PreparedRun {
-  std::unique_ptr<Session> session;
-  text::CalibrationSet calibration;
-  std::vector<text::EvalSet> eval_sets;
+  Session& session;
+  const text::CalibrationSet& calibration;
+  const std::vector<text::EvalSet>& eval_sets;
   std::int64_t selected_linears = 0;
 };
 
-/// Opens the model, draws the calibration windows, loads the evaluation texts and checks that the
-/// options fit: whatever can fail early, fails here. Then tells the plan through events.plan().
-[[nodiscard]] PreparedRun prepare_compress(const CompressRun& run, Events& events);
+/// Checks that the options fit the model and returns the number of linears they select.
+/// Throws Error(kUsage).
+[[nodiscard]] std::int64_t check_run(const CompressRun& run, const Session& session);
+
+/// Tells through events.plan() what will be done, and through events.warning() when it needs more
+/// memory than is free.
+void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& events);
 
 /// Bytes that a compression needs at its peak, by what they are for.
 struct MemoryPlan {

@@ -3,19 +3,24 @@
 #include <spdlog/fmt/fmt.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <future>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "compress_blocks.h"
 #include "evaluate.h"
-#include "model_files.h"
+#include "pictures.h"
 #include "plan.h"
+#include "saved_size.h"
 #include "session.h"
+#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/output.h"
+#include "sgpt_mi/report/statistics.h"
 #include "stage_clock.h"
 #include "weight_store.h"
+#include "workbench.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -66,6 +71,19 @@ void warn_of_layers(RunReport& report, Events& events) {
   warn(retried, "linears needed more damping than --percdamp");
 }
 
+/// Says how far a rule without a budget ended from its target.
+void warn_of_target(RunReport& report, const CompressionSettings& settings, Events& events) {
+  if (!settings.widths || settings.widths->allocation != BitAllocation::kThreshold) return;
+  const double target = settings.widths->target.average_bits;
+  const double actual = report.totals->average_code_bits;
+  if (actual <= target && target - actual < 0.5) return;
+  report.warnings.push_back(
+      fmt::format("the fixed thresholds gave {:.3f} bits a weight on average for a target of {:g}; "
+                  "--bit_allocation budget keeps to it",
+                  actual, target));
+  events.warning(report.warnings.back());
+}
+
 void score_sets(RunReport& report, const std::vector<text::EvalSet>& sets, model::Model& model,
                 const model::Placement& placement, bool compressed, Events& events) {
   const StageTimer timer(report.timings, compressed ? "eval_compressed" : "eval_dense");
@@ -78,19 +96,20 @@ void score_sets(RunReport& report, const std::vector<text::EvalSet>& sets, model
   model.release_ends();
 }
 
-std::vector<report::LayerReport> compress(const CompressRun& run, PreparedRun& prepared,
-                                          const SavedTypes& types, WeightStore& store,
-                                          RunReport& report, Events& events) {
+BlockResult compress(const CompressRun& run, PreparedRun& prepared, const SavedTypes& types,
+                     const FixedSize& fixed, bool keep_pictures, WeightStore& store,
+                     RunReport& report, Events& events) {
   const StageTimer timer(report.timings, "compress");
   events.stage("compress", prepared.selected_linears);
-  Session& session = *prepared.session;
+  Session& session = prepared.session;
   return compress_blocks({session.model, session.placement, prepared.calibration.windows,
-                          run.compression, types, store, events, report.timings});
+                          run.compression, run.format, stored_bits_target(run.compression, fixed),
+                          keep_pictures, types, store, events, report.timings});
 }
 
 std::string report_bytes(const RunReport& report) { return to_json(report).dump(2) + "\n"; }
 
-std::int64_t saved_bytes(const SavedTypes& types) {
+std::int64_t dense_bytes(const SavedTypes& types) {
   std::size_t bytes = 0;
   for (const io::TensorInfo& info : types.tensors()) bytes += info.bytes();
   return static_cast<std::int64_t>(bytes);
@@ -98,80 +117,112 @@ std::int64_t saved_bytes(const SavedTypes& types) {
 
 /// Runs the blocks into the store and fills in what the report says of them.
 void compress_into(WeightStore& store, const CompressRun& run, PreparedRun& prepared,
-                   const SavedTypes& types, RunReport& report, Events& events) {
-  report.layers = compress(run, prepared, types, store, report, events);
-  report.totals = report::sum_layers(report.layers, saved_bytes(types));
+                   const SavedTypes& types, RunReport& report, Events& events,
+                   std::vector<GroupPicture>* pictures) {
+  const FixedSize fixed = fixed_size(types, prepared.session.model, run.compression.selection);
+  BlockResult result =
+      compress(run, prepared, types, fixed, pictures != nullptr, store, report, events);
+  if (pictures != nullptr) *pictures = std::move(result.pictures);
+  report.layers = std::move(result.layers);
+  const bool packed = run.format == SaveFormat::kPacked;
+  const std::int64_t dense = packed ? fixed.dense_bytes : dense_bytes(types);
+  report.totals = report::sum_layers(report.layers, dense + result.packed.total());
+  report.totals->bytes_by_part = bytes_by_part(dense, result.packed);
   warn_of_layers(report, events);
+  warn_of_target(report, run.compression, events);
+}
+
+std::unique_ptr<SavingStore> open_store(const CompressRun& run, const Session& session,
+                                        const SavedTypes& types) {
+  if (run.format == SaveFormat::kPacked) {
+    return std::make_unique<PackedStore>(run.save_dir, session.checkpoint, types);
+  }
+  return std::make_unique<FolderStore>(run.save_dir, session.checkpoint, types);
+}
+
+/// Compares what was predicted with what lies on disk.
+void check_saved_size(RunReport& report, const std::string& folder) {
+  report.totals->predicted_file_bytes = report.totals->bytes;
+  report.totals->written_file_bytes = tensor_bytes_in(folder);
+  if (report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
+    fail(ErrorKind::kInternal, "save: {} holds {} bytes of tensors where {} were predicted", folder,
+         *report.totals->written_file_bytes, *report.totals->predicted_file_bytes);
+  }
 }
 
 void compress_and_save(const CompressRun& run, PreparedRun& prepared, RunReport& report,
-                       std::future<std::string>& sha256, Events& events) {
-  const SavedTypes types(prepared.session->checkpoint);
-  const model::Placement placement = prepared.session->placement;
+                       const std::shared_future<std::string>& sha256, Events& events,
+                       std::vector<GroupPicture>* pictures) {
+  const SavedTypes types(prepared.session.checkpoint);
+  const model::Placement placement = prepared.session.placement;
   {
-    FolderStore store(run.save_dir, prepared.session->checkpoint, types);
-    compress_into(store, run, prepared, types, report, events);
+    const std::unique_ptr<SavingStore> store = open_store(run, prepared.session, types);
+    compress_into(*store, run, prepared, types, report, events, pictures);
     report.model.sha256 = sha256.get();
     const StageTimer timer(report.timings, "save");
-    store.finish(report_bytes(report));
+    store->finish(report_bytes(report));
   }
+  check_saved_size(report, run.save_dir);
   const io::Checkpoint saved = io::open_checkpoint(io::locate_model(run.save_dir));
   model::Model model(saved);
   score_sets(report, prepared.eval_sets, model, placement, true, events);
 }
 
 void compress_in_memory(const CompressRun& run, PreparedRun& prepared, RunReport& report,
-                        std::future<std::string>& sha256, Events& events) {
-  const SavedTypes types(prepared.session->checkpoint);
+                        const std::shared_future<std::string>& sha256, Events& events,
+                       std::vector<GroupPicture>* pictures) {
+  const SavedTypes types(prepared.session.checkpoint);
   MemoryStore store(types);
-  compress_into(store, run, prepared, types, report, events);
+  compress_into(store, run, prepared, types, report, events, pictures);
   report.model.sha256 = sha256.get();
-  model::Model model(prepared.session->model.spec(), store);
-  score_sets(report, prepared.eval_sets, model, prepared.session->placement, true, events);
+  model::Model model(prepared.session.model.spec(), store);
+  score_sets(report, prepared.eval_sets, model, prepared.session.placement, true, events);
 }
 
-/// Hashes the weight files beside the other work; the result is needed only for the report.
-std::future<std::string> start_hash(const io::ModelLocation& location) {
-  return std::async(std::launch::async, [location] { return weight_files_sha256(location); });
+/// The dense figures of the evaluation sets, measured unless the bench has them.
+void report_dense(RunReport& report, Workbench& bench, const EvalOptions& options, Events& events) {
+  const StageTimer timer(report.timings, "eval_dense");
+  const auto& figures = bench.dense_figures(options, events);
+  for (std::size_t i = 0; i < figures.size(); ++i) report.perplexity[i].dense = figures[i];
+}
+
+PreparedRun prepare(Workbench& bench, const CompressRun& run, RunReport& report, Events& events) {
+  const StageTimer timer(report.timings, "prepare");
+  return bench.prepare(run, events);
 }
 
 /// Everything from opening the model to the perplexity of the compressed one.
-void prepare_and_compress(const CompressRun& run, RunReport& report, Events& events) {
+void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& report,
+                          Events& events, std::vector<GroupPicture>* pictures) {
   report.method = method_name(run.compression.method);
-  PreparedRun prepared;
-  {
-    const StageTimer timer(report.timings, "prepare");
-    prepared = prepare_compress(run, events);
-  }
-  Session& session = *prepared.session;
-  std::future<std::string> sha256 = start_hash(session.checkpoint.location);
+  PreparedRun prepared = prepare(bench, run, report, events);
+  Session& session = prepared.session;
+  const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
   report.model = describe_model(session);
   report.calibration = describe_calibration(prepared.calibration, run.calibration.seed);
   for (const text::EvalSet& set : prepared.eval_sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
-  score_sets(report, prepared.eval_sets, session.model, session.placement, false, events);
+  report_dense(report, bench, run.eval, events);
   if (run.save_dir.empty()) {
-    compress_in_memory(run, prepared, report, sha256, events);
+    compress_in_memory(run, prepared, report, sha256, events, pictures);
   } else {
-    compress_and_save(run, prepared, report, sha256, events);
+    compress_and_save(run, prepared, report, sha256, events, pictures);
   }
 }
 
 /// Whether `compress --save` wrote the folder.
 bool is_saved_run(const io::ModelLocation& location) {
-  return !location.is_gguf && std::filesystem::exists(location.path / FolderStore::kReportFile);
+  return !location.is_gguf && std::filesystem::exists(location.path / SavingStore::kReportFile);
 }
 
 void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
   run.validate();
-  Session session(run.model);
-  std::future<std::string> sha256 = start_hash(session.checkpoint.location);
+  Workbench bench;
+  Session& session = bench.session(run.model);
+  const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
   report.model = describe_model(session);
-  const bool recorded = std::all_of(run.eval.sets.begin(), run.eval.sets.end(), is_recorded);
-  const std::unique_ptr<text::Tokenizer> tokenizer =
-      recorded ? nullptr : load_tokenizer_of(session.checkpoint);
-  const std::vector<text::EvalSet> sets = load_eval_sets(run.eval, session, tokenizer.get());
+  const std::vector<text::EvalSet>& sets = bench.eval_sets(run.eval);
   for (const text::EvalSet& set : sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
@@ -183,14 +234,32 @@ void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
 
 }  // namespace
 
+void plan_compress(const CompressRun& run, Events& events) {
+  Workbench bench;
+  static_cast<void>(bench.prepare(run, events));
+}
+
 RunReport run_compress(const CompressRun& run, Events& events, RunReport report) {
+  Workbench bench;
+  std::vector<GroupPicture> pictures;
+  const bool draws = !run.plots_dir.empty();
+  RunReport result = run_compress(bench, run, events, std::move(report), draws ? &pictures : nullptr);
+  if (draws) {
+    write_document(run.plots_dir, "performance_report",
+                   report::run_document(result, draw_pictures(pictures, result.layers)));
+  }
+  return result;
+}
+
+RunReport run_compress(Workbench& bench, const CompressRun& run, Events& events, RunReport report,
+                       std::vector<GroupPicture>* pictures) {
   {
     const StageTimer total(report.timings, "total");
-    prepare_and_compress(run, report, events);
+    prepare_and_compress(bench, run, report, events, pictures);
   }
   report.peak_host_bytes = peak_host_bytes();
   if (!run.save_dir.empty()) {
-    io::write_file_atomic(std::filesystem::path(run.save_dir) / FolderStore::kReportFile,
+    io::write_file_atomic(std::filesystem::path(run.save_dir) / SavingStore::kReportFile,
                           report_bytes(report));
   }
   return report;

@@ -41,6 +41,35 @@ void copy_to(const std::filesystem::path& from, const std::filesystem::path& to)
   }
 }
 
+/// config.json of the dense model, byte for byte where the checkpoint has such a file.
+void copy_config(const io::Checkpoint& checkpoint, const std::filesystem::path& folder) {
+  if (!checkpoint.location.is_gguf && checkpoint.packed_matrices.empty()) {
+    copy_to(checkpoint.location.path / "config.json", folder / "config.json");
+  } else {
+    io::write_file_atomic(folder / "config.json", checkpoint.config.dump(2) + "\n");
+  }
+}
+
+void copy_tokenizer(const io::Checkpoint& checkpoint, const std::filesystem::path& folder) {
+  if (checkpoint.location.is_gguf) {
+    if (!checkpoint.gguf_vocabulary) return;
+    for (const auto& [name, bytes] : text::tokenizer_files(*checkpoint.gguf_vocabulary)) {
+      io::write_file_atomic(folder / name, bytes);
+    }
+    return;
+  }
+  for (const char* name : kCompanionFiles) {
+    const std::filesystem::path from = checkpoint.location.path / name;
+    if (std::filesystem::exists(from)) copy_to(from, folder / name);
+  }
+}
+
+std::size_t bytes_of(const SavedTypes& types) {
+  std::size_t bytes = 0;
+  for (const io::TensorInfo& info : types.tensors()) bytes += info.bytes();
+  return bytes;
+}
+
 void require_space(const std::filesystem::path& folder, std::size_t bytes) {
   std::error_code error;
   const std::filesystem::space_info space = std::filesystem::space(folder, error);
@@ -89,6 +118,11 @@ void MemoryStore::put(const std::string& name, const torch::Tensor& value) {
   replaced_[name] = to_tensor_data(*info, value);
 }
 
+void MemoryStore::put_packed(const std::string& name, const torch::Tensor& rounded,
+                             const io::CodedMatrix& /*coded*/, const io::PackedSize& /*size*/) {
+  put(name + ".weight", rounded);
+}
+
 io::TensorData MemoryStore::read(const std::string& name) const {
   const auto found = replaced_.find(name);
   return found == replaced_.end() ? base_.read(name) : found->second;
@@ -97,9 +131,7 @@ io::TensorData MemoryStore::read(const std::string& name) const {
 FolderStore::FolderStore(const std::filesystem::path& target, const io::Checkpoint& checkpoint,
                          const SavedTypes& types)
     : checkpoint_(checkpoint), types_(types), folder_(target, kReportFile) {
-  std::size_t bytes = 0;
-  for (const io::TensorInfo& info : types_.tensors()) bytes += info.bytes();
-  require_space(folder_.staging(), bytes);
+  require_space(folder_.staging(), bytes_of(types_));
   writer_ = std::make_unique<io::SafetensorsWriter>(folder_.staging(), types_.tensors());
 }
 
@@ -110,22 +142,9 @@ void FolderStore::put(const std::string& name, const torch::Tensor& value) {
   written_.insert(name);
 }
 
-void FolderStore::copy_model_files() const {
-  const std::filesystem::path& staging = folder_.staging();
-  if (checkpoint_.location.is_gguf) {
-    io::write_file_atomic(staging / "config.json", checkpoint_.config.dump(2) + "\n");
-    if (checkpoint_.gguf_vocabulary) {
-      for (const auto& [name, bytes] : text::tokenizer_files(*checkpoint_.gguf_vocabulary)) {
-        io::write_file_atomic(staging / name, bytes);
-      }
-    }
-    return;
-  }
-  copy_to(checkpoint_.location.path / "config.json", staging / "config.json");
-  for (const char* name : kCompanionFiles) {
-    const std::filesystem::path from = checkpoint_.location.path / name;
-    if (std::filesystem::exists(from)) copy_to(from, staging / name);
-  }
+void FolderStore::put_packed(const std::string& name, const torch::Tensor& rounded,
+                             const io::CodedMatrix& /*coded*/, const io::PackedSize& /*size*/) {
+  put(name + ".weight", rounded);
 }
 
 void FolderStore::finish(const std::string& run_report) {
@@ -135,7 +154,46 @@ void FolderStore::finish(const std::string& run_report) {
     writer_->put(info.name, types_.read(info.name).bytes);
   }
   writer_->finish();
-  copy_model_files();
+  copy_config(checkpoint_, folder_.staging());
+  copy_tokenizer(checkpoint_, folder_.staging());
+  io::write_file_atomic(folder_.staging() / kReportFile, run_report);
+  folder_.commit();
+}
+
+PackedStore::PackedStore(const std::filesystem::path& target, const io::Checkpoint& checkpoint,
+                         const SavedTypes& types)
+    : checkpoint_(checkpoint),
+      types_(types),
+      folder_(target, kReportFile),
+      writer_(folder_.staging()) {
+  require_space(folder_.staging(), bytes_of(types_));
+}
+
+void PackedStore::put(const std::string& name, const torch::Tensor& value) {
+  const io::TensorInfo* info = types_.find(name);
+  if (info == nullptr) fail(ErrorKind::kInternal, "pipeline: no tensor {} to save", name);
+  writer_.put_dense(to_tensor_data(*info, value));
+  written_.insert(name);
+}
+
+void PackedStore::put_packed(const std::string& name, const torch::Tensor& /*rounded*/,
+                             const io::CodedMatrix& coded, const io::PackedSize& size) {
+  const io::PackedSize written = writer_.put_matrix(name, coded);
+  if (written != size) {
+    fail(ErrorKind::kInternal, "pipeline: {} takes {} bytes packed where {} were predicted", name,
+         written.total(), size.total());
+  }
+  written_.insert(name + ".weight");
+}
+
+void PackedStore::finish(const std::string& run_report) {
+  for (const io::TensorInfo& info : types_.tensors()) {
+    if (written_.contains(info.name)) continue;
+    check_interrupt();
+    writer_.put_dense(types_.read(info.name));
+  }
+  writer_.finish(checkpoint_.config);
+  copy_tokenizer(checkpoint_, folder_.staging());
   io::write_file_atomic(folder_.staging() / kReportFile, run_report);
   folder_.commit();
 }

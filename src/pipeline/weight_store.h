@@ -11,6 +11,8 @@
 
 #include "sgpt_mi/io/checkpoint.h"
 #include "sgpt_mi/io/output.h"
+#include "sgpt_mi/io/packed_checkpoint.h"
+#include "sgpt_mi/io/packed_matrix.h"
 #include "sgpt_mi/io/safetensors.h"
 #include "sgpt_mi/io/tensor_source.h"
 
@@ -42,6 +44,12 @@ class WeightStore {
 
   /// Keeps a tensor that is already in its saved type.
   virtual void put(const std::string& name, const torch::Tensor& value) = 0;
+
+  /// Keeps a compressed matrix NAME (the tensor NAME.weight).
+  /// \param rounded  its weight in its saved type: what `coded` decodes to.
+  /// \param size     what it takes packed, as predicted.
+  virtual void put_packed(const std::string& name, const torch::Tensor& rounded,
+                          const io::CodedMatrix& coded, const io::PackedSize& size) = 0;
 };
 
 /// Keeps compressed weights in memory, over the original's other tensors.
@@ -50,6 +58,8 @@ class MemoryStore : public WeightStore, public io::TensorSource {
   explicit MemoryStore(const SavedTypes& base) : base_(base) {}
 
   void put(const std::string& name, const torch::Tensor& value) override;
+  void put_packed(const std::string& name, const torch::Tensor& rounded,
+                  const io::CodedMatrix& coded, const io::PackedSize& size) override;
 
   [[nodiscard]] const std::vector<io::TensorInfo>& tensors() const override {
     return base_.tensors();
@@ -64,8 +74,19 @@ class MemoryStore : public WeightStore, public io::TensorSource {
   std::unordered_map<std::string, io::TensorData> replaced_;
 };
 
+/// A store that makes a model folder.
+class SavingStore : public WeightStore {
+ public:
+  /// Adds everything that was not put and the tokenizer's files, writes `run_report` as
+  /// sgpt_mi.json and moves the folder into place.
+  virtual void finish(const std::string& run_report) = 0;
+
+  /// Name of the run report inside a saved folder; marks folders that may be replaced.
+  static constexpr const char* kReportFile = "sgpt_mi.json";
+};
+
 /// Writes compressed weights straight into a Hugging Face folder that appears when complete.
-class FolderStore : public WeightStore {
+class FolderStore : public SavingStore {
  public:
   /// Creates the staging folder. Throws as io::StagedFolder, and Error(kInput) when the disk has
   /// less room than the model takes.
@@ -73,21 +94,37 @@ class FolderStore : public WeightStore {
               const SavedTypes& types);
 
   void put(const std::string& name, const torch::Tensor& value) override;
-
-  /// Copies everything that was not put, the config and the tokenizer's files, writes `run_report`
-  /// as sgpt_mi.json and moves the folder into place.
-  void finish(const std::string& run_report);
-
-  /// Name of the run report inside a saved folder; marks folders that may be replaced.
-  static constexpr const char* kReportFile = "sgpt_mi.json";
+  /// Writes the dense tensor.
+  void put_packed(const std::string& name, const torch::Tensor& rounded,
+                  const io::CodedMatrix& coded, const io::PackedSize& size) override;
+  void finish(const std::string& run_report) override;
 
  private:
-  void copy_model_files() const;
-
   const io::Checkpoint& checkpoint_;
   const SavedTypes& types_;
   io::StagedFolder folder_;
   std::unique_ptr<io::SafetensorsWriter> writer_;
+  std::unordered_set<std::string> written_;
+};
+
+/// Writes a packed checkpoint folder that appears when complete.
+class PackedStore : public SavingStore {
+ public:
+  /// As FolderStore.
+  PackedStore(const std::filesystem::path& target, const io::Checkpoint& checkpoint,
+              const SavedTypes& types);
+
+  void put(const std::string& name, const torch::Tensor& value) override;
+  /// Throws Error(kInternal) when the matrix takes other bytes than predicted.
+  void put_packed(const std::string& name, const torch::Tensor& rounded,
+                  const io::CodedMatrix& coded, const io::PackedSize& size) override;
+  void finish(const std::string& run_report) override;
+
+ private:
+  const io::Checkpoint& checkpoint_;
+  const SavedTypes& types_;
+  io::StagedFolder folder_;
+  io::PackedWriter writer_;
   std::unordered_set<std::string> written_;
 };
 

@@ -1,10 +1,15 @@
 #include "sgpt_mi/quant/grid.h"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <cmath>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/kernels/fit_grid.h"
@@ -26,6 +31,18 @@ std::int64_t group_size_for(std::int64_t columns, const GridOptions& options) {
 
 float max_code_of(int bits) { return static_cast<float>((1 << bits) - 1); }
 
+/// The scales as a packed file holds them; a scale must stay positive.
+void round_to_stored(const torch::Tensor& scale, int exponent) {
+  constexpr double kSmallest = 0x1p-24;
+  constexpr double kLargest = 65504.0;
+  const double unit = std::ldexp(1.0, exponent);
+  scale.copy_((scale / unit)
+                  .clamp_(kSmallest, kLargest)
+                  .to(torch::kFloat16)
+                  .to(torch::kFloat32)
+                  .mul_(unit));
+}
+
 /// Fits the groups whose scale and zero point are the given columns of a grid.
 void fit(const torch::Tensor& weight, const GridOptions& options, const torch::Tensor& scale,
          const torch::Tensor& zero_point) {
@@ -38,12 +55,60 @@ void fit(const torch::Tensor& weight, const GridOptions& options, const torch::T
   request.symmetric = options.symmetric;
   request.clip_search = options.mse;
   kernels::fit_grid(request, backend_of(weight));
+  if (options.scale_exponent) round_to_stored(scale, *options.scale_exponent);
 }
 
 /// Per-group values (rows, G) spread over the columns, (rows, N); (rows, 1) stays as it is.
 torch::Tensor over_columns(const torch::Tensor& per_group, const Grid& grid) {
   if (per_group.size(-1) == 1) return per_group;
   return per_group.index_select(-1, grid.group_of_column);
+}
+
+/// The weights whose grid is common, one row for each grid of the group.
+torch::Tensor grid_rows(const torch::Tensor& columns, GridSharing sharing) {
+  switch (sharing) {
+    case GridSharing::kRowGroup:
+      return columns.contiguous();
+    case GridSharing::kColumn:
+      return columns.t().contiguous();
+    case GridSharing::kGroup:
+      return columns.reshape({1, -1});
+  }
+  fail(ErrorKind::kInternal, "quant: unknown grid sharing {}", static_cast<int>(sharing));
+}
+
+void check_groups(const ColumnGroups& groups, std::int64_t columns) {
+  const auto count = static_cast<std::int32_t>(groups.bits_of_group.size());
+  ensure(static_cast<std::int64_t>(groups.group_of_column.size()) == columns,
+         "quant: one group label a column is needed");
+  for (const std::int32_t label : groups.group_of_column) {
+    ensure(label >= 0 && label < count, "quant: a column's group has no width");
+  }
+}
+
+/// Grids of no values yet for the columns of one label each.
+Grid empty_grid(std::int64_t rows, const ColumnGroups& groups, torch::Device device) {
+  Grid grid;
+  const bool by_column = groups.sharing == GridSharing::kColumn;
+  const auto columns = static_cast<std::int64_t>(groups.group_of_column.size());
+  if (by_column) {
+    grid.group_of_column = at::arange(columns, torch::dtype(torch::kInt32).device(device));
+    for (const std::int32_t label : groups.group_of_column) {
+      grid.bits_of_group.push_back(groups.bits_of_group[static_cast<std::size_t>(label)]);
+    }
+  } else {
+    grid.group_of_column = torch::tensor(groups.group_of_column, torch::kInt32).to(device);
+    grid.bits_of_group = groups.bits_of_group;
+  }
+  std::vector<float> max_code;
+  max_code.reserve(grid.bits_of_group.size());
+  for (const int bits : grid.bits_of_group) max_code.push_back(max_code_of(bits));
+  const auto floats = torch::TensorOptions().dtype(torch::kFloat32).device(device);
+  grid.max_code = torch::tensor(max_code, torch::kFloat32).to(device);
+  const std::int64_t grid_rows = groups.sharing == GridSharing::kRowGroup ? rows : 1;
+  grid.scale = at::ones({grid_rows, grid.max_code.size(0)}, floats);
+  grid.zero_point = at::zeros_like(grid.scale);
+  return grid;
 }
 
 }  // namespace
@@ -59,8 +124,9 @@ void GridOptions::validate() const {
   }
 }
 
-kernels::GridView Grid::view(std::int64_t first) const {
-  return {view_of<const float>(scale), view_of<const float>(zero_point),
+kernels::GridView Grid::view(std::int64_t first, std::int64_t rows) const {
+  return {view_of<const float>(scale.expand({rows, -1})),
+          view_of<const float>(zero_point.expand({rows, -1})),
           group_of_column.data_ptr<std::int32_t>() + first, max_code.data_ptr<float>()};
 }
 
@@ -89,6 +155,41 @@ Grid find_grid(const torch::Tensor& weight, const GridOptions& options) {
   Grid grid = make_grid(weight.size(0), weight.size(1), options, weight.device());
   fit(weight, options, grid.scale, grid.zero_point);
   return grid;
+}
+
+Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups,
+               const GridOptions& options) {
+  check_groups(groups, weight.size(1));
+  Grid grid = empty_grid(weight.size(0), groups, weight.device());
+  const torch::Tensor labels =
+      torch::tensor(groups.group_of_column, torch::kInt32).to(weight.device());
+  for (std::size_t g = 0; g < groups.bits_of_group.size(); ++g) {
+    const torch::Tensor members = labels.eq(static_cast<int>(g)).nonzero().squeeze(1);
+    ensure(members.size(0) > 0, "quant: a group of columns is empty");
+    GridOptions of_group = options;
+    of_group.bits = groups.bits_of_group[g];
+    of_group.validate();
+    const torch::Tensor shared = grid_rows(weight.index_select(1, members), groups.sharing);
+    const torch::Tensor scale = at::empty({shared.size(0), 1}, grid.scale.options());
+    const torch::Tensor zero_point = at::empty_like(scale);
+    fit(shared, of_group, scale, zero_point);
+    if (groups.sharing == GridSharing::kColumn) {
+      grid.scale.index_copy_(1, members, scale.t());
+      grid.zero_point.index_copy_(1, members, zero_point.t());
+    } else {
+      grid.scale.narrow(1, static_cast<std::int64_t>(g), 1).copy_(scale);
+      grid.zero_point.narrow(1, static_cast<std::int64_t>(g), 1).copy_(zero_point);
+    }
+  }
+  return grid;
+}
+
+int scale_exponent_for(const torch::Tensor& weight) {
+  // Scales lie below the largest |w|; float16 has 2^15 above 1 and 2^-14 below as normal numbers.
+  constexpr int kShift = 10;
+  const double largest = weight.abs().max().item<double>();
+  if (!(largest > 0.0)) return 0;
+  return std::ilogb(largest) - kShift;
 }
 
 torch::Tensor quantize(const torch::Tensor& weight, const Grid& grid) {

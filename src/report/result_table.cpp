@@ -1,5 +1,8 @@
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+
+#include "cells.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/report/text_table.h"
 
@@ -7,25 +10,34 @@ namespace sgpt_mi::report {
 namespace {
 
 using Row = std::vector<std::string>;
+using Figures = std::optional<PerplexityFigures>;
 
-std::string perplexity_cell(const std::optional<PerplexityFigures>& figures) {
-  if (!figures) return "-";
-  // Four significant digits or so, whatever the magnitude; the error with the same decimals.
-  const int decimals = figures->ppl < 100.0 ? 3 : figures->ppl < 1000.0 ? 2 : 1;
-  return fmt::format("{:.{}f} ± {:.{}f}", figures->ppl, decimals, figures->ppl_stderr, decimals);
+bool has_kl(const PerplexityReport& set) { return set.compressed && set.compressed->kl_mean; }
+
+bool has_top1(const PerplexityReport& set) {
+  return set.compressed && set.compressed->top1_agreement;
 }
 
-void append_perplexities(Row& row, const RunReport& report, bool compressed) {
+void append_headings(Row& row, const RunReport& report) {
   for (const PerplexityReport& set : report.perplexity) {
-    row.push_back(perplexity_cell(compressed ? set.compressed : set.dense));
+    row.push_back(set.set + " PPL");
+    if (has_kl(set)) row.push_back(set.set + " KL");
+    if (has_top1(set)) row.push_back(set.set + " top-1");
   }
 }
 
-bool has_figures(const RunReport& report, bool compressed) {
+void append_figures(Row& row, const RunReport& report, Figures PerplexityReport::*model) {
   for (const PerplexityReport& set : report.perplexity) {
-    if ((compressed ? set.compressed : set.dense).has_value()) return true;
+    const Figures& figures = set.*model;
+    row.push_back(perplexity_cell(figures));
+    if (has_kl(set)) row.push_back(kl_cell(figures));
+    if (has_top1(set)) row.push_back(top1_cell(figures));
   }
-  return false;
+}
+
+bool has_figures(const RunReport& report, Figures PerplexityReport::*model) {
+  return std::any_of(report.perplexity.begin(), report.perplexity.end(),
+                     [model](const PerplexityReport& set) { return (set.*model).has_value(); });
 }
 
 Row model_row(const RunReport& report, const std::string& name) {
@@ -40,21 +52,21 @@ Row compressed_row(const RunReport& report, const TotalsReport& totals) {
 
 }  // namespace
 
-std::string result_table(const RunReport& report) {
-  std::vector<Row> rows;
-  Row header{"model", "sparsity", "code bits", "stored bits/w", "bytes"};
-  for (const PerplexityReport& set : report.perplexity) header.push_back(set.set + " PPL");
-  rows.push_back(std::move(header));
-  if (has_figures(report, false)) {
+std::vector<Row> result_rows(const RunReport& report) {
+  std::vector<Row> rows{{"model", "sparsity", "code bits", "stored bits/w", "bytes"}};
+  append_headings(rows.back(), report);
+  if (has_figures(report, &PerplexityReport::dense)) {
     rows.push_back(model_row(report, "dense"));
-    append_perplexities(rows.back(), report, false);
+    append_figures(rows.back(), report, &PerplexityReport::dense);
   }
-  if (report.totals || has_figures(report, true)) {
+  if (report.totals || has_figures(report, &PerplexityReport::compressed)) {
     rows.push_back(report.totals ? compressed_row(report, *report.totals)
                                  : model_row(report, report.method));
-    append_perplexities(rows.back(), report, true);
+    append_figures(rows.back(), report, &PerplexityReport::compressed);
   }
-  return text_table(rows);
+  return rows;
 }
+
+std::string result_table(const RunReport& report) { return text_table(result_rows(report)); }
 
 }  // namespace sgpt_mi::report

@@ -5,19 +5,42 @@
 #include <array>
 #include <cmath>
 
+#include "figures_json.h"
+
 namespace sgpt_mi::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json layer_json(const LayerReport& layer) {
+Json damping_json(const std::vector<DampingReport>& damping_steps) {
   Json steps = Json::array();
-  for (const DampingReport& step : layer.damping_steps) {
+  for (const DampingReport& step : damping_steps) {
     steps.push_back({{"percdamp", step.percdamp},
                      {"float64", step.float64},
                      {"succeeded", step.succeeded},
                      {"residual", step.residual}});
   }
+  return steps;
+}
+
+Json groups_json(const std::vector<GroupReport>& groups) {
+  Json json = Json::array();
+  for (const GroupReport& group : groups) {
+    json.push_back({{"channels", group.channels},
+                    {"bits", group.bits},
+                    {"mean_nmi", optional_json(group.mean_nmi)},
+                    {"importance", optional_json(group.importance)}});
+  }
+  return json;
+}
+
+Json widths_json(const std::map<int, std::int64_t>& channels_by_bits) {
+  Json json = Json::object();
+  for (const auto& [bits, channels] : channels_by_bits) json[std::to_string(bits)] = channels;
+  return json;
+}
+
+Json layer_json(const LayerReport& layer) {
   return {{"name", layer.name},
           {"rows", layer.rows},
           {"columns", layer.columns},
@@ -28,44 +51,30 @@ Json layer_json(const LayerReport& layer) {
           {"output_error", layer.output_error},
           {"damping", layer.damping},
           {"retries", static_cast<std::int64_t>(layer.damping_steps.size()) - 1},
-          {"damping_steps", std::move(steps)},
+          {"damping_steps", damping_json(layer.damping_steps)},
           {"dead_channels", layer.dead_channels},
           {"constant_channels", layer.constant_channels},
           {"calibration_tokens", layer.calibration_tokens},
           {"rank_deficient", layer.rank_deficient},
-          {"groups", Json::array()},
-          {"silhouette", nullptr},
+          {"groups", groups_json(layer.groups)},
+          {"silhouette", optional_json(layer.silhouette)},
+          {"channels_by_bits", widths_json(layer.channels_by_bits)},
+          {"importance_min", optional_json(layer.importance_min)},
+          {"importance_max", optional_json(layer.importance_max)},
           {"seconds", layer.seconds}};
 }
 
-Json figures_json(const PerplexityFigures& figures) {
-  return {{"ppl", figures.ppl},
-          {"nll_mean", figures.nll_mean},
-          {"stderr", figures.nll_stderr},
-          {"ppl_stderr", figures.ppl_stderr},
-          {"window_nll", figures.window_nll}};
-}
-
-Json perplexity_json(const PerplexityReport& set) {
-  Json json{{"protocol", set.protocol},
-            {"tokens", set.tokens},
-            {"windows", set.windows},
-            {"seqlen", set.seqlen},
-            {"dtype", set.dtype},
-            {"text_sha256", set.text_sha256},
-            {"token_sha256", set.token_sha256}};
-  if (set.dense) json["dense"] = figures_json(*set.dense);
-  if (set.compressed) json["compressed"] = figures_json(*set.compressed);
-  return json;
-}
-
 Json totals_json(const TotalsReport& totals) {
-  return {{"weights", totals.weights},
-          {"sparsity", totals.sparsity},
-          {"average_code_bits", totals.average_code_bits},
-          {"stored_bits_per_weight", totals.stored_bits_per_weight},
-          {"bytes", totals.bytes},
-          {"bit_histogram", totals.bit_histogram}};
+  Json json{{"weights", totals.weights},
+            {"sparsity", totals.sparsity},
+            {"average_code_bits", totals.average_code_bits},
+            {"stored_bits_per_weight", totals.stored_bits_per_weight},
+            {"bytes", totals.bytes},
+            {"bit_histogram", totals.bit_histogram},
+            {"bytes_by_part", totals.bytes_by_part}};
+  if (totals.predicted_file_bytes) json["predicted_file_bytes"] = *totals.predicted_file_bytes;
+  if (totals.written_file_bytes) json["written_file_bytes"] = *totals.written_file_bytes;
+  return json;
 }
 
 }  // namespace
@@ -93,10 +102,7 @@ nlohmann::ordered_json to_json(const RunReport& report) {
   json["layers"] = Json::array();
   for (const LayerReport& layer : report.layers) json["layers"].push_back(layer_json(layer));
   if (report.totals) json["totals"] = totals_json(*report.totals);
-  json["perplexity"] = Json::object();
-  for (const PerplexityReport& set : report.perplexity) {
-    json["perplexity"][set.set] = perplexity_json(set);
-  }
+  json["perplexity"] = perplexity_json(report.perplexity);
   json["timings"] = report.timings;
   json["peak_bytes"] = {{"host", report.peak_host_bytes}, {"device", report.peak_device_bytes}};
   json["warnings"] = report.warnings;

@@ -32,7 +32,7 @@ void column_loop(benchmark::State& state, bool rounds) {
   block.error = quant::view_of<float>(error);
   block.row_loss = row_loss.data_ptr<double>();
   if (rounds) {
-    block.grid = grid.view(0);
+    block.grid = grid.view(0, start.size(0));
     block.codes = quant::view_of<std::uint8_t>(codes);
   }
   for (auto _ : state) {

@@ -1,4 +1,4 @@
-// Writes one small valid file for each fuzz target: make_seeds FOLDER -> FOLDER/TARGET/seed.
+// Writes small valid files for each fuzz target: make_seeds FOLDER -> FOLDER/TARGET/NAME.
 
 #include <zlib.h>
 
@@ -7,14 +7,15 @@
 #include <string>
 #include <utility>
 
+#include "support/packed_examples.h"
 #include "unit/io/gguf_writer.h"
 
 namespace {
 
-void write(const std::filesystem::path& folder, const std::string& target,
-           const std::string& bytes) {
+void write(const std::filesystem::path& folder, const std::string& target, const std::string& bytes,
+           const std::string& name = "seed") {
   std::filesystem::create_directories(folder / target);
-  std::ofstream(folder / target / "seed", std::ios::binary) << bytes;
+  std::ofstream(folder / target / name, std::ios::binary) << bytes;
 }
 
 std::string safetensors() {
@@ -83,6 +84,35 @@ std::string gzip() {
   return packed;
 }
 
+/// One packed matrix as packed_matrix_fuzz reads it: kind, 16-bit length and bytes of each part.
+std::string packed_matrix(const sgpt_mi::test::PackedForm& form) {
+  std::mt19937 engine(1);
+  const auto matrix = sgpt_mi::test::random_matrix(form, engine);
+  std::string text;
+  for (const auto& part : sgpt_mi::io::pack_matrix("m", matrix.view())) {
+    text += static_cast<char>(part.kind);
+    text += sgpt_mi::io::GgufWriter::number(static_cast<std::uint16_t>(part.bytes.size()));
+    text.append(reinterpret_cast<const char*>(part.bytes.data()), part.bytes.size());
+  }
+  return text;
+}
+
+/// Seeds of every layout: mixed widths under a bitmask, ranks, dense codes, values.
+void write_packed_matrices(const std::filesystem::path& folder) {
+  sgpt_mi::test::PackedForm form;
+  form.masked = true;
+  form.groups = 3;
+  form.labels = true;
+  form.widths = {2, 3, 8};
+  write(folder, "packed_matrix", packed_matrix(form), "bitmask");
+  form.prune_n = 2;
+  form.prune_m = 4;
+  write(folder, "packed_matrix", packed_matrix(form), "ranks");
+  form.widths.clear();
+  write(folder, "packed_matrix", packed_matrix(form), "values");
+  write(folder, "packed_matrix", packed_matrix({}), "dense");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -94,5 +124,6 @@ int main(int argc, char** argv) {
   write(folder, "torch_pickle", torch_zip());
   write(folder, "json_lines", "{\"text\":\"a\\n\\u00e9\",\"n\":[1,2.5,null]}\n{\"text\":\"\"}\n");
   write(folder, "gzip", gzip());
+  write_packed_matrices(folder);
   return 0;
 }

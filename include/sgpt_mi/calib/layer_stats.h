@@ -12,6 +12,7 @@ struct LayerStats {
   torch::Tensor second_moment_sum;  ///< (N, N) float32: sum over tokens of x x^T, symmetric
   torch::Tensor channel_sum;        ///< (N) float64: sum of x
   torch::Tensor channel_abs_sum;    ///< (N) float64: sum of |x|
+  torch::Tensor channel_abs_max;    ///< (N) float32: largest |x|
   std::int64_t tokens = 0;
   std::int64_t sequences = 0;
 

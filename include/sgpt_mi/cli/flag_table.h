@@ -17,7 +17,16 @@ using FlagTarget =
                  std::uint64_t Settings::*, double Settings::*, std::string Settings::*>;
 
 /// Subcommands as bits, so that a row can name several.
-enum Command : unsigned { kCompress = 1U, kPlan = 2U, kEval = 4U, kInspect = 8U, kTokenize = 16U };
+enum Command : unsigned {
+  kCompress = 1U,
+  kPlan = 2U,
+  kEval = 4U,
+  kInspect = 8U,
+  kTokenize = 16U,
+  kSweep = 32U,
+  kCompare = 64U,
+  kExport = 128U
+};
 
 /// A flag is one row: parser, help, --config keys, --print-config and configs/default.json all
 /// follow from it.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sgpt_mi/pipeline/compare.h"
 #include "sgpt_mi/pipeline/options.h"
 
 namespace sgpt_mi::cli {
@@ -56,9 +57,48 @@ struct Settings {
   bool invert = false;
   std::int64_t batch_windows = 4;
   std::string save;
+  std::string format = "auto";
+  std::string plots;
+
+  // widths: toky, enhanced, mi
+  double target_avg_bits = 0.0;
+  double attention_bits = 0.0;
+  double ffn_bits = 0.0;
+  double target_stored_bits = 0.0;
+  std::string target_bytes;
+  std::string budget_scope = "layer";
+  std::string bit_allocation = "budget";
+  std::string bit_thresholds = "0.15,0.10,0.05,0.02";
+  std::string toky_thresholds = "1.2,0.5";
+  std::string levels = "2,3,4,6,8";
+  std::string importance_weights = "0.25,0.25,0.15,0.25,0.10";
+  std::string share = "scale";
+  double channel_scaling = -1.0;
+
+  // groups of channels
+  int use_mi_grouping = 1;
+  std::string grouping = "mi";
+  std::string n_groups = "10";
+  std::string mi_method = "gaussian";
+  std::int64_t mi_tokens = 1024;
+  std::string clustering = "spectral";
 
   // tokenize
   bool no_special = false;
+
+  // compare
+  std::string methods = "sparsegpt,toky,enhanced,mi";
+  std::string groupings = "mi";
+  std::string seeds = "0";
+
+  // export
+  std::string output;
+
+  // sweep
+  std::string grid;  ///< the sweep's own file
+  std::string out;
+  std::string only;
+  bool dry_run = false;
 };
 
 /// Where a value came from.
@@ -76,6 +116,10 @@ struct ResolvedSettings {
 
 /// The options of `compress` and `plan`. Throws Error(kUsage) for flags that contradict each other.
 [[nodiscard]] pipeline::CompressRun to_compress_run(const ResolvedSettings& settings);
+
+/// The runs of `compare`. A flag that only some of the methods read is given to those.
+/// Throws Error(kUsage).
+[[nodiscard]] pipeline::CompareRun to_compare_run(const ResolvedSettings& settings);
 
 /// The options of `eval`. Throws Error(kUsage).
 [[nodiscard]] pipeline::EvalRun to_eval_run(const ResolvedSettings& settings);

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
+#include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/text/windows.h"
 
@@ -14,6 +16,10 @@ struct PerplexityOptions {
   std::int64_t batch_windows = 4;  ///< windows in one forward, >= 1
   /// Called after every block with the number done and their total; may be empty.
   std::function<void(std::int64_t done, std::int64_t total)> progress;
+  /// Filled with this model's final hidden states once all windows are scored; null: not kept.
+  FinalStates* keep = nullptr;
+  /// The dense model's states on the same windows, for PerplexityResult::divergence; may be null.
+  const FinalStates* reference = nullptr;
 };
 
 /// Perplexity over windows: inside each window logits[:-1] are scored against ids[1:].
@@ -25,6 +31,7 @@ struct PerplexityResult {
   std::vector<double> window_nll;  ///< nats: mean over the window's seqlen - 1 targets
   std::int64_t windows = 0;
   std::int64_t seqlen = 0;
+  std::optional<Divergence> divergence;  ///< from the dense model; only with a reference
 };
 
 /// Perplexity of a model on windows, each read from position 0 on its own:
@@ -34,8 +41,17 @@ struct PerplexityResult {
 /// block's weights and the activations (windows x seqlen x hidden) are in memory. The head is
 /// applied to a few positions at a time (32 MB of logits and their log-softmax, in float32, or one
 /// position's); means are taken in double.
+///
+/// With a reference, the dense model's logits are this model's head applied to the kept states:
+/// compression leaves the head as it is. That is a second product with the head and, on a CPU,
+/// about as much again for the two softmax; 80 MB more memory. In float16 and bfloat16 the logits
+/// themselves are rounded: KL then starts at about the mean square of that rounding (for logits
+/// between 8 and 16: 5e-6 nats in float16, 3e-4 in bfloat16) and is exactly 0 only for equal
+/// states. Of equal logits the lowest id counts as the argmax.
+///
 /// Throws Error(kInput) when an id is outside the vocabulary, a window is longer than the model's
-/// positions or shorter than 2, Error(kNumeric) naming a window whose loss is not finite.
+/// positions or shorter than 2, Error(kNumeric) naming a window whose loss or divergence is not
+/// finite, Error(kInternal) when the reference does not match (FinalStates::require_match).
 [[nodiscard]] PerplexityResult perplexity(model::Model& model, const text::TokenWindows& windows,
                                           const PerplexityOptions& options);
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "sgpt_mi/core/parallel.h"
+#include "sgpt_mi/io/packed_matrix.h"
 #include "sgpt_mi/io/tensor_source.h"
 
 namespace sgpt_mi::io {
@@ -41,8 +43,10 @@ struct GgufVocabulary {
 /// An opened model: its description and its tensors under their Hugging Face names.
 struct Checkpoint {
   ModelLocation location;
-  nlohmann::json config;  ///< config.json; for GGUF made from the metadata with the same keys
+  nlohmann::json config;  ///< config.json; for GGUF made from the metadata with the same keys; of a
+                          ///< packed checkpoint the dense model's, without quantization_config
   std::unique_ptr<TensorSource> tensors;
+  std::vector<PackedMatrixInfo> packed_matrices;  ///< that `tensors` unpacks; else empty
   std::optional<GgufVocabulary> gguf_vocabulary;
 };
 
@@ -50,7 +54,11 @@ struct Checkpoint {
 /// pytorch_model.bin or pytorch_model.bin.index.json (in this order), or a GGUF v2/v3 file of the
 /// LLaMA family (names mapped to Hugging Face's, rows of q and k un-permuted, quantized tensors
 /// dequantized to F32 on read).
+///
+/// A packed checkpoint (packed_checkpoint.h) looks like the dense model: its matrices are unpacked
+/// when they are read, by `parallel_for`.
 /// Throws Error(kInput) naming the file and what is wrong with it.
-[[nodiscard]] Checkpoint open_checkpoint(const ModelLocation& location);
+[[nodiscard]] Checkpoint open_checkpoint(const ModelLocation& location,
+                                         ParallelFor parallel_for = serial_for());
 
 }  // namespace sgpt_mi::io

@@ -41,6 +41,12 @@ struct BlockState {
 /// Called with a site's input (B, T, columns) before the site's linears are applied.
 using SiteObserver = std::function<void(Site site, const torch::Tensor& input)>;
 
+/// A tensor of a block by the name it has inside the block.
+struct NamedTensor {
+  std::string short_name;
+  torch::Tensor value;
+};
+
 /// One transformer block on one device: weights, and a forward that can stop at every site.
 ///
 ///   for each site in order: x = site_input(site, state); advance(site, state, x);
@@ -58,6 +64,13 @@ class Block {
   /// The weight (rows, columns) of a linear, by short name; assign with set_weight.
   [[nodiscard]] virtual const torch::Tensor& weight(const std::string& short_name) const = 0;
   virtual void set_weight(const std::string& short_name, const torch::Tensor& weight) = 0;
+
+  /// The parameters of the norm whose output is the site's input and nothing else, so that a scale
+  /// of its channels can be folded into them: weight, and bias where there is one. Empty: there is
+  /// no such norm.
+  [[nodiscard]] virtual std::vector<NamedTensor> norm_before(Site site) const = 0;
+  /// Replaces a parameter that norm_before() named.
+  virtual void set_norm(const NamedTensor& parameter) = 0;
 
   /// A state at the block's start. hidden: (B, T, hidden), positions 0..T-1.
   [[nodiscard]] virtual BlockState begin(const torch::Tensor& hidden) const = 0;

@@ -3,8 +3,11 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "sgpt_mi/quant/grid.h"
 
 namespace sgpt_mi::obs {
 
@@ -19,11 +22,14 @@ struct CompressOptions {
   std::int64_t groupsize = -1;   ///< columns that share a grid per row; -1: the whole row
   bool static_groups = false;    ///< grids of all groups from the untouched weights
   bool act_order = false;        ///< columns by diag(H) descending
+  bool stored_scales = false;    ///< round scales to a packed file's float16 before they are used
+  /// Columns in groups of their own widths, instead of wbits and groupsize. Unset: all alike.
+  std::optional<quant::ColumnGroups> groups;
   double percdamp = 0.01;        ///< share of mean(diag H) added to the diagonal, (0, 1]
   std::int64_t blocksize = 128;  ///< columns updated together
 
   [[nodiscard]] bool prunes() const { return sparsity > 0.0 || prune_n > 0; }
-  [[nodiscard]] bool quantizes() const { return wbits < 16; }
+  [[nodiscard]] bool quantizes() const { return wbits < 16 || groups.has_value(); }
 
   /// Throws Error(kUsage) naming the field, its value and its range, or the two fields that exclude
   /// each other: a sparsity and a pattern, a pattern and act_order, groups that cut a pattern.
@@ -46,10 +52,23 @@ struct CompressedMatrix {
   torch::Tensor weight;            ///< (rows, N) float32: the values to compute with
   torch::Tensor pruned;            ///< (rows, N) bool: true where the mask zeroes
   torch::Tensor codes;             ///< (rows, N) uint8, undefined when not quantized
-  torch::Tensor scale;             ///< (rows, G) float32, undefined when not quantized
-  torch::Tensor zero_point;        ///< (rows, G) float32, integral values
+  torch::Tensor scale;             ///< (rows, G) or (1, G) float32, undefined when not quantized
+  torch::Tensor zero_point;        ///< of scale's shape, float32, integral values
   torch::Tensor group_of_column;   ///< (N) int32: the grid group of each column
   std::vector<int> bits_of_group;  ///< G entries
+  /// With stored_scales: scale is float16 times 2 to this power.
+  std::optional<int> scale_exponent;
+};
+
+/// H of one distinct input, factorised once for all linears that read it.
+struct PreparedInput {
+  torch::Tensor hessian;       ///< (N, N) float32, undamped, as given
+  torch::Tensor upper;         ///< U (N, N) float32 of the damped H in the sweep's column order
+  torch::Tensor column_order;  ///< (N) int64: column at each place of the sweep; undefined: natural
+  std::vector<DampingStep> damping;  ///< every step of the ladder; the last one succeeded
+
+  /// Diagonal of the damped H's inverse, sum_i U_ij^2, (N) float64 in the natural column order.
+  [[nodiscard]] torch::Tensor inverse_diagonal() const;
 };
 
 /// A compressed matrix and what it took.
@@ -62,6 +81,12 @@ struct CompressResult {
   std::int64_t dead_channels = 0;
   std::vector<DampingStep> damping;  ///< every step of the ladder; the last one succeeded
 };
+
+/// Factorises H for the sweep; uses options.percdamp and options.act_order.
+/// Cost: 2 N^3 / 3 multiply-adds, four (N, N) temporaries.
+/// \throws Error(kNumeric) naming `name` when H is not finite or the damping ladder is exhausted.
+[[nodiscard]] PreparedInput prepare_input(const torch::Tensor& hessian,
+                                          const CompressOptions& options, const std::string& name);
 
 /// SparseGPT / GPTQ: one sweep over the columns that prunes, quantizes and moves every column's
 /// error to the columns after it, so that trace(dW H dW^T) stays small.
@@ -79,6 +104,7 @@ struct CompressResult {
 ///   scores first. A block size that M does not divide is rounded down to a multiple, at least M.
 /// * Whole-row grids and static groups are fitted to the untouched weights, dead columns included;
 ///   other groups to the weights with the errors of all columns before the group.
+/// * Groups of their own widths are fitted to the untouched weights too.
 /// * With act_order the sweep takes columns by diag(H) descending; the result is in natural order.
 ///   Without static_groups a group is then a run of sorted columns: see group_of_column.
 ///
@@ -99,6 +125,12 @@ struct CompressResult {
 /// \throws Error(kInternal) tensors of other shapes, types or devices.
 [[nodiscard]] CompressResult compress_sparsegpt(const torch::Tensor& weight,
                                                 const torch::Tensor& hessian,
+                                                const CompressOptions& options,
+                                                const std::string& name);
+
+/// The same with H factorised before, by prepare_input with the same options.
+[[nodiscard]] CompressResult compress_sparsegpt(const torch::Tensor& weight,
+                                                const PreparedInput& input,
                                                 const CompressOptions& options,
                                                 const std::string& name);
 

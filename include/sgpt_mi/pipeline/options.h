@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/pipeline/width_options.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -39,9 +41,15 @@ struct CalibrationSource {
 };
 
 /// How the importance, groups, widths and error compensation of a run are chosen.
-enum class Method : std::uint8_t { kSparseGpt, kMagnitude };
+enum class Method : std::uint8_t {
+  kSparseGpt,  ///< one width, mask and codes in one OBS sweep
+  kMagnitude,  ///< one width, no compensation
+  kToky,       ///< three widths by each channel's contribution
+  kEnhanced,   ///< five widths by each channel's importance
+  kMi          ///< five widths by importance and mutual information of groups of channels
+};
 
-/// "sparsegpt", "magnitude"; and back. Throws Error(kUsage) listing the names.
+/// "sparsegpt", "mi" ...; and back. Throws Error(kUsage) listing the names.
 [[nodiscard]] Method parse_method(const std::string& name);
 [[nodiscard]] std::string method_name(Method method);
 
@@ -60,11 +68,22 @@ struct LayerSelection {
 struct CompressionSettings {
   Method method = Method::kSparseGpt;
   obs::CompressOptions matrix;
+  std::optional<WidthOptions> widths;  ///< of toky, enhanced and mi, instead of matrix.wbits
   LayerSelection selection;
+  /// alpha of s_j = max|x_j|^alpha / max|W_:j|^(1 - alpha), folded into the norm before; in [0, 1].
+  std::optional<double> channel_scaling;
   bool true_sequential = false;    ///< calibrate each site with the sites before it compressed
   std::int64_t batch_windows = 4;  ///< windows in one forward
 
+  [[nodiscard]] bool quantizes() const { return matrix.quantizes() || widths.has_value(); }
+
   void validate() const;
+};
+
+/// How a compressed model is written, and so how it is computed: see CompressRun::format.
+enum class SaveFormat : std::uint8_t {
+  kPacked,  ///< codes, masks and grids: io/packed_matrix.h
+  kHf       ///< dense tensors in the checkpoint's types, for every program that reads those
 };
 
 /// One `sgpt-mi compress`.
@@ -74,6 +93,9 @@ struct CompressRun {
   CompressionSettings compression;
   EvalOptions eval;
   std::string save_dir;  ///< empty: nothing is saved
+  /// Sizes are counted and grids are rounded as this format stores them, also without save_dir.
+  SaveFormat format = SaveFormat::kHf;
+  std::string plots_dir;  ///< pictures are written here; empty: none
 
   void validate() const;
 };

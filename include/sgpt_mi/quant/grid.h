@@ -3,11 +3,26 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "sgpt_mi/kernels/obs_block.h"
 
 namespace sgpt_mi::quant {
+
+/// Which weights share one (scale, zero point).
+enum class GridSharing : std::uint8_t {
+  kRowGroup,  ///< those of one row in one group of columns: scale (rows, G)
+  kColumn,    ///< those of one column; the group shares only the width: scale (1, N)
+  kGroup      ///< all of a group of columns: scale (1, G)
+};
+
+/// Columns in groups of their own widths.
+struct ColumnGroups {
+  std::vector<std::int32_t> group_of_column;  ///< N labels, 0 .. G - 1, every label used
+  std::vector<int> bits_of_group;             ///< G widths, 2..8
+  GridSharing sharing = GridSharing::kRowGroup;
+};
 
 /// How integer grids are fitted to a matrix.
 struct GridOptions {
@@ -15,6 +30,9 @@ struct GridOptions {
   bool symmetric = false;       ///< range [-max|w|, max|w|], zero point (2^bits) / 2
   bool mse = false;             ///< clip search over 80 shrinks, sum |q - w|^2.4
   std::int64_t groupsize = -1;  ///< neighbouring columns that share a grid per row; -1: all columns
+  /// Scales are rounded to what a packed file holds: float16 times 2 to this power, at least
+  /// float16's smallest. Unset: float32.
+  std::optional<int> scale_exponent;
 
   /// Throws Error(kUsage) naming the field, its value and its range.
   void validate() const;
@@ -23,14 +41,14 @@ struct GridOptions {
 /// The grids of a matrix of `rows` x N: the value of code c in row r and column j is
 /// scale(r, g) * (c - zero_point(r, g)), g = group_of_column(j). Zero is always a grid value.
 struct Grid {
-  torch::Tensor scale;             ///< (rows, G) float32, > 0
-  torch::Tensor zero_point;        ///< (rows, G) float32, integral
+  torch::Tensor scale;             ///< (rows, G) float32, > 0; (1, G) when all rows share it
+  torch::Tensor zero_point;        ///< of scale's shape, float32, integral
   torch::Tensor group_of_column;   ///< (N) int32
   torch::Tensor max_code;          ///< (G) float32: 2^bits - 1
   std::vector<int> bits_of_group;  ///< G entries
 
-  /// For the column loop over columns `first` and following.
-  [[nodiscard]] kernels::GridView view(std::int64_t first) const;
+  /// For the column loop over columns `first` and following of a matrix of `rows` rows.
+  [[nodiscard]] kernels::GridView view(std::int64_t first, std::int64_t rows) const;
 };
 
 /// Grids for `columns` columns in neighbouring groups, not fitted yet: scale 1, zero point 0.
@@ -46,6 +64,16 @@ void fit_group(Grid& grid, std::int64_t group, const torch::Tensor& weight,
 /// See kernels::fit_grid for the formulas and the treatment of rows without range.
 /// Throws Error(kUsage) when the group size does not divide N.
 [[nodiscard]] Grid find_grid(const torch::Tensor& weight, const GridOptions& options);
+
+/// Grids fitted to groups of columns of their own widths; options.bits and options.groupsize have
+/// no effect. With GridSharing::kColumn every column becomes a group of the result.
+/// Throws Error(kInternal) when the labels do not fit the matrix.
+[[nodiscard]] Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups,
+                             const GridOptions& options);
+
+/// An exponent for GridOptions::scale_exponent with which the scales of any grid on these weights
+/// are float16 normal numbers unless a row is 10^7 times smaller than the largest weight.
+[[nodiscard]] int scale_exponent_for(const torch::Tensor& weight);
 
 /// Codes of the nearest grid values, (rows, N) uint8: clamp(round(w / scale) + zero point), half to
 /// even, in float32.

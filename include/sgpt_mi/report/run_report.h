@@ -35,6 +35,15 @@ struct DampingReport {
   double residual = 0.0;
 };
 
+/// Input channels of one linear that were treated alike.
+struct GroupReport {
+  std::int64_t channels = 0;
+  int bits = 0;  ///< width of the codes; the stored type's bits when not quantized
+  /// Mean over the pairs of channels, 0 to 1; absent for one channel, or when no MI was computed.
+  std::optional<double> mean_nmi = std::nullopt;
+  std::optional<double> importance = std::nullopt;  ///< mean over the channels, in method's unit
+};
+
 /// One compressed linear.
 struct LayerReport {
   std::string name;
@@ -52,6 +61,11 @@ struct LayerReport {
   std::int64_t calibration_tokens = 0;
   bool rank_deficient = false;  ///< fewer calibration tokens than channels
   double seconds = 0.0;
+  std::vector<GroupReport> groups;               ///< empty without grouping
+  std::optional<double> silhouette;              ///< of the grouping, -1 to 1
+  std::map<int, std::int64_t> channels_by_bits;  ///< width -> number of input channels
+  std::optional<double> importance_min;          ///< over the channels
+  std::optional<double> importance_max;          ///< over the channels
 };
 
 /// Sums over the compressed linears, and what the saved model takes.
@@ -62,6 +76,9 @@ struct TotalsReport {
   double stored_bits_per_weight = 0.0;
   std::int64_t bytes = 0;                             ///< tensor data of the whole saved model
   std::map<std::string, std::int64_t> bit_histogram;  ///< width -> number of weights
+  std::map<std::string, std::int64_t> bytes_by_part;  ///< part of the saved model -> bytes
+  std::optional<std::int64_t> predicted_file_bytes;   ///< from the plan, before writing
+  std::optional<std::int64_t> written_file_bytes;     ///< found on disk after writing
 };
 
 /// A measured perplexity; units in eval/perplexity.h.
@@ -71,6 +88,11 @@ struct PerplexityFigures {
   double nll_stderr = 0.0;
   double ppl_stderr = 0.0;
   std::vector<double> window_nll;
+  /// KL(dense || compressed) of the next-token distributions, nats a token; of compressed models.
+  std::optional<double> kl_mean = std::nullopt;
+  std::optional<double> kl_stderr = std::nullopt;       ///< over windows, as nll_stderr
+  std::optional<double> top1_agreement = std::nullopt;  ///< share of tokens with dense's argmax
+  std::vector<double> window_kl = {};
 };
 
 /// One evaluation set: what was scored, dense and compressed.
@@ -106,8 +128,11 @@ struct RunReport {
 
 [[nodiscard]] nlohmann::ordered_json to_json(const RunReport& report);
 
-/// The result table for stdout: one row a model (dense, method), one column a figure, perplexities
-/// as value ± standard error. Ends with a newline.
+/// The result table as cells, headings first: one row a model (dense, method), one column a figure,
+/// perplexities and, where measured, KL as value ± standard error, top-1 agreement in percent.
+[[nodiscard]] std::vector<std::vector<std::string>> result_rows(const RunReport& report);
+
+/// result_rows() as aligned text for stdout. Ends with a newline.
 [[nodiscard]] std::string result_table(const RunReport& report);
 
 /// Sums the layers up. `model_bytes`: tensor data of the saved model.

@@ -58,6 +58,64 @@ TEST(RunReport, JsonHasTheStableKeys) {
   EXPECT_EQ(json["calibration"]["token_sha256"], "abc");
 }
 
+TEST(RunReport, JsonHasGroupsAndDistances) {
+  RunReport report;
+  report.layers.push_back(layer(2, 5, 0.0, 3.0));
+  report.layers[0].groups = {{4, 3, 0.5, 2.0}, {1, 3, std::nullopt, std::nullopt}};
+  report.layers[0].silhouette = 0.25;
+  report.layers[0].channels_by_bits = {{3, 5}};
+  report.layers[0].importance_max = 7.0;
+  report.totals = sum_layers(report.layers, 10);
+  report.totals->bytes_by_part = {{"codes", 8}};
+  PerplexityReport set;
+  set.set = "c4";
+  set.dense = PerplexityFigures{10.0, 2.3, 0.1, 1.0, {2.3}};
+  set.compressed = set.dense;
+  set.compressed->kl_mean = 0.5;
+  set.compressed->kl_stderr = 0.01;
+  set.compressed->top1_agreement = 0.75;
+  set.compressed->window_kl = {0.5};
+  report.perplexity = {set};
+
+  const nlohmann::ordered_json json = to_json(report);
+  const auto& groups = json["layers"][0]["groups"];
+  EXPECT_EQ(groups[0].dump(), R"({"channels":4,"bits":3,"mean_nmi":0.5,"importance":2.0})");
+  EXPECT_TRUE(groups[1]["mean_nmi"].is_null());
+  EXPECT_EQ(json["layers"][0]["silhouette"], 0.25);
+  EXPECT_EQ(json["layers"][0]["channels_by_bits"]["3"], 5);
+  EXPECT_TRUE(json["layers"][0]["importance_min"].is_null());
+  EXPECT_EQ(json["layers"][0]["importance_max"], 7.0);
+  EXPECT_EQ(json["totals"]["bytes_by_part"]["codes"], 8);
+  EXPECT_FALSE(json["totals"].contains("written_file_bytes"));
+  const auto& figures = json["perplexity"]["c4"];
+  EXPECT_EQ(figures["compressed"]["kl_mean"], 0.5);
+  EXPECT_EQ(figures["compressed"]["kl_stderr"], 0.01);
+  EXPECT_EQ(figures["compressed"]["top1_agreement"], 0.75);
+  EXPECT_EQ(figures["compressed"]["window_kl"].size(), 1U);
+  EXPECT_FALSE(figures["dense"].contains("kl_mean"));
+}
+
+TEST(ResultTable, ShowsKlAndTop1WhereMeasured) {
+  RunReport report;
+  report.method = "rd";
+  PerplexityReport set;
+  set.set = "c4";
+  set.dense = PerplexityFigures{27.656, 3.3, 0.01, 0.25, {}};
+  set.compressed = set.dense;
+  set.compressed->kl_mean = 0.12345;
+  set.compressed->kl_stderr = 0.0021;
+  set.compressed->top1_agreement = 0.9124;
+  report.perplexity = {set, set};
+  report.perplexity[1].set = "ptb";
+  report.perplexity[1].compressed->kl_mean.reset();
+  report.perplexity[1].compressed->top1_agreement.reset();
+  const auto rows = result_rows(report);
+  EXPECT_THAT(rows[0], testing::ElementsAre("model", "sparsity", "code bits", "stored bits/w",
+                                            "bytes", "c4 PPL", "c4 KL", "c4 top-1", "ptb PPL"));
+  EXPECT_THAT(rows[2], testing::IsSupersetOf({"27.656 ± 0.250", "0.1235 ± 0.0021", "91.24 %"}));
+  EXPECT_EQ(rows[1][6], "-");  // dense against itself
+}
+
 TEST(ResultTable, ShowsDenseBesideCompressed) {
   RunReport report;
   report.method = "sparsegpt";

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+namespace sgpt_mi::kernels {
+
+/// One row of codes and the grids of its columns.
+struct CodeRow {
+  const std::uint8_t* codes = nullptr;  ///< (columns)
+  const std::uint8_t* kept = nullptr;   ///< (columns) 0 or 1; nullptr: every weight is kept
+  const float* scale = nullptr;         ///< (columns)
+  const float* zero = nullptr;          ///< (columns), integral
+  std::int64_t columns = 0;
+};
+
+/// The values scale * (code - zero) of a row in float32, +0 where it is not kept.
+/// \param values  out: (columns)
+void dequantize_row(const CodeRow& row, float* values);
+
+/// Rounds `count` floats to binary16 or bfloat16 bit patterns: float_to_half and float_to_bfloat16
+/// of each.
+void round_to_half(const float* values, std::int64_t count, std::uint16_t* out);
+void round_to_bfloat16(const float* values, std::int64_t count, std::uint16_t* out);
+
+}  // namespace sgpt_mi::kernels

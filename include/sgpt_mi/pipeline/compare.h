@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/pipeline/events.h"
+#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/comparison.h"
+
+namespace sgpt_mi::pipeline {
+
+/// One way to compress in a comparison.
+struct CompareVariant {
+  std::string method;
+  std::string grouping;  ///< empty for methods without groups
+  CompressRun run;       ///< without save_dir; calibration.seed is replaced by each seed in turn
+};
+
+/// One `sgpt-mi compare`: every variant with every seed, on one model and the same texts.
+struct CompareRun {
+  std::vector<CompareVariant> variants;  ///< the first is the baseline; all of one model
+  std::vector<std::uint64_t> seeds;
+  std::string folder;  ///< of the report's files and pictures; empty: none
+
+  /// Throws Error(kUsage) without variants or seeds, or with one twice.
+  void validate() const;
+};
+
+/// Runs all variants. The model is opened, the texts are tokenized and the dense model is scored
+/// once; each seed's calibration windows are drawn once and shared by all variants.
+///
+/// With a folder: performance_report.md, report.html, comparison.json and the pictures
+/// (mi_matrix_<linear>.png and grouping_result_<linear>.png of the grouped inputs of block 0,
+/// bits_per_layer.png and loss_per_layer.png of the last grouped variant, ppl_vs_stored_bits.png).
+///
+/// \param start  comes with version, model, dataset and settings; rows and sets are filled in.
+/// Throws as run_compress.
+[[nodiscard]] report::ComparisonReport run_compare(const CompareRun& run, Events& events,
+                                                   report::ComparisonReport start);
+
+}  // namespace sgpt_mi::pipeline

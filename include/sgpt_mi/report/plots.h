@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/report/run_report.h"
+
+namespace sgpt_mi::report {
+
+/// Pictures, drawn by PLplot without a display. Each function returns a PNG file's bytes (8 bits a
+/// channel, RGB). The same input gives the same bytes on one machine. PLplot keeps global state:
+/// calls from several threads run one after the other.
+/// All throw Error(kInput) when PLplot's cairo driver is not installed, Error(kInternal) when
+/// PLplot refuses a call.
+
+/// How strongly pairs of channels are related, and to which group each channel belongs.
+struct GroupedMatrix {
+  std::string title;                     ///< e.g. the linear's name
+  std::string unit;                      ///< of the values: "normalised MI", "nats"
+  std::int64_t channels = 0;             ///< n, at least 1
+  std::span<const float> values;         ///< (n, n), symmetric, row-major; finite
+  std::span<const std::int64_t> labels;  ///< (n) the channel's group, 0-based
+};
+
+/// The matrix as a heat map with the channels ordered by group, group borders drawn, the groups'
+/// numbers above, and a colour bar with the unit. The diagonal is left white: a channel's relation
+/// to itself says nothing. The scale ends at the 99.5th percentile of the drawn cells, which the
+/// colour bar says, so that a few near-copies do not hide the rest. More than 600 channels are
+/// averaged down to 600 cells a side.
+/// Throws Error(kInternal) when the extents disagree, a label is negative or a value is not finite.
+/// O(n^2) time, 3 MB beside the picture.
+[[nodiscard]] std::string mi_matrix_png(const GroupedMatrix& matrix);
+
+/// The block structure: the matrix of mi_matrix_png() in grey, every group's diagonal block in the
+/// colour of its width and marked with it where there is room; a key names the widths with their
+/// numbers of channels. group_bits: the width of group 0, 1, ...; as mi_matrix_png() otherwise.
+[[nodiscard]] std::string grouping_result_png(const GroupedMatrix& matrix,
+                                              std::span<const int> group_bits);
+
+/// Average code bits of every linear as bars: blocks along the x axis (the first number in the
+/// name), one colour a kind of linear (the last part of the name). At least one layer.
+[[nodiscard]] std::string bits_per_layer_png(std::span<const LayerReport> layers);
+
+/// Compression loss of every linear, in blocks and kinds as above, as one line a kind. The scale is
+/// logarithmic when the losses span more than a factor of 20; zero losses are then left out, and
+/// the title says how many.
+[[nodiscard]] std::string loss_per_layer_png(std::span<const LayerReport> layers);
+
+/// One compressed model in the plane of size and quality.
+struct TradeoffPoint {
+  std::string label;
+  double stored_bits = 0.0;  ///< bits a weight in the saved file
+  double ppl = 0.0;
+  double ppl_stderr = 0.0;
+};
+
+/// Perplexity against stored bits a weight. Points carry numbers that a key explains, and error
+/// bars of one standard error; the Pareto front is a line through filled points. With more than 24
+/// points at most 24 of the front are numbered. The perplexity axis is logarithmic beyond a factor
+/// of 20. At least one point, all finite, perplexities positive.
+[[nodiscard]] std::string ppl_vs_stored_bits_png(std::span<const TradeoffPoint> points,
+                                                 const std::string& title);
+
+}  // namespace sgpt_mi::report

@@ -1,0 +1,291 @@
+#include "sgpt_mi/cli/sweep_config.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "sgpt_mi/cli/arguments.h"
+#include "sgpt_mi/cli/flag_table.h"
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using pipeline::GridCell;
+
+constexpr std::array<const char*, 7> kFileKeys{"model", "dataset",  "out", "base",
+                                               "grid",  "variants", "skip"};
+
+/// Whether a flag belongs to the compression of a cell, not to the sweep or to what it shows.
+bool is_cell_flag(const FlagRow& row) {
+  const std::string_view key = row.key;
+  return row.in_config && (row.commands & kCompress) != 0 && (row.commands & kSweep) != 0 &&
+         key != "quiet" && key != "verbose";
+}
+
+/// Whether a flag may change what a cell measures; the number of threads changes the last digits.
+bool decides_result(const FlagRow& row) {
+  return is_cell_flag(row) && std::string_view(row.key) != "threads";
+}
+
+[[noreturn]] void refuse_key(const std::string& where, const std::string& key,
+                             const std::vector<std::string>& known) {
+  const std::string nearest = nearest_name(key, known);
+  fail(ErrorKind::kUsage, "sweep: {}: unknown key '{}'{}", where, key,
+       nearest.empty() ? "; expected one of the flags of sgpt-mi sweep --help"
+                       : "; did you mean '" + nearest + "'?");
+}
+
+const FlagRow& cell_flag(const std::string& where, const std::string& written) {
+  std::string key = written;
+  std::replace(key.begin(), key.end(), '-', '_');
+  std::vector<std::string> known;
+  for (const FlagRow& row : flag_table()) {
+    if (!is_cell_flag(row)) continue;
+    if (key == row.key) return row;
+    known.emplace_back(row.key);
+  }
+  refuse_key(where, written, known);
+}
+
+/// The member `key` of the file; empty of that type when it is not there.
+Json member(const Json& file, const std::string& where, const char* key, Json::value_t type) {
+  if (!file.contains(key)) return Json(type);
+  if (file.at(key).type() != type) {
+    fail(ErrorKind::kUsage, "sweep: {}: '{}' is {}; a JSON {} was expected", where, key,
+         file.at(key).dump(), Json(type).type_name());
+  }
+  return file.at(key);
+}
+
+/// An object of flags with its keys as the flag table writes them and its values checked.
+Json flags_of_object(const Json& object, const std::string& where) {
+  if (!object.is_object()) {
+    fail(ErrorKind::kUsage, "sweep: {}: {} is not an object of flags", where, object.dump());
+  }
+  Json flags = Json::object();
+  for (const auto& [written, value] : object.items()) {
+    const FlagRow& row = cell_flag(where, written);
+    Settings scratch;
+    set_flag(scratch, row, value);
+    flags[row.key] = value;
+  }
+  return flags;
+}
+
+/// The points of one axis: each sets one flag, or the flags of a variant.
+using Axis = std::vector<Json>;
+
+Axis grid_axis(const std::string& written, const Json& values, const std::string& where) {
+  if (!values.is_array() || values.empty()) {
+    fail(ErrorKind::kUsage, "sweep: {}: '{}' in grid is {}; a list of values was expected", where,
+         written, values.dump());
+  }
+  Axis axis;
+  for (const Json& value : values) axis.push_back(flags_of_object({{written, value}}, where));
+  return axis;
+}
+
+std::vector<Axis> read_axes(const Json& file, const std::string& where) {
+  std::vector<Axis> axes;
+  Axis variants;
+  for (const Json& variant : member(file, where, "variants", Json::value_t::array)) {
+    variants.push_back(flags_of_object(variant, where));
+  }
+  if (!variants.empty()) axes.push_back(std::move(variants));
+  const Json grid = member(file, where, "grid", Json::value_t::object);
+  for (const auto& [written, values] : grid.items()) {
+    axes.push_back(grid_axis(written, values, where));
+  }
+  if (axes.empty()) {
+    fail(ErrorKind::kUsage, "sweep: {}: nothing is varied; give \"grid\" or \"variants\"", where);
+  }
+  return axes;
+}
+
+/// The flags that the axes set. Throws Error(kUsage) when two axes set the same.
+std::vector<std::string> varied_flags(const std::vector<Axis>& axes, const std::string& where) {
+  std::map<std::string, std::size_t> axis_of;
+  std::vector<std::string> flags;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    for (const Json& point : axes[i]) {
+      for (const auto& [key, value] : point.items()) {
+        const auto [found, is_new] = axis_of.emplace(key, i);
+        if (is_new) flags.push_back(key);
+        if (found->second != i) {
+          fail(ErrorKind::kUsage, "sweep: {}: '{}' stands in grid twice, or in variants too", where,
+               key);
+        }
+      }
+    }
+  }
+  return flags;
+}
+
+/// All combinations of one point of every axis; the last axis varies fastest.
+std::vector<Json> combine(const std::vector<Axis>& axes) {
+  std::vector<Json> points{Json::object()};
+  for (const Axis& axis : axes) {
+    std::vector<Json> longer;
+    for (const Json& point : points) {
+      for (const Json& step : axis) {
+        longer.push_back(point);
+        longer.back().update(step);
+      }
+    }
+    points = std::move(longer);
+  }
+  return points;
+}
+
+bool agrees(const Json& point, const Json& entry) {
+  return std::all_of(entry.items().begin(), entry.items().end(), [&](const auto& wanted) {
+    return point.contains(wanted.key()) && point.at(wanted.key()) == wanted.value();
+  });
+}
+
+void remove_skipped(std::vector<Json>& points, const Json& skip,
+                    const std::vector<std::string>& varied, const std::string& where) {
+  for (const Json& written : skip) {
+    const Json entry = flags_of_object(written, where);
+    for (const auto& [key, value] : entry.items()) {
+      if (std::find(varied.begin(), varied.end(), key) == varied.end()) {
+        fail(ErrorKind::kUsage, "sweep: {}: skip names '{}', which is not varied", where, key);
+      }
+    }
+    std::erase_if(points, [&](const Json& point) { return agrees(point, entry); });
+  }
+  if (points.empty()) fail(ErrorKind::kUsage, "sweep: {}: skip leaves no cell", where);
+}
+
+void refuse_varied_on_command_line(const ResolvedSettings& typed,
+                                   const std::vector<std::string>& varied,
+                                   const std::string& where) {
+  for (const std::string& key : varied) {
+    const auto found = typed.origins.find(key);
+    if (found != typed.origins.end() && found->second == Origin::kFlag) {
+      fail(ErrorKind::kUsage, "sweep: --{} is varied by {}; leave it out of one of them", key,
+           where);
+    }
+  }
+}
+
+/// The flags of one cell on top of what the sweep's environment and command line say.
+ResolvedSettings resolve(const Json& flags, const ResolvedSettings& typed) {
+  ResolvedSettings cell;
+  cell.command = "compress";
+  for (const FlagRow& row : flag_table()) {
+    if (!is_cell_flag(row)) continue;
+    const auto origin = typed.origins.find(row.key);
+    const bool in_file = flags.contains(row.key);
+    if (origin != typed.origins.end() && !(in_file && origin->second == Origin::kEnvironment)) {
+      std::visit([&](auto field) { cell.values.*field = typed.values.*field; }, row.target);
+      cell.origins[row.key] = origin->second;
+    } else if (in_file) {
+      set_flag(cell.values, row, flags.at(row.key));
+      cell.origins[row.key] = Origin::kFile;
+    }
+  }
+  return cell;
+}
+
+GridCell make_cell(const Json& varied, const ResolvedSettings& settings) {
+  GridCell cell;
+  cell.varied = varied;
+  cell.config = config_values(settings);
+  cell.settings = {{"model", settings.values.model}, {"dataset", settings.values.dataset}};
+  for (const FlagRow& row : flag_table()) {
+    if (decides_result(row)) cell.settings[row.key] = flag_value(settings.values, row);
+  }
+  try {
+    cell.run = to_compress_run(settings);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kUsage) throw;
+    cell.refusal = error.what();
+  }
+  return cell;
+}
+
+/// The flag, else the file's string of the same name; one of them must be there.
+std::string required(const std::string& flag, const Json& file, const std::string& where,
+                     const char* key) {
+  if (!flag.empty()) return flag;
+  const auto text = member(file, where, key, Json::value_t::string).get<std::string>();
+  if (text.empty()) {
+    fail(ErrorKind::kUsage, "sweep: {} has no \"{}\"; add it or give --{}", where, key, key);
+  }
+  return text;
+}
+
+void refuse_unknown_file_keys(const Json& file, const std::string& where) {
+  if (!file.is_object()) fail(ErrorKind::kUsage, "sweep: {} is not a JSON object", where);
+  const std::vector<std::string> known(kFileKeys.begin(), kFileKeys.end());
+  for (const auto& [key, value] : file.items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) refuse_key(where, key, known);
+  }
+}
+
+void refuse_equal_cells(const std::vector<GridCell>& cells, const std::string& where) {
+  std::map<std::string, const GridCell*> seen;
+  for (const GridCell& cell : cells) {
+    const auto [found, is_new] = seen.emplace(cell.id(), &cell);
+    if (!is_new) {
+      fail(ErrorKind::kUsage, "sweep: {}: two cells are the same: {} and {}; remove one", where,
+           found->second->varied.dump(), cell.varied.dump());
+    }
+  }
+}
+
+}  // namespace
+
+pipeline::SweepRun expand_sweep(const nlohmann::ordered_json& file, const ResolvedSettings& typed,
+                                const std::string& where) {
+  refuse_unknown_file_keys(file, where);
+  const std::vector<Axis> axes = read_axes(file, where);
+  const std::vector<std::string> varied = varied_flags(axes, where);
+  refuse_varied_on_command_line(typed, varied, where);
+  const Json base = flags_of_object(member(file, where, "base", Json::value_t::object), where);
+  std::vector<Json> points = combine(axes);
+  remove_skipped(points, member(file, where, "skip", Json::value_t::array), varied, where);
+
+  pipeline::SweepRun run;
+  run.model = required(typed.values.model, file, where, "model");
+  run.dataset = required(typed.values.dataset, file, where, "dataset");
+  run.out = required(typed.values.out, file, where, "out");
+  for (const Json& point : points) {
+    Json flags = base;
+    flags.update(point);
+    ResolvedSettings settings = resolve(flags, typed);
+    settings.values.model = run.model;
+    settings.values.dataset = run.dataset;
+    run.cells.push_back(make_cell(point, settings));
+  }
+  refuse_equal_cells(run.cells, where);
+  const ResolvedSettings common = resolve(base, typed);
+  for (const FlagRow& row : flag_table()) {
+    const bool is_varied = std::find(varied.begin(), varied.end(), row.key) != varied.end();
+    if (common.given(row.key) && !is_varied) run.shared[row.key] = flag_value(common.values, row);
+  }
+  return run;
+}
+
+std::vector<GridCell> share_of(const std::vector<GridCell>& cells, const std::string& share) {
+  std::size_t index = 0;
+  std::size_t shares = 0;
+  const char* end = share.data() + share.size();
+  const auto first = std::from_chars(share.data(), end, index);
+  const bool slash = first.ec == std::errc() && first.ptr != end && *first.ptr == '/';
+  const auto second = slash ? std::from_chars(first.ptr + 1, end, shares) : first;
+  if (!slash || second.ec != std::errc() || second.ptr != end || index < 1 || index > shares) {
+    fail(ErrorKind::kUsage, "only: '{}' is not I/N with 1 <= I <= N", share);
+  }
+  std::vector<GridCell> kept;
+  for (std::size_t i = index - 1; i < cells.size(); i += shares) kept.push_back(cells[i]);
+  return kept;
+}
+
+}  // namespace sgpt_mi::cli

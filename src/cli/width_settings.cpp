@@ -1,0 +1,167 @@
+#include "width_settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string_view>
+#include <vector>
+
+#include "sgpt_mi/core/byte_size.h"
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::cli {
+namespace {
+
+using pipeline::Method;
+
+constexpr std::array<const char*, 18> kWidthFlags{
+    "target_avg_bits", "attention_bits", "ffn_bits",           "target_stored_bits", "target_bytes",
+    "budget_scope",    "bit_allocation", "bit_thresholds",     "toky_thresholds",    "levels",
+    "share",           "grouping",       "importance_weights", "use_mi_grouping",    "n_groups",
+    "mi_method",       "mi_tokens",      "clustering"};
+
+template <typename T>
+std::vector<T> parse_list(const std::string& key, const std::string& text) {
+  std::vector<T> values;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  while (true) {
+    T value{};
+    const auto parsed = std::from_chars(at, end, value);
+    if (parsed.ec != std::errc() || (parsed.ptr != end && *parsed.ptr != ',')) {
+      fail(ErrorKind::kUsage, "{}: '{}' is not a list of numbers with commas between them", key,
+           text);
+    }
+    values.push_back(value);
+    if (parsed.ptr == end) return values;
+    at = parsed.ptr + 1;
+  }
+}
+
+template <std::size_t Count>
+std::array<double, Count> parse_numbers(const std::string& key, const std::string& text) {
+  const std::vector<double> values = parse_list<double>(key, text);
+  if (values.size() != Count) {
+    fail(ErrorKind::kUsage, "{}: '{}' has {} numbers; {} are needed", key, text, values.size(),
+         Count);
+  }
+  std::array<double, Count> result{};
+  std::copy(values.begin(), values.end(), result.begin());
+  return result;
+}
+
+std::int64_t parse_groups(const std::string& text) {
+  if (text == "auto") return 0;
+  std::int64_t groups = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, groups);
+  if (parsed.ec != std::errc() || parsed.ptr != end || groups < 1) {
+    fail(ErrorKind::kUsage, "n_groups: '{}' is neither a number of groups nor auto", text);
+  }
+  return groups;
+}
+
+quant::GridSharing parse_sharing(const std::string& text) {
+  if (text == "scale") return quant::GridSharing::kRowGroup;
+  if (text == "bits") return quant::GridSharing::kColumn;
+  if (text == "group") return quant::GridSharing::kGroup;
+  fail(ErrorKind::kUsage, "share: '{}' is unknown; there are scale, bits, group", text);
+}
+
+bool parse_scope(const std::string& text) {
+  if (text == "layer") return false;
+  if (text == "model") return true;
+  fail(ErrorKind::kUsage, "budget_scope: '{}' is unknown; there are layer, model", text);
+}
+
+std::optional<double> positive(double value) {
+  return value == 0.0 ? std::nullopt : std::optional(value);
+}
+
+pipeline::WidthTarget parse_target(const Settings& typed) {
+  pipeline::WidthTarget target;
+  if (typed.target_avg_bits != 0.0) {
+    target.average_bits = typed.target_avg_bits;
+  } else if (typed.wbits < 16) {
+    target.average_bits = typed.wbits;
+  }
+  target.attention_bits = positive(typed.attention_bits);
+  target.ffn_bits = positive(typed.ffn_bits);
+  target.stored_bits = positive(typed.target_stored_bits);
+  if (!typed.target_bytes.empty()) target.bytes = parse_bytes(typed.target_bytes);
+  target.over_model = parse_scope(typed.budget_scope);
+  return target;
+}
+
+pipeline::GroupingOptions parse_grouping_options(const Settings& typed, Method method) {
+  pipeline::GroupingOptions grouping;
+  if (typed.use_mi_grouping != 0 && typed.use_mi_grouping != 1) {
+    fail(ErrorKind::kUsage, "use_mi_grouping: {} is neither 0 nor 1", typed.use_mi_grouping);
+  }
+  const bool grouped = method == Method::kMi && typed.use_mi_grouping == 1;
+  grouping.grouping = grouped ? pipeline::parse_grouping(typed.grouping)
+                              : pipeline::Grouping::kChannels;
+  grouping.groups = parse_groups(typed.n_groups);
+  grouping.estimator = mi::parse_estimator(typed.mi_method);
+  grouping.clustering = cluster::parse_method(typed.clustering);
+  grouping.sample_tokens = typed.mi_tokens;
+  grouping.seed = typed.seed;
+  return grouping;
+}
+
+void refuse_width_flags(const ResolvedSettings& settings, Method method) {
+  for (const char* key : kWidthFlags) {
+    if (!settings.given(key)) continue;
+    fail(ErrorKind::kUsage, "--{} has no effect with --method {}; use --method mi, or leave it out",
+         key, pipeline::method_name(method));
+  }
+}
+
+}  // namespace
+
+bool has_widths(Method method) {
+  return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;
+}
+
+void drop_width_flags(ResolvedSettings& settings) {
+  for (const char* key : kWidthFlags) settings.origins.erase(key);
+}
+
+Method chosen_method(const ResolvedSettings& settings) {
+  const bool asks_for_widths = std::any_of(kWidthFlags.begin(), kWidthFlags.end(),
+                                           [&](const char* key) { return settings.given(key); });
+  if (!settings.given("method") && asks_for_widths) return Method::kMi;
+  return pipeline::parse_method(settings.values.method);
+}
+
+std::optional<pipeline::WidthOptions> width_options(const ResolvedSettings& settings,
+                                                    Method method) {
+  const Settings& typed = settings.values;
+  if (!has_widths(method)) {
+    refuse_width_flags(settings, method);
+    return std::nullopt;
+  }
+  pipeline::WidthOptions widths;
+  widths.grouping = parse_grouping_options(typed, method);
+  widths.levels = parse_list<int>("levels", typed.levels);
+  const auto shares = parse_numbers<5>("importance_weights", typed.importance_weights);
+  widths.importance = {shares[0], shares[1], shares[2], shares[3], shares[4]};
+  widths.sharing = parse_sharing(typed.share);
+  widths.target = parse_target(typed);
+  if (method == Method::kToky) {
+    const auto bounds = parse_numbers<2>("toky_thresholds", typed.toky_thresholds);
+    widths.score = pipeline::ChannelScore::kContribution;
+    widths.allocation = pipeline::BitAllocation::kThreshold;
+    widths.thresholds = alloc::contribution_thresholds(bounds[0], bounds[1]);
+    widths.levels = {2, 4, 8};
+    return widths;
+  }
+  widths.allocation = pipeline::parse_bit_allocation(typed.bit_allocation);
+  if (widths.allocation == pipeline::BitAllocation::kThreshold) {
+    widths.thresholds = alloc::importance_thresholds(
+        parse_list<double>("bit_thresholds", typed.bit_thresholds), widths.levels);
+  }
+  return widths;
+}
+
+}  // namespace sgpt_mi::cli

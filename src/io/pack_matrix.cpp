@@ -1,0 +1,285 @@
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "packed_columns.h"
+#include "packed_mask.h"
+#include "packed_record.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/kernels/pack_bits.h"
+
+namespace sgpt_mi::io {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+/// The caller's promises about a matrix, checked before anything is computed from it.
+class Checks {
+ public:
+  Checks(const std::string& name, const CodedMatrix& matrix) : name_(name), matrix_(matrix) {}
+
+  void run() const {
+    constexpr std::int64_t kMaxSide = std::numeric_limits<std::int32_t>::max();
+    require(matrix_.rows >= 1 && matrix_.columns >= 1 && matrix_.rows <= kMaxSide &&
+                matrix_.columns <= kMaxSide &&
+                matrix_.rows <= (std::int64_t{1} << 48) / matrix_.columns,
+            "its sides are not between 1 and 2^31 - 1, or it has more than 2^48 weights");
+    require(matrix_.dtype == DType::kF32 || matrix_.dtype == DType::kF16 ||
+                matrix_.dtype == DType::kBF16,
+            "its type is not F32, F16 or BF16");
+    require(matrix_.codes.empty() != matrix_.values.empty(),
+            "it needs codes or values, and not both");
+    mask();
+    if (matrix_.codes.empty()) {
+      require(matrix_.values.size() == weights() * dtype_size(matrix_.dtype),
+              "its values are not rows * columns of its type");
+    } else {
+      require(matrix_.codes.size() == weights(), "its codes are not rows * columns");
+      grid();
+    }
+  }
+
+ private:
+  void require(bool holds, const char* rule) const {
+    if (!holds) fail(ErrorKind::kInternal, "io: matrix '{}' cannot be packed: {}", name_, rule);
+  }
+
+  [[nodiscard]] std::size_t weights() const {
+    return static_cast<std::size_t>(matrix_.rows * matrix_.columns);
+  }
+
+  void mask() const {
+    const auto& pruned = matrix_.pruned;
+    require(pruned.empty() || pruned.size() == weights(), "its mask is not rows * columns");
+    require(std::all_of(pruned.begin(), pruned.end(), [](auto flag) { return flag <= 1; }),
+            "its mask holds something else than 0 and 1");
+    if (matrix_.prune_m == 0) return require(matrix_.prune_n == 0, "its pattern has n without m");
+    require(!pruned.empty() && matrix_.prune_n >= 1 && matrix_.prune_n < matrix_.prune_m &&
+                matrix_.columns % matrix_.prune_m == 0,
+            "its N:M pattern has no mask, no 1 <= n < m, or an m that does not divide the columns");
+    const auto m = static_cast<std::size_t>(matrix_.prune_m);
+    for (std::size_t at = 0; at < pruned.size(); at += m) {
+      const auto zeros = std::count(pruned.begin() + static_cast<std::ptrdiff_t>(at),
+                                    pruned.begin() + static_cast<std::ptrdiff_t>(at + m), 1);
+      require(zeros == matrix_.prune_n, "its mask breaks its N:M pattern");
+    }
+  }
+
+  void grid() const {
+    const auto& widths = matrix_.bits_of_group;
+    const auto& labels = matrix_.group_of_column;
+    const auto groups = static_cast<std::int64_t>(widths.size());
+    require(groups >= 1 && groups <= matrix_.columns, "it has no groups, or more than columns");
+    require(std::all_of(widths.begin(), widths.end(), [](int b) { return b >= 2 && b <= 8; }),
+            "a group's width is not 2 to 8");
+    require(labels.size() == static_cast<std::size_t>(matrix_.columns) &&
+                std::all_of(labels.begin(), labels.end(),
+                            [&](std::int32_t g) { return g >= 0 && g < groups; }),
+            "its labels are not one per column, each below the number of groups");
+    require(matrix_.grid_rows == 1 || matrix_.grid_rows == matrix_.rows,
+            "its grids are neither shared nor one per row");
+    const auto grids = static_cast<std::size_t>(matrix_.grid_rows * groups);
+    require(matrix_.scale.size() == grids && matrix_.zero_point.size() == grids,
+            "its scales and zero points are not grid rows * groups");
+    require(std::all_of(matrix_.scale.begin(), matrix_.scale.end(),
+                        [](std::uint16_t scale) { return scale >= 1 && scale < 0x7c00; }),
+            "a scale is not positive and finite");
+    require(matrix_.scale_exponent >= -125 && matrix_.scale_exponent <= 112,
+            "its scale exponent is not between -125 and 112");
+  }
+
+  const std::string& name_;
+  const CodedMatrix& matrix_;
+};
+
+/// Appends `codes` as a bit stream.
+void append_stream(const std::vector<std::uint8_t>& codes, int width, Bytes& out) {
+  const auto count = static_cast<std::int64_t>(codes.size());
+  const std::size_t begin = out.size();
+  out.resize(begin + static_cast<std::size_t>(kernels::packed_bytes(count, width)));
+  kernels::pack_bits(codes.data(), count, width,
+                     reinterpret_cast<std::uint8_t*>(out.data() + begin));
+}
+
+/// The bit streams of a row-major matrix; `skipped` (same shape, or empty) are left out.
+Bytes pack_streams(std::span<const std::uint8_t> codes, std::span<const std::uint8_t> skipped,
+                   const StreamOrder& order) {
+  const std::size_t columns = order.column.size();
+  Bytes out;
+  std::vector<std::uint8_t> taken;
+  for (const WidthRun& run : order.runs) {
+    taken.clear();
+    for (std::size_t row = 0; row < codes.size(); row += columns) {
+      for (auto i = static_cast<std::size_t>(run.begin); i < static_cast<std::size_t>(run.end);
+           ++i) {
+        const std::size_t at = row + static_cast<std::size_t>(order.column[i]);
+        if (skipped.empty() || skipped[at] == 0) taken.push_back(codes[at]);
+      }
+    }
+    append_stream(taken, run.width, out);
+  }
+  return out;
+}
+
+/// The codes with the grid's zero point where a weight is pruned.
+std::vector<std::uint8_t> codes_with_zeros(const CodedMatrix& matrix) {
+  std::vector<std::uint8_t> codes(matrix.codes.begin(), matrix.codes.end());
+  if (matrix.pruned.empty()) return codes;
+  const auto columns = static_cast<std::size_t>(matrix.columns);
+  const std::size_t groups = matrix.bits_of_group.size();
+  for (std::size_t at = 0; at < codes.size(); ++at) {
+    if (matrix.pruned[at] == 0) continue;
+    const std::size_t grid_row = matrix.grid_rows == 1 ? 0 : at / columns;
+    const auto group = static_cast<std::size_t>(matrix.group_of_column[at % columns]);
+    codes[at] = matrix.zero_point[grid_row * groups + group];
+  }
+  return codes;
+}
+
+/// The stored values: kept ones only, or all with 0 where a weight is pruned.
+Bytes pack_values(const CodedMatrix& matrix, bool masked) {
+  if (matrix.pruned.empty()) return {matrix.values.begin(), matrix.values.end()};
+  const std::size_t size = dtype_size(matrix.dtype);
+  Bytes out;
+  out.reserve(matrix.values.size());
+  for (std::size_t i = 0; i < matrix.pruned.size(); ++i) {
+    const auto value = matrix.values.subspan(i * size, size);
+    if (matrix.pruned[i] == 0) {
+      out.insert(out.end(), value.begin(), value.end());
+    } else if (!masked) {
+      out.insert(out.end(), size, std::byte{0});
+    }
+  }
+  return out;
+}
+
+/// Collects the parts; those without bytes are left out.
+class PartList {
+ public:
+  explicit PartList(const std::string& name) : name_(name) {}
+
+  void add(PackedPartKind kind, Bytes bytes) {
+    const auto count = static_cast<std::int64_t>(bytes.size());
+    add(kind, DType::kU8, {count}, std::move(bytes));
+  }
+
+  void add(PackedPartKind kind, DType dtype, std::vector<std::int64_t> shape, Bytes bytes) {
+    if (bytes.empty()) return;
+    const std::string part = name_ + std::string(packed_suffix(kind));
+    parts_.push_back({kind, {part, dtype, std::move(shape)}, std::move(bytes)});
+  }
+
+  /// The parts, with the record's checksum filled in.
+  std::vector<PackedPart> sealed(PackedRecord record) && {
+    PackedParts found{{}, name_, {}};
+    for (const PackedPart& part : parts_) {
+      found.parts[static_cast<std::size_t>(part.kind)] = TensorData{part.info, part.bytes, nullptr};
+    }
+    record.checksum = packed_checksum(found);
+    const auto bytes = record_bytes(record);
+    parts_.front().bytes.assign(bytes.begin(), bytes.end());
+    return std::move(parts_);
+  }
+
+ private:
+  const std::string& name_;
+  std::vector<PackedPart> parts_;
+};
+
+PackedRecord record_of(const CodedMatrix& matrix, const PackedShape& shape) {
+  PackedRecord record;
+  record.rows = matrix.rows;
+  record.columns = matrix.columns;
+  record.dtype = matrix.dtype;
+  record.layout = packed_layout(shape);
+  record.stored = record.weights();
+  if (record.masked()) {
+    record.stored -= std::count(matrix.pruned.begin(), matrix.pruned.end(), 1);
+  }
+  if (record.layout == PackedLayout::kRanks) {
+    record.prune_n = matrix.prune_n;
+    record.prune_m = matrix.prune_m;
+  }
+  if (matrix.codes.empty()) return record;
+  const auto& widths = matrix.bits_of_group;
+  record.grid_rows = matrix.grid_rows;
+  record.groups = static_cast<std::int64_t>(widths.size());
+  record.run_length = packed_run_length(matrix);
+  record.scale_exponent = matrix.scale_exponent;
+  const bool uniform =
+      std::all_of(widths.begin(), widths.end(), [&](int b) { return b == widths.front(); });
+  record.width = uniform ? widths.front() : 0;
+  return record;
+}
+
+void add_grid(const CodedMatrix& matrix, const PackedRecord& record, PartList& parts) {
+  const auto scale = std::as_bytes(matrix.scale);
+  parts.add(PackedPartKind::kScale, DType::kF16, {record.grid_rows, record.groups},
+            {scale.begin(), scale.end()});
+  parts.add(PackedPartKind::kZeroPoint,
+            pack_streams(matrix.zero_point, {}, stream_order(matrix.bits_of_group)));
+  if (record.run_length == 0) {
+    parts.add(PackedPartKind::kGroup, pack_labels(matrix.group_of_column, record.groups));
+  }
+  if (record.width == 0) parts.add(PackedPartKind::kBits, pack_widths(matrix.bits_of_group));
+}
+
+}  // namespace
+
+CodedMatrix CodedMatrixBuffers::view() const {
+  CodedMatrix matrix;
+  matrix.rows = rows;
+  matrix.columns = columns;
+  matrix.dtype = dtype;
+  matrix.codes = codes;
+  matrix.values = values;
+  matrix.pruned = pruned;
+  matrix.prune_n = prune_n;
+  matrix.prune_m = prune_m;
+  matrix.grid_rows = grid_rows;
+  matrix.scale = scale;
+  matrix.scale_exponent = scale_exponent;
+  matrix.zero_point = zero_point;
+  matrix.group_of_column = group_of_column;
+  matrix.bits_of_group = bits_of_group;
+  return matrix;
+}
+
+PackedSize packed_size(std::span<const PackedPart> parts) {
+  PackedSize size;
+  for (const PackedPart& part : parts) {
+    entry_of(size, part.kind) += static_cast<std::int64_t>(part.bytes.size());
+  }
+  return size;
+}
+
+std::vector<PackedPart> pack_matrix(const std::string& name, const CodedMatrix& matrix) {
+  Checks(name, matrix).run();
+  const PackedRecord record = record_of(matrix, packed_shape(matrix));
+  PartList parts(name);
+  const auto unsealed = record_bytes(record);
+  parts.add(PackedPartKind::kRecord, {unsealed.begin(), unsealed.end()});
+  if (record.quantized()) {
+    const StreamOrder order =
+        stream_order(column_widths(matrix.group_of_column, matrix.bits_of_group));
+    parts.add(PackedPartKind::kCodes, record.masked()
+                                          ? pack_streams(matrix.codes, matrix.pruned, order)
+                                          : pack_streams(codes_with_zeros(matrix), {}, order));
+  } else {
+    parts.add(PackedPartKind::kValues, matrix.dtype, {record.stored},
+              pack_values(matrix, record.masked()));
+  }
+  if (record.masked()) {
+    Bytes bitmask = pack_bitmask(matrix.pruned);
+    parts.add(PackedPartKind::kMask,
+              record.layout == PackedLayout::kBitmask
+                  ? std::move(bitmask)
+                  : pack_ranks(bitmask, record.weights(), record.prune_n, record.prune_m));
+  }
+  if (record.quantized()) add_grid(matrix, record, parts);
+  return std::move(parts).sealed(record);
+}
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,162 @@
+#include "sgpt_mi/io/packed_checkpoint.h"
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "indexed_source.h"
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::io {
+namespace {
+
+using NameSet = std::unordered_set<std::string>;
+
+template <typename... Args>
+[[noreturn]] void refuse(const std::string& source, fmt::format_string<Args...> format,
+                         Args&&... args) {
+  fail(ErrorKind::kInput, "io: {}: {}", source, fmt::format(format, std::forward<Args>(args)...));
+}
+
+std::vector<std::string> read_matrix_names(const nlohmann::json& quantization,
+                                           const std::string& source) {
+  const auto list = quantization.find("matrices");
+  if (list == quantization.end() || !list->is_array()) {
+    refuse(source, "quantization_config has no \"matrices\"; a list of names was expected");
+  }
+  std::vector<std::string> names;
+  NameSet seen;
+  for (const nlohmann::json& name : *list) {
+    if (!name.is_string() || name.get_ref<const std::string&>().empty()) {
+      refuse(source, "quantization_config lists {} among its matrices; names were expected",
+             name.dump());
+    }
+    names.push_back(name.get<std::string>());
+    if (!seen.insert(names.back()).second) {
+      refuse(source, "quantization_config lists matrix '{}' twice", names.back());
+    }
+  }
+  return names;
+}
+
+/// The matrices that config.json lists, after its version has been checked.
+std::vector<std::string> read_config(const nlohmann::json& config, const std::string& source) {
+  const nlohmann::json& quantization = config.at("quantization_config");
+  const auto version = quantization.find("format_version");
+  if (version == quantization.end() || !version->is_number_integer()) {
+    refuse(source, "quantization_config has no \"format_version\"; {} was expected",
+           kPackedFormatVersion);
+  }
+  if (*version != kPackedFormatVersion) {
+    refuse(source,
+           "quantization_config has format_version {}; this program reads version {}: use "
+           "the program that wrote it, or a newer one",
+           version->dump(), kPackedFormatVersion);
+  }
+  return read_matrix_names(quantization, source);
+}
+
+/// A tensor name taken apart: a matrix and one of its parts.
+struct PartName {
+  std::string matrix;
+  PackedPartKind kind;
+};
+
+std::optional<PartName> part_name(const std::string& tensor) {
+  for (std::size_t i = 0; i < kPackedPartKinds; ++i) {
+    const auto kind = static_cast<PackedPartKind>(i);
+    const std::string_view suffix = packed_suffix(kind);
+    if (tensor.size() > suffix.size() && tensor.ends_with(suffix)) {
+      return PartName{tensor.substr(0, tensor.size() - suffix.size()), kind};
+    }
+  }
+  return std::nullopt;
+}
+
+/// The tensors that the dense model would have: a matrix takes the place of its record.
+std::vector<TensorInfo> dense_tensors(const TensorSource& stored,
+                                      const std::vector<PackedMatrixInfo>& matrices,
+                                      const std::string& source) {
+  std::unordered_map<std::string, const PackedMatrixInfo*> by_name;
+  for (const PackedMatrixInfo& matrix : matrices) by_name.emplace(matrix.name, &matrix);
+  std::vector<TensorInfo> tensors;
+  for (const TensorInfo& info : stored.tensors()) {
+    const std::optional<PartName> part = part_name(info.name);
+    if (!part) {
+      tensors.push_back(info);
+      continue;
+    }
+    const auto matrix = by_name.find(part->matrix);
+    if (matrix == by_name.end()) {
+      refuse(source,
+             "tensor '{}' is part of a packed matrix that quantization_config does not list",
+             info.name);
+    }
+    if (part->kind == PackedPartKind::kRecord) tensors.push_back(matrix->second->dense);
+  }
+  return tensors;
+}
+
+class PackedSource : public IndexedSource {
+ public:
+  PackedSource(std::unique_ptr<TensorSource> stored, std::vector<TensorInfo> tensors,
+               const std::vector<PackedMatrixInfo>& matrices, const std::string& source,
+               ParallelFor parallel_for)
+      : IndexedSource(source, std::move(tensors)),
+        stored_(std::move(stored)),
+        source_(source),
+        parallel_for_(std::move(parallel_for)) {
+    for (const PackedMatrixInfo& matrix : matrices) packed_.emplace(matrix.dense.name, matrix.name);
+  }
+
+  [[nodiscard]] TensorData read(const std::string& name) const override {
+    const TensorInfo& info = tensors()[position(name)];
+    const auto matrix = packed_.find(name);
+    if (matrix == packed_.end()) return stored_->read(name);
+    const auto buffer = std::make_shared<const std::vector<std::byte>>(
+        unpack_matrix(find_packed_parts(*stored_, matrix->second, source_), parallel_for_));
+    return {info, *buffer, buffer};
+  }
+
+ private:
+  std::unique_ptr<TensorSource> stored_;
+  std::string source_;
+  ParallelFor parallel_for_;
+  std::unordered_map<std::string, std::string> packed_;  // dense tensor -> matrix
+};
+
+}  // namespace
+
+nlohmann::ordered_json packed_quantization_config(const std::vector<std::string>& matrices) {
+  return {{"quant_method", kPackedQuantMethod},
+          {"format_version", kPackedFormatVersion},
+          {"matrices", matrices}};
+}
+
+bool is_packed_config(const nlohmann::json& config) {
+  const auto quantization = config.find("quantization_config");
+  if (quantization == config.end() || !quantization->is_object()) return false;
+  const auto method = quantization->find("quant_method");
+  return method != quantization->end() && *method == kPackedQuantMethod;
+}
+
+PackedCheckpoint open_packed(std::unique_ptr<TensorSource> stored, const nlohmann::json& config,
+                             const std::string& source, ParallelFor parallel_for) {
+  PackedCheckpoint checkpoint;
+  for (const std::string& name : read_config(config, source)) {
+    if (stored->find(name + ".weight") != nullptr) {
+      refuse(source,
+             "matrix '{}' is listed as packed, but the dense tensor '{}.weight' is there, too",
+             name, name);
+    }
+    checkpoint.matrices.push_back(describe_packed(find_packed_parts(*stored, name, source)));
+  }
+  std::vector<TensorInfo> tensors = dense_tensors(*stored, checkpoint.matrices, source);
+  checkpoint.tensors = std::make_unique<PackedSource>(
+      std::move(stored), std::move(tensors), checkpoint.matrices, source, std::move(parallel_for));
+  return checkpoint;
+}
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/packed_matrix.h"
+
+namespace sgpt_mi::io {
+
+inline constexpr std::size_t kRecordBytes = 44;
+
+/// NAME.packed as numbers; see packed_matrix.h for the bytes and the ranges.
+struct PackedRecord {
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t grid_rows = 0;
+  std::int64_t groups = 0;
+  std::int64_t run_length = 0;
+  std::int64_t stored = 0;
+  int scale_exponent = 0;
+  DType dtype = DType::kF32;
+  PackedLayout layout = PackedLayout::kDense;
+  int prune_n = 0;
+  int prune_m = 0;
+  int width = 0;
+  std::uint32_t checksum = 0;
+
+  [[nodiscard]] bool quantized() const { return grid_rows != 0; }
+  [[nodiscard]] bool masked() const { return layout != PackedLayout::kDense; }
+  [[nodiscard]] std::int64_t weights() const { return rows * columns; }
+};
+
+/// Throws Error(kInput) "io: SOURCE: packed matrix 'NAME': ...".
+template <typename... Args>
+[[noreturn]] void refuse_packed(const PackedParts& parts, fmt::format_string<Args...> format,
+                                Args&&... args) {
+  fail(ErrorKind::kInput, "io: {}: packed matrix '{}': {}", parts.source, parts.name,
+       fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// The entry of `size` that a part counts for.
+[[nodiscard]] std::int64_t& entry_of(PackedSize& size, PackedPartKind kind);
+
+/// The bytes of NAME.packed, checksum included.
+[[nodiscard]] std::array<std::byte, kRecordBytes> record_bytes(const PackedRecord& record);
+
+/// Reads the record, and holds the presence, types and lengths of all parts against it.
+/// Lengths that depend on widths stored in NAME.bits are bounded only.
+/// Throws Error(kInput).
+[[nodiscard]] PackedRecord read_record(const PackedParts& parts);
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,120 @@
+#include <limits>
+#include <map>
+#include <unordered_set>
+#include <utility>
+
+#include "safetensors_shards.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/output.h"
+#include "sgpt_mi/io/packed_checkpoint.h"
+#include "sgpt_mi/io/safetensors.h"
+
+namespace sgpt_mi::io {
+
+namespace fs = std::filesystem;
+
+struct PackedWriter::State {
+  fs::path folder;
+  std::size_t shard_bytes = 0;
+  std::vector<std::string> matrices;
+  std::unordered_set<std::string> names;  // of all tensors so far
+  std::vector<TensorData> waiting;        // of the next shard
+  std::size_t waiting_bytes = 0;
+  std::vector<std::vector<std::string>> shards;  // tensor names of those written
+  std::size_t tensor_bytes = 0;
+  std::size_t file_bytes = 0;
+
+  /// A shard's folder until its final name, which tells how many there are, is known.
+  [[nodiscard]] fs::path place(std::size_t shard) const {
+    return folder / fmt::format("shard-{}", shard);
+  }
+  void put(TensorData tensor);
+  void write_shard();
+  void name_shards();
+};
+
+void PackedWriter::State::put(TensorData tensor) {
+  if (!names.insert(tensor.info.name).second) {
+    fail(ErrorKind::kInternal, "io: tensor '{}' was written twice", tensor.info.name);
+  }
+  const std::size_t bytes = tensor.bytes.size();
+  if (!waiting.empty() && waiting_bytes + bytes > shard_bytes) write_shard();
+  waiting.push_back(std::move(tensor));
+  waiting_bytes += bytes;
+  tensor_bytes += bytes;
+}
+
+void PackedWriter::State::write_shard() {
+  std::vector<TensorInfo> infos;
+  std::vector<std::string> shard_names;
+  for (const TensorData& tensor : waiting) {
+    infos.push_back(tensor.info);
+    shard_names.push_back(tensor.info.name);
+  }
+  const fs::path shard = place(shards.size());
+  fs::create_directory(shard);
+  SafetensorsWriter writer(shard, std::move(infos), std::numeric_limits<std::size_t>::max());
+  for (const TensorData& tensor : waiting) writer.put(tensor.info.name, tensor.bytes);
+  writer.finish();
+  file_bytes += writer.file_bytes();
+  shards.push_back(std::move(shard_names));
+  waiting.clear();
+  waiting_bytes = 0;
+}
+
+void PackedWriter::State::name_shards() {
+  std::map<std::string, std::string> file_of_tensor;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    const std::string file = shard_name(i, shards.size());
+    fs::rename(place(i) / shard_name(0, 1), folder / file);
+    fs::remove(place(i));
+    for (const std::string& tensor : shards[i]) file_of_tensor[tensor] = file;
+  }
+  if (shards.size() == 1) return;
+  const std::string index = shard_index(file_of_tensor, tensor_bytes);
+  write_file_atomic(folder / kShardIndexName, index);
+  file_bytes += index.size();
+}
+
+PackedWriter::PackedWriter(fs::path folder, std::size_t shard_bytes)
+    : state_(std::make_unique<State>()) {
+  state_->folder = std::move(folder);
+  state_->shard_bytes = shard_bytes;
+}
+
+PackedWriter::~PackedWriter() = default;
+
+PackedSize PackedWriter::put_matrix(const std::string& name, const CodedMatrix& matrix) {
+  std::vector<PackedPart> parts = pack_matrix(name, matrix);
+  const PackedSize size = packed_size(parts);
+  for (PackedPart& part : parts) {
+    const auto buffer = std::make_shared<const std::vector<std::byte>>(std::move(part.bytes));
+    state_->put({std::move(part.info), *buffer, buffer});
+  }
+  state_->matrices.push_back(name);
+  return size;
+}
+
+void PackedWriter::put_dense(const TensorData& tensor) {
+  ensure(tensor.owner != nullptr, "io: a tensor to be written later has no owner");
+  state_->put(tensor);
+}
+
+void PackedWriter::finish(const nlohmann::json& config) {
+  if (!state_->waiting.empty()) state_->write_shard();
+  try {
+    state_->name_shards();
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorKind::kInput, "io: the shards in {} cannot get their names: {}",
+         state_->folder.string(), error.code().message());
+  }
+  nlohmann::json packed = config;
+  packed["quantization_config"] = packed_quantization_config(state_->matrices);
+  const std::string text = packed.dump(2) + "\n";
+  write_file_atomic(state_->folder / "config.json", text);
+  state_->file_bytes += text.size();
+}
+
+std::size_t PackedWriter::file_bytes() const { return state_->file_bytes; }
+
+}  // namespace sgpt_mi::io

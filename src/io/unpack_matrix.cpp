@@ -1,0 +1,295 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "packed_columns.h"
+#include "packed_record.h"
+#include "packed_rows.h"
+#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/kernels/dequantize.h"
+#include "sgpt_mi/kernels/half.h"
+
+namespace sgpt_mi::io {
+namespace {
+
+constexpr std::int64_t kRowGrain = 16;  // rows that one task unpacks at least
+
+PackedRecord checked_record(const PackedParts& parts, const ParallelFor& parallel_for) {
+  PackedRecord record = read_record(parts);
+  const std::uint32_t checksum = packed_checksum(parts, parallel_for);
+  if (checksum != record.checksum) {
+    refuse_packed(
+        parts,
+        "its parts have checksum {:08x}, but the record says {:08x}: a part is damaged or "
+        "belongs to another matrix; get the file again",
+        checksum, record.checksum);
+  }
+  return record;
+}
+
+/// All columns in natural order, as one run: for matrices that are not quantized.
+StreamOrder natural_order(std::int64_t columns) { return {{}, {{0, 0, columns}}}; }
+
+// --- grids ----------------------------------------------------------------------------------
+
+/// (grid rows, G) zero points, one byte each.
+std::vector<std::uint8_t> read_zero_points(const PackedParts& parts, const PackedRecord& record,
+                                           const ColumnGroups& columns) {
+  PackedRecord grids;  // a dense matrix of grid rows x G codes
+  grids.rows = record.grid_rows;
+  grids.columns = record.groups;
+  const PackedRows rows(parts, grids, stream_order(columns.bits_of_group), serial_for());
+  const PackedCodes codes(parts, PackedPartKind::kZeroPoint, rows, record.grid_rows);
+  PackedCodes::Scratch scratch(record.groups);
+  std::vector<std::uint8_t> zeros(static_cast<std::size_t>(record.grid_rows * record.groups));
+  for (std::int64_t row = 0; row < record.grid_rows; ++row) {
+    codes.read_row(row, scratch, zeros.data() + row * record.groups);
+  }
+  return zeros;
+}
+
+std::vector<std::uint16_t> read_scales(const PackedParts& parts) {
+  const std::span<const std::byte> bytes = parts.at(PackedPartKind::kScale)->bytes;
+  std::vector<std::uint16_t> scales(bytes.size() / sizeof(std::uint16_t));
+  std::memcpy(scales.data(), bytes.data(), bytes.size());
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    if (scales[i] == 0 || scales[i] >= 0x7c00U) {  // infinity, NaN and negative ones lie above
+      refuse_packed(parts,
+                    "part {}.scale holds the pattern {:#06x} at place {}; a positive, finite "
+                    "number was expected",
+                    parts.name, scales[i], i);
+    }
+  }
+  return scales;
+}
+
+/// The grids of a matrix as floats, and each column's.
+class Grids {
+ public:
+  Grids(const PackedParts& parts, const PackedRecord& record, ColumnGroups columns)
+      : shared_(record.grid_rows == 1),
+        groups_(static_cast<std::size_t>(record.groups)),
+        group_of_column_(std::move(columns.group_of_column)) {
+    const std::vector<std::uint8_t> zeros =
+        read_zero_points(parts, record, {{}, columns.bits_of_group});
+    zero_.assign(zeros.begin(), zeros.end());
+    const float unit = std::ldexp(1.0F, record.scale_exponent);
+    for (const std::uint16_t scale : read_scales(parts)) {
+      scale_.push_back(kernels::half_to_float(scale) * unit);
+    }
+  }
+
+  [[nodiscard]] bool shared() const { return shared_; }
+
+  /// Scale and zero point of each column in a row.
+  void load_row(std::int64_t row, std::vector<float>& scale, std::vector<float>& zero) const {
+    const std::size_t first = shared_ ? 0 : static_cast<std::size_t>(row) * groups_;
+    if (groups_ == 1) {
+      std::fill(scale.begin(), scale.end(), scale_[first]);
+      std::fill(zero.begin(), zero.end(), zero_[first]);
+      return;
+    }
+    const float* scales = scale_.data() + first;
+    const float* zeros = zero_.data() + first;
+    for (std::size_t j = 0; j < group_of_column_.size(); ++j) {
+      const auto group = static_cast<std::size_t>(group_of_column_[j]);
+      scale[j] = scales[group];
+      zero[j] = zeros[group];
+    }
+  }
+
+ private:
+  bool shared_;
+  std::size_t groups_;
+  std::vector<std::int32_t> group_of_column_;
+  std::vector<float> scale_;  // (grid rows, G)
+  std::vector<float> zero_;
+};
+
+// --- rows -----------------------------------------------------------------------------------
+
+/// Rounds a row of floats to the dense type.
+void store_row(const std::vector<float>& values, DType dtype, std::vector<std::uint16_t>& rounded,
+               std::byte* out) {
+  if (dtype == DType::kF32) {
+    std::memcpy(out, values.data(), values.size() * sizeof(float));
+    return;
+  }
+  const auto count = static_cast<std::int64_t>(values.size());
+  if (dtype == DType::kF16) {
+    kernels::round_to_half(values.data(), count, rounded.data());
+  } else {
+    kernels::round_to_bfloat16(values.data(), count, rounded.data());
+  }
+  std::memcpy(out, rounded.data(), rounded.size() * sizeof(std::uint16_t));
+}
+
+std::vector<std::byte> unpack_coded(const PackedParts& parts, const PackedRecord& record,
+                                    const ParallelFor& parallel_for) {
+  ColumnGroups groups = read_column_groups(parts, record);
+  const PackedRows rows(parts, record,
+                        stream_order(column_widths(groups.group_of_column, groups.bits_of_group)),
+                        parallel_for);
+  const PackedCodes codes(parts, PackedPartKind::kCodes, rows, record.rows);
+  const Grids grids(parts, record, std::move(groups));
+  const auto columns = static_cast<std::size_t>(record.columns);
+  const std::size_t row_bytes = columns * dtype_size(record.dtype);
+  std::vector<std::byte> out(static_cast<std::size_t>(record.rows) * row_bytes);
+  parallel_for(record.rows, kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+    PackedCodes::Scratch scratch(record.columns);
+    std::vector<std::uint8_t> row_codes(columns);
+    std::vector<float> scale(columns);
+    std::vector<float> zero(columns);
+    std::vector<float> values(columns);
+    std::vector<std::uint16_t> rounded(columns);
+    const kernels::CodeRow row_of_codes{row_codes.data(),
+                                        rows.masked() ? scratch.kept.data() : nullptr, scale.data(),
+                                        zero.data(), record.columns};
+    for (std::int64_t row = begin; row < end; ++row) {
+      if (row == begin || !grids.shared()) grids.load_row(row, scale, zero);
+      codes.read_row(row, scratch, row_codes.data());
+      kernels::dequantize_row(row_of_codes, values.data());
+      store_row(values, record.dtype, rounded,
+                out.data() + static_cast<std::size_t>(row) * row_bytes);
+    }
+  });
+  return out;
+}
+
+/// Copies the kept values of each row to their columns, 0 to the others.
+template <typename T>
+std::vector<std::byte> spread_values(std::span<const std::byte> stored, const PackedRows& rows,
+                                     const PackedRecord& record, const ParallelFor& parallel_for) {
+  const auto columns = static_cast<std::size_t>(record.columns);
+  std::vector<std::byte> out(static_cast<std::size_t>(record.weights()) * sizeof(T));
+  parallel_for(record.rows, kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::uint8_t> kept(columns);
+    std::vector<T> taken(columns + 1);  // one more may be read than is kept
+    std::vector<T> values(columns);
+    for (std::int64_t row = begin; row < end; ++row) {
+      rows.load_kept(row, kept.data());
+      const auto first = static_cast<std::size_t>(rows.first(row, 0));
+      const auto count = static_cast<std::size_t>(rows.first(row + 1, 0)) - first;
+      if (count > 0)
+        std::memcpy(taken.data(), stored.data() + first * sizeof(T), count * sizeof(T));
+      const T* next = taken.data();
+      for (std::size_t j = 0; j < columns; ++j) {
+        values[j] = static_cast<T>(*next * kept[j]);  // no branch: the mask is not predictable
+        next += kept[j];
+      }
+      std::memcpy(out.data() + static_cast<std::size_t>(row) * columns * sizeof(T), values.data(),
+                  columns * sizeof(T));
+    }
+  });
+  return out;
+}
+
+std::vector<std::byte> unpack_values(const PackedParts& parts, const PackedRecord& record,
+                                     const ParallelFor& parallel_for) {
+  const std::optional<TensorData>& part = parts.at(PackedPartKind::kValues);
+  const std::span<const std::byte> stored = part ? part->bytes : std::span<const std::byte>{};
+  if (!record.masked()) return {stored.begin(), stored.end()};
+  const PackedRows rows(parts, record, natural_order(record.columns), parallel_for);
+  if (record.dtype == DType::kF32) {
+    return spread_values<std::uint32_t>(stored, rows, record, parallel_for);
+  }
+  return spread_values<std::uint16_t>(stored, rows, record, parallel_for);
+}
+
+/// The mask of a matrix in layout 1 or 2: 1 where pruned.
+std::vector<std::uint8_t> read_pruned(const PackedRows& rows, const PackedRecord& record) {
+  std::vector<std::uint8_t> pruned(static_cast<std::size_t>(record.weights()));
+  for (std::int64_t row = 0; row < record.rows; ++row) {
+    rows.load_kept(row, pruned.data() + row * record.columns);
+  }
+  for (std::uint8_t& flag : pruned) flag ^= 1U;
+  return pruned;
+}
+
+void read_codes(const PackedParts& parts, const PackedRecord& record, CodedMatrixBuffers& matrix) {
+  ColumnGroups groups = read_column_groups(parts, record);
+  const PackedRows rows(parts, record,
+                        stream_order(column_widths(groups.group_of_column, groups.bits_of_group)),
+                        serial_for());
+  const PackedCodes codes(parts, PackedPartKind::kCodes, rows, record.rows);
+  matrix.codes.resize(static_cast<std::size_t>(record.weights()));
+  PackedCodes::Scratch scratch(record.columns);
+  for (std::int64_t row = 0; row < record.rows; ++row) {
+    codes.read_row(row, scratch, matrix.codes.data() + row * record.columns);
+  }
+  if (rows.masked()) {
+    matrix.pruned = read_pruned(rows, record);
+    for (std::size_t i = 0; i < matrix.codes.size(); ++i) {
+      if (matrix.pruned[i] != 0) matrix.codes[i] = 0;
+    }
+  }
+  matrix.grid_rows = record.grid_rows;
+  matrix.scale = read_scales(parts);
+  matrix.scale_exponent = record.scale_exponent;
+  matrix.zero_point = read_zero_points(parts, record, groups);
+  matrix.group_of_column = std::move(groups.group_of_column);
+  matrix.bits_of_group = std::move(groups.bits_of_group);
+}
+
+}  // namespace
+
+double PackedMatrixInfo::stored_bits_per_weight() const {
+  return 8.0 * static_cast<double>(size.total()) / static_cast<double>(dense.count());
+}
+
+PackedMatrixInfo describe_packed(const PackedParts& parts) {
+  const PackedRecord record = read_record(parts);
+  PackedMatrixInfo info;
+  info.name = parts.name;
+  info.dense = {parts.name + ".weight", record.dtype, {record.rows, record.columns}};
+  info.layout = record.layout;
+  info.prune_n = record.prune_n;
+  info.prune_m = record.prune_m;
+  info.stored = record.stored;
+  info.grid_rows = record.grid_rows;
+  info.groups = record.groups;
+  if (record.quantized()) {
+    const ColumnGroups groups = read_column_groups(parts, record);
+    for (const int width : column_widths(groups.group_of_column, groups.bits_of_group)) {
+      info.weights_of_width[static_cast<std::size_t>(width)] += record.rows;
+    }
+  } else {
+    info.weights_of_width[0] = record.weights();
+  }
+  for (std::size_t i = 0; i < kPackedPartKinds; ++i) {
+    const std::optional<TensorData>& part = parts.parts[i];
+    if (!part) continue;
+    entry_of(info.size, static_cast<PackedPartKind>(i)) +=
+        static_cast<std::int64_t>(part->bytes.size());
+  }
+  return info;
+}
+
+std::vector<std::byte> unpack_matrix(const PackedParts& parts, const ParallelFor& parallel_for) {
+  const PackedRecord record = checked_record(parts, parallel_for);
+  return record.quantized() ? unpack_coded(parts, record, parallel_for)
+                            : unpack_values(parts, record, parallel_for);
+}
+
+CodedMatrixBuffers unpack_codes(const PackedParts& parts) {
+  const PackedRecord record = checked_record(parts, serial_for());
+  CodedMatrixBuffers matrix;
+  matrix.rows = record.rows;
+  matrix.columns = record.columns;
+  matrix.dtype = record.dtype;
+  matrix.prune_n = record.prune_n;
+  matrix.prune_m = record.prune_m;
+  if (record.quantized()) {
+    read_codes(parts, record, matrix);
+    return matrix;
+  }
+  matrix.values = unpack_values(parts, record, serial_for());
+  if (record.masked()) {
+    const PackedRows rows(parts, record, natural_order(record.columns), serial_for());
+    matrix.pruned = read_pruned(rows, record);
+  }
+  return matrix;
+}
+
+}  // namespace sgpt_mi::io

@@ -1,0 +1,108 @@
+#include "sgpt_mi/kernels/channel_sums.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "sgpt_mi/core/error.h"
+#include "simd.h"
+
+namespace sgpt_mi::kernels {
+namespace {
+
+/// Tokens summed in float32.
+constexpr std::int64_t kGroup = 8;
+
+/// Tokens of one partial result: enough work for a thread, and few partial results.
+constexpr std::int64_t kBlock = 256;
+
+/// The figures of one group of tokens, added to those of its block.
+SGPT_MI_SIMD_CLONES void add_group(const float* __restrict x, std::int64_t stride,
+                                   std::int64_t channels, double* __restrict sum,
+                                   double* __restrict abs_sum, float* __restrict abs_max) {
+  for (std::int64_t j = 0; j < channels; ++j) {
+    float group_sum = 0.0F;
+    float group_abs_sum = 0.0F;
+    float most = abs_max[j];
+    for (std::int64_t t = 0; t < kGroup; ++t) {
+      const float value = x[t * stride + j];
+      const float magnitude = std::fabs(value);
+      group_sum += value;
+      group_abs_sum += magnitude;
+      most = magnitude > most ? magnitude : most;
+    }
+    sum[j] += group_sum;
+    abs_sum[j] += group_abs_sum;
+    abs_max[j] = most;
+  }
+}
+
+SGPT_MI_SIMD_CLONES std::int32_t count_nonzeros(const float* x, std::int64_t channels) {
+  std::int32_t count = 0;
+  for (std::int64_t j = 0; j < channels; ++j) count += x[j] != 0.0F ? 1 : 0;
+  return count;
+}
+
+/// The figures of up to kBlock tokens.
+struct Partial {
+  std::vector<double> sum;
+  std::vector<double> abs_sum;
+  std::vector<float> abs_max;
+  std::int64_t nonzeros = 0;
+};
+
+Partial sum_block(const MatrixView<const float>& x, std::int64_t first, std::int64_t last) {
+  const auto channels = static_cast<std::size_t>(x.columns);
+  Partial partial{std::vector<double>(channels), std::vector<double>(channels),
+                  std::vector<float>(channels), 0};
+  const auto add = [&](const float* rows, std::int64_t stride) {
+    add_group(rows, stride, x.columns, partial.sum.data(), partial.abs_sum.data(),
+              partial.abs_max.data());
+  };
+  const std::int64_t whole = first + (last - first) / kGroup * kGroup;
+  for (std::int64_t t = first; t < whole; t += kGroup) add(x.row(t), x.stride);
+  if (whole < last) {
+    std::vector<float> rest(static_cast<std::size_t>(kGroup) * channels);  // zeros add nothing
+    for (std::int64_t t = whole; t < last; ++t) {
+      std::copy_n(x.row(t), x.columns, rest.data() + (t - whole) * x.columns);
+    }
+    add(rest.data(), x.columns);
+  }
+  for (std::int64_t t = first; t < last; ++t) {
+    partial.nonzeros += count_nonzeros(x.row(t), x.columns);
+  }
+  return partial;
+}
+
+}  // namespace
+
+ChannelScan add_channel_sums(const MatrixView<const float>& x, const ChannelSums& sums,
+                             const Backend& backend) {
+  ensure(!backend.cuda, "channel_sums: there is no CUDA twin; LibTorch's reductions are it");
+  ChannelScan scan;
+  if (x.rows == 0 || x.columns == 0) return scan;
+  ensure(x.data != nullptr && sums.sum != nullptr && sums.abs_sum != nullptr &&
+             sums.abs_max != nullptr,
+         "channel_sums: an array is missing");
+  const std::int64_t blocks = (x.rows + kBlock - 1) / kBlock;
+  std::vector<Partial> partials(static_cast<std::size_t>(blocks));
+  backend.parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      partials[static_cast<std::size_t>(b)] =
+          sum_block(x, b * kBlock, std::min((b + 1) * kBlock, x.rows));
+    }
+  });
+  for (const Partial& partial : partials) {
+    scan.nonzeros += partial.nonzeros;
+    for (std::size_t j = 0; j < partial.sum.size(); ++j) {
+      sums.sum[j] += partial.sum[j];
+      sums.abs_sum[j] += partial.abs_sum[j];
+      sums.abs_max[j] = std::max(sums.abs_max[j], partial.abs_max[j]);
+      scan.finite = scan.finite && std::isfinite(partial.abs_sum[j]);
+    }
+  }
+  return scan;
+}
+
+}  // namespace sgpt_mi::kernels

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "block_walk.h"
+#include "sgpt_mi/model/model.h"
+#include "weight_store.h"
+
+namespace sgpt_mi::pipeline {
+
+/// A site whose channels were scaled.
+struct ScaledSite {
+  /// The norm's new parameters in their saved types, by checkpoint name.
+  std::vector<std::pair<std::string, torch::Tensor>> norm_tensors;
+};
+
+/// Moves scale from a site's activations into its weights (SmoothQuant, arXiv 2211.10438, eq. 4):
+///
+///     s_j = max|x_j|^alpha / max|W_:j|^(1 - alpha),   W <- W diag(s),   x <- x / s
+///
+/// with the maximum over the weights of all linears of the site, s divided by its geometric mean
+/// (a common factor changes no grid) and 1 where a maximum is 0. x / s comes from the norm before:
+/// its parameters are divided by s and rounded to their saved types, and s is taken from the
+/// rounded ones, so that only rounding of W changes the model. The block's weights and norm and the
+/// statistics in `input` are replaced.
+///
+/// \param linears  all linears that read the site.
+/// \return nothing, and nothing is changed, when no norm's output is the site's input alone.
+[[nodiscard]] std::optional<ScaledSite> fold_channel_scaling(
+    model::Block& block, const std::vector<model::LinearInfo>& linears, double alpha,
+    SiteInput& input, const SavedTypes& types);
+
+}  // namespace sgpt_mi::pipeline

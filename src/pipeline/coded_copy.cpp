@@ -1,0 +1,59 @@
+#include "coded_copy.h"
+
+#include <cmath>
+#include <span>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+torch::Tensor on_host(const torch::Tensor& tensor, torch::ScalarType type) {
+  return tensor.to(torch::kCPU, type).contiguous();
+}
+
+template <typename T>
+std::span<const T> elements(const torch::Tensor& tensor) {
+  return {static_cast<const T*>(tensor.const_data_ptr()),
+          static_cast<std::size_t>(tensor.numel())};
+}
+
+}  // namespace
+
+CodedCopy::CodedCopy(const obs::CompressedMatrix& matrix, const torch::Tensor& rounded,
+                     const obs::CompressOptions& options, DType dtype) {
+  view_.rows = rounded.size(0);
+  view_.columns = rounded.size(1);
+  view_.dtype = dtype;
+  if (options.prunes()) {
+    pruned_ = on_host(matrix.pruned, torch::kUInt8);
+    view_.pruned = elements<std::uint8_t>(pruned_);
+  }
+  view_.prune_n = static_cast<int>(options.prune_n);
+  view_.prune_m = static_cast<int>(options.prune_m);
+  if (matrix.codes.defined()) {
+    take_codes(matrix);
+  } else {
+    values_ = rounded.to(torch::kCPU).contiguous();
+    view_.values = {static_cast<const std::byte*>(values_.const_data_ptr()), values_.nbytes()};
+  }
+}
+
+void CodedCopy::take_codes(const obs::CompressedMatrix& matrix) {
+  ensure(matrix.scale_exponent.has_value(), "pipeline: a matrix to pack has no stored scales");
+  codes_ = on_host(matrix.codes, torch::kUInt8);
+  scale_ = on_host(matrix.scale.to(torch::kFloat64) * std::ldexp(1.0, -*matrix.scale_exponent),
+                   torch::kFloat16);
+  zero_point_ = on_host(matrix.zero_point, torch::kUInt8);
+  group_of_column_ = on_host(matrix.group_of_column, torch::kInt32);
+  bits_of_group_ = matrix.bits_of_group;
+  view_.codes = elements<std::uint8_t>(codes_);
+  view_.grid_rows = scale_.size(0);
+  view_.scale = elements<std::uint16_t>(scale_);
+  view_.scale_exponent = *matrix.scale_exponent;
+  view_.zero_point = elements<std::uint8_t>(zero_point_);
+  view_.group_of_column = elements<std::int32_t>(group_of_column_);
+  view_.bits_of_group = bits_of_group_;
+}
+
+}  // namespace sgpt_mi::pipeline

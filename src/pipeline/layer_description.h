@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+
+#include "sgpt_mi/calib/layer_stats.h"
+#include "sgpt_mi/model/model.h"
+#include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/run_report.h"
+#include "site_groups.h"
+#include "width_planner.h"
+
+namespace sgpt_mi::pipeline {
+
+/// What a report says of a compressed linear that has one width.
+/// \param saved         type of the dense matrix.
+/// \param stored_bytes  that the matrix takes as saved.
+[[nodiscard]] report::LayerReport describe_layer(const model::LinearInfo& linear,
+                                                 const obs::CompressResult& result,
+                                                 const CompressionSettings& settings,
+                                                 DType saved, std::int64_t stored_bytes);
+
+/// Adds what calibration saw of the linear's input.
+void describe_calibration(report::LayerReport& layer, const calib::LayerStats& stats,
+                          std::int64_t constant_channels);
+
+/// Adds the groups and widths of a planned linear. Single channels are told by width.
+void describe_widths(report::LayerReport& layer, const LinearPlan& plan,
+                     const SiteGroups& groups);
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,75 @@
+#include "pictures.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/output.h"
+#include "sgpt_mi/report/plots.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+/// "model.layers.0.self_attn.q_proj" -> "layers_0_self_attn_q_proj".
+std::string file_stem(const std::string& linear) {
+  const std::size_t layers = linear.find("layers.");
+  std::string stem = layers == std::string::npos ? linear : linear.substr(layers);
+  std::replace(stem.begin(), stem.end(), '.', '_');
+  return stem;
+}
+
+void draw_groups(const GroupPicture& group, std::vector<report::Picture>& pictures) {
+  const std::vector<std::int64_t> labels(group.labels.begin(), group.labels.end());
+  const torch::Tensor host = group.affinity.to(torch::kCPU).contiguous();
+  report::GroupedMatrix matrix;
+  matrix.title = group.name;
+  matrix.unit = "normalised MI";
+  matrix.channels = host.size(0);
+  matrix.values = {host.const_data_ptr<float>(), static_cast<std::size_t>(host.numel())};
+  matrix.labels = labels;
+  const std::string stem = file_stem(group.name);
+  pictures.push_back({"mi_matrix_" + stem + ".png",
+                      "Normalised mutual information of the input channels of " + group.name +
+                          ", ordered by group.",
+                      report::mi_matrix_png(matrix)});
+  pictures.push_back({"grouping_result_" + stem + ".png",
+                      "Groups of the input channels of " + group.name +
+                          " and the width of each in bits.",
+                      report::grouping_result_png(matrix, group.bits)});
+}
+
+}  // namespace
+
+std::vector<report::Picture> draw_pictures(const std::vector<GroupPicture>& groups,
+                                           const std::vector<report::LayerReport>& layers) {
+  std::vector<report::Picture> pictures;
+  for (const GroupPicture& group : groups) draw_groups(group, pictures);
+  if (layers.empty()) return pictures;
+  pictures.push_back({"bits_per_layer.png", "Average code bits a weight of every linear.",
+                      report::bits_per_layer_png(layers)});
+  pictures.push_back({"loss_per_layer.png", "Compression loss of every linear.",
+                      report::loss_per_layer_png(layers)});
+  return pictures;
+}
+
+void write_document(const std::string& folder, const std::string& stem,
+                    const report::Document& document) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    fail(ErrorKind::kInput, "plots: the folder {} cannot be made: {}", folder, error.message());
+  }
+  const std::filesystem::path place(folder);
+  for (const report::Section& section : document.sections) {
+    for (const report::Picture& picture : section.pictures) {
+      io::write_file_atomic(place / picture.file_name, picture.png);
+    }
+  }
+  io::write_file_atomic(place / (stem + ".md"), report::to_markdown(document));
+  io::write_file_atomic(place / "report.html", report::to_html(document));
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compress_blocks.h"
+#include "sgpt_mi/report/document.h"
+#include "sgpt_mi/report/run_report.h"
+
+namespace sgpt_mi::pipeline {
+
+/// Heat maps and block structures of grouped sites, then bits and losses of all layers.
+[[nodiscard]] std::vector<report::Picture> draw_pictures(
+    const std::vector<GroupPicture>& groups, const std::vector<report::LayerReport>& layers);
+
+/// Writes a document as `stem`.md, the page report.html and the pictures of all its sections into
+/// `folder`, which is made when it is missing.
+/// Throws Error(kInput) when the folder cannot be written.
+void write_document(const std::string& folder, const std::string& stem,
+                    const report::Document& document);
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,197 @@
+#include "site_compressor.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "channel_scaling.h"
+#include "coded_copy.h"
+#include "layer_description.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/interrupt.h"
+#include "stage_clock.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+using model::Block;
+using model::LinearInfo;
+
+/// Tries to meet a stored size whose mask is known only afterwards.
+constexpr int kStoredTries = 6;
+
+std::vector<LinearInfo> linears_of(const Block& block, model::Site site) {
+  std::vector<LinearInfo> linears;
+  for (const LinearInfo& linear : block.linears()) {
+    if (linear.site == site) linears.push_back(linear);
+  }
+  return linears;
+}
+
+}  // namespace
+
+BlockResult SiteCompressor::take_result() { return std::move(result_); }
+
+void SiteCompressor::warn_once(const std::string& text) {
+  if (!text.empty() && warned_.insert(text).second) run_.events.warning(text);
+}
+
+void SiteCompressor::handle(Block& block, SiteInput& input) {
+  std::vector<LinearInfo> selected;
+  for (const LinearInfo& linear : linears_of(block, input.site)) {
+    if (run_.settings.selection.contains(input.layer, linear.name)) selected.push_back(linear);
+  }
+  if (selected.empty()) return;
+  if (run_.settings.channel_scaling) scale_channels(block, input);
+  const SiteWork work = prepare(input, selected.front().name);
+  for (const LinearInfo& linear : selected) {
+    check_interrupt();
+    compress_linear(block, linear, work);
+  }
+}
+
+SiteCompressor::SiteWork SiteCompressor::prepare(const SiteInput& input, const std::string& name) {
+  SiteWork work{input, {}, {}, {}, input.stats.constant_channels()};
+  {
+    const StageTimer timer(run_.timings, "factor");
+    const torch::Tensor hessian = input.stats.hessian();
+    if (run_.settings.method == Method::kMagnitude) {
+      work.prepared.hessian = hessian;
+    } else {
+      work.prepared = obs::prepare_input(hessian, run_.settings.matrix, name);
+    }
+  }
+  if (planner_ == nullptr) return work;
+  const bool keep_affinity = run_.keep_pictures && input.layer == 0;
+  work.groups = planner_->groups_of(input, keep_affinity, run_.timings);
+  work.moments = channel_moments(input.stats, work.prepared.inverse_diagonal());
+  return work;
+}
+
+void SiteCompressor::scale_channels(Block& block, SiteInput& input) {
+  const std::vector<LinearInfo> linears = linears_of(block, input.site);
+  const std::optional<ScaledSite> scaled =
+      fold_channel_scaling(block, linears, *run_.settings.channel_scaling, input, run_.saved_types);
+  if (!scaled) {
+    warn_once("channel scaling is left out where no norm directly before the linear can take it");
+    return;
+  }
+  for (const auto& [name, value] : scaled->norm_tensors) run_.store.put(name, value);
+  for (const LinearInfo& linear : linears) {
+    if (run_.settings.selection.contains(input.layer, linear.name)) continue;
+    const std::string tensor = linear.name + ".weight";
+    const torch::Tensor rounded = block.weight(linear.short_name)
+                                      .to(model::to_scalar_type(run_.saved_types.dtype_of(tensor)));
+    run_.store.put(tensor, rounded);
+    block.set_weight(linear.short_name, rounded.to(run_.placement.dtype));
+  }
+}
+
+obs::CompressResult SiteCompressor::compress_matrix(const torch::Tensor& weight,
+                                                    const SiteWork& work,
+                                                    const obs::CompressOptions& options,
+                                                    const std::string& name) const {
+  const StageTimer timer(run_.timings, "obs");
+  if (run_.settings.method == Method::kMagnitude) {
+    return obs::compress_magnitude(weight, work.prepared.hessian, options, name);
+  }
+  return obs::compress_sparsegpt(weight, work.prepared, options, name);
+}
+
+std::int64_t SiteCompressor::packed_bits(const obs::CompressResult& result, DType dtype) const {
+  const torch::Tensor rounded = result.matrix.weight.to(model::to_scalar_type(dtype));
+  const CodedCopy coded(result.matrix, rounded, run_.settings.matrix, dtype);
+  return 8 * io::predict_packed_size(io::packed_shape(coded.view())).total();
+}
+
+/// Compresses with the planned widths. A stored size depends on the mask, which depends a little on
+/// the widths: the plan is repeated with what the last mask kept, less what it was over, and the
+/// largest result within the budget is taken.
+obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight,
+                                                     const SiteWork& work, LinearPlan& plan,
+                                                     const LinearInfo& linear) {
+  const WidthOptions& widths = planner_->options();
+  const DType dtype = run_.saved_types.dtype_of(linear.name + ".weight");
+  obs::CompressOptions options = run_.settings.matrix;
+  std::optional<obs::CompressResult> best;
+  std::vector<int> best_bits;
+  std::int64_t best_size = 0;
+  std::int64_t allowed = plan.budget_bits;
+  for (int tried = 0; tried < kStoredTries; ++tried) {
+    options.groups = column_groups(plan.units, plan.bits, widths.sharing);
+    obs::CompressResult result = compress_matrix(weight, work, options, linear.name);
+    if (!planner_->counts_storage()) return result;
+    const std::int64_t size = packed_bits(result, dtype);
+    const torch::Tensor pruned = result.matrix.pruned;
+    if (size <= plan.budget_bits && size > best_size) {
+      best = std::move(result);
+      best_bits = plan.bits;
+      best_size = size;
+    }
+    if (size > plan.budget_bits) allowed -= size - plan.budget_bits;
+    std::vector<int> next = planner_->replan(plan, pruned, allowed);
+    if (next == plan.bits) break;
+    plan.bits = std::move(next);
+  }
+  if (!best) {
+    fail(ErrorKind::kNumeric,
+         "pipeline: {} cannot be stored in {} bits in {} tries; ask for a larger size", linear.name,
+         plan.budget_bits, kStoredTries);
+  }
+  plan.bits = std::move(best_bits);
+  return std::move(*best);
+}
+
+void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear,
+                                     const SiteWork& work) {
+  std::map<std::string, double> clock;
+  const StageTimer timer(clock, "linear");
+  const torch::Tensor& weight = block.weight(linear.short_name);
+  std::optional<LinearPlan> plan;
+  obs::CompressResult result;
+  if (planner_ == nullptr) {
+    result = compress_matrix(weight, work, run_.settings.matrix, linear.name);
+  } else {
+    plan = planner_->plan(linear, weight, work.groups, work.moments, run_.timings);
+    warn_once(plan->warning);
+    result = compress_planned(weight, work, *plan, linear);
+  }
+  const std::string tensor = linear.name + ".weight";
+  const DType saved = run_.saved_types.dtype_of(tensor);
+  const torch::Tensor rounded = result.matrix.weight.to(model::to_scalar_type(saved));
+  model::require_finite(rounded, linear.name + " (compressed)");
+  std::int64_t stored_bytes = static_cast<std::int64_t>(rounded.nbytes());
+  if (run_.format == SaveFormat::kPacked) {
+    const StageTimer packing(run_.timings, "pack");
+    const CodedCopy coded(result.matrix, rounded, run_.settings.matrix, saved);
+    const io::PackedSize size = io::predict_packed_size(io::packed_shape(coded.view()));
+    run_.store.put_packed(linear.name, rounded, coded.view(), size);
+    result_.packed += size;
+    stored_bytes = size.total();
+  } else {
+    run_.store.put(tensor, rounded);
+  }
+  block.set_weight(linear.short_name, rounded.to(run_.placement.dtype));
+
+  report::LayerReport layer = describe_layer(linear, result, run_.settings, saved, stored_bytes);
+  describe_calibration(layer, work.input.stats, work.constant_channels);
+  if (plan) describe_widths(layer, *plan, work.groups);
+  keep_picture(linear, work, plan);
+  layer.seconds = timer.seconds();
+  run_.events.layer(layer);
+  run_.events.progress(++done_);
+  result_.layers.push_back(std::move(layer));
+}
+
+/// Of every site whose affinity was kept, with the widths of its first linear.
+void SiteCompressor::keep_picture(const LinearInfo& linear, const SiteWork& work,
+                                  const std::optional<LinearPlan>& plan) {
+  if (!plan || !work.groups.affinity.defined()) return;
+  const bool first = result_.pictures.empty() ||
+                     !result_.pictures.back().affinity.is_same(work.groups.affinity);
+  if (!first) return;
+  result_.pictures.push_back(
+      {linear.name, work.groups.affinity, work.groups.labels, plan->bits});
+}
+
+}  // namespace sgpt_mi::pipeline

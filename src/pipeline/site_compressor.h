@@ -1,0 +1,64 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "block_walk.h"
+#include "compress_blocks.h"
+#include "sgpt_mi/model/model.h"
+#include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/report/run_report.h"
+#include "width_planner.h"
+
+namespace sgpt_mi::pipeline {
+
+/// Compresses the linears of one site after another and hands them to the run's store.
+class SiteCompressor {
+ public:
+  /// \param planner  of the run's widths; nullptr: one width.
+  SiteCompressor(const BlockRun& run, WidthPlanner* planner) : run_(run), planner_(planner) {}
+
+  /// Compresses the selected linears that read the site and replaces them in the block.
+  void handle(model::Block& block, SiteInput& input);
+
+  /// What was done, in processing order.
+  [[nodiscard]] BlockResult take_result();
+
+ private:
+  /// What the linears of one site share.
+  struct SiteWork {
+    const SiteInput& input;
+    obs::PreparedInput prepared;
+    SiteGroups groups;
+    obs::ChannelMoments moments;  ///< with a planner only
+    std::int64_t constant_channels = 0;
+  };
+
+  [[nodiscard]] SiteWork prepare(const SiteInput& input, const std::string& name);
+  void scale_channels(model::Block& block, SiteInput& input);
+  void compress_linear(model::Block& block, const model::LinearInfo& linear, const SiteWork& work);
+  [[nodiscard]] obs::CompressResult compress_matrix(const torch::Tensor& weight,
+                                                    const SiteWork& work,
+                                                    const obs::CompressOptions& options,
+                                                    const std::string& name) const;
+  [[nodiscard]] obs::CompressResult compress_planned(const torch::Tensor& weight,
+                                                     const SiteWork& work, LinearPlan& plan,
+                                                     const model::LinearInfo& linear);
+  [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, DType dtype) const;
+  void keep_picture(const model::LinearInfo& linear, const SiteWork& work,
+                    const std::optional<LinearPlan>& plan);
+  void warn_once(const std::string& text);
+
+  const BlockRun& run_;
+  WidthPlanner* planner_;
+  std::int64_t done_ = 0;
+  BlockResult result_;
+  std::set<std::string> warned_;
+};
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,93 @@
+#include "site_groups.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sgpt_mi/cluster/controls.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/mi/gaussian.h"
+#include "sgpt_mi/mi/sampled.h"
+#include "stage_clock.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+/// A seed that differs between sites and follows from the run's.
+std::uint64_t site_seed(const SiteInput& input, std::uint64_t seed) {
+  const auto place = static_cast<std::uint64_t>(input.layer) * model::kSites +
+                     static_cast<std::uint64_t>(input.site);
+  return seed * 1'000'003U + place;
+}
+
+mi::MiMatrix mutual_information(const SiteInput& input, const GroupingOptions& options) {
+  const calib::LayerStats& stats = input.stats;
+  if (options.estimator == mi::Estimator::kGaussian) {
+    return mi::gaussian_mi(stats.second_moment_sum, stats.channel_sum, stats.tokens);
+  }
+  mi::SampledOptions sampled;
+  sampled.seed = site_seed(input, options.seed);
+  return mi::sampled_mi(input.samples, options.estimator, sampled);
+}
+
+torch::Tensor correlation_of(const calib::LayerStats& stats, bool as_affinity) {
+  const mi::Correlation correlation =
+      mi::correlation(stats.second_moment_sum, stats.channel_sum, stats.tokens);
+  return as_affinity ? correlation.affinity() : correlation.rho;
+}
+
+std::vector<double> hessian_diagonal(const calib::LayerStats& stats) {
+  const torch::Tensor diagonal =
+      stats.second_moment_sum.diagonal().to(torch::kCPU, torch::kFloat64).contiguous();
+  const double* data = diagonal.const_data_ptr<double>();
+  return {data, data + diagonal.numel()};
+}
+
+cluster::Clustering cluster_channels(const SiteInput& input, const torch::Tensor& affinity,
+                                     const GroupingOptions& options) {
+  const calib::LayerStats& stats = input.stats;
+  cluster::ClusterOptions clustering;
+  clustering.method = options.clustering;
+  clustering.groups = options.groups;
+  clustering.seed = site_seed(input, options.seed);
+  switch (options.grouping) {
+    case Grouping::kMi:
+      return cluster::cluster_affinity(affinity, clustering);
+    case Grouping::kCorr:
+      return cluster::cluster_affinity(correlation_of(stats, true), clustering);
+    case Grouping::kKmeans:
+      return cluster::cluster_profiles(correlation_of(stats, false), clustering);
+    case Grouping::kRandom:
+      return cluster::random_groups(affinity.size(0), options.groups, clustering.seed);
+    case Grouping::kHessian:
+      return cluster::sorted_groups(hessian_diagonal(stats), options.groups);
+    case Grouping::kContiguous:
+      return cluster::contiguous_groups(affinity.size(0), options.groups);
+    case Grouping::kChannels:
+      break;
+  }
+  fail(ErrorKind::kInternal, "pipeline: unknown grouping {}", static_cast<int>(options.grouping));
+}
+
+}  // namespace
+
+SiteGroups group_site(const SiteInput& input, const GroupingOptions& options, bool keep_affinity,
+                      std::map<std::string, double>& timings) {
+  SiteGroups result;
+  if (options.grouping == Grouping::kChannels) return result;
+  mi::MiMatrix information;
+  {
+    const StageTimer timer(timings, "mi");
+    information = mutual_information(input, options);
+  }
+  const StageTimer timer(timings, "cluster");
+  cluster::Clustering clustering = cluster_channels(input, information.normalized, options);
+  if (options.grouping != Grouping::kMi) cluster::measure(clustering, information.normalized);
+  result.labels = std::move(clustering.labels);
+  result.groups = clustering.groups;
+  result.mean_affinity = std::move(clustering.mean_affinity);
+  result.silhouette = clustering.silhouette;
+  if (keep_affinity) result.affinity = std::move(information.normalized);
+  return result;
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "block_walk.h"
+#include "sgpt_mi/pipeline/width_options.h"
+
+namespace sgpt_mi::pipeline {
+
+/// The N input channels of one site in groups; shared by all linears that read it.
+struct SiteGroups {
+  std::vector<std::int32_t> labels;  ///< N labels, 0 .. groups - 1; empty: every channel alone
+  std::int64_t groups = 0;
+  std::vector<double> mean_affinity;  ///< of the pairs inside each group; 0 for single channels
+  std::optional<double> silhouette;
+  torch::Tensor affinity;  ///< (N, N) float32, when asked for
+};
+
+/// Groups a site's channels: METHODS.md section 4.
+///
+/// Every grouping is measured on the normalised mutual information, so that the controls can be
+/// compared. Random groups and k-means starts follow from the seed, the layer and the site.
+///
+/// \param keep_affinity  whether the result holds the affinity (for pictures).
+/// \param timings        adds to "mi" and "cluster".
+///
+/// Cost: METHODS.md section 4; nothing with Grouping::kChannels. Memory: one (N, N) float32.
+[[nodiscard]] SiteGroups group_site(const SiteInput& input, const GroupingOptions& options,
+                                    bool keep_affinity, std::map<std::string, double>& timings);
+
+}  // namespace sgpt_mi::pipeline

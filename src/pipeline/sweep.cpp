@@ -1,0 +1,225 @@
+#include "sgpt_mi/pipeline/sweep.h"
+
+#include <c10/util/Exception.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <set>
+#include <utility>
+
+#include "sgpt_mi/core/hash.h"
+#include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/io/output.h"
+#include "sgpt_mi/report/document.h"
+#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/report/run_summary.h"
+#include "workbench.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using report::RunSummary;
+
+constexpr const char* kPlotFile = "ppl_vs_stored_bits.png";
+
+std::filesystem::path cell_file(const SweepRun& run, const GridCell& cell) {
+  return run.out / "cells" / (cell.id() + ".json");
+}
+
+std::string label_of(const GridCell& cell) {
+  return report::cell_label({cell.varied, std::nullopt, ""});
+}
+
+/// What a finished cell's file says; absent when it must run (again): no file, a cut one, another
+/// program version, other weights, other settings, a failure.
+std::optional<RunSummary> read_cell(const SweepRun& run, const GridCell& cell,
+                                    const std::string& model_sha256) {
+  const std::filesystem::path path = cell_file(run, cell);
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  const Json json = Json::parse(io::read_text_file(path), nullptr, false);
+  if (!json.is_object() || !json.contains("report")) return std::nullopt;
+  // A plain json compares members by key, whatever their order in the file.
+  const bool same = json.value("version", Json()) == run.version &&
+                    json.value("model_sha256", Json()) == model_sha256 &&
+                    nlohmann::json(json.value("settings", Json())) == cell.settings;
+  if (!same) return std::nullopt;
+  return report::summary_from_json(json.at("report"), path.string());
+}
+
+void write_cell(const SweepRun& run, const GridCell& cell, const std::string& model_sha256,
+                const char* key, const Json& value) {
+  const Json json{{"version", run.version},
+                  {"model_sha256", model_sha256},
+                  {"cell", cell.varied},
+                  {"settings", cell.settings},
+                  {key, value}};
+  io::write_file_atomic(cell_file(run, cell), json.dump(2) + "\n");
+}
+
+/// Passes on what is worth showing of one compression among many: not its plan and its linears, and
+/// a warning only the first time.
+class CellEvents : public Events {
+ public:
+  explicit CellEvents(Events& shown) : shown_(shown) {}
+
+  void begin(std::string cell) { cell_ = std::move(cell); }
+
+  void plan(const std::string& /*line*/) override {}
+  void stage(const std::string& name, std::int64_t units) override {
+    shown_.stage(cell_ + ": " + name, units);
+  }
+  void progress(std::int64_t done) override { shown_.progress(done); }
+  void layer(const report::LayerReport& /*layer*/) override {}
+  void warning(const std::string& text) override {
+    if (warned_.insert(text).second) shown_.warning(text);
+  }
+  void result(const std::string& /*line*/) override {}
+
+ private:
+  Events& shown_;
+  std::string cell_;
+  std::set<std::string> warned_;
+};
+
+/// The figures of a cell for its line: "3.21 stored bits, PPL 12.345 ± 0.21".
+std::string describe(const RunSummary& summary) {
+  const std::string bits = fmt::format("{:.3f} stored bits", summary.stored_bits_per_weight);
+  const auto mean = report::mean_over_sets(summary);
+  return mean ? fmt::format("{}, PPL {:.3f} ± {:.3f}", bits, mean->ppl, mean->ppl_stderr) : bits;
+}
+
+/// The state of a sweep at work.
+class Sweeper {
+ public:
+  Sweeper(const SweepRun& run, Events& events)
+      : run_(run),
+        events_(events),
+        cell_events_(events),
+        model_sha256_(bench_.weights_sha256(run.model).get()) {}
+
+  SweepResult sweep() {
+    result_.report = {run_.version, run_.model, run_.dataset, run_.shared, {}};
+    for (const GridCell& cell : run_.cells) add(cell);
+    return std::move(result_);
+  }
+
+ private:
+  void add(const GridCell& cell);
+  RunSummary compress(const GridCell& cell);
+  void record_failure(const GridCell& cell, const Error& error);
+  [[nodiscard]] std::string position() const;
+
+  const SweepRun& run_;
+  Events& events_;
+  CellEvents cell_events_;
+  Workbench bench_;
+  std::string model_sha256_;
+  SweepResult result_;
+};
+
+std::string Sweeper::position() const {
+  return fmt::format("cell {}/{}", result_.report.cells.size() + 1, run_.cells.size());
+}
+
+RunSummary Sweeper::compress(const GridCell& cell) {
+  if (!cell.run) throw Error(ErrorKind::kUsage, cell.refusal);
+  report::RunReport start;
+  start.version = run_.version;
+  start.command = run_.command;
+  start.config = cell.config;
+  try {
+    const report::RunReport report = run_compress(bench_, *cell.run, cell_events_, start);
+    write_cell(run_, cell, model_sha256_, "report", to_json(report));
+    return report::summarize(report);
+  } catch (const c10::OutOfMemoryError& error) {
+    fail(ErrorKind::kDevice, "device: out of memory: {}", error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    fail(ErrorKind::kDevice, "host: out of memory");
+  }
+}
+
+void Sweeper::record_failure(const GridCell& cell, const Error& error) {
+  write_cell(run_, cell, model_sha256_, "error",
+             {{"kind", error.exit_code()}, {"message", error.what()}});
+  if (!result_.first_failure) result_.first_failure = error;
+  ++result_.failed;
+}
+
+void Sweeper::add(const GridCell& cell) {
+  check_interrupt();
+  const std::string name = position() + " " + label_of(cell);
+  report::SweepCell row{cell.varied, read_cell(run_, cell, model_sha256_), ""};
+  if (row.result) {
+    events_.result(name + ": kept from before, " + describe(*row.result));
+  } else {
+    cell_events_.begin(position());
+    try {
+      row.result = compress(cell);
+      events_.result(
+          fmt::format("{}: {}, {:.1f} s", name, describe(*row.result), row.result->seconds));
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kInterrupted || error.kind() == ErrorKind::kInternal) throw;
+      record_failure(cell, error);
+      row.error = error.what();
+      events_.result(name + ": failed: " + row.error);
+    }
+  }
+  result_.report.cells.push_back(std::move(row));
+}
+
+void write_tables(const SweepRun& run, const report::SweepReport& report) {
+  std::vector<report::Picture> pictures;
+  const std::vector<report::TradeoffPoint> points = report::tradeoff_points(report);
+  io::write_file_atomic(run.out / "sweep.csv", report::sweep_csv(report));
+  io::write_file_atomic(run.out / "sweep.json", to_json(report).dump(2) + "\n");
+  if (!points.empty()) {
+    const std::string title = "Perplexity against stored bits a weight";
+    pictures.push_back({kPlotFile, title, report::ppl_vs_stored_bits_png(points, title)});
+    io::write_file_atomic(run.out / kPlotFile, pictures.back().png);
+  }
+  io::write_file_atomic(run.out / "sweep.md",
+                        report::to_markdown(report::sweep_document(report, std::move(pictures))));
+}
+
+void make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    fail(ErrorKind::kInput, "sweep: {} cannot be made: {}; give another --out", path.string(),
+         error.message());
+  }
+}
+
+}  // namespace
+
+std::string GridCell::id() const { return sha256_hex(settings.dump()).substr(0, 12); }
+
+std::vector<bool> finished_cells(const SweepRun& run) {
+  Workbench bench;
+  const std::string model_sha256 = bench.weights_sha256(run.model).get();
+  std::vector<bool> finished;
+  for (const GridCell& cell : run.cells) {
+    finished.push_back(read_cell(run, cell, model_sha256).has_value());
+  }
+  return finished;
+}
+
+SweepResult run_sweep(const SweepRun& run, Events& events) {
+  make_folder(run.out / "cells");
+  try {
+    SweepResult result = Sweeper(run, events).sweep();
+    if (run.write_tables) write_tables(run, result.report);
+    return result;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInterrupted) throw;
+    fail(ErrorKind::kInterrupted,
+         "sweep: interrupted; finished cells are kept in {}; the same command goes on from there",
+         (run.out / "cells").string());
+  }
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,94 @@
+#include "workbench.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "evaluate.h"
+#include "model_files.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/checkpoint.h"
+
+namespace sgpt_mi::pipeline {
+
+Session& Workbench::session(const ModelOptions& options) {
+  SessionKey key{options.model, options.device, options.dtype, options.threads};
+  if (session_ && key == session_key_) return *session_;
+  dense_figures_.clear();
+  eval_sets_.clear();
+  calibrations_.clear();
+  tokenizer_.reset();
+  session_.reset();
+  session_ = std::make_unique<Session>(options);
+  session_key_ = std::move(key);
+  return *session_;
+}
+
+const text::Tokenizer* Workbench::tokenizer_for(const std::vector<std::string>& sets) {
+  if (std::all_of(sets.begin(), sets.end(), is_recorded)) return nullptr;
+  if (!tokenizer_) tokenizer_ = load_tokenizer_of(session_->checkpoint);
+  return tokenizer_.get();
+}
+
+const text::CalibrationSet& Workbench::calibration(const CompressRun& run) {
+  text::CalibrationOptions options;
+  options.nsamples = run.calibration.nsamples;
+  options.seqlen = session_->resolve_seqlen(run.eval.seqlen);
+  options.seed = run.calibration.seed;
+  const std::string& dataset = run.calibration.dataset;
+  const CalibrationKey key{dataset, run.eval.data_dir, options.nsamples, options.seqlen,
+                           options.seed};
+  const auto found = calibrations_.find(key);
+  if (found != calibrations_.end()) return found->second;
+  text::CalibrationSet set = text::draw_calibration(dataset, text::DataSettings{run.eval.data_dir},
+                                                    tokenizer_for({dataset}), options);
+  check_windows(set.windows, session_->model.spec(), dataset);
+  return calibrations_.emplace(key, std::move(set)).first->second;
+}
+
+Workbench::EvalKey Workbench::key_of(const EvalOptions& options) const {
+  return {options.sets, options.data_dir, session_->resolve_seqlen(options.seqlen),
+          options.max_windows};
+}
+
+const std::vector<text::EvalSet>& Workbench::eval_sets(const EvalOptions& options) {
+  ensure(session_ != nullptr, "pipeline: evaluation sets were asked for before a model was opened");
+  const EvalKey key = key_of(options);
+  const auto found = eval_sets_.find(key);
+  if (found != eval_sets_.end()) return found->second;
+  auto sets = load_eval_sets(options, *session_, tokenizer_for(options.sets));
+  return eval_sets_.emplace(key, std::move(sets)).first->second;
+}
+
+const std::vector<report::PerplexityFigures>& Workbench::dense_figures(const EvalOptions& options,
+                                                                       Events& events) {
+  const std::vector<text::EvalSet>& sets = eval_sets(options);
+  const EvalKey key = key_of(options);
+  const auto found = dense_figures_.find(key);
+  if (found != dense_figures_.end()) return found->second;
+  std::vector<report::PerplexityFigures> figures;
+  for (const text::EvalSet& set : sets) {
+    figures.push_back(score(session_->model, set, session_->placement, "dense", events));
+  }
+  session_->model.release_ends();
+  return dense_figures_.emplace(key, std::move(figures)).first->second;
+}
+
+std::shared_future<std::string> Workbench::weights_sha256(const std::string& model) {
+  const io::ModelLocation location = io::locate_model(model);
+  auto& hash = hashes_[location.path.string()];
+  if (!hash.valid()) {
+    hash = std::async(std::launch::async, [location] { return weight_files_sha256(location); });
+  }
+  return hash;
+}
+
+PreparedRun Workbench::prepare(const CompressRun& run, Events& events) {
+  run.validate();
+  Session& opened = session(run.model);
+  const std::int64_t linears = check_run(run, opened);
+  PreparedRun prepared{opened, calibration(run), eval_sets(run.eval), linears};
+  tell_plan(run, prepared, events);
+  return prepared;
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "compress_blocks.h"
+#include "plan.h"
+#include "session.h"
+#include "sgpt_mi/pipeline/events.h"
+#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/text/calibration.h"
+#include "sgpt_mi/text/corpus.h"
+#include "sgpt_mi/text/tokenizer.h"
+
+namespace sgpt_mi::pipeline {
+
+/// What several runs on one model share, each made when it is first asked for: the opened model,
+/// its tokenizer and weight hash, drawn calibration windows, evaluation sets and the dense model's
+/// figures on them. Asking for another model, device or dtype drops all of it but the hashes.
+///
+/// Memory: token ids of every calibration draw and evaluation set that was asked for, no weights.
+class Workbench {
+ public:
+  /// Everything that a compression starts from, checked (whatever can fail early, fails here);
+  /// tells the plan through events.plan(). The result refers to this bench and is valid until a run
+  /// with another model is prepared.
+  [[nodiscard]] PreparedRun prepare(const CompressRun& run, Events& events);
+
+  /// The opened model.
+  [[nodiscard]] Session& session(const ModelOptions& options);
+
+  /// The evaluation sets of the session that is open, in the order asked for.
+  [[nodiscard]] const std::vector<text::EvalSet>& eval_sets(const EvalOptions& options);
+
+  /// The dense model's figures on eval_sets(options), in that order; measured once.
+  [[nodiscard]] const std::vector<report::PerplexityFigures>& dense_figures(
+      const EvalOptions& options, Events& events);
+
+  /// Starts hashing a model's weight files beside the other work, once a model; the result as
+  /// weight_files_sha256().
+  [[nodiscard]] std::shared_future<std::string> weights_sha256(const std::string& model);
+
+ private:
+  using SessionKey = std::tuple<std::string, std::string, std::string, int>;
+  using CalibrationKey =
+      std::tuple<std::string, std::string, std::int64_t, std::int64_t, std::uint64_t>;
+  using EvalKey = std::tuple<std::vector<std::string>, std::string, std::int64_t, std::int64_t>;
+
+  [[nodiscard]] EvalKey key_of(const EvalOptions& options) const;
+  [[nodiscard]] const text::CalibrationSet& calibration(const CompressRun& run);
+  /// Null when all of `sets` are recorded windows.
+  [[nodiscard]] const text::Tokenizer* tokenizer_for(const std::vector<std::string>& sets);
+
+  SessionKey session_key_;
+  std::unique_ptr<Session> session_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  std::map<CalibrationKey, text::CalibrationSet> calibrations_;
+  std::map<EvalKey, std::vector<text::EvalSet>> eval_sets_;
+  std::map<EvalKey, std::vector<report::PerplexityFigures>> dense_figures_;
+  std::map<std::string, std::shared_future<std::string>> hashes_;
+};
+
+/// run_compress() with what `bench` holds, but without pictures of its own.
+/// \param pictures  filled with the grouped sites of block 0; nullptr: not wanted.
+[[nodiscard]] report::RunReport run_compress(Workbench& bench, const CompressRun& run,
+                                             Events& events, report::RunReport report,
+                                             std::vector<GroupPicture>* pictures = nullptr);
+
+}  // namespace sgpt_mi::pipeline

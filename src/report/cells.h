@@ -1,0 +1,38 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "sgpt_mi/report/run_report.h"
+
+namespace sgpt_mi::report {
+
+/// Cells of the tables: a figure as people read it, "-" where it was not measured. A perplexity has
+/// 3, 2 or 1 decimals below 100, below 1000, above; its error has as many.
+
+/// "27.656 ± 0.250".
+[[nodiscard]] std::string perplexity_cell(const std::optional<PerplexityFigures>& figures);
+
+/// KL in nats a token: "0.1234 ± 0.0056"; without the error when it is absent.
+[[nodiscard]] std::string kl_cell(const std::optional<PerplexityFigures>& figures);
+
+/// "91.24 %".
+[[nodiscard]] std::string top1_cell(const std::optional<PerplexityFigures>& figures);
+
+/// The number with so many decimals, or "-".
+[[nodiscard]] std::string number_cell(const std::optional<double>& value, int decimals);
+
+/// The number with three significant digits and an exponent where it needs one, or "-".
+[[nodiscard]] std::string general_cell(const std::optional<double>& value);
+
+/// Mean of perplexities ± its standard error over them; without the error for one; "-" for none.
+[[nodiscard]] std::string mean_error_cell(std::span<const double> perplexities);
+
+/// part / whole in percent with two decimals: "93.28 %"; "-" when whole is 0.
+[[nodiscard]] std::string percent_cell(double part, double whole);
+
+/// p-value: "0.0123", or "< 0.0001".
+[[nodiscard]] std::string p_value_cell(double p_value);
+
+}  // namespace sgpt_mi::report

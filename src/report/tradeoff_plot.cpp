@@ -1,0 +1,201 @@
+#include <plplot.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "plot_canvas.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/report/pareto.h"
+#include "sgpt_mi/report/plots.h"
+
+namespace sgpt_mi::report {
+namespace {
+
+constexpr std::size_t kMostNumbered = 24;  // points that a key of this height can name
+constexpr double kWideRatio = 20.0;        // from which a logarithmic axis reads better
+constexpr Box kPlotBox{90.0, 60.0, 790.0, 610.0};
+
+/// The points with the front and the scale of the picture.
+struct Tradeoff {
+  std::span<const TradeoffPoint> points;
+  std::vector<std::size_t> front;
+  std::vector<bool> on_front;
+  bool logarithmic = false;
+  Window window;
+
+  /// Position on the y axis.
+  [[nodiscard]] double y(double ppl) const { return logarithmic ? std::log10(ppl) : ppl; }
+  /// The lower end of an error bar, which a logarithm needs above 0.
+  [[nodiscard]] double lower(const TradeoffPoint& point) const {
+    return y(std::max(point.ppl - point.ppl_stderr, logarithmic ? 0.01 * point.ppl : 0.0));
+  }
+};
+
+/// The range widened by a share on both sides; by one unit when it is a point.
+void widen(double& low, double& high, double share) {
+  const double margin = high > low ? share * (high - low) : std::max(0.05 * std::abs(low), 0.1);
+  low -= margin;
+  high += margin;
+}
+
+Tradeoff arrange(std::span<const TradeoffPoint> points) {
+  ensure(!points.empty(), "report: a picture of no points");
+  Tradeoff tradeoff;
+  tradeoff.points = points;
+  std::vector<double> bits;
+  std::vector<double> ppl;
+  for (const TradeoffPoint& point : points) {
+    ensure(std::isfinite(point.stored_bits) && std::isfinite(point.ppl) && point.ppl > 0.0 &&
+               std::isfinite(point.ppl_stderr),
+           "report: a point needs finite bits and a positive, finite perplexity");
+    bits.push_back(point.stored_bits);
+    ppl.push_back(point.ppl);
+  }
+  tradeoff.front = pareto_front(bits, ppl);
+  tradeoff.on_front.assign(points.size(), false);
+  for (const std::size_t i : tradeoff.front) tradeoff.on_front[i] = true;
+  const auto [least, most] = std::minmax_element(ppl.begin(), ppl.end());
+  tradeoff.logarithmic = *most > kWideRatio * *least;
+  Window& window = tradeoff.window;
+  window.left = *std::min_element(bits.begin(), bits.end());
+  window.right = *std::max_element(bits.begin(), bits.end());
+  window.bottom = tradeoff.lower(points.front());
+  window.top = window.bottom;
+  for (const TradeoffPoint& point : points) {
+    window.bottom = std::min(window.bottom, tradeoff.lower(point));
+    window.top = std::max(window.top, tradeoff.y(point.ppl + point.ppl_stderr));
+  }
+  widen(window.left, window.right, 0.08);
+  widen(window.bottom, window.top, 0.08);
+  return tradeoff;
+}
+
+void draw_front(const Tradeoff& tradeoff) {
+  std::vector<PLFLT> x;
+  std::vector<PLFLT> y;
+  for (const std::size_t i : tradeoff.front) {
+    x.push_back(tradeoff.points[i].stored_bits);
+    y.push_back(tradeoff.y(tradeoff.points[i].ppl));
+  }
+  plcol0(palette_colour(1));
+  plwidth(2.0);
+  plline(static_cast<PLINT>(x.size()), x.data(), y.data());
+  plwidth(1.0);
+  plcol0(kBlack);
+}
+
+void draw_points(PlotCanvas& canvas, const Tradeoff& tradeoff) {
+  for (std::size_t i = 0; i < tradeoff.points.size(); ++i) {
+    const TradeoffPoint& point = tradeoff.points[i];
+    const double y = tradeoff.y(point.ppl);
+    const double low = tradeoff.lower(point);
+    const double high = tradeoff.y(point.ppl + point.ppl_stderr);
+    plcol0(tradeoff.on_front[i] ? palette_colour(1) : palette_colour(0));
+    if (point.ppl_stderr > 0.0) plerry(1, &point.stored_bits, &low, &high);
+    canvas.dot(point.stored_bits, y, 5.0, tradeoff.on_front[i]);
+  }
+  plcol0(kBlack);
+}
+
+/// A number beside a point; the offset of its left edge in pixels, right and up.
+struct Number {
+  std::size_t point;
+  double right;
+  double up;
+};
+
+/// Whether the numbers of two points at these places overlap.
+bool overlap(const PlotCanvas& canvas, const Tradeoff& tradeoff, const Number& a, const Number& b) {
+  constexpr double kWidth = 18.0;  // pixels of two digits
+  constexpr double kHeight = 13.0;
+  const TradeoffPoint& first = tradeoff.points[a.point];
+  const TradeoffPoint& second = tradeoff.points[b.point];
+  const double x = (first.stored_bits - second.stored_bits) / canvas.across(1.0);
+  const double y = (tradeoff.y(first.ppl) - tradeoff.y(second.ppl)) / canvas.up(1.0);
+  return std::abs(x + a.right - b.right) < kWidth && std::abs(y + a.up - b.up) < kHeight;
+}
+
+/// The points that should get a number: all when they are few, else some of the front's.
+std::vector<std::size_t> candidates(const Tradeoff& tradeoff) {
+  std::vector<std::size_t> chosen;
+  if (tradeoff.points.size() <= kMostNumbered) {
+    chosen.resize(tradeoff.points.size());
+    std::iota(chosen.begin(), chosen.end(), 0U);
+    return chosen;
+  }
+  const std::size_t stride = (tradeoff.front.size() + kMostNumbered - 1) / kMostNumbered;
+  for (std::size_t i = 0; i < tradeoff.front.size(); i += stride) {
+    chosen.push_back(tradeoff.front[i]);
+  }
+  return chosen;
+}
+
+/// Gives numbers their places. Below and to the left of the front is no point; the others are
+/// numbered above.
+std::vector<Number> place_numbers(const PlotCanvas& canvas, const Tradeoff& tradeoff) {
+  std::vector<Number> placed;
+  for (const std::size_t i : candidates(tradeoff)) {
+    std::array<Number, 4> places{
+        {{i, -20.0, -11.0}, {i, 9.0, 10.0}, {i, -20.0, 10.0}, {i, 9.0, -11.0}}};
+    if (!tradeoff.on_front[i]) std::swap(places[0], places[1]);
+    const auto* const free =
+        std::find_if(places.begin(), places.end(), [&](const Number& candidate) {
+          return std::none_of(placed.begin(), placed.end(), [&](const Number& other) {
+            return overlap(canvas, tradeoff, candidate, other);
+          });
+        });
+    placed.push_back(free == places.end() ? places.front() : *free);
+  }
+  return placed;
+}
+
+void draw_numbers(PlotCanvas& canvas, const Tradeoff& tradeoff,
+                  const std::vector<Number>& numbers) {
+  canvas.font(13);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const TradeoffPoint& point = tradeoff.points[numbers[i].point];
+    canvas.text(point.stored_bits + canvas.across(numbers[i].right),
+                tradeoff.y(point.ppl) + canvas.up(numbers[i].up), 0.0, std::to_string(i + 1));
+  }
+}
+
+void draw_key(PlotCanvas& canvas, const Tradeoff& tradeoff, const std::vector<Number>& numbers) {
+  const Box box{kPlotBox.right + 20.0, kPlotBox.top, 1190.0, 670.0};
+  canvas.enter(box, {0.0, box.right - box.left, box.bottom - box.top, 0.0});
+  canvas.font(13);
+  plcol0(palette_colour(1));
+  canvas.text(0.0, 8.0, 0.0, "● Pareto front");
+  plcol0(palette_colour(0));
+  canvas.text(150.0, 8.0, 0.0, "○ others");
+  plcol0(kBlack);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    canvas.text(0.0, 36.0 + 23.0 * static_cast<double>(i), 0.0,
+                fmt::format("{}  {}", i + 1, tradeoff.points[numbers[i].point].label), 50);
+  }
+}
+
+}  // namespace
+
+std::string ppl_vs_stored_bits_png(std::span<const TradeoffPoint> points,
+                                   const std::string& title) {
+  const Tradeoff tradeoff = arrange(points);
+  PlotCanvas canvas(1200, 680);
+  canvas.enter(kPlotBox, tradeoff.window);
+  canvas.font(13);
+  plbox("bcnst", 0.0, 0, tradeoff.logarithmic ? "bclnstv" : "bcnstv", 0.0, 0);
+  canvas.axis_titles("stored bits a weight", "perplexity");
+  canvas.font(15);
+  canvas.title(title);
+  draw_front(tradeoff);
+  draw_points(canvas, tradeoff);
+  const std::vector<Number> numbers = place_numbers(canvas, tradeoff);
+  draw_numbers(canvas, tradeoff, numbers);
+  draw_key(canvas, tradeoff, numbers);
+  return canvas.finish();
+}
+
+}  // namespace sgpt_mi::report

@@ -1,0 +1,137 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "sgpt_mi/io/packed_matrix.h"
+
+namespace sgpt_mi::test {
+
+/// What kind of matrix random_matrix makes.
+struct PackedForm {
+  std::int64_t rows = 4;
+  std::int64_t columns = 16;
+  DType dtype = DType::kBF16;
+  std::vector<int> widths = {4};  ///< of the groups, drawn at random; empty: prune only
+  std::int64_t groups = 1;
+  bool labels = false;  ///< random labels instead of neighbouring runs
+  bool shared = false;  ///< one grid for all rows
+  bool masked = false;
+  double sparsity = 0.5;  ///< of an unstructured mask
+  int prune_n = 0;
+  int prune_m = 0;
+};
+
+/// A matrix of this form with random contents. Where a weight is pruned, the code is any byte and
+/// the value not a number: nobody may read them.
+class RandomMatrix {
+ public:
+  RandomMatrix(const PackedForm& form, std::mt19937& engine) : form_(form), engine_(engine) {
+    matrix_.rows = form.rows;
+    matrix_.columns = form.columns;
+    matrix_.dtype = form.dtype;
+    if (form.masked) make_mask();
+    form.widths.empty() ? make_values() : make_codes();
+  }
+
+  [[nodiscard]] const io::CodedMatrixBuffers& buffers() const { return matrix_; }
+
+ private:
+  [[nodiscard]] int draw(int low, int high) {
+    return std::uniform_int_distribution<int>(low, high)(engine_);
+  }
+
+  [[nodiscard]] bool pruned(std::size_t i) const {
+    return !matrix_.pruned.empty() && matrix_.pruned[i] != 0;
+  }
+
+  void make_mask() {
+    matrix_.pruned.resize(static_cast<std::size_t>(form_.rows * form_.columns));
+    matrix_.prune_n = form_.prune_n;
+    matrix_.prune_m = form_.prune_m;
+    if (form_.prune_m == 0) {
+      std::bernoulli_distribution prune(form_.sparsity);
+      for (std::uint8_t& flag : matrix_.pruned) flag = prune(engine_) ? 1 : 0;
+      return;
+    }
+    std::vector<std::uint8_t> tuple(static_cast<std::size_t>(form_.prune_m), 0);
+    std::fill_n(tuple.begin(), form_.prune_n, std::uint8_t{1});
+    for (std::size_t at = 0; at < matrix_.pruned.size(); at += tuple.size()) {
+      std::shuffle(tuple.begin(), tuple.end(), engine_);
+      std::copy(tuple.begin(), tuple.end(),
+                matrix_.pruned.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+  }
+
+  void make_values() {
+    const std::size_t size = dtype_size(form_.dtype);
+    const auto count = static_cast<std::size_t>(form_.rows * form_.columns);
+    for (std::size_t i = 0; i < count * size; ++i) {
+      const int byte = pruned(i / size) ? 0xff : draw(0, 255);
+      matrix_.values.push_back(static_cast<std::byte>(byte));
+    }
+  }
+
+  void make_codes() {
+    const auto groups = static_cast<std::size_t>(form_.groups);
+    for (std::size_t g = 0; g < groups; ++g) {
+      matrix_.bits_of_group.push_back(form_.widths[static_cast<std::size_t>(
+          draw(0, static_cast<int>(form_.widths.size()) - 1))]);
+    }
+    const std::int64_t run = (form_.columns + form_.groups - 1) / form_.groups;
+    for (std::int64_t j = 0; j < form_.columns; ++j) {
+      const std::int64_t group =
+          form_.labels ? draw(0, static_cast<int>(form_.groups) - 1) : j / run;
+      matrix_.group_of_column.push_back(static_cast<std::int32_t>(group));
+    }
+    matrix_.grid_rows = form_.shared ? 1 : form_.rows;
+    matrix_.scale_exponent = draw(-125, 112);
+    for (std::int64_t row = 0; row < matrix_.grid_rows; ++row) {
+      for (std::size_t g = 0; g < groups; ++g) {
+        matrix_.scale.push_back(static_cast<std::uint16_t>(draw(1, 0x7bff)));
+        matrix_.zero_point.push_back(
+            static_cast<std::uint8_t>(draw(0, (1 << matrix_.bits_of_group[g]) - 1)));
+      }
+    }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(form_.rows * form_.columns); ++i) {
+      const auto column = i % static_cast<std::size_t>(form_.columns);
+      const auto group = static_cast<std::size_t>(matrix_.group_of_column[column]);
+      const int last = pruned(i) ? 255 : (1 << matrix_.bits_of_group[group]) - 1;
+      matrix_.codes.push_back(static_cast<std::uint8_t>(draw(0, last)));
+    }
+  }
+
+  PackedForm form_;
+  std::mt19937& engine_;
+  io::CodedMatrixBuffers matrix_;
+};
+
+inline io::CodedMatrixBuffers random_matrix(const PackedForm& form, std::mt19937& engine) {
+  return RandomMatrix(form, engine).buffers();
+}
+
+/// Packed parts as a reader finds them; they point into `parts`.
+inline io::PackedParts found(const std::string& name, const std::vector<io::PackedPart>& parts) {
+  io::PackedParts view{"test.safetensors", name, {}};
+  for (const io::PackedPart& part : parts) {
+    view.parts[static_cast<std::size_t>(part.kind)] =
+        io::TensorData{part.info, part.bytes, nullptr};
+  }
+  return view;
+}
+
+/// Where the record's checksum lies.
+inline constexpr std::size_t kChecksumOffset = 40;
+
+/// Writes the checksum that parts changed by a test should have into their record.
+inline void reseal(const std::string& name, std::vector<io::PackedPart>& parts) {
+  const std::uint32_t checksum = io::packed_checksum(found(name, parts));
+  for (std::size_t i = 0; i < sizeof checksum; ++i) {
+    parts.front().bytes[kChecksumOffset + i] = static_cast<std::byte>(checksum >> (8 * i) & 0xffU);
+  }
+}
+
+}  // namespace sgpt_mi::test

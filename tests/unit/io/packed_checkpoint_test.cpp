@@ -1,0 +1,209 @@
+#include "sgpt_mi/io/packed_checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/io/safetensors.h"
+#include "support/packed_examples.h"
+#include "support/threads.h"
+#include "temporary_folder.h"
+
+namespace sgpt_mi::io {
+namespace {
+
+namespace fs = std::filesystem;
+using test::PackedForm;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+TensorData dense_tensor(const std::string& name, const std::string& text) {
+  const auto owner = std::make_shared<const std::string>(text);
+  return {{name, DType::kU8, {static_cast<std::int64_t>(text.size())}}, bytes_of(*owner), owner};
+}
+
+/// A folder with matrices "a.q" (quantized) and "a.k" (pruned only) and the dense "a.q.bias",
+/// "norm.weight".
+class PackedFolder : public ::testing::Test {
+ protected:
+  void write(std::size_t shard_bytes) {
+    std::mt19937 engine(4);
+    PackedForm form;
+    form.masked = true;
+    form.groups = 4;
+    form.widths = {3, 5};
+    form.labels = true;
+    q_ = test::random_matrix(form, engine);
+    form.widths.clear();
+    k_ = test::random_matrix(form, engine);
+    PackedWriter writer(folder_.path(), shard_bytes);
+    size_ = writer.put_matrix("a.q", q_.view());
+    writer.put_dense(dense_tensor("a.q.bias", "bias"));
+    size_ += writer.put_matrix("a.k", k_.view());
+    writer.put_dense(dense_tensor("norm.weight", "norm!"));
+    writer.finish({{"model_type", "opt"}});
+    written_ = writer.file_bytes();
+  }
+
+  void SetUp() override { write(1'000'000); }
+
+  [[nodiscard]] Checkpoint open(ParallelFor parallel_for = serial_for()) const {
+    return open_checkpoint({folder_.path(), false}, std::move(parallel_for));
+  }
+
+  [[nodiscard]] std::string open_error() const {
+    return input_error([&] { (void)open(); });
+  }
+
+  /// The tensors of the folder's one safetensors file, by name.
+  [[nodiscard]] std::map<std::string, PackedPart> stored() const {
+    std::map<std::string, PackedPart> tensors;
+    const auto source = open_safetensors(folder_.path() / "model.safetensors");
+    for (const TensorInfo& info : source->tensors()) {
+      const TensorData data = source->read(info.name);
+      tensors[info.name] = {{}, info, {data.bytes.begin(), data.bytes.end()}};
+    }
+    return tensors;
+  }
+
+  void store(const std::map<std::string, PackedPart>& tensors) const {
+    std::vector<TensorInfo> infos;
+    for (const auto& [name, tensor] : tensors) {
+      infos.push_back(tensor.info);
+      infos.back().name = name;
+    }
+    SafetensorsWriter writer(folder_.path(), infos);
+    for (const auto& [name, tensor] : tensors) writer.put(name, tensor.bytes);
+    writer.finish();
+  }
+
+  void set_config(const std::string& quantization) const {
+    (void)folder_.file("config.json",
+                       R"({"model_type":"opt","quantization_config":)" + quantization + "}");
+  }
+
+  [[nodiscard]] std::size_t bytes_in_folder() const {
+    std::size_t bytes = 0;
+    for (const auto& entry : fs::directory_iterator(folder_.path())) bytes += entry.file_size();
+    return bytes;
+  }
+
+  void expect_contents(const Checkpoint& checkpoint) const {
+    std::vector<std::string> names;
+    for (const TensorInfo& info : checkpoint.tensors->tensors()) {
+      names.push_back(info.name);
+      EXPECT_EQ(checkpoint.tensors->read(info.name).bytes.size(), info.bytes());
+    }
+    EXPECT_THAT(names, ::testing::UnorderedElementsAre("a.q.weight", "a.q.bias", "a.k.weight",
+                                                       "norm.weight"));
+    for (const auto& [name, matrix] : {std::pair("a.q", &q_), std::pair("a.k", &k_)}) {
+      const auto parts = pack_matrix(name, matrix->view());
+      const TensorData data = checkpoint.tensors->read(std::string(name) + ".weight");
+      EXPECT_EQ(data.info.shape, (std::vector<std::int64_t>{matrix->rows, matrix->columns}));
+      EXPECT_EQ(std::vector(data.bytes.begin(), data.bytes.end()),
+                unpack_matrix(test::found(name, parts)));
+    }
+    const std::span<const std::byte> bias = checkpoint.tensors->read("a.q.bias").bytes;
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(bias.data()), bias.size()), "bias");
+  }
+
+  TemporaryFolder folder_;
+  CodedMatrixBuffers q_;
+  CodedMatrixBuffers k_;
+  PackedSize size_;
+  std::size_t written_ = 0;
+};
+
+TEST_F(PackedFolder, LooksLikeTheDenseModel) {
+  const Checkpoint checkpoint = open();
+  expect_contents(checkpoint);
+  expect_contents(open(test::threaded_for(2)));
+  EXPECT_EQ(checkpoint.config, (nlohmann::json{{"model_type", "opt"}}));
+  EXPECT_EQ(checkpoint.tensors->find("a.q.codes"), nullptr);
+  EXPECT_THAT(input_error([&] { (void)checkpoint.tensors->read("a.q.codes"); }),
+              HasSubstr("has no tensor 'a.q.codes'"));
+}
+
+TEST_F(PackedFolder, StatesItsBytesByPart) {
+  const Checkpoint checkpoint = open();
+  ASSERT_EQ(checkpoint.packed_matrices.size(), 2U);
+  PackedSize size;
+  for (const PackedMatrixInfo& matrix : checkpoint.packed_matrices) size += matrix.size;
+  EXPECT_EQ(size, size_);
+  PackedSize predicted = predict_packed_size(packed_shape(q_.view()));
+  predicted += predict_packed_size(packed_shape(k_.view()));
+  EXPECT_EQ(size, predicted);
+  EXPECT_EQ(checkpoint.packed_matrices[0].name, "a.q");
+  EXPECT_EQ(written_, bytes_in_folder());
+}
+
+TEST_F(PackedFolder, SplitsIntoShards) {
+  fs::remove(folder_.path() / "model.safetensors");
+  write(100);
+  EXPECT_TRUE(fs::exists(folder_.path() / "model.safetensors.index.json"));
+  EXPECT_FALSE(fs::exists(folder_.path() / "model.safetensors"));
+  EXPECT_EQ(written_, bytes_in_folder());
+  expect_contents(open());
+}
+
+TEST_F(PackedFolder, OtherVersionsAreRefused) {
+  set_config(R"({"quant_method":"sgpt-mi","format_version":2,"matrices":[]})");
+  EXPECT_THAT(open_error(), AllOf(HasSubstr("format_version 2"), HasSubstr("reads version 1")));
+  set_config(R"({"quant_method":"sgpt-mi","format_version":"1","matrices":[]})");
+  EXPECT_THAT(open_error(), HasSubstr("no \"format_version\""));
+  set_config(R"({"quant_method":"sgpt-mi","matrices":[]})");
+  EXPECT_THAT(open_error(), HasSubstr("no \"format_version\""));
+}
+
+TEST_F(PackedFolder, BadListsOfMatricesAreRefused) {
+  const auto with_list = [&](const std::string& list) {
+    set_config(R"({"quant_method":"sgpt-mi","format_version":1)" + list + "}");
+    return open_error();
+  };
+  EXPECT_THAT(with_list(""), HasSubstr("no \"matrices\""));
+  EXPECT_THAT(with_list(R"(,"matrices":"a.q")"), HasSubstr("no \"matrices\""));
+  EXPECT_THAT(with_list(R"(,"matrices":["a.q",7])"), HasSubstr("lists 7 among its matrices"));
+  EXPECT_THAT(with_list(R"(,"matrices":["a.q","a.q"])"), HasSubstr("'a.q' twice"));
+  EXPECT_THAT(with_list(R"(,"matrices":["a.q"])"),
+              AllOf(HasSubstr("tensor 'a.k."), HasSubstr("does not list")));
+  EXPECT_THAT(with_list(R"(,"matrices":["a.q","a.k","a.v"])"), HasSubstr("a.v.packed is missing"));
+  EXPECT_THAT(with_list(R"(,"matrices":["a.q","a.k","norm"])"),
+              HasSubstr("dense tensor 'norm.weight' is there, too"));
+}
+
+TEST_F(PackedFolder, OtherMethodsAreLeftToTheModelRoom) {
+  set_config(R"({"quant_method":"gptq","bits":4})");
+  const Checkpoint checkpoint = open();
+  EXPECT_TRUE(checkpoint.config.contains("quantization_config"));
+  EXPECT_TRUE(checkpoint.packed_matrices.empty());
+  EXPECT_NE(checkpoint.tensors->find("a.q.codes"), nullptr);
+}
+
+TEST_F(PackedFolder, MissingAndSwappedPartsAreNamed) {
+  const std::map<std::string, PackedPart> good = stored();
+  std::map<std::string, PackedPart> bad = good;
+  bad.erase("a.q.scale");
+  store(bad);
+  EXPECT_THAT(open_error(), AllOf(HasSubstr(folder_.path().string()), HasSubstr("matrix 'a.q'"),
+                                  HasSubstr("a.q.scale is missing")));
+  bad = good;
+  std::swap(bad["a.q.mask"], bad["a.k.mask"]);  // equally long: found when it is read
+  store(bad);
+  const Checkpoint checkpoint = open();
+  EXPECT_THAT(
+      input_error([&] { (void)checkpoint.tensors->read("a.q.weight"); }),
+      AllOf(HasSubstr(folder_.path().string()), HasSubstr("matrix 'a.q'"), HasSubstr("checksum")));
+}
+
+TEST_F(PackedFolder, CutFilesAreRefused) {
+  const fs::path file = folder_.path() / "model.safetensors";
+  for (std::size_t bytes = fs::file_size(file); bytes-- > 0;) {
+    fs::resize_file(file, bytes);
+    ASSERT_NE(open_error(), "");
+  }
+}
+
+}  // namespace
+}  // namespace sgpt_mi::io
