@@ -1,5 +1,6 @@
 #include "saved_size.h"
 
+#include <memory>
 #include <unordered_set>
 
 #include "sgpt_mi/core/error.h"
@@ -71,7 +72,8 @@ std::int64_t tensor_bytes_in(const std::filesystem::path& folder) {
   std::int64_t bytes = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".safetensors") continue;
-    for (const io::TensorInfo& info : io::open_safetensors(entry.path())->tensors()) {
+    const std::unique_ptr<io::TensorSource> file = io::open_safetensors(entry.path());
+    for (const io::TensorInfo& info : file->tensors()) {
       bytes += static_cast<std::int64_t>(info.bytes());
     }
   }
