@@ -19,6 +19,7 @@
 #include "sgpt_mi/pipeline/export.h"
 #include "sgpt_mi/pipeline/inspect.h"
 #include "sgpt_mi/pipeline/run.h"
+#include "sgpt_mi/report/statistics.h"
 #include "sweep_command.h"
 
 namespace sgpt_mi::cli {
@@ -53,6 +54,9 @@ report::RunReport start_report(const ResolvedSettings& settings,
 
 void show(const report::RunReport& report, const Settings& typed) {
   print_out(result_table(report));
+  const bool has_groups = std::any_of(report.layers.begin(), report.layers.end(),
+                                      [](const auto& layer) { return !layer.groups.empty(); });
+  if (has_groups) print_out("\n" + report::statistics_text(report));
   write_report(typed.report, to_json(report));
 }
 

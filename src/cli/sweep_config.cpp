@@ -62,7 +62,7 @@ Json member(const Json& file, const std::string& where, const char* key, Json::v
   return file.at(key);
 }
 
-/// An object of flags with its keys as the flag table writes them and its values checked.
+/// An object of flags with its keys and the types of its values as the flag table has them.
 Json flags_of_object(const Json& object, const std::string& where) {
   if (!object.is_object()) {
     fail(ErrorKind::kUsage, "sweep: {}: {} is not an object of flags", where, object.dump());
@@ -72,7 +72,7 @@ Json flags_of_object(const Json& object, const std::string& where) {
     const FlagRow& row = cell_flag(where, written);
     Settings scratch;
     set_flag(scratch, row, value);
-    flags[row.key] = value;
+    flags[row.key] = flag_value(scratch, row);
   }
   return flags;
 }

@@ -99,8 +99,8 @@ pipeline::GroupingOptions parse_grouping_options(const Settings& typed, Method m
     fail(ErrorKind::kUsage, "use_mi_grouping: {} is neither 0 nor 1", typed.use_mi_grouping);
   }
   const bool grouped = method == Method::kMi && typed.use_mi_grouping == 1;
-  grouping.grouping = grouped ? pipeline::parse_grouping(typed.grouping)
-                              : pipeline::Grouping::kChannels;
+  grouping.grouping =
+      grouped ? pipeline::parse_grouping(typed.grouping) : pipeline::Grouping::kChannels;
   grouping.groups = parse_groups(typed.n_groups);
   grouping.estimator = mi::parse_estimator(typed.mi_method);
   grouping.clustering = cluster::parse_method(typed.clustering);

@@ -189,7 +189,7 @@ class AffinityClusterer {
 
 /// Row lengths of the profiles, (N) float64 on the CPU.
 torch::Tensor profile_lengths(const torch::Tensor& profiles) {
-  const torch::Tensor length = profiles.norm(2, {1}).to(torch::kCPU, torch::kFloat64);
+  torch::Tensor length = profiles.norm(2, {1}).to(torch::kCPU, torch::kFloat64);
   const torch::Tensor wrong = at::isfinite(length).logical_not_();
   if (wrong.any().item<bool>()) {
     fail(ErrorKind::kNumeric,

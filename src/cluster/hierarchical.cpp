@@ -90,7 +90,7 @@ class Forest {
 
 }  // namespace
 
-std::vector<Merge> average_linkage(torch::Tensor distance) {
+std::vector<Merge> average_linkage(const torch::Tensor& distance) {
   const auto count = static_cast<std::size_t>(distance.size(0));
   ClusterDistances clusters(distance);
   std::vector<Merge> merges;

@@ -24,7 +24,7 @@ struct Merge {
 ///
 /// \param distance  (n, n) float32, symmetric, finite, contiguous, CPU; overwritten.
 /// Cost: O(n^2) time, no memory beyond the matrix.
-[[nodiscard]] std::vector<Merge> average_linkage(torch::Tensor distance);
+[[nodiscard]] std::vector<Merge> average_linkage(const torch::Tensor& distance);
 
 /// Labels at the level with the fewest clusters of which at least `groups` have `smallest` members;
 /// where no level has as many, at the last level with the most.

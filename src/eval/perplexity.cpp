@@ -79,12 +79,6 @@ void run_blocks(model::Model& model, std::vector<Batch>& batches,
   }
 }
 
-/// Logits from which scores are computed at once, float32 elements: on a CPU all intermediate
-/// tensors stay in its cache. A GPU takes all logits that are in memory: each step costs launches.
-std::int64_t logits_a_step(const torch::Device& device) {
-  return device.is_cpu() ? 500'000 : kLogitsAtOnce;
-}
-
 /// What is scored at some positions.
 struct Positions {
   torch::Tensor hidden;     ///< (N, head input): final hidden states
@@ -123,20 +117,15 @@ torch::Tensor float_logits(model::Model& model, const torch::Tensor& hidden,
 /// than kLogitsAtOnce logits of a model exist at a time.
 torch::Tensor position_scores(model::Model& model, const Positions& all,
                               const model::Placement& where) {
-  const std::int64_t vocab = model.spec().vocab;
-  const std::int64_t pieces = all.size() * vocab / kLogitsAtOnce + 1;
+  const std::int64_t pieces = all.size() * model.spec().vocab / kLogitsAtOnce + 1;
   const std::int64_t length = (all.size() + pieces - 1) / pieces;
-  const std::int64_t step = std::max<std::int64_t>(1, logits_a_step(where.device) / vocab);
   std::vector<torch::Tensor> parts;
   for (std::int64_t begin = 0; begin < all.size(); begin += length) {
     const std::int64_t count = std::min(length, all.size() - begin);
-    const torch::Tensor logits = float_logits(model, rows_of(all.hidden, begin, count), where);
-    const torch::Tensor dense = float_logits(model, rows_of(all.reference, begin, count), where);
-    for (std::int64_t row = 0; row < count; row += step) {
-      const std::int64_t rows = std::min(step, count - row);
-      parts.push_back(scores_of_logits(rows_of(logits, row, rows), rows_of(dense, row, rows),
-                                       rows_of(all.targets, begin + row, rows)));
-    }
+    parts.push_back(
+        scores_of_logits(float_logits(model, rows_of(all.hidden, begin, count), where),
+                         float_logits(model, rows_of(all.reference, begin, count), where),
+                         all.targets.narrow(0, begin, count)));
   }
   return at::cat(parts, 1).to(torch::kCPU);
 }

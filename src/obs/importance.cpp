@@ -36,13 +36,14 @@ void ImportanceWeights::validate() const {
   double sum = 0.0;
   for (const auto& [name, share] : terms) {
     if (!std::isfinite(share) || share < 0.0) {
-      fail(ErrorKind::kUsage, "obs: the importance weight of {} is {}; expected a share of 0 or more",
-           name, share);
+      fail(ErrorKind::kUsage,
+           "obs: the importance weight of {} is {}; expected a share of 0 or more", name, share);
     }
     sum += share;
   }
   if (!(sum > 0.0)) {
-    fail(ErrorKind::kUsage, "obs: all five importance weights are 0; at least one must be positive");
+    fail(ErrorKind::kUsage,
+         "obs: all five importance weights are 0; at least one must be positive");
   }
 }
 

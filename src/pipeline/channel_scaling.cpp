@@ -12,13 +12,11 @@ torch::Tensor wanted_scale(const model::Block& block, const std::vector<model::L
                            double alpha, const torch::Tensor& channel_abs_max) {
   torch::Tensor largest_weight;
   for (const model::LinearInfo& linear : linears) {
-    const torch::Tensor largest =
-        block.weight(linear.short_name).to(torch::kFloat32).abs().amax(0);
+    const torch::Tensor largest = block.weight(linear.short_name).to(torch::kFloat32).abs().amax(0);
     largest_weight = largest_weight.defined() ? at::maximum(largest_weight, largest) : largest;
   }
   const torch::Tensor scalable = channel_abs_max.gt(0).logical_and(largest_weight.gt(0));
-  const torch::Tensor ratio =
-      channel_abs_max.pow(alpha) / largest_weight.pow(1.0 - alpha);
+  const torch::Tensor ratio = channel_abs_max.pow(alpha) / largest_weight.pow(1.0 - alpha);
   const torch::Tensor logarithm = at::where(scalable, ratio, at::ones_like(ratio)).log();
   return (logarithm - logarithm.mean()).exp();
 }

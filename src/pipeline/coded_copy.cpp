@@ -14,8 +14,7 @@ torch::Tensor on_host(const torch::Tensor& tensor, torch::ScalarType type) {
 
 template <typename T>
 std::span<const T> elements(const torch::Tensor& tensor) {
-  return {static_cast<const T*>(tensor.const_data_ptr()),
-          static_cast<std::size_t>(tensor.numel())};
+  return {static_cast<const T*>(tensor.const_data_ptr()), static_cast<std::size_t>(tensor.numel())};
 }
 
 }  // namespace

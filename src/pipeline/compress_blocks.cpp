@@ -13,8 +13,8 @@ namespace {
 std::int64_t sample_tokens(const CompressionSettings& settings) {
   if (!settings.widths) return 0;
   const GroupingOptions& grouping = settings.widths->grouping;
-  const bool sampled = grouping.grouping != Grouping::kChannels &&
-                       grouping.estimator != mi::Estimator::kGaussian;
+  const bool sampled =
+      grouping.grouping != Grouping::kChannels && grouping.estimator != mi::Estimator::kGaussian;
   return sampled ? grouping.sample_tokens : 0;
 }
 

@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "packed_totals.h"
+#include "session.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/io/checkpoint.h"
 #include "sgpt_mi/io/documents.h"
@@ -83,6 +85,75 @@ std::string part_table(const ModelSummary& summary) {
   return report::text_table(rows);
 }
 
+std::string percent(std::int64_t part, std::int64_t whole) {
+  return fmt::format("{:.1f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+std::string layout_name(const io::PackedMatrixInfo& matrix) {
+  switch (matrix.layout) {
+    case io::PackedLayout::kDense:
+      return "all codes";
+    case io::PackedLayout::kBitmask:
+      return "bitmask";
+    case io::PackedLayout::kRanks:
+      return fmt::format("{}:{} ranks", matrix.prune_m - matrix.prune_n, matrix.prune_m);
+  }
+  return "?";
+}
+
+/// The packed matrices, then what the file's parts take.
+std::string packed_tables(const ModelSummary& summary) {
+  std::vector<std::vector<std::string>> matrices{{"packed matrix", "layout", "kept", "groups",
+                                                  "codes", "mask", "scales", "zero points",
+                                                  "permutation", "bits/weight"}};
+  for (const io::PackedMatrixInfo& matrix : summary.packed_matrices) {
+    const io::PackedSize& size = matrix.size;
+    matrices.push_back(
+        {matrix.name, layout_name(matrix), percent(matrix.stored, matrix.dense.count()),
+         std::to_string(matrix.groups), std::to_string(size.codes), std::to_string(size.mask),
+         std::to_string(size.scale), std::to_string(size.zero_point),
+         std::to_string(size.permutation), fmt::format("{:.4f}", matrix.stored_bits_per_weight())});
+  }
+  const report::TotalsReport& totals = *summary.packed;
+  std::vector<std::vector<std::string>> parts{{"on disk", "bytes", "share"}};
+  for (const auto& [part, bytes] : totals.bytes_by_part) {
+    parts.push_back({part, std::to_string(bytes), percent(bytes, totals.bytes)});
+  }
+  parts.push_back({"total", std::to_string(totals.bytes), percent(totals.bytes, totals.bytes)});
+  std::vector<std::vector<std::string>> widths{{"bits", "weights", "share"}};
+  for (const auto& [bits, weights] : totals.bit_histogram) {
+    widths.push_back({bits, std::to_string(weights), percent(weights, totals.weights)});
+  }
+  return fmt::format(
+      "{}\n{}\n{}\n{:.4f} code bits and {:.4f} stored bits a weight of the packed matrices\n",
+      report::text_table(matrices), report::text_table(parts), report::text_table(widths),
+      totals.average_code_bits, totals.stored_bits_per_weight);
+}
+
+nlohmann::ordered_json packed_json(const ModelSummary& summary) {
+  const report::TotalsReport& totals = *summary.packed;
+  nlohmann::ordered_json json{{"average_code_bits", totals.average_code_bits},
+                              {"stored_bits_per_weight", totals.stored_bits_per_weight},
+                              {"bytes", totals.bytes},
+                              {"bytes_by_part", totals.bytes_by_part},
+                              {"bit_histogram", totals.bit_histogram}};
+  for (const io::PackedMatrixInfo& matrix : summary.packed_matrices) {
+    const io::PackedSize& size = matrix.size;
+    json["matrices"].push_back({{"name", matrix.name},
+                                {"layout", layout_name(matrix)},
+                                {"stored_weights", matrix.stored},
+                                {"groups", matrix.groups},
+                                {"codes", size.codes},
+                                {"mask", size.mask},
+                                {"scale", size.scale},
+                                {"zero_point", size.zero_point},
+                                {"permutation", size.permutation},
+                                {"record", size.record},
+                                {"stored_bits_per_weight", matrix.stored_bits_per_weight()}});
+  }
+  return json;
+}
+
 std::string run_table(const nlohmann::json& run) {
   std::vector<std::vector<std::string>> rows{
       {"compressed linear", "sparsity", "bits", "stored bits", "output error", "damping"}};
@@ -100,7 +171,7 @@ std::string run_table(const nlohmann::json& run) {
 }  // namespace
 
 ModelSummary inspect_model(const std::string& model) {
-  const io::Checkpoint checkpoint = io::open_checkpoint(io::locate_model(model));
+  const io::Checkpoint checkpoint = io::open_checkpoint(io::locate_model(model), torch_threads());
   const model::Model opened(checkpoint);
   const std::set<std::string> linears = linear_weights(opened);
   ModelSummary summary;
@@ -113,6 +184,8 @@ ModelSummary inspect_model(const std::string& model) {
     summary.parameters_by_part[tensor.part] += info.count();
     summary.tensors.push_back(std::move(tensor));
   }
+  summary.packed = packed_totals(checkpoint);
+  summary.packed_matrices = checkpoint.packed_matrices;
   summary.run = run_of(checkpoint.location);
   return summary;
 }
@@ -130,12 +203,14 @@ nlohmann::ordered_json to_json(const ModelSummary& summary) {
   }
   json["bytes_by_part"] = summary.bytes_by_part;
   json["parameters_by_part"] = summary.parameters_by_part;
+  if (summary.packed) json["packed"] = packed_json(summary);
   if (summary.run) json["run"] = *summary.run;
   return json;
 }
 
 std::string to_text(const ModelSummary& summary) {
   std::string text = tensor_table(summary) + "\n" + part_table(summary);
+  if (summary.packed) text += "\n" + packed_tables(summary);
   if (summary.run) text += "\n" + run_table(*summary.run);
   return text;
 }

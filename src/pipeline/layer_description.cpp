@@ -34,8 +34,8 @@ report::GroupReport group_report(const GroupSum& sum) {
 
 report::LayerReport describe_layer(const model::LinearInfo& linear,
                                    const obs::CompressResult& result,
-                                   const CompressionSettings& settings,
-                                   DType saved, std::int64_t stored_bytes) {
+                                   const CompressionSettings& settings, DType saved,
+                                   std::int64_t stored_bytes) {
   report::LayerReport layer;
   layer.name = linear.name;
   layer.rows = linear.rows;
@@ -43,8 +43,8 @@ report::LayerReport describe_layer(const model::LinearInfo& linear,
   layer.sparsity = result.sparsity;
   const double weights = static_cast<double>(linear.rows * linear.columns);
   layer.stored_bits = 8.0 * static_cast<double>(stored_bytes) / weights;
-  layer.average_bits = settings.quantizes() ? settings.matrix.wbits
-                                            : 8.0 * static_cast<double>(dtype_size(saved));
+  layer.average_bits =
+      settings.quantizes() ? settings.matrix.wbits : 8.0 * static_cast<double>(dtype_size(saved));
   layer.loss = result.loss;
   layer.output_error =
       result.output_energy > 0.0 ? result.output_error / result.output_energy : 0.0;
@@ -63,8 +63,7 @@ void describe_calibration(report::LayerReport& layer, const calib::LayerStats& s
   layer.rank_deficient = stats.tokens < layer.columns;
 }
 
-void describe_widths(report::LayerReport& layer, const LinearPlan& plan,
-                     const SiteGroups& groups) {
+void describe_widths(report::LayerReport& layer, const LinearPlan& plan, const SiteGroups& groups) {
   const std::vector<double>& scores = plan.units.channel_score;
   const auto [least, most] = std::minmax_element(scores.begin(), scores.end());
   layer.importance_min = *least;

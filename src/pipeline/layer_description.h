@@ -17,15 +17,14 @@ namespace sgpt_mi::pipeline {
 /// \param stored_bytes  that the matrix takes as saved.
 [[nodiscard]] report::LayerReport describe_layer(const model::LinearInfo& linear,
                                                  const obs::CompressResult& result,
-                                                 const CompressionSettings& settings,
-                                                 DType saved, std::int64_t stored_bytes);
+                                                 const CompressionSettings& settings, DType saved,
+                                                 std::int64_t stored_bytes);
 
 /// Adds what calibration saw of the linear's input.
 void describe_calibration(report::LayerReport& layer, const calib::LayerStats& stats,
                           std::int64_t constant_channels);
 
 /// Adds the groups and widths of a planned linear. Single channels are told by width.
-void describe_widths(report::LayerReport& layer, const LinearPlan& plan,
-                     const SiteGroups& groups);
+void describe_widths(report::LayerReport& layer, const LinearPlan& plan, const SiteGroups& groups);
 
 }  // namespace sgpt_mi::pipeline

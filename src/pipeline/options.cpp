@@ -8,12 +8,11 @@
 namespace sgpt_mi::pipeline {
 namespace {
 
-constexpr std::array<std::pair<const char*, Method>, 5> kMethods{
-    {{"sparsegpt", Method::kSparseGpt},
-     {"magnitude", Method::kMagnitude},
-     {"toky", Method::kToky},
-     {"enhanced", Method::kEnhanced},
-     {"mi", Method::kMi}}};
+constexpr std::array<std::pair<const char*, Method>, 5> kMethods{{{"sparsegpt", Method::kSparseGpt},
+                                                                  {"magnitude", Method::kMagnitude},
+                                                                  {"toky", Method::kToky},
+                                                                  {"enhanced", Method::kEnhanced},
+                                                                  {"mi", Method::kMi}}};
 
 bool needs_widths(Method method) {
   return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;

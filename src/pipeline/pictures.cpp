@@ -35,10 +35,10 @@ void draw_groups(const GroupPicture& group, std::vector<report::Picture>& pictur
                       "Normalised mutual information of the input channels of " + group.name +
                           ", ordered by group.",
                       report::mi_matrix_png(matrix)});
-  pictures.push_back({"grouping_result_" + stem + ".png",
-                      "Groups of the input channels of " + group.name +
-                          " and the width of each in bits.",
-                      report::grouping_result_png(matrix, group.bits)});
+  pictures.push_back(
+      {"grouping_result_" + stem + ".png",
+       "Groups of the input channels of " + group.name + " and the width of each in bits.",
+       report::grouping_result_png(matrix, group.bits)});
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ std::string describe_pruning(const obs::CompressOptions& options) {
 
 std::string describe_target(const WidthTarget& target) {
   if (target.bytes) return fmt::format("at most {} of files", human_bytes(*target.bytes));
-  if (target.stored_bits) return fmt::format("at most {:g} bits a weight stored", *target.stored_bits);
+  if (target.stored_bits)
+    return fmt::format("at most {:g} bits a weight stored", *target.stored_bits);
   if (target.attention_bits || target.ffn_bits) {
     return fmt::format("{:g} code bits in the attention, {:g} in the MLP",
                        target.attention_bits.value_or(target.average_bits),
@@ -98,8 +99,7 @@ void check_target(const CompressionSettings& settings, const Session& session) {
   if (!settings.widths) return;
   const SavedTypes types(session.checkpoint);
   const FixedSize fixed = fixed_size(types, session.model, settings.selection);
-  static_cast<void>(
-      WidthPlanner(settings, session.model, stored_bits_target(settings, fixed)));
+  static_cast<void>(WidthPlanner(settings, session.model, stored_bits_target(settings, fixed)));
 }
 
 /// The output folder must not be the model itself: it would be replaced while it is read.

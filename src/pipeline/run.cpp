@@ -11,6 +11,7 @@
 
 #include "compress_blocks.h"
 #include "evaluate.h"
+#include "packed_totals.h"
 #include "pictures.h"
 #include "plan.h"
 #include "saved_size.h"
@@ -163,14 +164,14 @@ void compress_and_save(const CompressRun& run, PreparedRun& prepared, RunReport&
     store->finish(report_bytes(report));
   }
   check_saved_size(report, run.save_dir);
-  const io::Checkpoint saved = io::open_checkpoint(io::locate_model(run.save_dir));
+  const io::Checkpoint saved = io::open_checkpoint(io::locate_model(run.save_dir), torch_threads());
   model::Model model(saved);
   score_sets(report, prepared.eval_sets, model, placement, true, events);
 }
 
 void compress_in_memory(const CompressRun& run, PreparedRun& prepared, RunReport& report,
                         const std::shared_future<std::string>& sha256, Events& events,
-                       std::vector<GroupPicture>* pictures) {
+                        std::vector<GroupPicture>* pictures) {
   const SavedTypes types(prepared.session.checkpoint);
   MemoryStore store(types);
   compress_into(store, run, prepared, types, report, events, pictures);
@@ -226,7 +227,8 @@ void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
   for (const text::EvalSet& set : sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
-  const bool compressed = is_saved_run(session.checkpoint.location);
+  report.totals = packed_totals(session.checkpoint);
+  const bool compressed = report.totals || is_saved_run(session.checkpoint.location);
   report.method = compressed ? "compressed" : "dense";
   score_sets(report, sets, session.model, session.placement, compressed, events);
   report.model.sha256 = sha256.get();
@@ -243,7 +245,8 @@ RunReport run_compress(const CompressRun& run, Events& events, RunReport report)
   Workbench bench;
   std::vector<GroupPicture> pictures;
   const bool draws = !run.plots_dir.empty();
-  RunReport result = run_compress(bench, run, events, std::move(report), draws ? &pictures : nullptr);
+  RunReport result =
+      run_compress(bench, run, events, std::move(report), draws ? &pictures : nullptr);
   if (draws) {
     write_document(run.plots_dir, "performance_report",
                    report::run_document(result, draw_pictures(pictures, result.layers)));

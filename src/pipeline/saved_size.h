@@ -15,8 +15,8 @@ namespace sgpt_mi::pipeline {
 
 /// What a saved model takes that does not depend on the chosen widths.
 struct FixedSize {
-  std::int64_t dense_bytes = 0;      ///< tensors that stay as they are
-  std::int64_t header_bytes = 0;     ///< at most, of the safetensors files
+  std::int64_t dense_bytes = 0;       ///< tensors that stay as they are
+  std::int64_t header_bytes = 0;      ///< at most, of the safetensors files
   std::int64_t selected_weights = 0;  ///< weights of the linears to compress
 };
 

@@ -65,6 +65,13 @@ torch::ScalarType resolve_dtype(const std::string& name, torch::Device device, D
 
 }  // namespace
 
+ParallelFor torch_threads() {
+  return [](std::int64_t count, std::int64_t grain,
+            const std::function<void(std::int64_t, std::int64_t)>& body) {
+    at::parallel_for(0, count, grain, body);
+  };
+}
+
 std::string scalar_type_name(torch::ScalarType type) {
   for (const DtypeName& row : kComputeTypes) {
     if (type == row.type) return row.name;
@@ -73,7 +80,8 @@ std::string scalar_type_name(torch::ScalarType type) {
 }
 
 Session::Session(const ModelOptions& options)
-    : checkpoint(io::open_checkpoint(io::locate_model(options.model))), model(checkpoint) {
+    : checkpoint(io::open_checkpoint(io::locate_model(options.model), torch_threads())),
+      model(checkpoint) {
   options.validate();
   placement.device = resolve_device(options.device);
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());

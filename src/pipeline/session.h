@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "sgpt_mi/core/parallel.h"
 #include "sgpt_mi/io/checkpoint.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/options.h"
@@ -28,6 +29,9 @@ struct Session {
   /// seqlen as asked, or min(positions, 2048). Throws Error(kUsage) beyond the positions.
   [[nodiscard]] std::int64_t resolve_seqlen(std::int64_t asked) const;
 };
+
+/// LibTorch's thread pool, for rooms that do not know it.
+[[nodiscard]] ParallelFor torch_threads();
 
 /// The tokenizer of a checkpoint: its folder's files or the GGUF metadata.
 [[nodiscard]] std::unique_ptr<text::Tokenizer> load_tokenizer_of(const io::Checkpoint& checkpoint);

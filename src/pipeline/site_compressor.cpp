@@ -142,8 +142,7 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
   return std::move(*best);
 }
 
-void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear,
-                                     const SiteWork& work) {
+void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, const SiteWork& work) {
   std::map<std::string, double> clock;
   const StageTimer timer(clock, "linear");
   const torch::Tensor& weight = block.weight(linear.short_name);
@@ -187,11 +186,10 @@ void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear,
 void SiteCompressor::keep_picture(const LinearInfo& linear, const SiteWork& work,
                                   const std::optional<LinearPlan>& plan) {
   if (!plan || !work.groups.affinity.defined()) return;
-  const bool first = result_.pictures.empty() ||
-                     !result_.pictures.back().affinity.is_same(work.groups.affinity);
+  const bool first =
+      result_.pictures.empty() || !result_.pictures.back().affinity.is_same(work.groups.affinity);
   if (!first) return;
-  result_.pictures.push_back(
-      {linear.name, work.groups.affinity, work.groups.labels, plan->bits});
+  result_.pictures.push_back({linear.name, work.groups.affinity, work.groups.labels, plan->bits});
 }
 
 }  // namespace sgpt_mi::pipeline

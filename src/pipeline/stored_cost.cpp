@@ -85,8 +85,8 @@ StoredLinear nominal_linear(std::int64_t rows, std::int64_t columns, std::int64_
   return linear;
 }
 
-StoredLinear stored_linear(const LinearUnits& units,
-                           const obs::CompressOptions& options, const torch::Tensor& pruned) {
+StoredLinear stored_linear(const LinearUnits& units, const obs::CompressOptions& options,
+                           const torch::Tensor& pruned) {
   StoredLinear linear;
   linear.rows = units.rows;
   linear.columns = static_cast<std::int64_t>(units.unit_of_channel.size());

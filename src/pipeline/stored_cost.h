@@ -23,8 +23,7 @@ struct StoredLinear {
 /// A linear before anything is known of it: `groups` units of about equal size, or single channels
 /// for 0, and the mask's share spread evenly.
 [[nodiscard]] StoredLinear nominal_linear(std::int64_t rows, std::int64_t columns,
-                                          std::int64_t groups,
-                                          const obs::CompressOptions& options);
+                                          std::int64_t groups, const obs::CompressOptions& options);
 
 /// The same with units as they are; `pruned` (rows, N) bool may be undefined: spread evenly.
 [[nodiscard]] StoredLinear stored_linear(const LinearUnits& units,
@@ -38,8 +37,8 @@ struct StoredLinear {
 /// result if the mask keeps what the linear says, more by the rounding of parts to whole bytes and
 /// by grids of widths that no single channel gets.
 struct StoredCost {
-  std::int64_t fixed_bits = 0;   ///< record, mask, scales, labels
-  alloc::WidthCost width_cost;   ///< codes and zero points of a unit
+  std::int64_t fixed_bits = 0;  ///< record, mask, scales, labels
+  alloc::WidthCost width_cost;  ///< codes and zero points of a unit
 };
 
 /// \param budget_bits  what the linear may take: decides whether a mask is expected to pay.

@@ -3,17 +3,15 @@
 #include <c10/util/Exception.h>
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
-#include <chrono>
 #include <new>
 #include <set>
 #include <utility>
 
+#include "pictures.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/io/documents.h"
 #include "sgpt_mi/io/output.h"
-#include "sgpt_mi/report/document.h"
 #include "sgpt_mi/report/plots.h"
 #include "sgpt_mi/report/run_summary.h"
 #include "workbench.h"
@@ -23,8 +21,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using report::RunSummary;
-
-constexpr const char* kPlotFile = "ppl_vs_stored_bits.png";
 
 std::filesystem::path cell_file(const SweepRun& run, const GridCell& cell) {
   return run.out / "cells" / (cell.id() + ".json");
@@ -172,17 +168,16 @@ void Sweeper::add(const GridCell& cell) {
 }
 
 void write_tables(const SweepRun& run, const report::SweepReport& report) {
-  std::vector<report::Picture> pictures;
-  const std::vector<report::TradeoffPoint> points = report::tradeoff_points(report);
   io::write_file_atomic(run.out / "sweep.csv", report::sweep_csv(report));
   io::write_file_atomic(run.out / "sweep.json", to_json(report).dump(2) + "\n");
+  std::vector<report::Picture> pictures;
+  const std::vector<report::TradeoffPoint> points = report::tradeoff_points(report);
   if (!points.empty()) {
-    const std::string title = "Perplexity against stored bits a weight";
-    pictures.push_back({kPlotFile, title, report::ppl_vs_stored_bits_png(points, title)});
-    io::write_file_atomic(run.out / kPlotFile, pictures.back().png);
+    pictures.push_back({"ppl_vs_stored_bits.png",
+                        "Perplexity (geometric mean of the sets) against stored bits a weight.",
+                        report::ppl_vs_stored_bits_png(points, report.model)});
   }
-  io::write_file_atomic(run.out / "sweep.md",
-                        report::to_markdown(report::sweep_document(report, std::move(pictures))));
+  write_document(run.out.string(), "sweep", report::sweep_document(report, std::move(pictures)));
 }
 
 void make_folder(const std::filesystem::path& path) {

@@ -24,8 +24,7 @@ torch::Tensor channel_scores(const torch::Tensor& weight, const obs::ChannelMome
     case ChannelScore::kContribution:
       return obs::channel_contribution(weight, moments.mean_abs);
   }
-  fail(ErrorKind::kInternal, "pipeline: unknown channel score {}",
-       static_cast<int>(options.score));
+  fail(ErrorKind::kInternal, "pipeline: unknown channel score {}", static_cast<int>(options.score));
 }
 
 /// One unit a channel.

@@ -38,8 +38,7 @@ obs::ChannelMoments channel_moments(const calib::LayerStats& stats,
   moments.mean_abs = stats.channel_abs_sum / tokens;
   moments.mean_square = stats.second_moment_sum.diagonal().to(torch::kFloat64) / tokens;
   // Rounding of the float32 second moment may leave a variance a little below 0.
-  moments.variance =
-      (moments.mean_square - (stats.channel_sum / tokens).square()).clamp_min_(0.0);
+  moments.variance = (moments.mean_square - (stats.channel_sum / tokens).square()).clamp_min_(0.0);
   moments.inverse_diagonal = inverse_diagonal;
   return moments;
 }
@@ -77,9 +76,8 @@ void WidthPlanner::require_reachable(const model::Model& model) const {
   for (std::int64_t layer = 0; layer < model.spec().layers; ++layer) {
     for (const model::LinearInfo& linear : model.block_linears(layer)) {
       if (!settings_.selection.contains(layer, linear.name)) continue;
-      const StoredLinear nominal =
-          nominal_linear(linear.rows, linear.columns, nominal_groups(options().grouping),
-                         settings_.matrix);
+      const StoredLinear nominal = nominal_linear(
+          linear.rows, linear.columns, nominal_groups(options().grouping), settings_.matrix);
       alloc::BitTarget target = target_of(nominal, budget_of(linear));
       budget += target.budget_bits;
       weights += linear.rows * linear.columns;
@@ -93,10 +91,11 @@ void WidthPlanner::require_reachable(const model::Model& model) const {
   const auto per_weight = [&](std::int64_t bits) {
     return static_cast<double>(bits) / static_cast<double>(weights);
   };
-  fail(ErrorKind::kUsage,
-       "alloc: the target is {:.4f} bits a weight over the model; the narrowest widths take {:.4f}; "
-       "ask for that or more",
-       per_weight(budget), per_weight(least));
+  fail(
+      ErrorKind::kUsage,
+      "alloc: the target is {:.4f} bits a weight over the model; the narrowest widths take {:.4f}; "
+      "ask for that or more",
+      per_weight(budget), per_weight(least));
 }
 
 void WidthPlanner::measure_model(const BlockWalk& walk) {
@@ -118,9 +117,8 @@ void WidthPlanner::measure_site(model::Block& block, const SiteInput& input,
     if (!groups) {
       groups = group_site(input, options().grouping, false, timings);
       const StageTimer timer(timings, "factor");
-      inverse_diagonal =
-          obs::prepare_input(input.stats.hessian(), settings_.matrix, linear.name)
-              .inverse_diagonal();
+      inverse_diagonal = obs::prepare_input(input.stats.hessian(), settings_.matrix, linear.name)
+                             .inverse_diagonal();
     }
     const StageTimer timer(timings, "alloc");
     LinearPlan plan;
@@ -143,8 +141,8 @@ void WidthPlanner::allocate_model(std::map<std::string, double>& timings) {
     target.budget_bits += plan.budget_bits;
     StoredCost cost;
     if (stored_bits_) {
-      cost = stored_cost(stored_linear(plan.units, settings_.matrix, {}),
-                         options(), settings_.matrix, plan.budget_bits);
+      cost = stored_cost(stored_linear(plan.units, settings_.matrix, {}), options(),
+                         settings_.matrix, plan.budget_bits);
     } else {
       cost.width_cost = [&units = plan.units.units](std::size_t unit, int bits) {
         return units[unit].weights * bits;
@@ -189,9 +187,9 @@ LinearPlan WidthPlanner::plan(const model::LinearInfo& linear, const torch::Tens
   LinearPlan plan;
   plan.units = score_units(weight, groups, moments, options());
   plan.budget_bits = budget_of(linear);
-  const alloc::BitPlan widths = plan_widths(
-      plan.units.units, options(),
-      target_of(stored_linear(plan.units, settings_.matrix, {}), plan.budget_bits));
+  const alloc::BitPlan widths =
+      plan_widths(plan.units.units, options(),
+                  target_of(stored_linear(plan.units, settings_.matrix, {}), plan.budget_bits));
   plan.bits = widths.bits;
   plan.warning = widths.warning;
   return plan;
@@ -199,9 +197,8 @@ LinearPlan WidthPlanner::plan(const model::LinearInfo& linear, const torch::Tens
 
 std::vector<int> WidthPlanner::replan(const LinearPlan& plan, const torch::Tensor& pruned,
                                       std::int64_t budget_bits) const {
-  return plan_widths(
-             plan.units.units, options(),
-             target_of(stored_linear(plan.units, settings_.matrix, pruned), budget_bits))
+  return plan_widths(plan.units.units, options(),
+                     target_of(stored_linear(plan.units, settings_.matrix, pruned), budget_bits))
       .bits;
 }
 

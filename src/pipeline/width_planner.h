@@ -22,9 +22,9 @@ namespace sgpt_mi::pipeline {
 /// Widths of one linear's units and what they may take.
 struct LinearPlan {
   LinearUnits units;
-  std::vector<int> bits;          ///< per unit
-  std::int64_t budget_bits = 0;   ///< hard cap in the target's sense; 0: none
-  std::string warning;            ///< for the user; empty: nothing to say
+  std::vector<int> bits;         ///< per unit
+  std::int64_t budget_bits = 0;  ///< hard cap in the target's sense; 0: none
+  std::string warning;           ///< for the user; empty: nothing to say
 };
 
 /// Decides the widths of a run, linear by linear or, over the model, all at once.

@@ -31,7 +31,8 @@ double ppl(const nlohmann::json& report, const char* which) {
 
 TEST_F(Compress, SavesAModelThatScoresWhatTheRunReported) {
   const auto report = report_of(
-      small_compression(demo_model().string()) + Flags{"--save", out_.string()}, "r.json");
+      small_compression(demo_model().string()) + Flags{"--format", "hf", "--save", out_.string()},
+      "r.json");
   EXPECT_THAT(last_.out, HasSubstr("sparsegpt"));
   EXPECT_THAT(last_.out, HasSubstr("dense"));
   EXPECT_THAT(last_.err, HasSubstr("fc2"));

@@ -69,7 +69,8 @@ TEST_F(Sweep, WritesEveryCellAndTheTables) {
     EXPECT_THAT(result.err, HasSubstr(cell));
   }
   EXPECT_THAT(result.err, Not(HasSubstr("fc2")));
-  for (const char* name : {"sweep.csv", "sweep.json", "sweep.md", "ppl_vs_stored_bits.png"}) {
+  for (const char* name :
+       {"sweep.csv", "sweep.json", "sweep.md", "report.html", "ppl_vs_stored_bits.png"}) {
     EXPECT_GT(std::filesystem::file_size(out_ / name), 100U) << name;
   }
   ASSERT_EQ(cell_files().size(), 4U);

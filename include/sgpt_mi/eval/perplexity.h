@@ -43,11 +43,11 @@ struct PerplexityResult {
 /// position's); means are taken in double.
 ///
 /// With a reference, the dense model's logits are this model's head applied to the kept states:
-/// compression leaves the head as it is. That is a second product with the head and, on a CPU,
-/// about as much again for the two softmax; 80 MB more memory. In float16 and bfloat16 the logits
-/// themselves are rounded: KL then starts at about the mean square of that rounding (for logits
-/// between 8 and 16: 5e-6 nats in float16, 3e-4 in bfloat16) and is exactly 0 only for equal
-/// states. Of equal logits the lowest id counts as the argmax.
+/// compression leaves the head as it is. That is a second product with the head and a second
+/// softmax (twice the time where the head is most of the model) and 80 MB more memory. In float16
+/// and bfloat16 the logits themselves are rounded: KL then starts at about the mean square of that
+/// rounding (for logits between 8 and 16: 5e-6 nats in float16, 3e-4 in bfloat16) and is exactly 0
+/// only for equal states. Of equal logits the lowest id counts as the argmax.
 ///
 /// Throws Error(kInput) when an id is outside the vocabulary, a window is longer than the model's
 /// positions or shorter than 2, Error(kNumeric) naming a window whose loss or divergence is not

@@ -16,13 +16,13 @@ struct CompressOptions {
   double sparsity = 0.0;     ///< share of weights to zero, [0, 1); 0: none
   std::int64_t prune_n = 0;  ///< zeros in every prune_m weights of a row; 0: unstructured
   std::int64_t prune_m = 0;
-  int wbits = 16;                ///< 2..8, or 16: no quantization
-  bool symmetric = false;        ///< one-sided code range around (maxq + 1) / 2
-  bool mse = false;              ///< clip search over 80 shrinks, sum |q - x|^2.4
-  std::int64_t groupsize = -1;   ///< columns that share a grid per row; -1: the whole row
-  bool static_groups = false;    ///< grids of all groups from the untouched weights
-  bool act_order = false;        ///< columns by diag(H) descending
-  bool stored_scales = false;    ///< round scales to a packed file's float16 before they are used
+  int wbits = 16;               ///< 2..8, or 16: no quantization
+  bool symmetric = false;       ///< one-sided code range around (maxq + 1) / 2
+  bool mse = false;             ///< clip search over 80 shrinks, sum |q - x|^2.4
+  std::int64_t groupsize = -1;  ///< columns that share a grid per row; -1: the whole row
+  bool static_groups = false;   ///< grids of all groups from the untouched weights
+  bool act_order = false;       ///< columns by diag(H) descending
+  bool stored_scales = false;   ///< round scales to a packed file's float16 before they are used
   /// Columns in groups of their own widths, instead of wbits and groupsize. Unset: all alike.
   std::optional<quant::ColumnGroups> groups;
   double percdamp = 0.01;        ///< share of mean(diag H) added to the diagonal, (0, 1]

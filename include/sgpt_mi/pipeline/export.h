@@ -8,8 +8,8 @@
 namespace sgpt_mi::pipeline {
 
 /// Writes a model folder, packed or not, as a Hugging Face folder of dense tensors: the values that
-/// `eval` of the source computes with, in the checkpoint's own types. The folder appears complete or
-/// not at all. Memory: one tensor.
+/// `eval` of the source computes with, in the checkpoint's own types. The folder appears complete
+/// or not at all. Memory: one tensor.
 ///
 /// Throws Error(kInput) when the source cannot be read or the target not be written, Error(kUsage)
 /// when the target holds something else.

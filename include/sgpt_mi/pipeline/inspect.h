@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "sgpt_mi/io/packed_matrix.h"
 #include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/report/run_report.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -22,8 +24,10 @@ struct TensorSummary {
 struct ModelSummary {
   std::string family;
   std::vector<TensorSummary> tensors;
-  std::map<std::string, std::int64_t> bytes_by_part;
+  std::map<std::string, std::int64_t> bytes_by_part;  ///< of the dense tensors
   std::map<std::string, std::int64_t> parameters_by_part;
+  std::vector<io::PackedMatrixInfo> packed_matrices;  ///< of a packed checkpoint
+  std::optional<report::TotalsReport> packed;         ///< what they take on disk
   std::optional<nlohmann::json> run;  ///< sgpt_mi.json, when `compress` wrote the folder
 };
 

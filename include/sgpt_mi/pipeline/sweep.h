@@ -59,8 +59,8 @@ struct SweepResult {
 ///    "error": {"kind": exit code, "message": sentence}}
 ///
 /// Cells share what a Workbench holds. A cell that fails is recorded and the sweep goes on; it is
-/// tried again by the next run. Then writes out/sweep.csv, sweep.json, sweep.md and, when at least
-/// one cell was scored, ppl_vs_stored_bits.png.
+/// tried again by the next run. Then writes out/sweep.csv, sweep.json, sweep.md, report.html and,
+/// when at least one cell was scored, ppl_vs_stored_bits.png.
 ///
 /// events: stages and progress of the cell at work, one result() a cell, each different warning
 /// once.

@@ -63,7 +63,7 @@ struct WidthTarget {
   std::optional<double> ffn_bits;        ///< instead, for the linears of the MLP
   std::optional<double> stored_bits;  ///< bits a weight on disk: codes, masks, scales and the rest
   std::optional<std::int64_t> bytes;  ///< of the saved model's weight files
-  bool over_model = false;  ///< one budget for all linears instead of the same for each
+  bool over_model = false;            ///< one budget for all linears instead of the same for each
 
   void validate() const;
 };

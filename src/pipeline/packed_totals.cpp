@@ -1,0 +1,41 @@
+#include "packed_totals.h"
+
+#include <string>
+
+#include "saved_size.h"
+
+namespace sgpt_mi::pipeline {
+
+std::optional<report::TotalsReport> packed_totals(const io::Checkpoint& checkpoint) {
+  if (checkpoint.packed_matrices.empty()) return std::nullopt;
+  std::int64_t dense_bytes = 0;
+  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) {
+    dense_bytes += static_cast<std::int64_t>(info.bytes());
+  }
+  report::TotalsReport totals;
+  io::PackedSize packed;
+  std::int64_t kept = 0;
+  double code_bits = 0.0;
+  for (const io::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
+    dense_bytes -= static_cast<std::int64_t>(matrix.dense.bytes());
+    totals.weights += matrix.dense.count();
+    kept += matrix.stored;
+    packed += matrix.size;
+    for (std::size_t width = 0; width < io::kWidths; ++width) {
+      const std::int64_t weights = matrix.weights_of_width[width];
+      if (weights == 0) continue;
+      const std::size_t bits = width == 0 ? 8 * dtype_size(matrix.dense.dtype) : width;
+      code_bits += static_cast<double>(bits) * static_cast<double>(weights);
+      totals.bit_histogram[std::to_string(bits)] += weights;
+    }
+  }
+  const auto weights = static_cast<double>(totals.weights);
+  totals.sparsity = 1.0 - static_cast<double>(kept) / weights;
+  totals.average_code_bits = code_bits / weights;
+  totals.stored_bits_per_weight = 8.0 * static_cast<double>(packed.total()) / weights;
+  totals.bytes = dense_bytes + packed.total();
+  totals.bytes_by_part = bytes_by_part(dense_bytes, packed);
+  return totals;
+}
+
+}  // namespace sgpt_mi::pipeline
