@@ -214,7 +214,7 @@ GridCell make_cell(const Json& varied, const ResolvedSettings& settings) {
 std::string required(const std::string& flag, const Json& file, const std::string& where,
                      const char* key) {
   if (!flag.empty()) return flag;
-  const auto text = member(file, where, key, Json::value_t::string).get<std::string>();
+  auto text = member(file, where, key, Json::value_t::string).get<std::string>();
   if (text.empty()) {
     fail(ErrorKind::kUsage, "sweep: {} has no \"{}\"; add it or give --{}", where, key, key);
   }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 
@@ -109,9 +110,20 @@ pipeline::GroupingOptions parse_grouping_options(const Settings& typed, Method m
   return grouping;
 }
 
+/// Whether a flag was given a value of its own: a file that lists the defaults asks for nothing.
+bool asked(const ResolvedSettings& settings, const std::string& key) {
+  if (!settings.given(key)) return false;
+  for (const FlagRow& row : flag_table()) {
+    if (key != row.key) continue;
+    return settings.origins.at(key) == Origin::kFlag ||
+           flag_value(settings.values, row) != flag_value(Settings{}, row);
+  }
+  fail(ErrorKind::kInternal, "cli: no flag {}", key);
+}
+
 void refuse_width_flags(const ResolvedSettings& settings, Method method) {
   for (const char* key : kWidthFlags) {
-    if (!settings.given(key)) continue;
+    if (!asked(settings, key)) continue;
     fail(ErrorKind::kUsage, "--{} has no effect with --method {}; use --method mi, or leave it out",
          key, pipeline::method_name(method));
   }
@@ -129,7 +141,7 @@ void drop_width_flags(ResolvedSettings& settings) {
 
 Method chosen_method(const ResolvedSettings& settings) {
   const bool asks_for_widths = std::any_of(kWidthFlags.begin(), kWidthFlags.end(),
-                                           [&](const char* key) { return settings.given(key); });
+                                           [&](const char* key) { return asked(settings, key); });
   if (!settings.given("method") && asks_for_widths) return Method::kMi;
   return pipeline::parse_method(settings.values.method);
 }

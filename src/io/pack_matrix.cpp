@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cstring>
-#include <limits>
 #include <utility>
 
 #include "packed_columns.h"
@@ -21,10 +19,8 @@ class Checks {
   Checks(const std::string& name, const CodedMatrix& matrix) : name_(name), matrix_(matrix) {}
 
   void run() const {
-    constexpr std::int64_t kMaxSide = std::numeric_limits<std::int32_t>::max();
     require(matrix_.rows >= 1 && matrix_.columns >= 1 && matrix_.rows <= kMaxSide &&
-                matrix_.columns <= kMaxSide &&
-                matrix_.rows <= (std::int64_t{1} << 48) / matrix_.columns,
+                matrix_.columns <= kMaxSide && matrix_.rows <= kMaxWeights / matrix_.columns,
             "its sides are not between 1 and 2^31 - 1, or it has more than 2^48 weights");
     require(matrix_.dtype == DType::kF32 || matrix_.dtype == DType::kF16 ||
                 matrix_.dtype == DType::kBF16,
@@ -86,8 +82,9 @@ class Checks {
     require(std::all_of(matrix_.scale.begin(), matrix_.scale.end(),
                         [](std::uint16_t scale) { return scale >= 1 && scale < 0x7c00; }),
             "a scale is not positive and finite");
-    require(matrix_.scale_exponent >= -125 && matrix_.scale_exponent <= 112,
-            "its scale exponent is not between -125 and 112");
+    require(
+        matrix_.scale_exponent >= kMinScaleExponent && matrix_.scale_exponent <= kMaxScaleExponent,
+        "its scale exponent is not between -125 and 112");
   }
 
   const std::string& name_;

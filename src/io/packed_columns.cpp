@@ -10,7 +10,6 @@ namespace {
 
 constexpr int kMinWidth = 2;
 constexpr int kMaxWidth = 8;
-constexpr int kGroupWidthBits = 3;
 
 /// `bits` (at most 31) bits of a stream from bit `at` on, one by one: labels are few.
 std::int64_t bits_at(std::span<const std::byte> stream, std::int64_t at, int bits) {

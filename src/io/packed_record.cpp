@@ -16,12 +16,7 @@
 namespace sgpt_mi::io {
 namespace {
 
-constexpr std::int64_t kMaxSide = std::numeric_limits<std::int32_t>::max();
-constexpr std::int64_t kMaxWeights = std::int64_t{1} << 48;  // bit positions then fit 64 bits
-constexpr int kMinExponent = -125;  // every binary16 value times 2^e is then exactly a float
-constexpr int kMaxExponent = 112;
 constexpr std::size_t kChecksumOffset = 40;
-constexpr int kGroupWidthBits = 3;
 
 constexpr std::array<std::string_view, kPackedPartKinds> kSuffixes{
     ".packed", ".codes", ".values", ".mask", ".scale", ".zero_point", ".group", ".bits"};
@@ -146,7 +141,7 @@ void check_grid(const PackedParts& parts, const PackedRecord& record) {
     const std::int64_t runs = (record.columns + record.run_length - 1) / record.run_length;
     check_range(parts, "groups", record.groups, runs, runs);
   }
-  check_range(parts, "scale exponent", record.scale_exponent, kMinExponent, kMaxExponent);
+  check_range(parts, "scale exponent", record.scale_exponent, kMinScaleExponent, kMaxScaleExponent);
   if (record.width != 0) check_range(parts, "bits", record.width, 2, 8);
 }
 

@@ -3,7 +3,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <limits>
+#include <utility>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/packed_matrix.h"
@@ -11,6 +12,14 @@
 namespace sgpt_mi::io {
 
 inline constexpr std::size_t kRecordBytes = 44;
+inline constexpr int kGroupWidthBits = 3;  ///< of each number in NAME.bits
+
+// Bounds of the record's fields.
+inline constexpr std::int64_t kMaxSide = std::numeric_limits<std::int32_t>::max();
+inline constexpr std::int64_t kMaxWeights = std::int64_t{1} << 48;  ///< bit positions fit 64 bits
+/// Between these, every binary16 value times 2^e is exactly a float.
+inline constexpr int kMinScaleExponent = -125;
+inline constexpr int kMaxScaleExponent = 112;
 
 /// NAME.packed as numbers; see packed_matrix.h for the bytes and the ranges.
 struct PackedRecord {

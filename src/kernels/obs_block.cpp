@@ -13,6 +13,12 @@ bool has_shape(const MatrixView<T>& view, std::int64_t rows, std::int64_t column
          view.stride >= columns;
 }
 
+/// A grid's scales or zero points; with stride 0 all rows share the first.
+bool has_grid_shape(const MatrixView<const float>& view, std::int64_t rows, std::int64_t groups) {
+  return view.data != nullptr && view.rows == rows && view.columns == groups &&
+         (view.stride == 0 || view.stride >= groups);
+}
+
 void check(const ObsBlock& block) {
   const std::int64_t rows = block.weight.rows;
   const std::int64_t width = block.weight.columns;
@@ -28,8 +34,10 @@ void check(const ObsBlock& block) {
   const GridView& grid = block.grid;
   if (grid.group_of_column == nullptr) return;
   ensure(grid.max_code_of_group != nullptr, "obs_block: max_code_of_group is missing");
-  ensure(has_shape(grid.scale, rows, grid.scale.columns), "obs_block: scale is not (rows, groups)");
-  ensure(has_shape(grid.zero, rows, grid.scale.columns), "obs_block: zero is not (rows, groups)");
+  ensure(has_grid_shape(grid.scale, rows, grid.scale.columns),
+         "obs_block: scale is not (rows, groups)");
+  ensure(has_grid_shape(grid.zero, rows, grid.scale.columns),
+         "obs_block: zero is not (rows, groups)");
   ensure(has_shape(block.codes, rows, width), "obs_block: codes is not (rows, width)");
 }
 

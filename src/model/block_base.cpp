@@ -136,16 +136,16 @@ torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& 
   return attended.transpose(1, 2).flatten(2);
 }
 
-torch::Tensor activate(Activation activation, const torch::Tensor& x) {
+torch::Tensor activate(Activation activation, torch::Tensor x) {
   switch (activation) {
     case Activation::kRelu:
-      return at::relu(x);
+      return at::relu_(x);
     case Activation::kGelu:
       return at::gelu(x, "none");
     case Activation::kGeluTanh:
       return at::gelu(x, "tanh");
     case Activation::kSilu:
-      return at::silu(x);
+      return at::silu_(x);
   }
   fail(ErrorKind::kInternal, "model: unknown activation {}", static_cast<int>(activation));
 }

@@ -57,7 +57,7 @@ class BlockBase : public Block {
                                              const torch::Tensor& value,
                                              std::optional<std::int64_t> window);
 
-/// The MLP's non-linearity, element by element.
-[[nodiscard]] torch::Tensor activate(Activation activation, const torch::Tensor& x);
+/// The MLP's non-linearity, element by element; may overwrite x.
+[[nodiscard]] torch::Tensor activate(Activation activation, torch::Tensor x);
 
 }  // namespace sgpt_mi::model

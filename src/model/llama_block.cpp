@@ -11,7 +11,9 @@ namespace {
 /// the type of x. Source: Zhang & Sennrich 2019, arXiv 1910.07467, eq. 4.
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
   const torch::Tensor wide = x.to(torch::kFloat32);
-  const torch::Tensor scale = wide.square().mean(-1, /*keepdim=*/true).add_(eps).rsqrt_();
+  const torch::Tensor norm = at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true);
+  const double channels = static_cast<double>(x.size(-1));
+  const torch::Tensor scale = norm.square_().div_(channels).add_(eps).rsqrt_();
   return (wide * scale).to(x.scalar_type()).mul_(weight);
 }
 

@@ -118,13 +118,14 @@ std::int64_t available_host_bytes() {
 }
 
 void tell_memory(const CompressRun& run, const PreparedRun& prepared, Events& events) {
-  const MemoryPlan memory = plan_memory(run, prepared.session, prepared.calibration.windows);
+  const MemoryPlan memory = plan_memory(run, prepared);
   events.plan(
       fmt::format("memory     {} at the peak: activations {}, block {}, H {}, workspace "
-                  "{}, kept weights {}",
+                  "{}, kept weights {}, dense final states {}",
                   human_bytes(memory.total()), human_bytes(memory.activations),
                   human_bytes(memory.block_weights), human_bytes(memory.hessians),
-                  human_bytes(memory.workspace), human_bytes(memory.kept_weights)));
+                  human_bytes(memory.workspace), human_bytes(memory.kept_weights),
+                  human_bytes(memory.dense_states)));
   const std::int64_t available = available_host_bytes();
   if (prepared.session.placement.device.is_cpu() && available > 0 && memory.total() > available) {
     events.warning(
@@ -171,8 +172,9 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& even
                                                     : run.save_dir + describe_format(run.format)));
 }
 
-MemoryPlan plan_memory(const CompressRun& run, const Session& session,
-                       const text::TokenWindows& windows) {
+MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {
+  const Session& session = prepared.session;
+  const text::TokenWindows& windows = prepared.calibration.windows;
   const auto element = static_cast<std::int64_t>(c10::elementSize(session.placement.dtype));
   MemoryPlan plan;
   plan.activations = 2 * windows.windows * windows.seqlen * session.model.spec().hidden * element;
@@ -194,6 +196,10 @@ MemoryPlan plan_memory(const CompressRun& run, const Session& session,
   if (run.save_dir.empty()) {
     plan.kept_weights = block_elements * session.model.spec().layers *
                         static_cast<std::int64_t>(dtype_size(session.stored_dtype()));
+  }
+  for (const text::EvalSet& set : prepared.eval_sets) {
+    plan.dense_states += set.windows.windows * (set.windows.seqlen - 1) *
+                         session.model.spec().word_embed_dim * element;
   }
   return plan;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "session.h"
+#include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/pipeline/events.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/text/calibration.h"
@@ -17,6 +18,8 @@ struct PreparedRun {
   const text::CalibrationSet& calibration;
   const std::vector<text::EvalSet>& eval_sets;
   std::int64_t selected_linears = 0;
+  /// Of the dense model, one a set; null until it is scored.
+  const std::vector<eval::FinalStates>* dense_states = nullptr;
 };
 
 /// Checks that the options fit the model and returns the number of linears they select.
@@ -34,12 +37,12 @@ struct MemoryPlan {
   std::int64_t hessians = 0;       ///< H of the sites held at once
   std::int64_t workspace = 0;      ///< factor and float32 copies of the largest linear
   std::int64_t kept_weights = 0;   ///< compressed weights in memory when nothing is saved
+  std::int64_t dense_states = 0;   ///< the dense model's final states on the evaluation sets, host
   [[nodiscard]] std::int64_t total() const {
-    return activations + block_weights + hessians + workspace + kept_weights;
+    return activations + block_weights + hessians + workspace + kept_weights + dense_states;
   }
 };
 
-[[nodiscard]] MemoryPlan plan_memory(const CompressRun& run, const Session& session,
-                                     const text::TokenWindows& windows);
+[[nodiscard]] MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared);
 
 }  // namespace sgpt_mi::pipeline

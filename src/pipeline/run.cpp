@@ -80,18 +80,28 @@ void warn_of_target(RunReport& report, const CompressionSettings& settings, Even
   if (actual <= target && target - actual < 0.5) return;
   report.warnings.push_back(
       fmt::format("the fixed thresholds gave {:.3f} bits a weight on average for a target of {:g}; "
-                  "--bit_allocation budget keeps to it",
-                  actual, target));
+                  "{}",
+                  actual, target,
+                  settings.method == Method::kToky ? "set others with --toky_thresholds"
+                                                   : "--bit_allocation budget keeps to it"));
   events.warning(report.warnings.back());
 }
 
+/// What is known of a model that is to be scored.
+struct Scored {
+  bool compressed = false;
+  const std::vector<eval::FinalStates>* dense_states = nullptr;  ///< one a set; null: unknown
+};
+
 void score_sets(RunReport& report, const std::vector<text::EvalSet>& sets, model::Model& model,
-                const model::Placement& placement, bool compressed, Events& events) {
-  const StageTimer timer(report.timings, compressed ? "eval_compressed" : "eval_dense");
+                const model::Placement& placement, const Scored& scored, Events& events) {
+  const StageTimer timer(report.timings, scored.compressed ? "eval_compressed" : "eval_dense");
   for (std::size_t i = 0; i < sets.size(); ++i) {
-    const std::string label = compressed ? "compressed" : "dense";
-    auto figures = score(model, sets[i], placement, label, events);
-    auto& target = compressed ? report.perplexity[i].compressed : report.perplexity[i].dense;
+    const std::string label = scored.compressed ? "compressed" : "dense";
+    StateExchange exchange;
+    if (scored.dense_states != nullptr) exchange.reference = &scored.dense_states->at(i);
+    auto figures = score(model, sets[i], placement, label, events, exchange);
+    auto& target = scored.compressed ? report.perplexity[i].compressed : report.perplexity[i].dense;
     target = std::move(figures);
   }
   model.release_ends();
@@ -166,7 +176,7 @@ void compress_and_save(const CompressRun& run, PreparedRun& prepared, RunReport&
   check_saved_size(report, run.save_dir);
   const io::Checkpoint saved = io::open_checkpoint(io::locate_model(run.save_dir), torch_threads());
   model::Model model(saved);
-  score_sets(report, prepared.eval_sets, model, placement, true, events);
+  score_sets(report, prepared.eval_sets, model, placement, {true, prepared.dense_states}, events);
 }
 
 void compress_in_memory(const CompressRun& run, PreparedRun& prepared, RunReport& report,
@@ -177,14 +187,19 @@ void compress_in_memory(const CompressRun& run, PreparedRun& prepared, RunReport
   compress_into(store, run, prepared, types, report, events, pictures);
   report.model.sha256 = sha256.get();
   model::Model model(prepared.session.model.spec(), store);
-  score_sets(report, prepared.eval_sets, model, prepared.session.placement, true, events);
+  score_sets(report, prepared.eval_sets, model, prepared.session.placement,
+             {true, prepared.dense_states}, events);
 }
 
 /// The dense figures of the evaluation sets, measured unless the bench has them.
-void report_dense(RunReport& report, Workbench& bench, const EvalOptions& options, Events& events) {
+void report_dense(RunReport& report, Workbench& bench, const EvalOptions& options,
+                  PreparedRun& prepared, Events& events) {
   const StageTimer timer(report.timings, "eval_dense");
-  const auto& figures = bench.dense_figures(options, events);
-  for (std::size_t i = 0; i < figures.size(); ++i) report.perplexity[i].dense = figures[i];
+  const DenseEvaluation& dense = bench.dense_evaluation(options, events);
+  for (std::size_t i = 0; i < dense.figures.size(); ++i) {
+    report.perplexity[i].dense = dense.figures[i];
+  }
+  prepared.dense_states = &dense.states;
 }
 
 PreparedRun prepare(Workbench& bench, const CompressRun& run, RunReport& report, Events& events) {
@@ -204,7 +219,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   for (const text::EvalSet& set : prepared.eval_sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
-  report_dense(report, bench, run.eval, events);
+  report_dense(report, bench, run.eval, prepared, events);
   if (run.save_dir.empty()) {
     compress_in_memory(run, prepared, report, sha256, events, pictures);
   } else {
@@ -230,7 +245,7 @@ void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
   report.totals = packed_totals(session.checkpoint);
   const bool compressed = report.totals || is_saved_run(session.checkpoint.location);
   report.method = compressed ? "compressed" : "dense";
-  score_sets(report, sets, session.model, session.placement, compressed, events);
+  score_sets(report, sets, session.model, session.placement, {compressed}, events);
   report.model.sha256 = sha256.get();
 }
 

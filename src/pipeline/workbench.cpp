@@ -13,7 +13,7 @@ namespace sgpt_mi::pipeline {
 Session& Workbench::session(const ModelOptions& options) {
   SessionKey key{options.model, options.device, options.dtype, options.threads};
   if (session_ && key == session_key_) return *session_;
-  dense_figures_.clear();
+  dense_evaluations_.clear();
   eval_sets_.clear();
   calibrations_.clear();
   tokenizer_.reset();
@@ -59,18 +59,20 @@ const std::vector<text::EvalSet>& Workbench::eval_sets(const EvalOptions& option
   return eval_sets_.emplace(key, std::move(sets)).first->second;
 }
 
-const std::vector<report::PerplexityFigures>& Workbench::dense_figures(const EvalOptions& options,
-                                                                       Events& events) {
+const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options, Events& events) {
   const std::vector<text::EvalSet>& sets = eval_sets(options);
   const EvalKey key = key_of(options);
-  const auto found = dense_figures_.find(key);
-  if (found != dense_figures_.end()) return found->second;
-  std::vector<report::PerplexityFigures> figures;
+  const auto found = dense_evaluations_.find(key);
+  if (found != dense_evaluations_.end()) return found->second;
+  DenseEvaluation dense;
+  dense.figures.reserve(sets.size());
   for (const text::EvalSet& set : sets) {
-    figures.push_back(score(session_->model, set, session_->placement, "dense", events));
+    const StateExchange exchange{.keep = &dense.states.emplace_back()};
+    dense.figures.push_back(
+        score(session_->model, set, session_->placement, "dense", events, exchange));
   }
   session_->model.release_ends();
-  return dense_figures_.emplace(key, std::move(figures)).first->second;
+  return dense_evaluations_.emplace(key, std::move(dense)).first->second;
 }
 
 std::shared_future<std::string> Workbench::weights_sha256(const std::string& model) {

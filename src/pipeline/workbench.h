@@ -11,6 +11,7 @@
 #include "compress_blocks.h"
 #include "plan.h"
 #include "session.h"
+#include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/pipeline/events.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/report/run_report.h"
@@ -20,11 +21,18 @@
 
 namespace sgpt_mi::pipeline {
 
+/// The dense model on evaluation sets, one entry a set, in their order.
+struct DenseEvaluation {
+  std::vector<report::PerplexityFigures> figures;
+  std::vector<eval::FinalStates> states;  ///< what compressed models are compared with
+};
+
 /// What several runs on one model share, each made when it is first asked for: the opened model,
-/// its tokenizer and weight hash, drawn calibration windows, evaluation sets and the dense model's
-/// figures on them. Asking for another model, device or dtype drops all of it but the hashes.
+/// its tokenizer and weight hash, drawn calibration windows, evaluation sets and what the dense
+/// model makes of them. Asking for another model, device or dtype drops all of it but the hashes.
 ///
-/// Memory: token ids of every calibration draw and evaluation set that was asked for, no weights.
+/// Memory: token ids of every calibration draw and evaluation set that was asked for, and the dense
+/// model's final states on the sets that were scored (FinalStates::bytes()); no weights.
 class Workbench {
  public:
   /// Everything that a compression starts from, checked (whatever can fail early, fails here);
@@ -38,9 +46,8 @@ class Workbench {
   /// The evaluation sets of the session that is open, in the order asked for.
   [[nodiscard]] const std::vector<text::EvalSet>& eval_sets(const EvalOptions& options);
 
-  /// The dense model's figures on eval_sets(options), in that order; measured once.
-  [[nodiscard]] const std::vector<report::PerplexityFigures>& dense_figures(
-      const EvalOptions& options, Events& events);
+  /// The dense model on eval_sets(options), in that order; measured once.
+  [[nodiscard]] const DenseEvaluation& dense_evaluation(const EvalOptions& options, Events& events);
 
   /// Starts hashing a model's weight files beside the other work, once a model; the result as
   /// weight_files_sha256().
@@ -62,7 +69,7 @@ class Workbench {
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::map<CalibrationKey, text::CalibrationSet> calibrations_;
   std::map<EvalKey, std::vector<text::EvalSet>> eval_sets_;
-  std::map<EvalKey, std::vector<report::PerplexityFigures>> dense_figures_;
+  std::map<EvalKey, DenseEvaluation> dense_evaluations_;
   std::map<std::string, std::shared_future<std::string>> hashes_;
 };
 

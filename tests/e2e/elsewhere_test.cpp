@@ -20,17 +20,20 @@ int run_python(const std::string& arguments) {
   return std::system((python() + " " + arguments).c_str());
 }
 
-TEST(Elsewhere, TransformersLoadsTheSavedFolderWithTheSameLosses) {
+TEST(Elsewhere, TransformersLoadsAnExportedPackedModelWithTheSameLosses) {
   if (run_python("-c 'import torch, transformers' > /dev/null 2>&1") != 0) {
     GTEST_SKIP() << "Python transformers is not installed (scripts/setup --dev installs it)";
   }
   const TemporaryFolder folder;
+  const std::string packed = (folder.path() / "packed").string();
   const std::string out = (folder.path() / "out").string();
   const std::string report = (folder.path() / "r.json").string();
   const ProgramResult result =
       run_program(folder, small_compression(demo_model().string()) +
-                              std::vector<std::string>{"--save", out, "--report", report});
+                              std::vector<std::string>{"--save", packed, "--report", report});
   ASSERT_EQ(result.exit_code, 0) << result.err;
+  const ProgramResult exported = run_program(folder, {"export", packed, "-o", out});
+  ASSERT_EQ(exported.exit_code, 0) << exported.err;
 
   const std::string losses = (folder.path() / "losses.json").string();
   ASSERT_EQ(run_python(SGPT_MI_SOURCE_DIR "/tests/e2e/window_losses.py " + out + " " +

@@ -11,7 +11,7 @@ namespace sgpt_mi::kernels {
 /// column j is scale(r, g) * (c - zero(r, g)) with g = group_of_column[j], and codes run from 0 to
 /// max_code_of_group[g]. Groups may differ in width, and a group's columns need not be neighbours.
 struct GridView {
-  MatrixView<const float> scale;                  ///< (rows, groups), > 0
+  MatrixView<const float> scale;                  ///< (rows, groups), > 0; stride 0: shared rows
   MatrixView<const float> zero;                   ///< (rows, groups), integral, in [0, max code]
   const std::int32_t* group_of_column = nullptr;  ///< (width); nullptr: values are not rounded
   const float* max_code_of_group = nullptr;       ///< (groups): 2^bits - 1, at most 255
