@@ -253,7 +253,7 @@ TEST(Blocks, WrongWeightsAreBugsOfTheProgram) {
                     block->set_weight("fc1", at::zeros({16, 24}));
                   },
                   ErrorKind::kInternal),
-              HasSubstr("shape [16, 24] for fc1; expected [24, 16]"));
+              HasSubstr("shape [16, 24] for fc1.weight; expected [24, 16]"));
   EXPECT_THAT(error_of([&] { (void)block->weight("fc9"); }, ErrorKind::kInternal),
               HasSubstr("fc9"));
 }
