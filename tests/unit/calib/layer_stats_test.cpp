@@ -37,6 +37,7 @@ TEST(LayerStats, OneTokenByHand) {
   EXPECT_EQ(stats.second_moment_sum[1][0].item<float>(), -6.0F);
   EXPECT_EQ(stats.channel_sum[1].item<double>(), -2.0);
   EXPECT_EQ(stats.channel_abs_sum[1].item<double>(), 2.0);
+  EXPECT_EQ(stats.channel_abs_max[1].item<float>(), 2.0F);
   EXPECT_EQ(stats.tokens, 1);
   EXPECT_EQ(stats.sequences, 1);
 }
@@ -61,6 +62,20 @@ TEST(LayerStats, BatchesAddUpAndWideLayersAreSymmetric) {
   EXPECT_LE((stats.channel_sum - wide.sum(0)).abs().max().item<double>(), tolerance);
   EXPECT_LE((stats.channel_abs_sum - wide.abs().sum(0)).abs().max().item<double>(), tolerance);
   EXPECT_EQ(stats.sequences, 2);
+}
+
+TEST(LayerStats, MostlyZeroInputsGiveTheSameSums) {
+  constexpr std::int64_t kChannels = 300;
+  const torch::Tensor x = at::relu(test::normal(2 * 40, kChannels, 4) - 1.5).reshape({2, 40, -1});
+  ASSERT_LT(at::count_nonzero(x).item<double>(), 0.15 * static_cast<double>(x.numel()));
+  const LayerStats stats = stats_of({x.narrow(0, 0, 1), x.narrow(0, 1, 1)});
+  const torch::Tensor wide = x.reshape({-1, kChannels}).to(torch::kFloat64);
+  const torch::Tensor exact = wide.t().matmul(wide);
+  const double tolerance =
+      80.0 * std::numeric_limits<float>::epsilon() * exact.abs().max().item<double>();
+  EXPECT_LE((stats.second_moment_sum - exact).abs().max().item<double>(), tolerance);
+  EXPECT_TRUE(stats.second_moment_sum.equal(stats.second_moment_sum.t()));
+  EXPECT_TRUE(stats.channel_abs_max.equal(x.reshape({-1, kChannels}).abs().amax(0)));
 }
 
 TEST(LayerStats, CountsDeadAndConstantChannels) {
