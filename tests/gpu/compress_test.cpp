@@ -41,5 +41,21 @@ TEST(CompressOnGpu, AgreesWithTheCpu) {
   compare(pattern);
 }
 
+TEST(CompressOnGpu, ColumnsInGroupsAgreeWithTheCpu) {
+  SGPT_MI_GPU_OR_SKIP();
+  for (const quant::GridSharing sharing :
+       {quant::GridSharing::kRowGroup, quant::GridSharing::kColumn, quant::GridSharing::kGroup}) {
+    CompressOptions options;
+    options.sparsity = 0.5;
+    options.stored_scales = true;
+    quant::ColumnGroups groups;
+    for (std::int32_t j = 0; j < 384; ++j) groups.group_of_column.push_back(j % 3);
+    groups.bits_of_group = {3, 4, 8};
+    groups.sharing = sharing;
+    options.groups = groups;
+    compare(options);
+  }
+}
+
 }  // namespace
 }  // namespace sgpt_mi::obs
