@@ -118,6 +118,8 @@ std::vector<FlagRow> make_table() {
        "comma-separated: wikitext2, ptb, c4, a text file, recorded windows (.safetensors); none"},
       {"eval_windows", &S::eval_windows, "N", kEvaluation, kScores, true,
        "score only the first N windows of each set; 0: all"},
+      {"dense", &S::dense, "MODEL", kEvaluation, kEval, true,
+       "also score the model that a compressed one was made from, and KL between them"},
 
       {"device", &S::device, "NAME", kMachine, kScores, true,
        "auto (a GPU when there is one), cpu, cuda, cuda:N"},

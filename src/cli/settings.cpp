@@ -182,7 +182,8 @@ pipeline::CompareRun to_compare_run(const ResolvedSettings& settings) {
 }
 
 pipeline::EvalRun to_eval_run(const ResolvedSettings& settings) {
-  pipeline::EvalRun run{model_options(settings.values), eval_options(settings.values)};
+  pipeline::EvalRun run{model_options(settings.values), eval_options(settings.values),
+                        settings.values.dense};
   run.validate();
   return run;
 }

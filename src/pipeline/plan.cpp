@@ -188,6 +188,11 @@ MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {
     // H damped, its factor and a spare; W, the swept copy, codes and mask.
     plan.workspace = std::max(plan.workspace, 3 * kFloatBytes * square + 4 * kFloatBytes * count);
   }
+  if (run.compression.widths && run.compression.widths->grouping.grouping != Grouping::kChannels) {
+    std::int64_t largest = 0;
+    for (const auto& [site, bytes] : hessian_of_site) largest = std::max(largest, bytes);
+    plan.workspace += largest;  // the affinity of the channels
+  }
   plan.block_weights = block_elements * element;
   for (const auto& [site, bytes] : hessian_of_site) {
     plan.hessians =

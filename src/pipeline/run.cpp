@@ -232,6 +232,23 @@ bool is_saved_run(const io::ModelLocation& location) {
   return !location.is_gguf && std::filesystem::exists(location.path / SavingStore::kReportFile);
 }
 
+/// Scores the dense model on the sets of the compressed one, for KL and the table's first row.
+std::vector<eval::FinalStates> score_dense(const EvalRun& run,
+                                           const std::vector<text::EvalSet>& sets,
+                                           RunReport& report, Events& events) {
+  const StageTimer timer(report.timings, "eval_dense");
+  ModelOptions options = run.model;
+  options.model = run.dense_model;
+  Session dense(options);
+  std::vector<eval::FinalStates> states(sets.size());
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    check_windows(sets[i].windows, dense.model.spec(), run.dense_model);
+    report.perplexity[i].dense =
+        score(dense.model, sets[i], dense.placement, "dense", events, {.keep = &states[i]});
+  }
+  return states;
+}
+
 void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
   run.validate();
   Workbench bench;
@@ -245,7 +262,16 @@ void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
   report.totals = packed_totals(session.checkpoint);
   const bool compressed = report.totals || is_saved_run(session.checkpoint.location);
   report.method = compressed ? "compressed" : "dense";
-  score_sets(report, sets, session.model, session.placement, {compressed}, events);
+  std::vector<eval::FinalStates> dense_states;
+  if (!run.dense_model.empty()) {
+    if (!compressed) {
+      fail(ErrorKind::kUsage, "eval: --dense needs a compressed MODEL, and {} is dense itself",
+           run.model.model);
+    }
+    dense_states = score_dense(run, sets, report, events);
+  }
+  score_sets(report, sets, session.model, session.placement,
+             {compressed, dense_states.empty() ? nullptr : &dense_states}, events);
   report.model.sha256 = sha256.get();
 }
 

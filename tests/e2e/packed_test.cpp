@@ -64,6 +64,19 @@ TEST_F(Packed, ScoresTheSameSavedReloadedAndExported) {
   EXPECT_FALSE(config.contains("quantization_config"));
 }
 
+TEST_F(Packed, EvaluationBesideTheDenseModelRepeatsTheRunsDivergence) {
+  const auto run = compressed({"--save", out_.string()});
+  const auto again =
+      report_of(small_evaluation(out_.string()) + Flags{"--dense", demo_model().string()});
+  const auto& expected = run["perplexity"]["test"];
+  EXPECT_GT(expected["compressed"]["kl_mean"], 0.0);
+  EXPECT_EQ(again["perplexity"]["test"]["compressed"], expected["compressed"]);
+  EXPECT_EQ(again["perplexity"]["test"]["dense"], expected["dense"]);
+  last_ = run_program(
+      folder_, small_evaluation(demo_model().string()) + Flags{"--dense", demo_model().string()});
+  EXPECT_EQ(last_.exit_code, 2) << last_.err;
+}
+
 TEST_F(Packed, InspectAddsUpTheFile) {
   const auto run = compressed({"--save", out_.string(), "--eval", "none"});
   const auto summary = report_of({"inspect", out_.string()});

@@ -35,6 +35,7 @@ struct Settings {
   std::uint64_t seed = 0;
   std::string eval = "wikitext2,ptb,c4";
   std::int64_t eval_windows = 0;
+  std::string dense;
 
   // compression
   std::string method = "sparsegpt";

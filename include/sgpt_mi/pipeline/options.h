@@ -104,6 +104,7 @@ struct CompressRun {
 struct EvalRun {
   ModelOptions model;
   EvalOptions eval;
+  std::string dense_model;  ///< MODEL that it was made from, scored beside it; empty: none
 
   void validate() const;
 };
