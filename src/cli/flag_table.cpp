@@ -29,7 +29,8 @@ constexpr const char* kMachine = "Machine";
 constexpr const char* kOutput = "Output";
 constexpr const char* kGrid = "Sweep";
 
-std::vector<FlagRow> make_table() {
+/// What is calibrated with, and how weights are pruned and quantized.
+std::vector<FlagRow> calibration_flags() {
   using S = Settings;
   return {
       {"nsamples", &S::nsamples, "N", kCalibration, kRuns, true, "calibration windows to draw"},
@@ -61,7 +62,13 @@ std::vector<FlagRow> make_table() {
        "columns that share one grid per row; -1: the whole row"},
       {"static_groups", &S::static_groups, "", kQuantization, kRuns, true,
        "grids of all groups from the untouched weights"},
+  };
+}
 
+/// Widths of their own and groups of channels.
+std::vector<FlagRow> widths_flags() {
+  using S = Settings;
+  return {
       {"target_avg_bits", &S::target_avg_bits, "X", kWidths, kRuns, true,
        "code bits a weight on average, pruned ones included; 0: wbits, or 4 when that is 16"},
       {"attention_bits", &S::attention_bits, "X", kWidths, kRuns, true,
@@ -99,7 +106,13 @@ std::vector<FlagRow> make_table() {
        "tokens that histogram, kde and ksg look at"},
       {"clustering", &S::clustering, "NAME", kGroups, kRuns, true,
        "spectral, hierarchical or kmeans"},
+  };
+}
 
+/// The sweep over columns, and which linears are taken.
+std::vector<FlagRow> sweep_and_selection_flags() {
+  using S = Settings;
+  return {
       {"act_order", &S::act_order, "", kObsSweep, kRuns, true,
        "columns in descending order of diag(H)"},
       {"percdamp", &S::percdamp, "X", kObsSweep, kRuns, true,
@@ -113,7 +126,13 @@ std::vector<FlagRow> make_table() {
       {"prune_only", &S::prune_only, "TEXT", kSelection, kRuns, true,
        "compress only linears whose name contains TEXT"},
       {"invert", &S::invert, "", kSelection, kRuns, true, "compress the linears not selected"},
+  };
+}
 
+/// Evaluation, machine, results.
+std::vector<FlagRow> machine_and_output_flags() {
+  using S = Settings;
+  return {
       {"eval", &S::eval, "SETS", kEvaluation, kScores, true,
        "comma-separated: wikitext2, ptb, c4, a text file, recorded windows (.safetensors); none"},
       {"eval_windows", &S::eval_windows, "N", kEvaluation, kScores, true,
@@ -157,6 +176,15 @@ std::vector<FlagRow> make_table() {
       {"quiet", &S::quiet, "", kOutput, kAll, true, "only warnings and errors on stderr"},
       {"verbose", &S::verbose, "", kOutput, kAll, true, "also progress details on stderr"},
   };
+}
+
+std::vector<FlagRow> make_table() {
+  std::vector<FlagRow> table;
+  for (const auto& part : {calibration_flags(), widths_flags(), sweep_and_selection_flags(),
+                           machine_and_output_flags()}) {
+    table.insert(table.end(), part.begin(), part.end());
+  }
+  return table;
 }
 
 template <typename T>

@@ -107,15 +107,24 @@ void score_sets(RunReport& report, const std::vector<text::EvalSet>& sets, model
   model.release_ends();
 }
 
-BlockResult compress(const CompressRun& run, PreparedRun& prepared, const SavedTypes& types,
-                     const FixedSize& fixed, bool keep_pictures, WeightStore& store,
-                     RunReport& report, Events& events) {
-  const StageTimer timer(report.timings, "compress");
-  events.stage("compress", prepared.selected_linears);
-  Session& session = prepared.session;
-  return compress_blocks({session.model, session.placement, prepared.calibration.windows,
-                          run.compression, run.format, stored_bits_target(run.compression, fixed),
-                          keep_pictures, types, store, events, report.timings});
+/// One compression: what is asked for, what it starts from and where its results go.
+struct Job {
+  const CompressRun& run;
+  PreparedRun& prepared;
+  RunReport& report;
+  Events& events;
+  std::vector<GroupPicture>* pictures;  ///< nullptr: not wanted
+};
+
+BlockResult compress(const Job& job, const SavedTypes& types, const FixedSize& fixed,
+                     WeightStore& store) {
+  const StageTimer timer(job.report.timings, "compress");
+  job.events.stage("compress", job.prepared.selected_linears);
+  Session& session = job.prepared.session;
+  const CompressionSettings& settings = job.run.compression;
+  return compress_blocks({session.model, session.placement, job.prepared.calibration.windows,
+                          settings, job.run.format, stored_bits_target(settings, fixed),
+                          job.pictures != nullptr, types, store, job.events, job.report.timings});
 }
 
 std::string report_bytes(const RunReport& report) { return to_json(report).dump(2) + "\n"; }
@@ -127,20 +136,19 @@ std::int64_t dense_bytes(const SavedTypes& types) {
 }
 
 /// Runs the blocks into the store and fills in what the report says of them.
-void compress_into(WeightStore& store, const CompressRun& run, PreparedRun& prepared,
-                   const SavedTypes& types, RunReport& report, Events& events,
-                   std::vector<GroupPicture>* pictures) {
-  const FixedSize fixed = fixed_size(types, prepared.session.model, run.compression.selection);
-  BlockResult result =
-      compress(run, prepared, types, fixed, pictures != nullptr, store, report, events);
-  if (pictures != nullptr) *pictures = std::move(result.pictures);
+void compress_into(const Job& job, const SavedTypes& types, WeightStore& store) {
+  const FixedSize fixed =
+      fixed_size(types, job.prepared.session.model, job.run.compression.selection);
+  BlockResult result = compress(job, types, fixed, store);
+  if (job.pictures != nullptr) *job.pictures = std::move(result.pictures);
+  RunReport& report = job.report;
   report.layers = std::move(result.layers);
-  const bool packed = run.format == SaveFormat::kPacked;
+  const bool packed = job.run.format == SaveFormat::kPacked;
   const std::int64_t dense = packed ? fixed.dense_bytes : dense_bytes(types);
   report.totals = report::sum_layers(report.layers, dense + result.packed.total());
   report.totals->bytes_by_part = bytes_by_part(dense, result.packed);
-  warn_of_layers(report, events);
-  warn_of_target(report, run.compression, events);
+  warn_of_layers(report, job.events);
+  warn_of_target(report, job.run.compression, job.events);
 }
 
 std::unique_ptr<SavingStore> open_store(const CompressRun& run, const Session& session,
@@ -161,34 +169,33 @@ void check_saved_size(RunReport& report, const std::string& folder) {
   }
 }
 
-void compress_and_save(const CompressRun& run, PreparedRun& prepared, RunReport& report,
-                       const std::shared_future<std::string>& sha256, Events& events,
-                       std::vector<GroupPicture>* pictures) {
+void compress_and_save(const Job& job, const std::shared_future<std::string>& sha256) {
+  const PreparedRun& prepared = job.prepared;
   const SavedTypes types(prepared.session.checkpoint);
-  const model::Placement placement = prepared.session.placement;
   {
-    const std::unique_ptr<SavingStore> store = open_store(run, prepared.session, types);
-    compress_into(*store, run, prepared, types, report, events, pictures);
-    report.model.sha256 = sha256.get();
-    const StageTimer timer(report.timings, "save");
-    store->finish(report_bytes(report));
+    const std::unique_ptr<SavingStore> store = open_store(job.run, prepared.session, types);
+    compress_into(job, types, *store);
+    job.report.model.sha256 = sha256.get();
+    const StageTimer timer(job.report.timings, "save");
+    store->finish(report_bytes(job.report));
   }
-  check_saved_size(report, run.save_dir);
-  const io::Checkpoint saved = io::open_checkpoint(io::locate_model(run.save_dir), torch_threads());
+  check_saved_size(job.report, job.run.save_dir);
+  const io::Checkpoint saved =
+      io::open_checkpoint(io::locate_model(job.run.save_dir), torch_threads());
   model::Model model(saved);
-  score_sets(report, prepared.eval_sets, model, placement, {true, prepared.dense_states}, events);
+  score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
+             {true, prepared.dense_states}, job.events);
 }
 
-void compress_in_memory(const CompressRun& run, PreparedRun& prepared, RunReport& report,
-                        const std::shared_future<std::string>& sha256, Events& events,
-                        std::vector<GroupPicture>* pictures) {
+void compress_in_memory(const Job& job, const std::shared_future<std::string>& sha256) {
+  const PreparedRun& prepared = job.prepared;
   const SavedTypes types(prepared.session.checkpoint);
   MemoryStore store(types);
-  compress_into(store, run, prepared, types, report, events, pictures);
-  report.model.sha256 = sha256.get();
+  compress_into(job, types, store);
+  job.report.model.sha256 = sha256.get();
   model::Model model(prepared.session.model.spec(), store);
-  score_sets(report, prepared.eval_sets, model, prepared.session.placement,
-             {true, prepared.dense_states}, events);
+  score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
+             {true, prepared.dense_states}, job.events);
 }
 
 /// The dense figures of the evaluation sets, measured unless the bench has them.
@@ -220,10 +227,11 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
   report_dense(report, bench, run.eval, prepared, events);
+  const Job job{run, prepared, report, events, pictures};
   if (run.save_dir.empty()) {
-    compress_in_memory(run, prepared, report, sha256, events, pictures);
+    compress_in_memory(job, sha256);
   } else {
-    compress_and_save(run, prepared, report, sha256, events, pictures);
+    compress_and_save(job, sha256);
   }
 }
 
