@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kScaleBits = 16;
 constexpr std::int64_t kWidthBits = 3;
-constexpr std::int64_t kRecordBits = 8 * 44;
+constexpr std::int64_t kRecordBits = 352;  // of 44 bytes
 
 std::int64_t mask_bits(const StoredLinear& linear, const obs::CompressOptions& matrix) {
   const std::int64_t weights = linear.rows * linear.columns;
