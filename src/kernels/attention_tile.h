@@ -9,7 +9,7 @@ namespace sgpt_mi::kernels {
 constexpr std::int64_t kAttentionPanel = 16;
 
 /// Consecutive queries of one head against their keys. Keys and values come in panels, the last
-/// ones filled with zeros, and all arrays start on a cache line.
+/// ones filled with zeros; panels start on a cache line, or loads are slower.
 struct AttentionTile {
   const float* queries = nullptr;  ///< (D, rows of the kernel), times scale * log2(e)
   const float* keys = nullptr;     ///< (key panels, D, kAttentionPanel)

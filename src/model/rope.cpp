@@ -63,7 +63,7 @@ torch::Tensor apply_rope(const torch::Tensor& x, const RopeTable& table) {
   const std::int64_t half = x.size(-1) / 2;
   const torch::Tensor first = x.narrow(-1, 0, half);
   const torch::Tensor second = x.narrow(-1, half, half);
-  const torch::Tensor turned = x * at::cat({table.cos, table.cos}, -1);
+  torch::Tensor turned = x * at::cat({table.cos, table.cos}, -1);
   turned.narrow(-1, 0, half).sub_(second * table.sin);
   turned.narrow(-1, half, half).add_(first * table.sin);
   return turned;

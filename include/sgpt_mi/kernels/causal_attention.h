@@ -48,8 +48,8 @@ struct CausalAttention {
 /// A few queries are taken at a time against all their keys, so the scores stay in the first-level
 /// cache for windows of a few thousand tokens. CPU only: on a device LibTorch's attention is used.
 ///
-/// Cost: 2 B heads T^2 D multiply-adds less the masked half; per thread 8 T D bytes for keys and
-/// values and at most 48 T for scores.
+/// Cost: 2 B heads T^2 D multiply-adds less the masked half; per thread 12 T D bytes for
+/// queries, keys and values, and at most 48 T for scores.
 ///
 /// \throws Error(kInternal) sizes that disagree; a CUDA backend.
 void causal_attention(const CausalAttention& attention, const Backend& backend);
