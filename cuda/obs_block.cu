@@ -5,6 +5,7 @@
 #include "arithmetic.h"
 #include "cuda_twins.h"
 #include "device_status.h"
+#include "grid_rounding.cuh"
 
 namespace sgpt_mi::kernels::cuda {
 namespace {
@@ -37,18 +38,6 @@ __device__ void choose_mask(const ObsBlock& block, std::int64_t first, int lane,
   __syncwarp();
 }
 
-/// A kept weight's value on the grid of its column; stores its code.
-__device__ float round_to_grid(const ObsBlock& block, std::int64_t r, std::int64_t column,
-                               float value, bool store) {
-  const GridView& grid = block.grid;
-  const std::int64_t group = grid.group_of_column[column];
-  const float scale = grid.scale.row(r)[group];
-  const float zero = grid.zero.row(r)[group];
-  const float code = code_of(value, scale, zero, grid.max_code_of_group[group]);
-  if (store) block.codes.row(r)[column] = static_cast<std::uint8_t>(code);
-  return value_of(code, scale, zero);
-}
-
 __device__ void load_row(const ObsBlock& block, std::int64_t r, int lane, RowBuffers row) {
   for (std::int64_t j = lane; j < block.weight.columns; j += kWarp) {
     row.weight[j] = block.weight.row(r)[j];
@@ -76,7 +65,8 @@ __global__ void obs_rows(ObsBlock block) {
     const float weight = row.weight[j];
     float value = row.pruned[j] ? 0.0F : weight;
     if (block.grid.group_of_column != nullptr) {
-      value = round_to_grid(block, r, j, value, lane == 0);
+      std::uint8_t* code = lane == 0 ? block.codes.row(r) + j : nullptr;
+      value = round_to_grid(block.grid, r, j, value, code);
     }
     const float error = (weight - value) / factor_row[j];
     loss += 0.5 * static_cast<double>(error) * static_cast<double>(error);

@@ -1,13 +1,12 @@
 #include "sgpt_mi/calib/layer_stats.h"
 
-#include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "channel_scan.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/kernels/channel_sums.h"
 #include "sgpt_mi/kernels/sparse_second_moment.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
@@ -49,37 +48,12 @@ void mirror_upper(torch::Tensor& second_moment) {
   }
 }
 
-/// Adds x (tokens, N) to the sums of its channels: by the kernel on the CPU, by LibTorch on a
-/// device, where the number of non-zeros is not asked for and stays at "all".
-kernels::ChannelScan add_sums(const torch::Tensor& x, LayerStats& stats) {
-  if (x.is_cpu()) {
-    const kernels::ChannelSums sums{stats.channel_sum.data_ptr<double>(),
-                                    stats.channel_abs_sum.data_ptr<double>(),
-                                    stats.channel_abs_max.data_ptr<float>()};
-    return kernels::add_channel_sums(quant::view_of<const float>(x), sums, quant::backend_of(x));
-  }
-  const torch::Tensor magnitude = x.abs();
-  const torch::Tensor total = magnitude.sum(0);
-  stats.channel_abs_sum += total;
-  stats.channel_sum += x.sum(0);
-  stats.channel_abs_max = at::maximum(stats.channel_abs_max, magnitude.amax(0));
-  // One NaN or infinity anywhere shows in the sum of magnitudes.
-  return {at::isfinite(total.sum()).item<bool>(), x.numel()};
-}
-
 [[noreturn]] void fail_not_finite(const std::string& name, const torch::Tensor& x) {
-  const torch::Tensor places = at::isfinite(x).logical_not_().nonzero();
-  if (places.size(0) == 0) {
-    fail(ErrorKind::kNumeric,
-         "calib: the inputs of {} are so large that their sums overflow; expected magnitudes of "
-         "activations; check the model's weights",
-         name);
-  }
-  const auto place = [&](std::int64_t d) { return places[0][d].item<std::int64_t>(); };
+  require_finite_input(x, "the input of " + name);
   fail(ErrorKind::kNumeric,
-       "calib: the input of {} is {} at sequence {}, token {}, channel {} of its batch; expected "
-       "finite activations; check the model's weights, or use --dtype float32",
-       name, x[place(0)][place(1)][place(2)].item<float>(), place(0), place(1), place(2));
+       "calib: the inputs of {} are so large that their sums overflow; expected magnitudes of "
+       "activations; check the model's weights",
+       name);
 }
 
 }  // namespace
@@ -109,19 +83,22 @@ std::int64_t LayerStats::constant_channels() const {
 
 StatsAccumulator::StatsAccumulator(std::string name, std::int64_t channels, torch::Device device)
     : name_(std::move(name)) {
-  const auto options = torch::TensorOptions().device(device);
-  stats_.second_moment_sum = at::zeros({channels, channels}, options.dtype(torch::kFloat32));
-  stats_.channel_sum = at::zeros({channels}, options.dtype(torch::kFloat64));
-  stats_.channel_abs_sum = at::zeros({channels}, options.dtype(torch::kFloat64));
-  stats_.channel_abs_max = at::zeros({channels}, options.dtype(torch::kFloat32));
+  stats_.second_moment_sum =
+      at::zeros({channels, channels}, torch::TensorOptions().device(device).dtype(torch::kFloat32));
+  ChannelFigures zeros = zero_figures(channels, device);
+  stats_.channel_sum = std::move(zeros.sum);
+  stats_.channel_abs_sum = std::move(zeros.abs_sum);
+  stats_.channel_abs_max = std::move(zeros.abs_max);
 }
 
 void StatsAccumulator::add(const torch::Tensor& x) {
   const std::int64_t channels = stats_.channel_sum.size(0);
   ensure(x.dim() == 3 && x.size(2) == channels, "calib: inputs are not (sequences, tokens, N)");
   if (x.numel() == 0) return;
-  const torch::Tensor tokens = x.reshape({-1, channels}).to(torch::kFloat32).contiguous();
-  const kernels::ChannelScan scan = add_sums(tokens, stats_);
+  const torch::Tensor tokens = token_rows(x);
+  ChannelFigures figures{stats_.channel_sum, stats_.channel_abs_sum, stats_.channel_abs_max};
+  const kernels::ChannelScan scan = add_figures(tokens, figures);
+  stats_.channel_abs_max = figures.abs_max;
   if (!scan.finite) fail_not_finite(name_, x);
   const double share = static_cast<double>(scan.nonzeros) / static_cast<double>(tokens.numel());
   if (tokens.is_cpu() && share < kSparseShare) {

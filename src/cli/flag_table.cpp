@@ -19,8 +19,10 @@ constexpr unsigned kAll = kScores | kInspect | kTokenize;
 constexpr const char* kCalibration = "Calibration";
 constexpr const char* kPruning = "Pruning";
 constexpr const char* kQuantization = "Quantization";
-constexpr const char* kWidths = "Widths (toky, enhanced, mi)";
-constexpr const char* kGroups = "Groups (mi)";
+constexpr const char* kWidths = "Widths (rd, mi, enhanced, toky)";
+constexpr const char* kGroups = "Groups (mi, rd)";
+constexpr const char* kRefinement = "Steps around the sweep (rd; each also for the others)";
+constexpr const char* kPlanning = "Measured plan (rd)";
 constexpr const char* kObsSweep = "OBS sweep";
 constexpr const char* kSelection = "Which linears";
 constexpr const char* kComparison = "Comparison";
@@ -44,7 +46,7 @@ std::vector<FlagRow> calibration_flags() {
        "where dataset files lie (default: SGPT_MI_DATA, then the local Hugging Face cache)"},
 
       {"method", &S::method, "NAME", kPruning, kSingle, true,
-       "sparsegpt, magnitude, toky, enhanced or mi; mi when a flag of its own is given"},
+       "rd, mi, enhanced, toky, sparsegpt or magnitude"},
       {"sparsity", &S::sparsity, "X", kPruning, kRuns, true,
        "share of the weights to zero, in [0, 1); 0: none"},
       {"pattern", &S::pattern, "N:M", kPruning, kRuns, true,
@@ -98,14 +100,54 @@ std::vector<FlagRow> widths_flags() {
       {"use_mi_grouping", &S::use_mi_grouping, "0|1", kGroups, kRuns, true,
        "0: the method mi gives every channel a width of its own"},
       {"grouping", &S::grouping, "NAME", kGroups, kSingle, true,
-       "mi, corr, hessian, contiguous, random or kmeans"},
+       "mi, corr, hessian, contiguous, random or kmeans; rd: hessian unless given"},
       {"n_groups", &S::n_groups, "N", kGroups, kRuns, true,
-       "groups of a linear's input channels; auto: by the eigengap"},
+       "groups of a linear's input channels, auto: by the eigengap; rd: whole linears unless "
+       "given"},
       {"mi_method", &S::mi_method, "NAME", kGroups, kRuns, true, "gaussian, histogram, kde or ksg"},
       {"mi_tokens", &S::mi_tokens, "N", kGroups, kRuns, true,
        "tokens that histogram, kde and ksg look at"},
       {"clustering", &S::clustering, "NAME", kGroups, kRuns, true,
        "spectral, hierarchical or kmeans"},
+  };
+}
+
+/// Steps around the sweep, and the measured plan.
+std::vector<FlagRow> refinement_flags() {
+  using S = Settings;
+  return {
+      {"drift", &S::drift, "A", kRefinement, kRuns, true,
+       "share of the drift from the dense model's activations that is made good, 0 to 1; implies "
+       "true_sequential; -1: 1 for rd, else 0"},
+      {"drift_residual", &S::drift_residual, "0|1", kRefinement, kRuns, true,
+       "also make good what the residual stream has lost; -1: 1 for rd, else 0"},
+      {"l0_sweeps", &S::l0_sweeps, "N", kRefinement, kRuns, true,
+       "sweeps of coordinate descent that choose the mask again; -1: 3 for rd, else 0"},
+      {"refit", &S::refit, "N", kRefinement, kRuns, true,
+       "iterations that refit the kept weights; -1: 10 for rd, else 0"},
+      {"grid_after_mask", &S::grid_after_mask, "0|1", kRefinement, kRuns, true,
+       "fit grids to the kept weights only; -1: 1 for rd, else 0"},
+      {"weighted_clip", &S::weighted_clip, "0|1", kRefinement, kRuns, true,
+       "search clipping ranges for the least error weighted by diag(H); -1: 1 for rd, else 0"},
+      {"polish", &S::polish, "N", kRefinement, kRuns, true,
+       "sweeps of coordinate descent on the codes; -1: 3 for rd, else 0"},
+      {"scale_step", &S::scale_step, "0|1", kRefinement, kRuns, true,
+       "least-squares scales before every polish sweep; -1: 1 for rd, else 0"},
+      {"bias_update", &S::bias_update, "0|1", kRefinement, kRuns, true,
+       "correct biases for the mean error, where there are biases; -1: 0"},
+
+      {"sensitivity", &S::sensitivity, "NAME", kPlanning, kRuns, true,
+       "what weighs the linears' errors: fisher (a backward pass), energy or none"},
+      {"sparsity_range", &S::sparsity_range, "X", kPlanning, kRuns, true,
+       "a linear's sparsity is within X of the target; 0: all alike"},
+      {"width_plan", &S::width_plan, "0|1", kPlanning, kRuns, true,
+       "whether linears may get widths of their own"},
+      {"plan_windows", &S::plan_windows, "N", kPlanning, kRuns, true,
+       "calibration windows that sensitivities and curves are measured on"},
+      {"plan_check", &S::plan_check, "N", kPlanning, kRuns, true,
+       "held-out calibration windows on which plans are compared; 0: no check"},
+      {"measurements", &S::measurements, "FILE", kPlanning, kRuns, true,
+       "keep what was measured, and plan from it when the file is there"},
   };
 }
 
@@ -180,8 +222,8 @@ std::vector<FlagRow> machine_and_output_flags() {
 
 std::vector<FlagRow> make_table() {
   std::vector<FlagRow> table;
-  for (const auto& part : {calibration_flags(), widths_flags(), sweep_and_selection_flags(),
-                           machine_and_output_flags()}) {
+  for (const auto& part : {calibration_flags(), widths_flags(), refinement_flags(),
+                           sweep_and_selection_flags(), machine_and_output_flags()}) {
     table.insert(table.end(), part.begin(), part.end());
   }
   return table;

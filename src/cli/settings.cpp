@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "refine_settings.h"
 #include "sgpt_mi/core/error.h"
 #include "width_settings.h"
 
@@ -109,6 +110,16 @@ pipeline::EvalOptions eval_options(const Settings& typed) {
   return {split_sets(typed.eval), typed.data_dir, typed.seqlen, typed.eval_windows};
 }
 
+/// A plan that chooses codes starts from the widest level that the target holds.
+void set_base_width(pipeline::CompressionSettings& compression) {
+  const pipeline::WidthOptions& widths = compression.plan->widths;
+  int width = widths.levels.empty() ? compression.matrix.wbits : widths.levels.front();
+  for (const int level : widths.levels) {
+    if (static_cast<double>(level) <= widths.target.average_bits) width = level;
+  }
+  compression.matrix.wbits = width;
+}
+
 pipeline::SaveFormat save_format(const std::string& name,
                                  const pipeline::CompressionSettings& settings) {
   if (name == "packed") return pipeline::SaveFormat::kPacked;
@@ -140,13 +151,15 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   pipeline::CompressRun run;
   run.model = model_options(typed);
   run.calibration = {typed.dataset, typed.nsamples, typed.seed};
-  run.compression.method = chosen_method(settings);
+  run.compression.method = pipeline::parse_method(typed.method);
   run.compression.matrix = matrix_options(settings);
   run.compression.widths = width_options(settings, run.compression.method);
   if (run.compression.widths) run.compression.matrix.wbits = 16;
   if (typed.channel_scaling != -1.0) run.compression.channel_scaling = typed.channel_scaling;
+  run.compression.plan = plan_options(settings, run.compression.method);
+  if (run.compression.plan && asks_for_codes(typed)) set_base_width(run.compression);
   run.compression.selection = {typed.minlayer, typed.maxlayer, typed.prune_only, typed.invert};
-  run.compression.true_sequential = typed.true_sequential;
+  set_refinement(run.compression, typed);
   run.compression.batch_windows = typed.batch_windows;
   run.eval = eval_options(typed);
   run.save_dir = typed.save;
@@ -167,7 +180,7 @@ pipeline::CompareRun to_compare_run(const ResolvedSettings& settings) {
     variant.values.plots.clear();
     variant.origins["method"] = Origin::kFlag;
     const pipeline::Method parsed = pipeline::parse_method(method);
-    if (!has_widths(parsed)) drop_width_flags(variant);
+    drop_flags_of_others(variant, parsed);
     if (parsed != pipeline::Method::kMi || settings.values.use_mi_grouping == 0) {
       run.variants.push_back({method, "", to_compress_run(variant)});
       continue;

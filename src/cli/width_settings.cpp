@@ -21,6 +21,15 @@ constexpr std::array<const char*, 18> kWidthFlags{
     "share",           "grouping",       "importance_weights", "use_mi_grouping",    "n_groups",
     "mi_method",       "mi_tokens",      "clustering"};
 
+/// What only a measured plan reads.
+constexpr std::array<const char*, 6> kPlanFlags{"sensitivity",  "sparsity_range", "width_plan",
+                                                "plan_windows", "plan_check",     "measurements"};
+
+/// Of the width flags, what only methods that score channels read.
+constexpr std::array<const char*, 7> kScoreFlags{
+    "budget_scope", "bit_allocation",     "bit_thresholds", "toky_thresholds",
+    "share",        "importance_weights", "use_mi_grouping"};
+
 template <typename T>
 std::vector<T> parse_list(const std::string& key, const std::string& text) {
   std::vector<T> values;
@@ -110,7 +119,17 @@ pipeline::GroupingOptions parse_grouping_options(const Settings& typed, Method m
   return grouping;
 }
 
-/// Whether a flag was given a value of its own: a file that lists the defaults asks for nothing.
+void refuse_width_flags(const ResolvedSettings& settings, Method method) {
+  for (const char* key : kWidthFlags) {
+    if (!asked(settings, key)) continue;
+    fail(ErrorKind::kUsage,
+         "--{} has no effect with --method {}; use --method rd or mi, or leave it out", key,
+         pipeline::method_name(method));
+  }
+}
+
+}  // namespace
+
 bool asked(const ResolvedSettings& settings, const std::string& key) {
   if (!settings.given(key)) return false;
   for (const FlagRow& row : flag_table()) {
@@ -121,34 +140,58 @@ bool asked(const ResolvedSettings& settings, const std::string& key) {
   fail(ErrorKind::kInternal, "cli: no flag {}", key);
 }
 
-void refuse_width_flags(const ResolvedSettings& settings, Method method) {
-  for (const char* key : kWidthFlags) {
-    if (!asked(settings, key)) continue;
-    fail(ErrorKind::kUsage, "--{} has no effect with --method {}; use --method mi, or leave it out",
-         key, pipeline::method_name(method));
-  }
-}
-
-}  // namespace
-
 bool has_widths(Method method) {
   return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;
 }
 
-void drop_width_flags(ResolvedSettings& settings) {
-  for (const char* key : kWidthFlags) settings.origins.erase(key);
+bool asks_for_codes(const Settings& typed) {
+  return typed.wbits < 16 || typed.target_avg_bits != 0.0 || typed.attention_bits != 0.0 ||
+         typed.ffn_bits != 0.0 || typed.target_stored_bits != 0.0 || !typed.target_bytes.empty();
 }
 
-Method chosen_method(const ResolvedSettings& settings) {
-  const bool asks_for_widths = std::any_of(kWidthFlags.begin(), kWidthFlags.end(),
-                                           [&](const char* key) { return asked(settings, key); });
-  if (!settings.given("method") && asks_for_widths) return Method::kMi;
-  return pipeline::parse_method(settings.values.method);
+void drop_flags_of_others(ResolvedSettings& settings, Method method) {
+  const auto drop = [&](const auto& keys) {
+    for (const char* key : keys) settings.origins.erase(key);
+  };
+  if (method == Method::kRd) {
+    drop(kScoreFlags);
+    return;
+  }
+  drop(kPlanFlags);
+  if (!has_widths(method)) drop(kWidthFlags);
+}
+
+pipeline::WidthOptions plan_width_options(const ResolvedSettings& settings) {
+  const Settings& typed = settings.values;
+  for (const char* key : kScoreFlags) {
+    if (!asked(settings, key)) continue;
+    fail(ErrorKind::kUsage,
+         "--{} has no effect with --method rd, which measures; use --method mi, or leave it out",
+         key);
+  }
+  pipeline::WidthOptions widths;
+  widths.grouping.grouping = asked(settings, "grouping") ? pipeline::parse_grouping(typed.grouping)
+                                                         : pipeline::Grouping::kHessian;
+  widths.grouping.groups = asked(settings, "n_groups") ? parse_groups(typed.n_groups) : 1;
+  widths.grouping.estimator = mi::parse_estimator(typed.mi_method);
+  widths.grouping.clustering = cluster::parse_method(typed.clustering);
+  widths.grouping.sample_tokens = typed.mi_tokens;
+  widths.grouping.seed = typed.seed;
+  widths.levels = parse_list<int>("levels", typed.levels);
+  widths.target = parse_target(typed);
+  widths.target.over_model = true;
+  return widths;
 }
 
 std::optional<pipeline::WidthOptions> width_options(const ResolvedSettings& settings,
                                                     Method method) {
   const Settings& typed = settings.values;
+  if (method == Method::kRd) return std::nullopt;
+  for (const char* key : kPlanFlags) {
+    if (!asked(settings, key)) continue;
+    fail(ErrorKind::kUsage, "--{} has no effect with --method {}; use --method rd, or leave it out",
+         key, pipeline::method_name(method));
+  }
   if (!has_widths(method)) {
     refuse_width_flags(settings, method);
     return std::nullopt;

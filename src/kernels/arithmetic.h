@@ -31,6 +31,38 @@ SGPT_MI_HOST_DEVICE inline float score_of(float weight, float diagonal) {
   return (weight * weight) / (diagonal * diagonal);
 }
 
+/// The value of a weight that minimises 1/2 tr(E H E^T) when all others stay: q - G / H_jj.
+SGPT_MI_HOST_DEVICE inline float descended(float weight, float gradient, float diagonal) {
+  return weight - gradient / diagonal;
+}
+
+/// Whether pruning a weight with this optimum costs more than the threshold: H_jj w*^2 > threshold.
+SGPT_MI_HOST_DEVICE inline bool exceeds(float optimum, float diagonal, float threshold) {
+  return diagonal * (optimum * optimum) > threshold;
+}
+
+/// Two columns k (kept) and j (pruned) of a Hessian.
+struct HessianPair {
+  float kk;
+  float kj;
+  float jj;
+};
+
+/// What the exchange of weight q_k for the best q_j adds to 1/2 tr(E H E^T); 0 unless it is below
+/// 0 by more than float32 rounding of its terms may explain (1e-6 is
+/// 17 times float32's rounding unit; a term goes through about 8 roundings).
+SGPT_MI_HOST_DEVICE inline float exchange_delta(float weight_k, float gradient_k, float gradient_j,
+                                                HessianPair hessian) {
+  constexpr float kExchangeMargin = 1e-6F;
+  const float removal = 0.5F * (hessian.kk * (weight_k * weight_k));
+  const float slope = gradient_k * weight_k;
+  const float moved = gradient_j - weight_k * hessian.kj;
+  const float gain = 0.5F * ((moved * moved) / hessian.jj);
+  const float delta = (removal - slope) - gain;
+  const float rounding = kExchangeMargin * ((removal + std::fabs(slope)) + gain);
+  return delta < -rounding ? delta : 0.0F;
+}
+
 /// An unsigned key in the order of the floats, from a float's bits.
 SGPT_MI_HOST_DEVICE inline std::uint32_t order_key(std::uint32_t bits) {
   const std::uint32_t sign = 0x80000000U;
@@ -76,6 +108,9 @@ SGPT_MI_HOST_DEVICE inline ScaleZero grid_of_range(float low, float high, float 
   return {scale, symmetric ? (max_code + 1.0F) / 2.0F : std::rint(-low / scale)};
 }
 
+/// No clip search keeps less of the range.
+constexpr float kLeastClipShare = 0.2F;
+
 /// The range that fit_grid uses for weights between `low` and `high`.
 struct Range {
   float low;
@@ -91,8 +126,8 @@ SGPT_MI_HOST_DEVICE inline Range usable_range(float low, float high, float max_c
     high = -low > high ? -low : high;
     low = -high;
   }
-  // The clip search divides the range by up to 5; the smallest normal number leaves it a scale.
-  const float smallest_scale = 5.0F * 1.17549435e-38F;
+  // The smallest normal number leaves the narrowest range of the clip search a scale.
+  const float smallest_scale = 1.17549435e-38F / kLeastClipShare;
   if ((high - low) / max_code < smallest_scale) return {-1.0F, 1.0F};
   return {low, high};
 }
@@ -101,11 +136,9 @@ SGPT_MI_HOST_DEVICE inline Range usable_range(float low, float high, float max_c
 /// pairwise, 16 apart, 8 apart ... 1 apart. A CUDA warp adds like this, so the CPU does too.
 constexpr int kSumLanes = 32;
 
-/// Ranges compared by the clip search, and the share of the range that number i keeps.
-constexpr int kClipTrials = 80;
-
-SGPT_MI_HOST_DEVICE inline float clip_share(int trial) {
-  return static_cast<float>(1.0 - static_cast<double>(trial) / 100.0);
+/// The share of the range that number `trial` of a clip search keeps.
+SGPT_MI_HOST_DEVICE inline float clip_share(int trial, double step) {
+  return static_cast<float>(1.0 - static_cast<double>(trial) * step);
 }
 
 }  // namespace sgpt_mi::kernels

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "sgpt_mi/kernels/descend_block.h"
 #include "sgpt_mi/kernels/fit_grid.h"
 #include "sgpt_mi/kernels/obs_block.h"
 
@@ -10,6 +11,8 @@
 namespace sgpt_mi::kernels::cuda {
 
 void obs_block(const ObsBlock& block, void* stream);
+
+void descend_block(const DescentBlock& block, void* stream);
 
 [[nodiscard]] float kth_smallest(const float* values, std::int64_t count, std::int64_t k,
                                  void* stream);

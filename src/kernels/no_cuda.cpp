@@ -15,6 +15,10 @@ namespace {
 
 void obs_block(const ObsBlock& /*block*/, void* /*stream*/) { refuse("the column loop"); }
 
+void descend_block(const DescentBlock& /*block*/, void* /*stream*/) {
+  refuse("coordinate descent");
+}
+
 float kth_smallest(const float* /*values*/, std::int64_t /*count*/, std::int64_t /*k*/,
                    void* /*stream*/) {
   refuse("selection");

@@ -3,21 +3,10 @@
 #include "cuda_twins.h"
 #include "row_tile.h"
 #include "sgpt_mi/core/error.h"
+#include "shapes.h"
 
 namespace sgpt_mi::kernels {
 namespace {
-
-template <typename T>
-bool has_shape(const MatrixView<T>& view, std::int64_t rows, std::int64_t columns) {
-  return view.data != nullptr && view.rows == rows && view.columns == columns &&
-         view.stride >= columns;
-}
-
-/// A grid's scales or zero points; with stride 0 all rows share the first.
-bool has_grid_shape(const MatrixView<const float>& view, std::int64_t rows, std::int64_t groups) {
-  return view.data != nullptr && view.rows == rows && view.columns == groups &&
-         (view.stride == 0 || view.stride >= groups);
-}
 
 void check(const ObsBlock& block) {
   const std::int64_t rows = block.weight.rows;

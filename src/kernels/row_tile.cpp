@@ -16,15 +16,6 @@ SGPT_MI_SIMD_CLONES void keep_unpruned(const float* __restrict weight,
   for (std::int64_t r = 0; r < kTileRows; ++r) value[r] = pruned[r] != 0 ? 0.0F : weight[r];
 }
 
-SGPT_MI_SIMD_CLONES void round_to_grid(const float* __restrict scale, const float* __restrict zero,
-                                       float max_code, float* __restrict value,
-                                       float* __restrict code) {
-  for (std::int64_t r = 0; r < kTileRows; ++r) {
-    code[r] = code_of(value[r], scale[r], zero[r], max_code);
-    value[r] = value_of(code[r], scale[r], zero[r]);
-  }
-}
-
 SGPT_MI_SIMD_CLONES void divide_errors(const float* __restrict weight,
                                        const float* __restrict value, float diagonal,
                                        float* __restrict error, double* __restrict loss) {
@@ -69,16 +60,16 @@ RowTile::RowTile(const ObsBlock& block)
     : block_(block),
       weight_(at(block.weight.columns)),
       pruned_(at(block.weight.columns)),
-      score_(at(block.pattern.m)) {}
+      score_(at(block.pattern.m)),
+      grid_(block.grid) {}
 
 void RowTile::run(std::int64_t first_row) {
   load(first_row);
   const std::int64_t width = block_.weight.columns;
-  const bool rounds = block_.grid.group_of_column != nullptr;
   for (std::int64_t j = 0; j < width; ++j) {
     if (block_.pattern.m > 0 && j % block_.pattern.m == 0) choose_mask(j);
     keep_unpruned(weight(j), pruned(j), value_.data());
-    if (rounds) round_column(j);
+    if (grid_.rounds()) grid_.round(j, value_.data());
     const float* factor_row = block_.factor.row(j);
     divide_errors(weight(j), value_.data(), factor_row[j], error_.data(), loss_.data());
     if (j + 1 < width) {
@@ -92,9 +83,8 @@ void RowTile::run(std::int64_t first_row) {
 void RowTile::load(std::int64_t first_row) {
   first_row_ = first_row;
   rows_ = std::min(kTileRows, block_.weight.rows - first_row);
-  group_ = -1;
+  grid_.start(first_row, rows_);
   loss_.fill(0.0);
-  scale_.fill(1.0F);
   std::fill(weight_.begin(), weight_.end(), 0.0F);
   std::fill(pruned_.begin(), pruned_.end(), std::uint8_t{0});
   for (std::int64_t r = 0; r < rows_; ++r) {
@@ -119,32 +109,15 @@ void RowTile::choose_mask(std::int64_t column) {
   }
 }
 
-void RowTile::load_grid(std::int64_t group) {
-  if (group == group_) return;
-  group_ = group;
-  for (std::int64_t r = 0; r < rows_; ++r) {
-    scale_[static_cast<std::size_t>(r)] = block_.grid.scale.row(first_row_ + r)[group];
-    zero_[static_cast<std::size_t>(r)] = block_.grid.zero.row(first_row_ + r)[group];
-  }
-}
-
-void RowTile::round_column(std::int64_t column) {
-  const std::int64_t group = block_.grid.group_of_column[column];
-  load_grid(group);
-  round_to_grid(scale_.data(), zero_.data(), block_.grid.max_code_of_group[group], value_.data(),
-                code_.data());
-}
-
 void RowTile::store_column(std::int64_t column) const {
   const std::uint8_t* mask = &pruned_[at(column)];
-  const bool rounds = block_.grid.group_of_column != nullptr;
   for (std::int64_t r = 0; r < rows_; ++r) {
     const auto i = static_cast<std::size_t>(r);
     block_.weight.row(first_row_ + r)[column] = value_[i];
     block_.error.row(first_row_ + r)[column] = error_[i];
-    if (rounds) block_.codes.row(first_row_ + r)[column] = static_cast<std::uint8_t>(code_[i]);
     if (block_.pattern.m > 0) block_.pruned.row(first_row_ + r)[column] = mask[r] != 0;
   }
+  if (grid_.rounds()) grid_.store(column, block_.codes);
 }
 
 void RowTile::add_losses() {

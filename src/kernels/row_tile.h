@@ -6,15 +6,9 @@
 #include <vector>
 
 #include "sgpt_mi/kernels/obs_block.h"
+#include "tile_grid.h"
 
 namespace sgpt_mi::kernels {
-
-/// Rows that the CPU twin of obs_block carries through the columns together: one column of them
-/// fills four AVX2 or two AVX-512 registers, and 128 columns take 16 KiB, half of a usual L1 cache.
-constexpr std::int64_t kTileRows = 32;
-
-/// One number per row of a tile.
-using TileColumn = std::array<float, kTileRows>;
 
 /// A few rows of an ObsBlock, stored column after column so that every step of the column loop is a
 /// vector operation over rows. Missing rows of the last tile are zeros and are never written back.
@@ -28,8 +22,6 @@ class RowTile {
  private:
   void load(std::int64_t first_row);
   void choose_mask(std::int64_t column);
-  void load_grid(std::int64_t group);
-  void round_column(std::int64_t column);
   void store_column(std::int64_t column) const;
   void add_losses();
 
@@ -42,13 +34,10 @@ class RowTile {
   const ObsBlock& block_;
   std::int64_t first_row_ = 0;
   std::int64_t rows_ = 0;             // of this tile that exist
-  std::int64_t group_ = -1;           // whose grid is loaded
   std::vector<float> weight_;         // (width, kTileRows)
   std::vector<std::uint8_t> pruned_;  // (width, kTileRows)
   std::vector<float> score_;          // (m, kTileRows) of an N:M pattern
-  TileColumn scale_{};
-  TileColumn zero_{};
-  TileColumn code_{};
+  TileGrid grid_;
   TileColumn value_{};
   TileColumn error_{};
   std::array<double, kTileRows> loss_{};

@@ -71,6 +71,18 @@ void BlockBase::set_weight(const std::string& short_name, const torch::Tensor& v
   replace(short_name + ".weight", value);
 }
 
+std::optional<torch::Tensor> BlockBase::bias(const std::string& short_name) const {
+  return optional_tensor(short_name + ".bias");
+}
+
+void BlockBase::set_bias(const std::string& short_name, const torch::Tensor& value) {
+  replace(short_name + ".bias", value);
+}
+
+void BlockBase::set_output_observer(OutputObserver observer) {
+  output_observer_ = std::move(observer);
+}
+
 std::vector<NamedTensor> BlockBase::norm_before(Site site) const {
   const std::string norm = norm_name(site);
   std::vector<NamedTensor> parameters;
@@ -113,7 +125,11 @@ std::optional<torch::Tensor> BlockBase::optional_tensor(const std::string& name)
 }
 
 torch::Tensor BlockBase::linear(const std::string& short_name, const torch::Tensor& x) const {
-  return at::linear(x, weight(short_name), optional_tensor(short_name + ".bias"));
+  torch::Tensor output = at::linear(x, weight(short_name), bias(short_name));
+  if (!output_observer_) return output;
+  output_observer_(short_name, output);
+  // The output can be a view, and a hook on a view is lost once something writes into it.
+  return output.clone();
 }
 
 torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& key,

@@ -23,6 +23,10 @@ class BlockBase : public Block {
   [[nodiscard]] const torch::Tensor& weight(const std::string& short_name) const override;
   /// Keeps device and dtype of the old weight. Throws Error(kInternal) when the shape differs.
   void set_weight(const std::string& short_name, const torch::Tensor& value) override;
+  [[nodiscard]] std::optional<torch::Tensor> bias(const std::string& short_name) const override;
+  /// Keeps device and dtype of the old bias.
+  void set_bias(const std::string& short_name, const torch::Tensor& value) override;
+  void set_output_observer(OutputObserver observer) override;
   [[nodiscard]] std::vector<NamedTensor> norm_before(Site site) const override;
   /// Keeps device and dtype. Throws Error(kInternal) for another name or shape.
   void set_norm(const NamedTensor& parameter) override;
@@ -38,13 +42,14 @@ class BlockBase : public Block {
   [[nodiscard]] const torch::Tensor& tensor(const std::string& name) const;
   /// Nothing when the table's switch left the tensor out.
   [[nodiscard]] std::optional<torch::Tensor> optional_tensor(const std::string& name) const;
-  /// x (..., columns) -> (..., rows): the linear's weight and bias.
+  /// x (..., columns) -> (..., rows): the linear's weight and bias. Shown to the output observer.
   [[nodiscard]] torch::Tensor linear(const std::string& short_name, const torch::Tensor& x) const;
 
  private:
   void replace(const std::string& name, const torch::Tensor& value);
 
   BlockParts parts_;
+  OutputObserver output_observer_;
 };
 
 /// Scaled dot-product attention with a causal mask, scale 1 / sqrt(D).

@@ -7,13 +7,14 @@ namespace sgpt_mi::model {
 
 namespace {
 
-/// x / sqrt(mean(x^2) + eps) * weight over the last dimension; the quotient in float32, whatever
-/// the type of x. Source: Zhang & Sennrich 2019, arXiv 1910.07467, eq. 4.
+/// x / sqrt(mean(x^2) + eps) * weight over the last dimension; the quotient in float32 where x is
+/// narrower. Source: Zhang & Sennrich 2019, arXiv 1910.07467, eq. 4.
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
-  const torch::Tensor wide = x.to(torch::kFloat32);
+  const torch::Tensor wide = x.to(at::promote_types(x.scalar_type(), torch::kFloat32));
   const torch::Tensor norm = at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true);
   const double channels = static_cast<double>(x.size(-1));
-  const torch::Tensor scale = norm.square_().div_(channels).add_(eps).rsqrt_();
+  // Autograd keeps the norm itself, so it is not overwritten.
+  const torch::Tensor scale = norm.square().div_(channels).add_(eps).rsqrt_();
   return (wide * scale).to(x.scalar_type()).mul_(weight);
 }
 
@@ -23,7 +24,6 @@ class LlamaBlock final : public BlockBase {
   using BlockBase::BlockBase;
 
   [[nodiscard]] torch::Tensor site_input(Site site, const BlockState& state) const override {
-    const at::NoGradGuard no_grad;
     switch (site) {
       case Site::kAttentionIn:
         return norm("input_layernorm", state.hidden);
@@ -37,7 +37,6 @@ class LlamaBlock final : public BlockBase {
   }
 
   void advance(Site site, BlockState& state, const torch::Tensor& input) const override {
-    const at::NoGradGuard no_grad;
     switch (site) {
       case Site::kAttentionIn:
         state.pending = attention(input);

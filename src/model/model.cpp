@@ -66,7 +66,6 @@ Model::Model(Model&&) noexcept = default;
 const ModelSpec& Model::spec() const { return state_->spec; }
 
 torch::Tensor Model::embed(const torch::Tensor& ids, const Placement& where) {
-  const at::NoGradGuard no_grad;
   require_window(state_->spec, ids.size(1));
   const torch::Tensor table = state_->end_tensor(state_->layout.embedding(), where);
   const torch::Tensor embedded = at::embedding(table, ids.to(where.device));
@@ -87,12 +86,10 @@ std::unique_ptr<Block> Model::load_block(std::int64_t layer, const Placement& wh
 }
 
 torch::Tensor Model::final_hidden(const torch::Tensor& hidden, const Placement& where) {
-  const at::NoGradGuard no_grad;
   return state_->family.final_hidden(state_->spec, state_->ends_on(where), hidden);
 }
 
 torch::Tensor Model::logits(const torch::Tensor& final_hidden, const Placement& where) {
-  const at::NoGradGuard no_grad;
   return at::linear(final_hidden, state_->end_tensor(state_->layout.head(), where));
 }
 

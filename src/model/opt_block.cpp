@@ -14,7 +14,6 @@ class OptBlock final : public BlockBase {
   using BlockBase::BlockBase;
 
   [[nodiscard]] torch::Tensor site_input(Site site, const BlockState& state) const override {
-    const at::NoGradGuard no_grad;
     switch (site) {
       case Site::kAttentionIn:
         return spec().norm_before ? norm("self_attn_layer_norm", state.hidden) : state.hidden;
@@ -28,7 +27,6 @@ class OptBlock final : public BlockBase {
   }
 
   void advance(Site site, BlockState& state, const torch::Tensor& input) const override {
-    const at::NoGradGuard no_grad;
     switch (site) {
       case Site::kAttentionIn:
         state.pending = attention(input);

@@ -55,12 +55,17 @@ quant::Grid find_static_grid(const torch::Tensor& weight, const CompressOptions&
                         : quant::find_grid(weight, grid);
 }
 
+bool fits_grids_in_sweep(const CompressOptions& options) {
+  const bool before = options.static_groups || options.refine.grid_after_mask;
+  return options.quantizes() && !options.groups && options.groupsize != -1 && !before;
+}
+
 quant::GridOptions grid_options(const CompressOptions& options, std::optional<int> scale_exponent) {
   quant::GridOptions grid;
   grid.scale_exponent = scale_exponent;
   grid.bits = options.wbits;
   grid.symmetric = options.symmetric;
-  grid.mse = options.mse;
+  grid.clip = options.mse ? quant::ClipSearch::kGptq : quant::ClipSearch::kNone;
   grid.groupsize = options.groupsize;
   return grid;
 }

@@ -26,6 +26,10 @@ void check_hessian(const torch::Tensor& hessian, const std::string& name);
 [[nodiscard]] quant::GridOptions grid_options(const CompressOptions& options,
                                               std::optional<int> scale_exponent);
 
+/// Whether grids are fitted along the way: those of groups that take part in the updates. Whole
+/// rows, static groups and groups fitted to a finished mask come before the sweep.
+[[nodiscard]] bool fits_grids_in_sweep(const CompressOptions& options);
+
 /// Grids fitted to the untouched weight (rows, N) float32: of options.groups, or in runs of
 /// options.groupsize columns.
 [[nodiscard]] quant::Grid find_static_grid(const torch::Tensor& weight,

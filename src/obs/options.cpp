@@ -58,11 +58,22 @@ void validate_quantization(const CompressOptions& options) {
   }
 }
 
+void validate_refinement(const RefineOptions& refine) {
+  const auto check = [](std::int64_t count, const char* what) {
+    if (count >= 0 && count <= 1000) return;
+    fail(ErrorKind::kUsage, "obs: {} is {}; expected 0 to 1000", what, count);
+  };
+  check(refine.l0_sweeps, "l0_sweeps");
+  check(refine.refit_iterations, "refit");
+  check(refine.polish_sweeps, "polish");
+}
+
 }  // namespace
 
 void CompressOptions::validate() const {
   validate_pruning(*this);
   validate_quantization(*this);
+  validate_refinement(refine);
   if (!(percdamp > 0.0 && percdamp <= 1.0)) {
     fail(ErrorKind::kUsage, "obs: percdamp is {}; expected a share of mean(diag H) in (0, 1]",
          percdamp);

@@ -3,39 +3,17 @@
 
 #include <utility>
 
+#include "column_order.h"
 #include "factor.h"
 #include "input.h"
 #include "measures.h"
+#include "refine.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/quant/grid.h"
 #include "sweep.h"
 
 namespace sgpt_mi::obs {
 namespace {
-
-/// An order of columns and its inverse; undefined tensors: the natural order.
-struct ColumnOrder {
-  torch::Tensor forward;  // (N) int64: column at each place of the sweep
-  torch::Tensor back;     // (N) int64: place of each column
-
-  [[nodiscard]] torch::Tensor apply(const torch::Tensor& tensor, std::int64_t dim) const {
-    return forward.defined() ? tensor.index_select(dim, forward) : tensor;
-  }
-  [[nodiscard]] torch::Tensor undo(const torch::Tensor& tensor, std::int64_t dim) const {
-    return back.defined() ? tensor.index_select(dim, back) : tensor;
-  }
-};
-
-/// Grids along the way are for groups that take part in the updates; whole rows are fitted before.
-bool fits_grids_in_sweep(const CompressOptions& options) {
-  return options.quantizes() && !options.groups && options.groupsize != -1 &&
-         !options.static_groups;
-}
-
-ColumnOrder order_of(const PreparedInput& input) {
-  if (!input.column_order.defined()) return {};
-  return {input.column_order, at::argsort(input.column_order)};
-}
 
 CompressedMatrix compressed_matrix(const Sweep& sweep, const ColumnOrder& order) {
   CompressedMatrix matrix;
@@ -56,6 +34,14 @@ CompressedMatrix compressed_matrix(const Sweep& sweep, const ColumnOrder& order)
 torch::Tensor PreparedInput::inverse_diagonal() const {
   const torch::Tensor diagonal = upper.square().sum(0, /*keepdim=*/false, torch::kFloat64);
   return order_of(*this).undo(diagonal, 0);
+}
+
+torch::Tensor PreparedInput::damped() const {
+  torch::Tensor result = hessian.clone();
+  result.diagonal().masked_fill_(hessian.diagonal().eq(0), 1.0);
+  const double mean = result.diagonal().mean().item<double>();
+  result.diagonal().add_(damping.back().percdamp * mean);
+  return result;
 }
 
 PreparedInput prepare_input(const torch::Tensor& hessian, const CompressOptions& options,
@@ -79,6 +65,7 @@ PreparedInput prepare_input(const torch::Tensor& hessian, const CompressOptions&
 CompressResult compress_sparsegpt(const torch::Tensor& weight, const PreparedInput& input,
                                   const CompressOptions& options, const std::string& name) {
   check_input(weight, input.hessian, options, name);
+  if (options.refine.any()) return compress_refined(weight, input, options, name);
   const torch::Tensor before = weight.to(torch::kFloat32).contiguous();
   const torch::Tensor dead = input.hessian.diagonal().eq(0);
   const ColumnOrder order = order_of(input);

@@ -17,8 +17,14 @@ Sweep::Sweep(torch::Tensor weight, torch::Tensor upper, const CompressOptions& o
     : weight_(std::move(weight)), upper_(std::move(upper)), options_(options) {
   const auto like = weight_.options();
   pruned_ = at::zeros(weight_.sizes(), like.dtype(torch::kBool));
-  error_ = at::empty({weight_.size(0), block_size()}, like);
   row_loss_ = at::zeros({weight_.size(0)}, like.dtype(torch::kFloat64));
+}
+
+void Sweep::use_mask(torch::Tensor pruned) {
+  pruned_ = std::move(pruned);
+  options_.sparsity = 0.0;
+  options_.prune_n = 0;
+  options_.prune_m = 0;
 }
 
 void Sweep::use_grid(quant::Grid grid) {
@@ -33,8 +39,14 @@ void Sweep::fit_grids(std::optional<int> scale_exponent) {
   fits_grids_ = true;
 }
 
+void Sweep::weigh_rows(torch::Tensor row_weight) {
+  row_weight_ = std::move(row_weight);
+  column_loss_ = at::zeros({weight_.size(1)}, weight_.options().dtype(torch::kFloat64));
+}
+
 void Sweep::run() {
   const std::int64_t columns = weight_.size(1);
+  error_ = at::empty({weight_.size(0), block_size()}, weight_.options());
   for (std::int64_t first = 0; first < columns; first += block_size()) {
     check_interrupt();
     const std::int64_t end = std::min(first + block_size(), columns);
@@ -91,6 +103,9 @@ void Sweep::step(std::int64_t first, std::int64_t end) {
     block.codes = quant::view_of<std::uint8_t>(codes_.narrow(1, first, width));
   }
   kernels::obs_block(block, quant::backend_of(weight_));
+  if (row_weight_.defined()) {
+    column_loss_.narrow(0, first, width).copy_(row_weight_.unsqueeze(0).matmul(error.square())[0]);
+  }
   update_tail(first, end, error);
 }
 

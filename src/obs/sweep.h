@@ -21,12 +21,18 @@ class Sweep {
   /// \param upper   U (N, N) float32.
   Sweep(torch::Tensor weight, torch::Tensor upper, const CompressOptions& options);
 
+  /// Zeroes these weights (rows, N) instead of choosing a mask; of the sweep's column order.
+  void use_mask(torch::Tensor pruned);
+
   /// Rounds by this grid, fitted before the sweep. Group of column j: of the sweep's column order.
   void use_grid(quant::Grid grid);
 
   /// Rounds by grids fitted to each group's weights when the sweep arrives there, their scales
   /// stored with this exponent.
   void fit_grids(std::optional<int> scale_exponent);
+
+  /// Also sums every column's loss over the rows, these weights (rows) float32 times the squares.
+  void weigh_rows(torch::Tensor row_weight);
 
   void run();
 
@@ -36,6 +42,8 @@ class Sweep {
   [[nodiscard]] const quant::Grid& grid() const { return grid_; }
   /// sum (w - q)^2 / (2 U_jj^2).
   [[nodiscard]] double loss() const;
+  /// sum_r f_r (w - q)^2 / U_jj^2 of each column, (N) float64; after weigh_rows().
+  [[nodiscard]] const torch::Tensor& column_loss() const { return column_loss_; }
 
  private:
   [[nodiscard]] std::int64_t block_size() const;
@@ -52,10 +60,12 @@ class Sweep {
   quant::Grid grid_;
   bool fits_grids_ = false;
   std::optional<int> scale_exponent_;
-  torch::Tensor pruned_;    // (rows, N) bool
-  torch::Tensor codes_;     // (rows, N) uint8
-  torch::Tensor error_;     // (rows, block)
-  torch::Tensor row_loss_;  // (rows) float64
+  torch::Tensor pruned_;       // (rows, N) bool
+  torch::Tensor codes_;        // (rows, N) uint8
+  torch::Tensor error_;        // (rows, block)
+  torch::Tensor row_loss_;     // (rows) float64
+  torch::Tensor row_weight_;   // (rows) float32, undefined: columns are not summed
+  torch::Tensor column_loss_;  // (N) float64
 };
 
 }  // namespace sgpt_mi::obs

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "stage_clock.h"
 
@@ -18,12 +19,19 @@ namespace {
 using model::Block;
 using model::Site;
 
-/// Sums and sampled tokens of one site's input.
+/// Whether the site's linear is added to the residual stream.
+bool adds_to_residual(Site site) { return site == Site::kAttentionOut || site == Site::kMlpOut; }
+
+/// Sums and sampled tokens of one site's input, and its drift when followed.
 class SiteCollector {
  public:
+  /// \param first   the first linear that reads the site.
   /// \param stride  every stride-th token is kept; 0: none.
-  SiteCollector(calib::StatsAccumulator sums, std::int64_t stride)
-      : sums_(std::move(sums)), stride_(stride) {}
+  SiteCollector(model::LinearInfo first, torch::Device device, std::int64_t stride)
+      : first_(std::move(first)),
+        device_(device),
+        sums_(first_.name, first_.columns, device),
+        stride_(stride) {}
 
   void add(const torch::Tensor& input) {
     sums_.add(input);
@@ -32,18 +40,59 @@ class SiteCollector {
     samples_.push_back(tokens.slice(0, 0, tokens.size(0), stride_).to(torch::kFloat32).clone());
   }
 
-  [[nodiscard]] SiteInput finish(std::int64_t layer, Site site) {
-    return {layer, site, sums_.finish(), samples_.empty() ? torch::Tensor() : at::cat(samples_)};
+  void follow_drift() { drift_.emplace(first_.name, first_.columns, device_); }
+  [[nodiscard]] bool follows_drift() const { return drift_.has_value(); }
+
+  void add_drift(const torch::Tensor& dense, const torch::Tensor& input) {
+    drift_->add(dense, input);
+  }
+
+  void add_residual_drift(const model::BlockState& dense, const model::BlockState& state,
+                          const torch::Tensor& input) {
+    drift_->add_residual(dense.hidden, state.hidden, input);
+  }
+
+  [[nodiscard]] SiteInput finish(std::int64_t layer) {
+    SiteInput input{layer, first_.site, sums_.finish(),
+                    samples_.empty() ? torch::Tensor() : at::cat(samples_)};
+    if (drift_) input.drift = drift_->finish();
+    return input;
   }
 
  private:
+  model::LinearInfo first_;
+  torch::Device device_;
   calib::StatsAccumulator sums_;
+  std::optional<calib::DriftAccumulator> drift_;
   std::int64_t stride_;
   std::vector<torch::Tensor> samples_;
 };
 
 /// One collector a site whose linears are selected, in forward order.
 using Collectors = std::map<Site, SiteCollector>;
+
+/// The states of all batches between two sites.
+struct Streams {
+  std::vector<model::BlockState> compressed;
+  std::vector<model::BlockState> dense;  ///< empty: the same as the compressed ones
+};
+
+std::vector<model::BlockState> begin_all(const Block& block, std::vector<torch::Tensor>& hidden) {
+  std::vector<model::BlockState> states;
+  states.reserve(hidden.size());
+  for (torch::Tensor& batch : hidden) {
+    states.push_back(block.begin(batch));
+    batch = torch::Tensor();  // freed as soon as the state has moved on
+  }
+  return states;
+}
+
+std::vector<torch::Tensor> end_all(const std::vector<model::BlockState>& states) {
+  std::vector<torch::Tensor> hidden;
+  hidden.reserve(states.size());
+  for (const model::BlockState& state : states) hidden.push_back(state.hidden);
+  return hidden;
+}
 
 class Walker {
  public:
@@ -62,6 +111,7 @@ class Walker {
         propagate(*block);
       }
     }
+    hand_over_outputs();
   }
 
  private:
@@ -71,23 +121,38 @@ class Walker {
   void calibrate_batch(const Block& block, const torch::Tensor& batch, Collectors& collectors);
   void propagate(const Block& block);
   void pass_in_sequence(Block& block);
-  void pass_site(Block& block, Site site, std::vector<model::BlockState>& states);
-  void handle(Block& block, Site site, SiteCollector& collector);
+  void pass_site(Block& block, Site site, Streams& streams);
+  void visit(const Block& block, Site site, SiteCollector* collector,
+             const model::BlockState& state, model::BlockState* dense);
+  void handle(Block& block, SiteCollector& collector);
+  void hand_over_outputs();
   [[nodiscard]] std::optional<SiteCollector> collector_for(const Block& block, Site site) const;
+  [[nodiscard]] std::int64_t windows() const;
+  /// Whether anybody reads what the present block gives.
+  [[nodiscard]] bool output_is_read() const;
 
   const BlockWalk& walk_;
   const SiteHandler& handle_;
   std::vector<torch::Tensor> hidden_;  // batches (b, T, hidden): inputs of the next block
+  std::vector<torch::Tensor> dense_;   // the dense stream's; empty: the same
   std::int64_t layer_ = 0;
 };
 
+std::int64_t Walker::windows() const {
+  const std::int64_t all = walk_.windows.windows;
+  return walk_.max_windows == 0 ? all : std::min(all, walk_.max_windows);
+}
+
+bool Walker::output_is_read() const {
+  return layer_ + 1 < walk_.model.spec().layers || walk_.outputs != nullptr;
+}
+
 void Walker::embed_windows() {
   const StageTimer timer(walk_.timings, "propagate");
-  const text::TokenWindows& windows = walk_.windows;
-  const auto all = torch::from_blob(const_cast<std::int32_t*>(windows.ids.data()),
-                                    {windows.windows, windows.seqlen}, torch::kInt32);
-  for (const torch::Tensor& ids : all.split(walk_.batch_windows)) {
-    hidden_.push_back(walk_.model.embed(ids.to(torch::kInt64), walk_.placement));
+  const auto ids = torch::from_blob(const_cast<std::int32_t*>(walk_.windows.ids.data()),
+                                    {windows(), walk_.windows.seqlen}, torch::kInt32);
+  for (const torch::Tensor& batch : ids.split(walk_.batch_windows)) {
+    hidden_.push_back(walk_.model.embed(batch.to(torch::kInt64), walk_.placement));
   }
   walk_.model.release_ends();
 }
@@ -98,12 +163,12 @@ std::unique_ptr<Block> Walker::load() const {
 }
 
 std::optional<SiteCollector> Walker::collector_for(const Block& block, Site site) const {
-  const std::int64_t tokens = walk_.windows.windows * walk_.windows.seqlen;
+  const std::int64_t tokens = windows() * walk_.windows.seqlen;
   const std::int64_t wanted = walk_.sample_tokens;
   const std::int64_t stride = wanted == 0 ? 0 : std::max<std::int64_t>(1, tokens / wanted);
   for (const model::LinearInfo& linear : block.linears()) {
     if (linear.site == site && walk_.selection.contains(layer_, linear.name)) {
-      return SiteCollector({linear.name, linear.columns, walk_.placement.device}, stride);
+      return SiteCollector(linear, walk_.placement.device, stride);
     }
   }
   return std::nullopt;
@@ -140,13 +205,13 @@ void Walker::calibrate_together(Block& block) {
   }
   while (!collectors.empty()) {  // each H is freed as soon as its linears are handled
     auto first = collectors.extract(collectors.begin());
-    handle(block, first.key(), first.mapped());
+    handle(block, first.mapped());
   }
 }
 
 void Walker::propagate(const Block& block) {
   const StageTimer timer(walk_.timings, "propagate");
-  if (layer_ + 1 == walk_.model.spec().layers) return;  // nobody reads the last block's output
+  if (!output_is_read()) return;
   for (torch::Tensor& batch : hidden_) {
     check_interrupt();
     batch = block.forward(batch);
@@ -154,48 +219,83 @@ void Walker::propagate(const Block& block) {
 }
 
 void Walker::pass_in_sequence(Block& block) {
-  std::vector<model::BlockState> states;
-  states.reserve(hidden_.size());
-  for (torch::Tensor& batch : hidden_) {
-    states.push_back(block.begin(batch));
-    batch = torch::Tensor();
-  }
+  Streams streams{begin_all(block, hidden_), begin_all(block, dense_)};
   for (int index = 0; index < model::kSites; ++index) {
-    pass_site(block, static_cast<Site>(index), states);
+    pass_site(block, static_cast<Site>(index), streams);
   }
-  for (std::size_t i = 0; i < states.size(); ++i) hidden_[i] = states[i].hidden;
+  hidden_ = end_all(streams.compressed);
+  dense_ = end_all(streams.dense);
 }
 
-void Walker::pass_site(Block& block, Site site, std::vector<model::BlockState>& states) {
-  if (auto collector = collector_for(block, site)) {
-    {
-      const StageTimer timer(walk_.timings, "calibrate");
-      for (const model::BlockState& state : states) {
-        check_interrupt();
-        collector->add(block.site_input(site, state));
-      }
-    }
-    handle(block, site, *collector);
+void Walker::pass_site(Block& block, Site site, Streams& streams) {
+  std::optional<SiteCollector> collector = collector_for(block, site);
+  if (collector && !streams.dense.empty()) collector->follow_drift();
+  if (collector && walk_.dense_stream && streams.dense.empty()) streams.dense = streams.compressed;
+  for (std::size_t i = 0; i < streams.compressed.size(); ++i) {
+    check_interrupt();
+    visit(block, site, collector ? &*collector : nullptr, streams.compressed[i],
+          streams.dense.empty() ? nullptr : &streams.dense[i]);
   }
+  if (collector) handle(block, *collector);
+  if (site == Site::kMlpOut && !output_is_read()) return;
   const StageTimer timer(walk_.timings, "propagate");
-  for (model::BlockState& state : states) {
+  for (model::BlockState& state : streams.compressed) {
     check_interrupt();
     block.advance(site, state, block.site_input(site, state));
   }
 }
 
-void Walker::handle(Block& block, Site site, SiteCollector& collector) {
+/// What one batch has to do at a site before the handler: it is collected, and its dense stream
+/// goes on.
+void Walker::visit(const Block& block, Site site, SiteCollector* collector,
+                   const model::BlockState& state, model::BlockState* dense) {
+  torch::Tensor input;
+  if (collector != nullptr) {
+    const StageTimer timer(walk_.timings, "calibrate");
+    input = block.site_input(site, state);
+    collector->add(input);
+  }
+  if (dense == nullptr) return;
+  torch::Tensor dense_input = input;  // the same where the streams are about to part
+  if (collector == nullptr || collector->follows_drift()) {
+    const StageTimer timer(walk_.timings, "dense_stream");
+    dense_input = block.site_input(site, *dense);
+  }
+  if (collector != nullptr && collector->follows_drift()) {
+    const StageTimer timer(walk_.timings, "drift");
+    collector->add_drift(dense_input, input);
+    if (walk_.residual_drift && adds_to_residual(site)) {
+      collector->add_residual_drift(*dense, state, input);
+    }
+  }
+  if (site == Site::kMlpOut && !output_is_read()) return;
+  const StageTimer timer(walk_.timings, "dense_stream");
+  block.advance(site, *dense, dense_input);
+}
+
+void Walker::handle(Block& block, SiteCollector& collector) {
   SiteInput input;
   {
     const StageTimer timer(walk_.timings, "calibrate");
-    input = collector.finish(layer_, site);
+    input = collector.finish(layer_);
   }
   handle_(block, input);
+}
+
+void Walker::hand_over_outputs() {
+  if (walk_.outputs == nullptr) return;
+  // Streams that never parted have the same outputs.
+  if (walk_.dense_stream) walk_.outputs->dense = dense_.empty() ? hidden_ : std::move(dense_);
+  walk_.outputs->compressed = std::move(hidden_);
 }
 
 }  // namespace
 
 void walk_blocks(const BlockWalk& walk, const SiteHandler& handle) {
+  ensure(walk.true_sequential || !walk.dense_stream,
+         "pipeline: a dense stream beside a walk that is not true-sequential");
+  ensure(walk.dense_stream || !walk.residual_drift,
+         "pipeline: the residual stream's drift without a dense stream");
   const torch::NoGradGuard no_grad;
   Walker(walk, handle).run();
 }

@@ -5,8 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "sgpt_mi/calib/drift_stats.h"
 #include "sgpt_mi/calib/layer_stats.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/options.h"
@@ -20,6 +23,16 @@ struct SiteInput {
   model::Site site = model::Site::kAttentionIn;
   calib::LayerStats stats;
   torch::Tensor samples;  ///< (T, N) float32: some of the tokens; undefined unless asked for
+  /// How far the input is from what it is in the dense model; nothing without a dense stream, and
+  /// before the first handled site, where the streams are the same. residual_sum is there when
+  /// BlockWalk::residual_drift asks for it and the site's linear adds to the residual stream.
+  std::optional<calib::DriftStats> drift = std::nullopt;
+};
+
+/// What the last block leaves, by batch: (b, T, hidden) on the device of the walk.
+struct WalkOutputs {
+  std::vector<torch::Tensor> compressed;
+  std::vector<torch::Tensor> dense;  ///< of the dense stream; empty without one
 };
 
 /// May replace weights of the block: what it leaves there makes the inputs of what follows.
@@ -33,8 +46,14 @@ struct BlockWalk {
   const LayerSelection& selection;
   bool true_sequential = false;
   std::int64_t batch_windows = 4;
-  std::int64_t sample_tokens = 0;          ///< tokens kept of every site's input; 0: none
-  std::map<std::string, double>& timings;  ///< adds to "load", "calibrate", "propagate"
+  std::int64_t sample_tokens = 0;  ///< tokens kept of every site's input; 0: none
+  /// Adds to "load", "calibrate" and "propagate"; with a dense stream also to "dense_stream" (its
+  /// forward) and "drift" (its statistics).
+  std::map<std::string, double>& timings;
+  bool dense_stream = false;       ///< SiteInput::drift is wanted; true-sequential only
+  bool residual_drift = false;     ///< and the residual stream's part of it
+  std::int64_t max_windows = 0;    ///< only so many, the first, are walked; 0: all
+  WalkOutputs* outputs = nullptr;  ///< filled with what the last block leaves, when given
 };
 
 /// Calls the handler for every site that a selected linear reads, in forward order.
@@ -43,6 +62,17 @@ struct BlockWalk {
 /// All sites of a block are calibrated in one forward with its weights as they were and then
 /// handled, or, true-sequential, site by site, each with the sites before it handled and every
 /// activation computed once. Without gradients.
+///
+/// With a dense stream the windows also pass through the blocks as they are loaded, beside the
+/// compressed stream: each block is loaded once, and at every site the dense stream goes first,
+/// before the handler replaces the weights. Until the first handled site both are one.
+///
+/// Memory: one block and the hidden states of all windows; true-sequential also what is pending
+/// between two sites of them, up to the MLP's width a token. A dense stream has the same again. The
+/// statistics of all sites of a block, true-sequential of one site, are (N, N) float32 each, two
+/// with a dense stream; the site's input exists for one batch at a time.
+///
+/// \throws Error(kInternal) a dense stream that is not true-sequential; residual_drift without one.
 void walk_blocks(const BlockWalk& walk, const SiteHandler& handle);
 
 }  // namespace sgpt_mi::pipeline

@@ -21,12 +21,21 @@ torch::Tensor wanted_scale(const model::Block& block, const std::vector<model::L
   return (logarithm - logarithm.mean()).exp();
 }
 
+/// The dense stream's input of this site was taken before the fold: divided like x, it is the input
+/// that the dense model has with the same fold.
+void divide_drift(calib::DriftStats& drift, const torch::Tensor& scale) {
+  drift.cross_sum.div_(scale.unsqueeze(0)).div_(scale.unsqueeze(1));
+  if (drift.residual_sum.defined()) drift.residual_sum.div_(scale.unsqueeze(0));
+  drift.shift_sum.div_(scale);
+}
+
 void divide_statistics(SiteInput& input, const torch::Tensor& scale) {
   calib::LayerStats& stats = input.stats;
   stats.second_moment_sum.div_(scale.unsqueeze(0)).div_(scale.unsqueeze(1));
   stats.channel_sum.div_(scale);
   stats.channel_abs_sum.div_(scale);
   stats.channel_abs_max.div_(scale);
+  if (input.drift) divide_drift(*input.drift, scale);
   if (input.samples.defined()) input.samples.div_(scale.unsqueeze(0));
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ struct BlockRun {
   WeightStore& store;
   Events& events;
   std::map<std::string, double>& timings;  ///< adds to the stages
+  /// What a measurement depends on: Measurements::key. Read with settings.plan->measurements.
+  nlohmann::json measurement_key = nlohmann::json::object();
 };
 
 /// The groups of one site for a picture.
@@ -51,8 +54,13 @@ struct BlockResult {
 
 /// Compresses the selected linears of all blocks, in order, and hands them to the store.
 ///
-/// Blocks and sites are visited as walk_blocks() does; with one budget for the whole model a pass
-/// over the dense model goes before.
+/// Blocks and sites are visited as walk_blocks() does; with one budget for the whole model or a
+/// measured plan, a pass over the dense model goes before.
 [[nodiscard]] BlockResult compress_blocks(const BlockRun& run);
+
+struct RdPlan;
+
+/// compress_blocks() by a plan that is already made.
+[[nodiscard]] BlockResult compress_planned_blocks(const BlockRun& run, const RdPlan& plan);
 
 }  // namespace sgpt_mi::pipeline

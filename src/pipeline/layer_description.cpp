@@ -93,4 +93,26 @@ void describe_widths(report::LayerReport& layer, const LinearPlan& plan, const S
   }
 }
 
+void describe_choice(report::LayerReport& layer, const obs::CompressOptions& options) {
+  if (!options.quantizes()) return;
+  if (!options.groups) {
+    layer.average_bits = options.wbits;
+    layer.channels_by_bits[options.wbits] = layer.columns;
+    return;
+  }
+  const quant::ColumnGroups& groups = *options.groups;
+  std::vector<std::int64_t> channels(groups.bits_of_group.size(), 0);
+  std::int64_t bits = 0;
+  for (const std::int32_t label : groups.group_of_column) {
+    const auto group = static_cast<std::size_t>(label);
+    ++channels[group];
+    bits += groups.bits_of_group[group];
+  }
+  for (std::size_t g = 0; g < channels.size(); ++g) {
+    layer.channels_by_bits[groups.bits_of_group[g]] += channels[g];
+    layer.groups.push_back({channels[g], groups.bits_of_group[g]});
+  }
+  layer.average_bits = static_cast<double>(bits) / static_cast<double>(layer.columns);
+}
+
 }  // namespace sgpt_mi::pipeline

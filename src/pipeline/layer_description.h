@@ -27,4 +27,7 @@ void describe_calibration(report::LayerReport& layer, const calib::LayerStats& s
 /// Adds the groups and widths of a planned linear. Single channels are told by width.
 void describe_widths(report::LayerReport& layer, const LinearPlan& plan, const SiteGroups& groups);
 
+/// The widths of a measured plan.
+void describe_choice(report::LayerReport& layer, const obs::CompressOptions& options);
+
 }  // namespace sgpt_mi::pipeline

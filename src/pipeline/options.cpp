@@ -1,18 +1,21 @@
 #include "sgpt_mi/pipeline/options.h"
 
-#include <array>
-#include <utility>
-
+#include "names.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
 
-constexpr std::array<std::pair<const char*, Method>, 5> kMethods{{{"sparsegpt", Method::kSparseGpt},
-                                                                  {"magnitude", Method::kMagnitude},
-                                                                  {"toky", Method::kToky},
-                                                                  {"enhanced", Method::kEnhanced},
-                                                                  {"mi", Method::kMi}}};
+constexpr Names<Method, 6> kMethods{{{"rd", Method::kRd},
+                                     {"mi", Method::kMi},
+                                     {"enhanced", Method::kEnhanced},
+                                     {"toky", Method::kToky},
+                                     {"sparsegpt", Method::kSparseGpt},
+                                     {"magnitude", Method::kMagnitude}}};
+
+constexpr Names<Sensitivity, 3> kSensitivities{{{"fisher", Sensitivity::kFisher},
+                                                {"energy", Sensitivity::kEnergy},
+                                                {"none", Sensitivity::kNone}}};
 
 bool needs_widths(Method method) {
   return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;
@@ -32,20 +35,25 @@ void validate_widths(const CompressionSettings& settings) {
 
 }  // namespace
 
-Method parse_method(const std::string& name) {
-  std::string names;
-  for (const auto& [known, method] : kMethods) {
-    if (name == known) return method;
-    names += (names.empty() ? "" : ", ") + std::string(known);
-  }
-  fail(ErrorKind::kUsage, "method: '{}' is not one of {}", name, names);
+Method parse_method(const std::string& name) { return parse_name(kMethods, "method", name); }
+
+std::string method_name(Method method) { return name_of(kMethods, method); }
+
+Sensitivity parse_sensitivity(const std::string& name) {
+  return parse_name(kSensitivities, "sensitivity", name);
 }
 
-std::string method_name(Method method) {
-  for (const auto& [known, value] : kMethods) {
-    if (value == method) return known;
+std::string sensitivity_name(Sensitivity sensitivity) {
+  return name_of(kSensitivities, sensitivity);
+}
+
+void PlanOptions::validate() const {
+  widths.validate();
+  if (windows < 1) fail(ErrorKind::kUsage, "plan_windows: {} is below 1", windows);
+  if (check_windows < 0) fail(ErrorKind::kUsage, "plan_check: {} is negative", check_windows);
+  if (!(sparsity_range >= 0.0 && sparsity_range < 1.0)) {
+    fail(ErrorKind::kUsage, "sparsity_range: {:g} is not in [0, 1)", sparsity_range);
   }
-  fail(ErrorKind::kInternal, "pipeline: unknown method {}", static_cast<int>(method));
 }
 
 void ModelOptions::validate() const {
@@ -82,6 +90,18 @@ void CompressionSettings::validate() const {
   }
   if (channel_scaling && !(*channel_scaling >= 0.0 && *channel_scaling <= 1.0)) {
     fail(ErrorKind::kUsage, "channel_scaling: {:g} is not in [0, 1]", *channel_scaling);
+  }
+  if (!(drift >= 0.0 && drift <= 1.0)) {
+    fail(ErrorKind::kUsage, "drift: {:g} is not in [0, 1]", drift);
+  }
+  ensure(true_sequential || !follows_dense(),
+         "pipeline: the dense stream is followed in true-sequential runs only");
+  ensure(plan.has_value() == (method == Method::kRd), "pipeline: only rd has a measured plan");
+  if (plan) plan->validate();
+  if (method == Method::kMagnitude && (matrix.refine.any() || drift > 0.0)) {
+    fail(ErrorKind::kUsage,
+         "method magnitude compensates nothing; leave out --drift, --l0_sweeps, --refit and "
+         "--polish, or use --method sparsegpt");
   }
   if (batch_windows < 1) fail(ErrorKind::kUsage, "batch_windows: {} is below 1", batch_windows);
 }

@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <map>
 
+#include "rd_measure.h"
+#include "rd_plan.h"
 #include "saved_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/report/run_report.h"
@@ -57,8 +59,21 @@ std::string describe_widths(const WidthOptions& widths) {
                      widths.target.over_model ? " over the model" : "");
 }
 
+std::string describe_plan(const PlanOptions& plan) {
+  const GroupingOptions& grouping = plan.widths.grouping;
+  const std::string units =
+      grouping.groups == 1
+          ? "linears"
+          : fmt::format("{} groups of columns by {}",
+                        grouping.groups == 0 ? "auto" : std::to_string(grouping.groups),
+                        grouping_name(grouping.grouping));
+  return fmt::format("widths {} of {}, {} over the model", fmt::join(plan.widths.levels, "/"),
+                     units, describe_target(plan.widths.target));
+}
+
 std::string describe_grid(const CompressionSettings& settings) {
   if (settings.widths) return describe_widths(*settings.widths);
+  if (settings.plan && settings.quantizes()) return describe_plan(*settings.plan);
   const obs::CompressOptions& options = settings.matrix;
   if (!options.quantizes()) return "no quantization";
   return fmt::format("{}-bit {} codes, one grid per row{}{}", options.wbits,
@@ -94,11 +109,32 @@ std::int64_t check_linears(const CompressionSettings& settings, const model::Mod
   return selected;
 }
 
+/// The selected linears without curves.
+Measurements linears_of(const model::Model& model, const LayerSelection& selection) {
+  Measurements result;
+  for (std::int64_t layer = 0; layer < model.spec().layers; ++layer) {
+    for (const model::LinearInfo& linear : model.block_linears(layer)) {
+      if (!selection.contains(layer, linear.name)) continue;
+      LinearCurves& curves = result.linears.emplace_back();
+      curves.name = linear.name;
+      curves.rows = linear.rows;
+      curves.columns = linear.columns;
+      curves.unit_of_column.assign(static_cast<std::size_t>(linear.columns), 0);
+    }
+  }
+  return result;
+}
+
 /// Refuses a target that no widths can reach.
 void check_target(const CompressionSettings& settings, const Session& session) {
-  if (!settings.widths) return;
+  if (!settings.widths && !settings.plan) return;
   const SavedTypes types(session.checkpoint);
   const FixedSize fixed = fixed_size(types, session.model, settings.selection);
+  if (settings.plan) {
+    require_plannable(linears_of(session.model, settings.selection), settings,
+                      stored_bits_target(settings, fixed));
+    return;
+  }
   static_cast<void>(WidthPlanner(settings, session.model, stored_bits_target(settings, fixed)));
 }
 
@@ -121,11 +157,11 @@ void tell_memory(const CompressRun& run, const PreparedRun& prepared, Events& ev
   const MemoryPlan memory = plan_memory(run, prepared);
   events.plan(
       fmt::format("memory     {} at the peak: activations {}, block {}, H {}, workspace "
-                  "{}, kept weights {}, dense final states {}",
+                  "{}, planning {}, kept weights {}, dense final states {}",
                   human_bytes(memory.total()), human_bytes(memory.activations),
                   human_bytes(memory.block_weights), human_bytes(memory.hessians),
-                  human_bytes(memory.workspace), human_bytes(memory.kept_weights),
-                  human_bytes(memory.dense_states)));
+                  human_bytes(memory.workspace), human_bytes(memory.planning),
+                  human_bytes(memory.kept_weights), human_bytes(memory.dense_states)));
   const std::int64_t available = available_host_bytes();
   if (prepared.session.placement.device.is_cpu() && available > 0 && memory.total() > available) {
     events.warning(
@@ -193,14 +229,29 @@ MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {
     for (const auto& [site, bytes] : hessian_of_site) largest = std::max(largest, bytes);
     plan.workspace += largest;  // the affinity of the channels
   }
+  if (run.compression.matrix.refine.any()) {
+    // H damped again, the target, its gradient and what a step of the refit needs.
+    plan.workspace += plan.workspace / 2;
+  }
+  if (run.compression.follows_dense()) plan.activations *= 2;
   plan.block_weights = block_elements * element;
   for (const auto& [site, bytes] : hessian_of_site) {
     plan.hessians =
         run.compression.true_sequential ? std::max(plan.hessians, bytes) : plan.hessians + bytes;
   }
+  if (run.compression.follows_dense()) plan.hessians *= 2;  // C beside H
   if (run.save_dir.empty()) {
     plan.kept_weights = block_elements * session.model.spec().layers *
                         static_cast<std::int64_t>(dtype_size(session.stored_dtype()));
+  }
+  if (run.compression.plan) {
+    const std::int64_t measured = split_windows(windows.windows, *run.compression.plan).measured;
+    const std::int64_t layers = session.model.spec().layers;
+    const std::int64_t block_inputs =
+        layers * measured * windows.seqlen * session.model.spec().hidden * element;
+    const std::int64_t trial =
+        block_elements * layers * static_cast<std::int64_t>(dtype_size(session.stored_dtype()));
+    plan.planning = std::max(block_inputs, trial);
   }
   for (const text::EvalSet& set : prepared.eval_sets) {
     plan.dense_states += set.windows.windows * (set.windows.seqlen - 1) *

@@ -36,10 +36,12 @@ struct MemoryPlan {
   std::int64_t block_weights = 0;  ///< one block in the compute type
   std::int64_t hessians = 0;       ///< H of the sites held at once
   std::int64_t workspace = 0;      ///< factor and float32 copies of the largest linear
+  std::int64_t planning = 0;       ///< inputs of all blocks, or a trial's compressed weights
   std::int64_t kept_weights = 0;   ///< compressed weights in memory when nothing is saved
   std::int64_t dense_states = 0;   ///< the dense model's final states on the evaluation sets, host
   [[nodiscard]] std::int64_t total() const {
-    return activations + block_weights + hessians + workspace + kept_weights + dense_states;
+    return activations + block_weights + hessians + workspace + planning + kept_weights +
+           dense_states;
   }
 };
 

@@ -14,6 +14,8 @@
 #include "packed_totals.h"
 #include "pictures.h"
 #include "plan.h"
+#include "rd_measure.h"
+#include "rd_plan.h"
 #include "saved_size.h"
 #include "session.h"
 #include "sgpt_mi/core/error.h"
@@ -113,8 +115,28 @@ struct Job {
   PreparedRun& prepared;
   RunReport& report;
   Events& events;
-  std::vector<GroupPicture>* pictures;  ///< nullptr: not wanted
+  std::vector<GroupPicture>* pictures;            ///< nullptr: not wanted
+  const std::shared_future<std::string>& sha256;  ///< of the model's weight files
 };
+
+/// What a file of measurements depends on.
+nlohmann::json measurement_key(const Job& job) {
+  const CompressionSettings& settings = job.run.compression;
+  if (!settings.plan || settings.plan->measurements.empty()) return nlohmann::json::object();
+  const GroupingOptions& grouping = settings.plan->widths.grouping;
+  const LayerSelection& selection = settings.selection;
+  return {
+      {"model_sha256", job.sha256.get()},
+      {"token_sha256", job.prepared.calibration.windows.sha256()},
+      {"windows", split_windows(job.prepared.calibration.windows.windows, *settings.plan).measured},
+      {"sensitivity", sensitivity_name(settings.plan->sensitivity)},
+      {"percdamp", settings.matrix.percdamp},
+      {"grouping", grouping_name(grouping.grouping)},
+      {"n_groups", grouping.groups},
+      {"pattern", {settings.matrix.prune_n, settings.matrix.prune_m}},
+      {"linears",
+       {selection.min_layer, selection.max_layer, selection.name_contains, selection.invert}}};
+}
 
 BlockResult compress(const Job& job, const SavedTypes& types, const FixedSize& fixed,
                      WeightStore& store) {
@@ -124,7 +146,8 @@ BlockResult compress(const Job& job, const SavedTypes& types, const FixedSize& f
   const CompressionSettings& settings = job.run.compression;
   return compress_blocks({session.model, session.placement, job.prepared.calibration.windows,
                           settings, job.run.format, stored_bits_target(settings, fixed),
-                          job.pictures != nullptr, types, store, job.events, job.report.timings});
+                          job.pictures != nullptr, types, store, job.events, job.report.timings,
+                          measurement_key(job)});
 }
 
 std::string report_bytes(const RunReport& report) { return to_json(report).dump(2) + "\n"; }
@@ -169,13 +192,13 @@ void check_saved_size(RunReport& report, const std::string& folder) {
   }
 }
 
-void compress_and_save(const Job& job, const std::shared_future<std::string>& sha256) {
+void compress_and_save(const Job& job) {
   const PreparedRun& prepared = job.prepared;
   const SavedTypes types(prepared.session.checkpoint);
   {
     const std::unique_ptr<SavingStore> store = open_store(job.run, prepared.session, types);
     compress_into(job, types, *store);
-    job.report.model.sha256 = sha256.get();
+    job.report.model.sha256 = job.sha256.get();
     const StageTimer timer(job.report.timings, "save");
     store->finish(report_bytes(job.report));
   }
@@ -187,12 +210,12 @@ void compress_and_save(const Job& job, const std::shared_future<std::string>& sh
              {true, prepared.dense_states}, job.events);
 }
 
-void compress_in_memory(const Job& job, const std::shared_future<std::string>& sha256) {
+void compress_in_memory(const Job& job) {
   const PreparedRun& prepared = job.prepared;
   const SavedTypes types(prepared.session.checkpoint);
   MemoryStore store(types);
   compress_into(job, types, store);
-  job.report.model.sha256 = sha256.get();
+  job.report.model.sha256 = job.sha256.get();
   model::Model model(prepared.session.model.spec(), store);
   score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
              {true, prepared.dense_states}, job.events);
@@ -227,11 +250,11 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
   report_dense(report, bench, run.eval, prepared, events);
-  const Job job{run, prepared, report, events, pictures};
+  const Job job{run, prepared, report, events, pictures, sha256};
   if (run.save_dir.empty()) {
-    compress_in_memory(job, sha256);
+    compress_in_memory(job);
   } else {
-    compress_and_save(job, sha256);
+    compress_and_save(job);
   }
 }
 
@@ -283,9 +306,24 @@ void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
   report.model.sha256 = sha256.get();
 }
 
+/// The targets that a file of measurements makes possible, when there is one.
+void tell_targets(const CompressionSettings& settings, Events& events) {
+  const std::string& path = settings.plan->measurements;
+  if (path.empty() || !std::filesystem::exists(path)) return;
+  const Measurements measurements = read_measurements(path);
+  events.plan(fmt::format("targets    from {}; no other target is better in both columns", path));
+  events.plan("           stored bits  sparsity  code bits  predicted damage");
+  for (const PlanPoint& point : pareto_targets(measurements, settings)) {
+    events.plan(fmt::format("           {:11.3f}  {:8.2f}  {:9.2f}  {:16.6f}", point.stored_bits,
+                            point.sparsity, point.code_bits, point.damage));
+  }
+}
+
 }  // namespace
 
 void plan_compress(const CompressRun& run, Events& events) {
+  run.validate();
+  if (run.compression.plan) tell_targets(run.compression, events);
   Workbench bench;
   static_cast<void>(bench.prepare(run, events));
 }

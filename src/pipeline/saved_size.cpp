@@ -42,8 +42,9 @@ FixedSize fixed_size(const SavedTypes& types, const model::Model& model,
 
 std::optional<double> stored_bits_target(const CompressionSettings& settings,
                                          const FixedSize& fixed) {
-  if (!settings.widths) return std::nullopt;
-  const WidthTarget& target = settings.widths->target;
+  const bool planned = settings.plan.has_value() && settings.quantizes();
+  if (!settings.widths && !planned) return std::nullopt;
+  const WidthTarget& target = planned ? settings.plan->widths.target : settings.widths->target;
   if (!target.bytes) return target.stored_bits;
   const std::int64_t rest = fixed.dense_bytes + fixed.header_bytes;
   if (*target.bytes <= rest) {

@@ -142,19 +142,82 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
   return std::move(*best);
 }
 
+/// W0 of the drift correction, or the weight itself.
+torch::Tensor SiteCompressor::target_of(const torch::Tensor& weight, const SiteWork& work) const {
+  const std::optional<calib::DriftStats>& drift = work.input.drift;
+  const bool drifted = drift && drift->cross_sum.defined();
+  if (run_.settings.drift == 0.0 || !drifted) return weight;
+  const StageTimer timer(run_.timings, "drift");
+  const torch::Tensor residual =
+      drift->residual_sum.defined() ? drift->residual() : torch::Tensor();
+  return obs::correct_drift(weight, work.prepared, drift->cross(), residual, run_.settings.drift);
+}
+
+/// The options of one linear in a measured plan.
+obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
+                                                     const SiteWork& work) const {
+  obs::CompressOptions options = run_.settings.matrix;
+  const LinearChoice& choice = rd_plan_->linears.at(linear.name);
+  if (options.prune_m == 0) options.sparsity = choice.sparsity;
+  if (choice.unit_bits.empty()) return options;
+  if (choice.grid_columns == 0 && choice.unit_bits.size() == 1) {
+    options.wbits = choice.unit_bits.front();
+    return options;
+  }
+  quant::ColumnGroups groups;
+  if (choice.grid_columns > 0) {
+    groups.group_of_column = grid_labels(work.input, linear.columns, choice.grid_columns);
+    const auto count =
+        *std::max_element(groups.group_of_column.begin(), groups.group_of_column.end()) + 1;
+    groups.bits_of_group.assign(static_cast<std::size_t>(count), choice.unit_bits.front());
+  } else {
+    groups.group_of_column = choice.unit_of_column;
+    groups.bits_of_group = choice.unit_bits;
+  }
+  options.groups = std::move(groups);
+  return options;
+}
+
+/// b += W E xd - Q E x = (W - Q) E x + W (E xd - E x).
+void SiteCompressor::update_bias(Block& block, const LinearInfo& linear,
+                                 const torch::Tensor& compressed, const SiteWork& work) {
+  const std::optional<torch::Tensor> bias = block.bias(linear.short_name);
+  if (!bias) return;
+  const calib::LayerStats& stats = work.input.stats;
+  const torch::Tensor weight = block.weight(linear.short_name).to(torch::kFloat64);
+  const torch::Tensor mean = stats.channel_sum / static_cast<double>(stats.tokens);
+  torch::Tensor change = (weight - compressed.to(torch::kFloat64)).mv(mean);
+  const std::optional<calib::DriftStats>& drift = work.input.drift;
+  if (drift && drift->shift_sum.defined()) change += weight.mv(drift->mean_shift());
+  const std::string tensor = linear.name + ".bias";
+  const torch::Tensor rounded = (bias->to(torch::kFloat64) + change)
+                                    .to(model::to_scalar_type(run_.saved_types.dtype_of(tensor)));
+  run_.store.put(tensor, rounded);
+  block.set_bias(linear.short_name, rounded.to(run_.placement.dtype));
+}
+
+SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& weight,
+                                                           const LinearInfo& linear,
+                                                           const SiteWork& work) {
+  LinearWork done;
+  const torch::Tensor target = target_of(weight, work);
+  if (planner_ != nullptr) {
+    done.plan = planner_->plan(linear, target, work.groups, work.moments, run_.timings);
+    warn_once(done.plan->warning);
+    done.result = compress_planned(target, work, *done.plan, linear);
+  } else {
+    done.options = rd_plan_ != nullptr ? planned_options(linear, work) : run_.settings.matrix;
+    done.result = compress_matrix(target, work, done.options, linear.name);
+  }
+  for (const auto& [step, seconds] : done.result.seconds) run_.timings["obs_" + step] += seconds;
+  return done;
+}
+
 void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, const SiteWork& work) {
   std::map<std::string, double> clock;
   const StageTimer timer(clock, "linear");
-  const torch::Tensor& weight = block.weight(linear.short_name);
-  std::optional<LinearPlan> plan;
-  obs::CompressResult result;
-  if (planner_ == nullptr) {
-    result = compress_matrix(weight, work, run_.settings.matrix, linear.name);
-  } else {
-    plan = planner_->plan(linear, weight, work.groups, work.moments, run_.timings);
-    warn_once(plan->warning);
-    result = compress_planned(weight, work, *plan, linear);
-  }
+  const LinearWork done = compress_weight(block.weight(linear.short_name), linear, work);
+  const obs::CompressResult& result = done.result;
   const std::string tensor = linear.name + ".weight";
   const DType saved = run_.saved_types.dtype_of(tensor);
   const torch::Tensor rounded = result.matrix.weight.to(model::to_scalar_type(saved));
@@ -170,12 +233,14 @@ void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, con
   } else {
     run_.store.put(tensor, rounded);
   }
+  if (run_.settings.bias_update) update_bias(block, linear, rounded, work);
   block.set_weight(linear.short_name, rounded.to(run_.placement.dtype));
 
   report::LayerReport layer = describe_layer(linear, result, run_.settings, saved, stored_bytes);
   describe_calibration(layer, work.input.stats, work.constant_channels);
-  if (plan) describe_widths(layer, *plan, work.groups);
-  keep_picture(linear, work, plan);
+  if (done.plan) describe_widths(layer, *done.plan, work.groups);
+  if (rd_plan_ != nullptr) describe_choice(layer, done.options);
+  keep_picture(linear, work, done.plan);
   layer.seconds = timer.seconds();
   run_.events.layer(layer);
   run_.events.progress(++done_);

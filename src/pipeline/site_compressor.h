@@ -10,6 +10,7 @@
 
 #include "block_walk.h"
 #include "compress_blocks.h"
+#include "rd_plan.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/report/run_report.h"
@@ -20,8 +21,12 @@ namespace sgpt_mi::pipeline {
 /// Compresses the linears of one site after another and hands them to the run's store.
 class SiteCompressor {
  public:
-  /// \param planner  of the run's widths; nullptr: one width.
-  SiteCompressor(const BlockRun& run, WidthPlanner* planner) : run_(run), planner_(planner) {}
+  /// One sparsity and one width for all.
+  explicit SiteCompressor(const BlockRun& run) : run_(run) {}
+  /// Widths as the planner gives them.
+  SiteCompressor(const BlockRun& run, WidthPlanner& planner) : run_(run), planner_(&planner) {}
+  /// Sparsities and widths of a measured plan, which names every selected linear.
+  SiteCompressor(const BlockRun& run, const RdPlan& plan) : run_(run), rd_plan_(&plan) {}
 
   /// Compresses the selected linears that read the site and replaces them in the block.
   void handle(model::Block& block, SiteInput& input);
@@ -39,6 +44,13 @@ class SiteCompressor {
     std::int64_t constant_channels = 0;
   };
 
+  /// One compressed linear.
+  struct LinearWork {
+    obs::CompressOptions options;    ///< but for a planner's widths
+    std::optional<LinearPlan> plan;  ///< with a planner
+    obs::CompressResult result;
+  };
+
   [[nodiscard]] SiteWork prepare(const SiteInput& input, const std::string& name);
   void scale_channels(model::Block& block, SiteInput& input);
   void compress_linear(model::Block& block, const model::LinearInfo& linear, const SiteWork& work);
@@ -49,13 +61,21 @@ class SiteCompressor {
   [[nodiscard]] obs::CompressResult compress_planned(const torch::Tensor& weight,
                                                      const SiteWork& work, LinearPlan& plan,
                                                      const model::LinearInfo& linear);
+  [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight,
+                                           const model::LinearInfo& linear, const SiteWork& work);
+  [[nodiscard]] torch::Tensor target_of(const torch::Tensor& weight, const SiteWork& work) const;
+  [[nodiscard]] obs::CompressOptions planned_options(const model::LinearInfo& linear,
+                                                     const SiteWork& work) const;
+  void update_bias(model::Block& block, const model::LinearInfo& linear,
+                   const torch::Tensor& compressed, const SiteWork& work);
   [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, DType dtype) const;
   void keep_picture(const model::LinearInfo& linear, const SiteWork& work,
                     const std::optional<LinearPlan>& plan);
   void warn_once(const std::string& text);
 
   const BlockRun& run_;
-  WidthPlanner* planner_;
+  WidthPlanner* planner_ = nullptr;
+  const RdPlan* rd_plan_ = nullptr;
   std::int64_t done_ = 0;
   BlockResult result_;
   std::set<std::string> warned_;

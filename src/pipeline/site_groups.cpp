@@ -70,6 +70,13 @@ cluster::Clustering cluster_channels(const SiteInput& input, const torch::Tensor
 
 }  // namespace
 
+std::vector<std::int32_t> grid_labels(const SiteInput& input, std::int64_t channels,
+                                      std::int64_t per_group) {
+  return cluster::sorted_groups(hessian_diagonal(input.stats),
+                                (channels + per_group - 1) / per_group)
+      .labels;
+}
+
 SiteGroups group_site(const SiteInput& input, const GroupingOptions& options, bool keep_affinity,
                       std::map<std::string, double>& timings) {
   SiteGroups result;

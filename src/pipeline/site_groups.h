@@ -34,4 +34,9 @@ struct SiteGroups {
 [[nodiscard]] SiteGroups group_site(const SiteInput& input, const GroupingOptions& options,
                                     bool keep_affinity, std::map<std::string, double>& timings);
 
+/// Labels of the N channels of a site sorted by diag H, largest first, `per_group` of them to a
+/// group; the last groups may be one smaller.
+[[nodiscard]] std::vector<std::int32_t> grid_labels(const SiteInput& input, std::int64_t channels,
+                                                    std::int64_t per_group);
+
 }  // namespace sgpt_mi::pipeline

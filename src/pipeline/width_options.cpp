@@ -5,13 +5,11 @@
 #include <string_view>
 #include <utility>
 
+#include "names.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
-
-template <typename Value, std::size_t Count>
-using Names = std::array<std::pair<std::string_view, Value>, Count>;
 
 constexpr Names<Grouping, 7> kGroupings{{{"channels", Grouping::kChannels},
                                          {"mi", Grouping::kMi},
@@ -25,24 +23,6 @@ constexpr Names<BitAllocation, 3> kAllocations{{{"budget", BitAllocation::kBudge
                                                 {"quantile", BitAllocation::kQuantile},
                                                 {"threshold", BitAllocation::kThreshold}}};
 
-template <typename Value, std::size_t Count>
-Value parse(const Names<Value, Count>& names, std::string_view what, const std::string& text) {
-  std::string known;
-  for (const auto& [name, value] : names) {
-    if (name == text) return value;
-    known += (known.empty() ? "" : ", ") + std::string(name);
-  }
-  fail(ErrorKind::kUsage, "{}: '{}' is unknown; there are {}", what, text, known);
-}
-
-template <typename Value, std::size_t Count>
-std::string name_of(const Names<Value, Count>& names, Value wanted) {
-  for (const auto& [name, value] : names) {
-    if (value == wanted) return std::string(name);
-  }
-  fail(ErrorKind::kInternal, "pipeline: no name for option {}", static_cast<int>(wanted));
-}
-
 void require_bits(std::string_view field, const std::optional<double>& bits) {
   if (bits && !(*bits > 0.0 && *bits <= 16.0)) {
     fail(ErrorKind::kUsage, "{}: {:g} is no target; expected bits a weight in (0, 16]", field,
@@ -52,11 +32,13 @@ void require_bits(std::string_view field, const std::optional<double>& bits) {
 
 }  // namespace
 
-Grouping parse_grouping(const std::string& name) { return parse(kGroupings, "grouping", name); }
+Grouping parse_grouping(const std::string& name) {
+  return parse_name(kGroupings, "grouping", name);
+}
 std::string grouping_name(Grouping grouping) { return name_of(kGroupings, grouping); }
 
 BitAllocation parse_bit_allocation(const std::string& name) {
-  return parse(kAllocations, "bit_allocation", name);
+  return parse_name(kAllocations, "bit_allocation", name);
 }
 std::string bit_allocation_name(BitAllocation allocation) {
   return name_of(kAllocations, allocation);

@@ -31,31 +31,64 @@ std::int64_t group_size_for(std::int64_t columns, const GridOptions& options) {
 
 float max_code_of(int bits) { return static_cast<float>((1 << bits) - 1); }
 
-/// The scales as a packed file holds them; a scale must stay positive.
-void round_to_stored(const torch::Tensor& scale, int exponent) {
-  constexpr double kSmallest = 0x1p-24;
-  constexpr double kLargest = 65504.0;
-  const double unit = std::ldexp(1.0, exponent);
-  scale.copy_((scale / unit)
-                  .clamp_(kSmallest, kLargest)
-                  .to(torch::kFloat16)
-                  .to(torch::kFloat32)
-                  .mul_(unit));
+/// Ranges that a clip search compares, and how much narrower each is than the one before.
+struct ClipTrials {
+  int count;
+  double step;
+};
+
+ClipTrials trials_of(ClipSearch clip) {
+  switch (clip) {
+    case ClipSearch::kNone:
+      return {1, 0.0};
+    case ClipSearch::kGptq:
+      return {80, 0.01};
+    case ClipSearch::kWide:
+      return {32, 0.8 / 32.0};
+  }
+  fail(ErrorKind::kInternal, "quant: unknown clip search {}", static_cast<int>(clip));
 }
 
-/// Fits the groups whose scale and zero point are the given columns of a grid.
-void fit(const torch::Tensor& weight, const GridOptions& options, const torch::Tensor& scale,
-         const torch::Tensor& zero_point) {
+/// Where a fit goes: scales and zero points of neighbouring groups of equal size, (rows, groups).
+struct Fitted {
+  torch::Tensor scale;
+  torch::Tensor zero_point;
+};
+
+/// Fits the groups of the weights. `column_weight` as in GridEvidence, contiguous or undefined.
+void fit(const torch::Tensor& weight, const torch::Tensor& column_weight,
+         const GridOptions& options, const Fitted& to) {
   kernels::GridFit request;
   request.weight = view_of<const float>(weight);
-  request.scale = view_of<float>(scale);
-  request.zero = view_of<float>(zero_point);
-  request.group_size = weight.size(1) / scale.size(1);
+  request.scale = view_of<float>(to.scale);
+  request.zero = view_of<float>(to.zero_point);
+  request.group_size = weight.size(1) / to.scale.size(1);
   request.max_code = max_code_of(options.bits);
   request.symmetric = options.symmetric;
-  request.clip_search = options.mse;
+  const ClipTrials trials = trials_of(options.clip);
+  request.clip_trials = trials.count;
+  request.clip_step = trials.step;
+  if (column_weight.defined()) request.column_weight = column_weight.data_ptr<float>();
   kernels::fit_grid(request, backend_of(weight));
-  if (options.scale_exponent) round_to_stored(scale, *options.scale_exponent);
+  if (options.scale_exponent) round_to_stored(to.scale, *options.scale_exponent);
+}
+
+void check_evidence(const GridEvidence& evidence, const torch::Tensor& weight) {
+  const torch::Tensor& pruned = evidence.pruned;
+  ensure(!pruned.defined() ||
+             (pruned.sizes() == weight.sizes() && pruned.scalar_type() == torch::kBool &&
+              pruned.device() == weight.device()),
+         "quant: the mask of pruned weights is not a bool matrix of the weights' shape and device");
+  const torch::Tensor& factor = evidence.column_weight;
+  ensure(!factor.defined() ||
+             (factor.dim() == 1 && factor.size(0) == weight.size(1) &&
+              factor.scalar_type() == torch::kFloat32 && factor.device() == weight.device()),
+         "quant: column_weight is not one float32 a column on the weights' device");
+}
+
+/// The weights with zeros for the pruned ones: a zero has no say in a grid (see kernels::fit_grid).
+torch::Tensor survivors(const torch::Tensor& weight, const GridEvidence& evidence) {
+  return evidence.pruned.defined() ? weight.masked_fill(evidence.pruned, 0.0) : weight;
 }
 
 /// Per-group values (rows, G) spread over the columns, (rows, N); (rows, 1) stays as it is.
@@ -75,6 +108,15 @@ torch::Tensor grid_rows(const torch::Tensor& columns, GridSharing sharing) {
       return columns.reshape({1, -1});
   }
   fail(ErrorKind::kInternal, "quant: unknown grid sharing {}", static_cast<int>(sharing));
+}
+
+/// The column weights of what grid_rows returns for `members` of the columns of a matrix of `rows`
+/// rows; undefined where every grid has one of them only, which changes no comparison.
+torch::Tensor grid_row_weights(const torch::Tensor& column_weight, const torch::Tensor& members,
+                               std::int64_t rows, GridSharing sharing) {
+  if (!column_weight.defined() || sharing == GridSharing::kColumn) return {};
+  torch::Tensor of_members = column_weight.index_select(0, members);
+  return sharing == GridSharing::kGroup ? of_members.repeat({rows}) : of_members;
 }
 
 void check_groups(const ColumnGroups& groups, std::int64_t columns) {
@@ -148,18 +190,24 @@ Grid make_grid(std::int64_t rows, std::int64_t columns, const GridOptions& optio
 
 void fit_group(Grid& grid, std::int64_t group, const torch::Tensor& weight,
                const GridOptions& options) {
-  fit(weight, options, grid.scale.narrow(1, group, 1), grid.zero_point.narrow(1, group, 1));
+  fit(weight, {}, options, {grid.scale.narrow(1, group, 1), grid.zero_point.narrow(1, group, 1)});
 }
 
-Grid find_grid(const torch::Tensor& weight, const GridOptions& options) {
+Grid find_grid(const torch::Tensor& weight, const GridOptions& options,
+               const GridEvidence& evidence) {
+  check_evidence(evidence, weight);
   Grid grid = make_grid(weight.size(0), weight.size(1), options, weight.device());
-  fit(weight, options, grid.scale, grid.zero_point);
+  const torch::Tensor column_weight =
+      evidence.column_weight.defined() ? evidence.column_weight.contiguous() : torch::Tensor{};
+  fit(survivors(weight, evidence), column_weight, options, {grid.scale, grid.zero_point});
   return grid;
 }
 
-Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups,
-               const GridOptions& options) {
+Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups, const GridOptions& options,
+               const GridEvidence& evidence) {
   check_groups(groups, weight.size(1));
+  check_evidence(evidence, weight);
+  const torch::Tensor kept = survivors(weight, evidence);
   Grid grid = empty_grid(weight.size(0), groups, weight.device());
   const torch::Tensor labels =
       torch::tensor(groups.group_of_column, torch::kInt32).to(weight.device());
@@ -169,16 +217,18 @@ Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups,
     GridOptions of_group = options;
     of_group.bits = groups.bits_of_group[g];
     of_group.validate();
-    const torch::Tensor shared = grid_rows(weight.index_select(1, members), groups.sharing);
+    const torch::Tensor shared = grid_rows(kept.index_select(1, members), groups.sharing);
+    const torch::Tensor factors =
+        grid_row_weights(evidence.column_weight, members, weight.size(0), groups.sharing);
     const torch::Tensor scale = at::empty({shared.size(0), 1}, grid.scale.options());
-    const torch::Tensor zero_point = at::empty_like(scale);
-    fit(shared, of_group, scale, zero_point);
+    const Fitted fitted{scale, at::empty_like(scale)};
+    fit(shared, factors, of_group, fitted);
     if (groups.sharing == GridSharing::kColumn) {
-      grid.scale.index_copy_(1, members, scale.t());
-      grid.zero_point.index_copy_(1, members, zero_point.t());
+      grid.scale.index_copy_(1, members, fitted.scale.t());
+      grid.zero_point.index_copy_(1, members, fitted.zero_point.t());
     } else {
-      grid.scale.narrow(1, static_cast<std::int64_t>(g), 1).copy_(scale);
-      grid.zero_point.narrow(1, static_cast<std::int64_t>(g), 1).copy_(zero_point);
+      grid.scale.narrow(1, static_cast<std::int64_t>(g), 1).copy_(fitted.scale);
+      grid.zero_point.narrow(1, static_cast<std::int64_t>(g), 1).copy_(fitted.zero_point);
     }
   }
   return grid;
@@ -190,6 +240,17 @@ int scale_exponent_for(const torch::Tensor& weight) {
   const double largest = weight.abs().max().item<double>();
   if (!(largest > 0.0)) return 0;
   return std::ilogb(largest) - kShift;
+}
+
+void round_to_stored(const torch::Tensor& scale, int exponent) {
+  constexpr double kSmallest = 0x1p-24;  // a scale must stay positive
+  constexpr double kLargest = 65504.0;
+  const double unit = std::ldexp(1.0, exponent);
+  scale.copy_((scale / unit)
+                  .clamp_(kSmallest, kLargest)
+                  .to(torch::kFloat16)
+                  .to(torch::kFloat32)
+                  .mul_(unit));
 }
 
 torch::Tensor quantize(const torch::Tensor& weight, const Grid& grid) {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "sgpt_mi/kernels/descend_block.h"
 #include "sgpt_mi/kernels/fit_grid.h"
 #include "sgpt_mi/kernels/kth_smallest.h"
 #include "sgpt_mi/kernels/obs_block.h"
@@ -40,6 +41,28 @@ struct Guarded {
   }
 };
 
+/// Grids of 3 and 4 bits for every other column, on one device.
+struct TwoGrids {
+  torch::Tensor scale;
+  torch::Tensor zero;
+  torch::Tensor groups;
+  torch::Tensor max_code;
+
+  TwoGrids(std::int64_t rows, std::int64_t width, torch::Device device)
+      : scale((test::normal(rows, 2, 8).abs() + 0.2).to(device)),
+        zero(at::full({rows, 2}, 5.0, scale.options())),
+        groups(at::arange(width, torch::kInt32).remainder(2).to(torch::kInt32).to(device)),
+        max_code(at::full({2}, 7.0, torch::kFloat32)) {
+    max_code[1] = 15.0;
+    max_code = max_code.to(device);
+  }
+
+  [[nodiscard]] GridView view() const {
+    return {view_of<const float>(scale), view_of<const float>(zero),
+            groups.data_ptr<std::int32_t>(), max_code.data_ptr<float>()};
+  }
+};
+
 /// One problem for obs_block, on one device.
 struct BlockRun {
   Guarded weight;
@@ -61,22 +84,13 @@ struct BlockRun {
     const std::int64_t rows = weight.inside.size(0);
     const std::int64_t width = weight.inside.size(1);
     const torch::Tensor upper = factor.to(device);
-    const torch::Tensor scale = (test::normal(rows, 2, 8).abs() + 0.2).to(device);
-    const torch::Tensor zero = at::full({rows, 2}, 5.0, scale.options());
-    const torch::Tensor groups =
-        (at::arange(width, torch::kInt32).remainder(2)).to(torch::kInt32).to(device);
-    torch::Tensor max_code = at::full({2}, 7.0, torch::kFloat32);
-    max_code[1] = 15.0;
-    max_code = max_code.to(device);
+    const TwoGrids grids(rows, width, device);
     ObsBlock block;
     block.weight = view_of<float>(weight.inside);
     block.factor = view_of<const float>(upper);
     block.pruned = view_of<bool>(pruned.inside);
     block.pattern = pattern;
-    if (rounds) {
-      block.grid = {view_of<const float>(scale), view_of<const float>(zero),
-                    groups.data_ptr<std::int32_t>(), max_code.data_ptr<float>()};
-    }
+    if (rounds) block.grid = grids.view();
     block.codes = view_of<std::uint8_t>(codes.inside);
     block.error = view_of<float>(error.inside);
     block.row_loss = row_loss.data_ptr<double>();
@@ -119,6 +133,71 @@ TEST(KernelTwins, ObsBlock) {
   }
 }
 
+/// Weights, gradients and a Hessian for descend_block, and its results, on one device.
+struct DescentRun {
+  Guarded weight;
+  Guarded gradient;
+  Guarded hessian;
+  Guarded pruned;
+  Guarded codes;
+
+  DescentRun(std::int64_t rows, std::int64_t width, const torch::Tensor& mask, torch::Device device)
+      : weight(test::normal(rows, width, 11).masked_fill(mask, 0.0), 1234.0, device),
+        gradient(test::normal(rows, width, 12), 1234.0, device),
+        hessian(test::correlated_hessian(width, 2 * width, 13).to(torch::kFloat32), 1234.0, device),
+        pruned(mask, 1.0, device),
+        codes(at::zeros({rows, width}, torch::kUInt8), 99.0, device) {}
+
+  void run(Support support, NmPattern pattern, bool rounds) {
+    const TwoGrids grids(weight.inside.size(0), weight.inside.size(1), weight.whole.device());
+    DescentBlock block;
+    block.weight = view_of<float>(weight.inside);
+    block.gradient = view_of<const float>(gradient.inside);
+    block.hessian = view_of<const float>(hessian.inside);
+    block.pruned = view_of<bool>(pruned.inside);
+    block.support = support;
+    block.threshold = support == Support::kThreshold ? 0.7F : 0.0F;
+    block.pattern = pattern;
+    if (rounds) block.grid = grids.view();
+    block.codes = view_of<std::uint8_t>(codes.inside);
+    descend_block(block, backend_of(weight.whole));
+  }
+};
+
+void compare_descents(std::int64_t rows, std::int64_t width, Support support, NmPattern pattern,
+                      bool rounds) {
+  SCOPED_TRACE(testing::Message() << rows << " x " << width << ", support "
+                                  << static_cast<int>(support) << ", " << pattern.n << " of "
+                                  << pattern.m << (rounds ? ", rounded" : ""));
+  const torch::Tensor mask =
+      support == Support::kPattern
+          ? at::arange(width).remainder(pattern.m).lt(pattern.n).expand({rows, width})
+          : test::normal(rows, width, 10).gt(0);
+  DescentRun cpu(rows, width, mask, torch::kCPU);
+  DescentRun gpu(rows, width, mask, torch::kCUDA);
+  cpu.run(support, pattern, rounds);
+  gpu.run(support, pattern, rounds);
+  EXPECT_TRUE(gpu.weight.inside.cpu().equal(cpu.weight.inside));
+  EXPECT_TRUE(gpu.pruned.inside.cpu().equal(cpu.pruned.inside));
+  EXPECT_TRUE(gpu.codes.inside.cpu().equal(cpu.codes.inside));
+  for (const Guarded* guarded : {&gpu.weight, &gpu.pruned, &gpu.codes}) {
+    EXPECT_TRUE(guarded->untouched_outside());
+  }
+}
+
+TEST(KernelTwins, DescendBlock) {
+  SGPT_MI_GPU_OR_SKIP();
+  for (const std::int64_t rows : {1, 7, 8, 300}) {
+    for (const std::int64_t width : {8, 128, 1000}) {
+      compare_descents(rows, width, Support::kKept, {}, false);
+      compare_descents(rows, width, Support::kKept, {}, true);
+      compare_descents(rows, width, Support::kThreshold, {}, false);
+      compare_descents(rows, width, Support::kPattern, {2, 4}, false);
+      compare_descents(rows, width, Support::kPattern, {5, 8}, false);
+    }
+  }
+}
+
 TEST(KernelTwins, KthSmallest) {
   SGPT_MI_GPU_OR_SKIP();
   for (const std::int64_t count : {1, 255, 100'003}) {
@@ -131,11 +210,13 @@ TEST(KernelTwins, KthSmallest) {
   }
 }
 
-void compare_fits(bool symmetric, bool clip_search) {
+/// clip_trials = 32 goes with column weights.
+void compare_fits(bool symmetric, int clip_trials) {
   const torch::Tensor weights = test::normal(33, 6 * 40, 5);
   std::vector<torch::Tensor> results;
   for (const torch::Device device : {torch::Device(torch::kCPU), torch::Device(torch::kCUDA)}) {
     const Guarded weight(weights, 77.0, device);
+    const torch::Tensor column_weight = test::normal(1, 6 * 40, 6).square().to(device);
     const Guarded scale(at::zeros({33, 6}), 1234.0, device);
     const Guarded zero(at::zeros({33, 6}), 1234.0, device);
     GridFit fit;
@@ -145,7 +226,9 @@ void compare_fits(bool symmetric, bool clip_search) {
     fit.group_size = 40;
     fit.max_code = 7.0F;
     fit.symmetric = symmetric;
-    fit.clip_search = clip_search;
+    fit.clip_trials = clip_trials;
+    fit.clip_step = 0.01;
+    if (clip_trials == 32) fit.column_weight = column_weight.data_ptr<float>();
     fit_grid(fit, backend_of(weight.whole));
     EXPECT_TRUE(scale.untouched_outside());
     EXPECT_TRUE(zero.untouched_outside());
@@ -159,7 +242,7 @@ void compare_fits(bool symmetric, bool clip_search) {
 TEST(KernelTwins, FitGrid) {
   SGPT_MI_GPU_OR_SKIP();
   for (const bool symmetric : {false, true}) {
-    for (const bool clip_search : {false, true}) compare_fits(symmetric, clip_search);
+    for (const int clip_trials : {1, 80, 32}) compare_fits(symmetric, clip_trials);
   }
 }
 

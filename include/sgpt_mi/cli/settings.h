@@ -38,7 +38,7 @@ struct Settings {
   std::string dense;
 
   // compression
-  std::string method = "sparsegpt";
+  std::string method = "rd";
   double sparsity = 0.0;
   std::string pattern;
   std::int64_t prunen = 0;
@@ -84,11 +84,30 @@ struct Settings {
   std::int64_t mi_tokens = 1024;
   std::string clustering = "spectral";
 
+  // steps around the sweep; -1: as the method has them
+  double drift = -1.0;
+  int drift_residual = -1;
+  std::int64_t l0_sweeps = -1;
+  std::int64_t refit = -1;
+  int grid_after_mask = -1;
+  int weighted_clip = -1;
+  std::int64_t polish = -1;
+  int scale_step = -1;
+  int bias_update = -1;
+
+  // measured plan: rd
+  std::string sensitivity = "fisher";
+  double sparsity_range = 0.1;
+  int width_plan = 1;
+  std::int64_t plan_windows = 8;
+  std::int64_t plan_check = 4;
+  std::string measurements;
+
   // tokenize
   bool no_special = false;
 
   // compare
-  std::string methods = "sparsegpt,toky,enhanced,mi";
+  std::string methods = "sparsegpt,toky,enhanced,mi,rd";
   std::string groupings = "mi";
   std::string seeds = "0";
 

@@ -21,4 +21,14 @@ namespace sgpt_mi::kernels {
 void add_sparse_second_moment(const MatrixView<const float>& x,
                               const MatrixView<float>& second_moment, const Backend& backend);
 
+/// product_jk += sum over tokens of x_tj y_tk,
+///
+/// skipping the zeros of x (tokens, N) and y (tokens, M); product is (N, M). Sums, threads and
+/// places as above. Cost: the sum over tokens of the products of both numbers of non-zeros, each at
+/// about the price of 20 multiply-adds of a dense product.
+///
+/// \throws Error(kInternal) shapes that disagree; a CUDA backend.
+void add_sparse_product(const MatrixView<const float>& x, const MatrixView<const float>& y,
+                        const MatrixView<float>& product, const Backend& backend);
+
 }  // namespace sgpt_mi::kernels

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,11 @@ struct BlockState {
 /// Called with a site's input (B, T, columns) before the site's linears are applied.
 using SiteObserver = std::function<void(Site site, const torch::Tensor& input)>;
 
+/// Called with a linear's output W x + b, (B, T, rows), when it is computed. It may hook the output
+/// to see its gradient.
+using OutputObserver =
+    std::function<void(const std::string& short_name, const torch::Tensor& output)>;
+
 /// A tensor of a block by the name it has inside the block.
 struct NamedTensor {
   std::string short_name;
@@ -53,7 +59,11 @@ struct NamedTensor {
 ///   output = state.hidden
 ///
 /// is the whole forward. Weights may be replaced between sites, so that in a true-sequential run
-/// every activation is computed once, with compressed weights. No autograd, no cache, causal.
+/// every activation is computed once, with compressed weights. No cache, causal.
+///
+/// All of it can be differentiated with respect to `hidden`: LibTorch records a graph where
+/// gradient mode is on and `hidden` requires a gradient. The weights never do. Callers that want no
+/// graph need nothing; an at::NoGradGuard of theirs makes sure of it.
 class Block {
  public:
   virtual ~Block() = default;
@@ -64,6 +74,15 @@ class Block {
   /// The weight (rows, columns) of a linear, by short name; assign with set_weight.
   [[nodiscard]] virtual const torch::Tensor& weight(const std::string& short_name) const = 0;
   virtual void set_weight(const std::string& short_name, const torch::Tensor& weight) = 0;
+
+  /// The bias (rows) of a linear, by short name; nothing when the linear has none.
+  [[nodiscard]] virtual std::optional<torch::Tensor> bias(const std::string& short_name) const = 0;
+  /// Throws Error(kInternal) when the linear has none or the shape differs.
+  virtual void set_bias(const std::string& short_name, const torch::Tensor& bias) = 0;
+
+  /// Shows the output of every linear from now on to `observer`; empty: to nobody. An observed
+  /// output costs a copy of it: what follows leaves the observer's tensor alone.
+  virtual void set_output_observer(OutputObserver observer) = 0;
 
   /// The parameters of the norm whose output is the site's input and nothing else, so that a scale
   /// of its channels can be folded into them: weight, and bias where there is one. Empty: there is
@@ -91,6 +110,7 @@ struct Placement {
 };
 
 /// A model whose weights are read block by block from a checkpoint: nothing is loaded until asked.
+/// As a block, final_hidden() and logits() can be differentiated with respect to their input.
 class Model {
  public:
   /// Checks every tensor that the family expects (present, shape) and that no unexpected weight is

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,27 @@
 #include "sgpt_mi/quant/grid.h"
 
 namespace sgpt_mi::obs {
+
+/// Steps around the column sweep that lower trace(E H' E^T), E = Q - W, H' the damped H: METHODS.md
+/// section 5. All off: SparseGPT as published.
+struct RefineOptions {
+  /// Sweeps of L0 coordinate descent that choose the support again, over the whole matrix (or
+  /// within each N:M pattern), after a SparseGPT sweep that only prunes.
+  std::int64_t l0_sweeps = 0;
+  std::int64_t refit_iterations = 0;  ///< of conjugate gradients on the kept weights
+  bool grid_after_mask = false;       ///< grids fitted to the kept, refitted weights only
+  bool weighted_clip = false;         ///< clip search over 32 shrinks, sum H'_jj |q - x|^2.4
+  std::int64_t polish_sweeps = 0;     ///< of coordinate descent on the codes
+  bool scale_step = false;            ///< least-squares scales before each polish sweep
+
+  [[nodiscard]] bool any() const {
+    return prunes_first() || weighted_clip || polish_sweeps > 0 || scale_step;
+  }
+  /// Whether the mask is complete before any code is chosen.
+  [[nodiscard]] bool prunes_first() const {
+    return l0_sweeps > 0 || refit_iterations > 0 || grid_after_mask;
+  }
+};
 
 /// How one weight matrix is pruned and quantized: METHODS.md section 2.
 struct CompressOptions {
@@ -27,6 +49,7 @@ struct CompressOptions {
   std::optional<quant::ColumnGroups> groups;
   double percdamp = 0.01;        ///< share of mean(diag H) added to the diagonal, (0, 1]
   std::int64_t blocksize = 128;  ///< columns updated together
+  RefineOptions refine;
 
   [[nodiscard]] bool prunes() const { return sparsity > 0.0 || prune_n > 0; }
   [[nodiscard]] bool quantizes() const { return wbits < 16 || groups.has_value(); }
@@ -69,6 +92,8 @@ struct PreparedInput {
 
   /// Diagonal of the damped H's inverse, sum_i U_ij^2, (N) float64 in the natural column order.
   [[nodiscard]] torch::Tensor inverse_diagonal() const;
+  /// H' (N, N) float32 in the natural column order: what `upper` factorises. A new matrix.
+  [[nodiscard]] torch::Tensor damped() const;
 };
 
 /// A compressed matrix and what it took.
@@ -80,7 +105,28 @@ struct CompressResult {
   double sparsity = 0.0;       ///< share of exact zeros in weight
   std::int64_t dead_channels = 0;
   std::vector<DampingStep> damping;  ///< every step of the ladder; the last one succeeded
+  /// Seconds of the steps of RefineOptions: "support", "refit", "grid", "sweep", "polish".
+  std::map<std::string, double> seconds;
 };
+
+/// The least-squares target of a linear whose input x has drifted from the dense model's xd:
+///
+///     W0 = W + alpha (W C + Cr) H'^-1,   C = E (xd - x) x^T,   Cr = E (rd - r) x^T
+///
+/// With alpha = 1 this minimises E ||W xd + (rd - r) - W0 x||^2 up to the damping; compressing W0
+/// instead of W therefore makes good what the layers before have lost (QUALITY.md section 7, step
+/// 2; Arai & Ichikawa 2025, arXiv 2504.09629).
+///
+/// \param weight    (rows, N), any floating dtype.
+/// \param cross     C (N, N) float32 in the scale of input.hessian.
+/// \param residual  Cr (rows, N) in the same scale, of linears whose output is added to a stream r;
+///                  undefined: 0.
+/// \return (rows, N) float32.
+/// Cost: 3 rows * N^2 multiply-adds.
+/// \throws Error(kInternal) shapes that disagree.
+[[nodiscard]] torch::Tensor correct_drift(const torch::Tensor& weight, const PreparedInput& input,
+                                          const torch::Tensor& cross, const torch::Tensor& residual,
+                                          double alpha);
 
 /// Factorises H for the sweep; uses options.percdamp and options.act_order.
 /// Cost: 2 N^3 / 3 multiply-adds, four (N, N) temporaries.
@@ -108,6 +154,13 @@ struct CompressResult {
 /// * With act_order the sweep takes columns by diag(H) descending; the result is in natural order.
 ///   Without static_groups a group is then a run of sorted columns: see group_of_column.
 ///
+/// With options.refine the steps of METHODS.md section 5 go around the sweep, each for itself:
+/// a sweep that only prunes, L0 coordinate descent on the support, a refit of the kept weights,
+/// grids fitted to these, the quantizing sweep with that mask and those grids, and coordinate
+/// descent on the codes and scales. L0 descent zeroes exactly floor(rows * N * sparsity) weights;
+/// kept weights whose final code means 0 join the mask of an unstructured result. `loss` is then
+/// output_error / 2.
+///
 /// Results do not depend on the number of threads beyond the rounding of matrix products.
 ///
 /// \param weight   (rows, N), any floating dtype, CPU or CUDA; computed in float32; not changed.
@@ -117,7 +170,8 @@ struct CompressResult {
 ///
 /// Cost: 2 N^3 / 3 multiply-adds for U, rows * N^2 / 2 for the sweep, rows * N^2 for the two
 /// traces; five (N, N) and four (rows, N) temporaries. The clip search adds 80 passes over the
-/// weights.
+/// weights. Each sweep of coordinate descent, each scale step and each iteration of the refit adds
+/// rows * N^2 multiply-adds.
 ///
 /// \throws Error(kUsage)    options that contradict each other or the columns.
 /// \throws Error(kNumeric)  naming the linear: weight or H not finite, damping ladder exhausted,

@@ -46,12 +46,38 @@ enum class Method : std::uint8_t {
   kMagnitude,  ///< one width, no compensation
   kToky,       ///< three widths by each channel's contribution
   kEnhanced,   ///< five widths by each channel's importance
-  kMi          ///< five widths by importance and mutual information of groups of channels
+  kMi,         ///< five widths by importance and mutual information of groups of channels
+  kRd          ///< drift correction, refined support and codes, a measured global plan
 };
 
 /// "sparsegpt", "mi" ...; and back. Throws Error(kUsage) listing the names.
 [[nodiscard]] Method parse_method(const std::string& name);
 [[nodiscard]] std::string method_name(Method method);
+
+/// What the outputs' squared errors are weighted by when linears are compared.
+enum class Sensitivity : std::uint8_t {
+  kFisher,  ///< (d loss / d y_r)^2 of each output row, by a backward pass over a few windows
+  kEnergy,  ///< one over the energy of the linear's output
+  kNone     ///< all alike
+};
+
+/// "fisher", "energy", "none"; and back. Throws Error(kUsage) listing the names.
+[[nodiscard]] Sensitivity parse_sensitivity(const std::string& name);
+[[nodiscard]] std::string sensitivity_name(Sensitivity sensitivity);
+
+/// How sparsities and widths are spread over the linears: METHODS.md section 5, step 0.
+struct PlanOptions {
+  Sensitivity sensitivity = Sensitivity::kFisher;
+  std::int64_t windows = 8;        ///< first calibration windows, which are measured
+  std::int64_t check_windows = 4;  ///< last ones, on which plans are compared by KL; 0: no check
+  /// Sparsities of linears lie within this distance of the target's; 0: all alike.
+  double sparsity_range = 0.1;
+  bool plan_widths = true;   ///< whether widths may differ from the target's
+  WidthOptions widths;       ///< levels, target and units; read when codes are chosen
+  std::string measurements;  ///< file that keeps what was measured; empty: none
+
+  void validate() const;
+};
 
 /// Which linears are compressed: those in blocks [min_layer, max_layer) whose name contains
 /// `name_contains`; with `invert` all others.
@@ -73,9 +99,17 @@ struct CompressionSettings {
   /// alpha of s_j = max|x_j|^alpha / max|W_:j|^(1 - alpha), folded into the norm before; in [0, 1].
   std::optional<double> channel_scaling;
   bool true_sequential = false;    ///< calibrate each site with the sites before it compressed
+  /// alpha of obs::correct_drift against the dense model's stream, in [0, 1]; 0: off. Needs
+  /// true_sequential.
+  double drift = 0.0;
+  bool drift_residual = false;      ///< also make good what the residual stream has lost
+  bool bias_update = false;         ///< b += W E xd - Q E x, where there are biases
+  std::optional<PlanOptions> plan;  ///< unset: every linear gets the same sparsity and width
   std::int64_t batch_windows = 4;  ///< windows in one forward
 
   [[nodiscard]] bool quantizes() const { return matrix.quantizes() || widths.has_value(); }
+  /// Whether the dense model's activations are needed beside the compressed ones.
+  [[nodiscard]] bool follows_dense() const { return drift > 0.0 || bias_update; }
 
   void validate() const;
 };

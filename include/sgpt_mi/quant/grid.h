@@ -24,11 +24,18 @@ struct ColumnGroups {
   GridSharing sharing = GridSharing::kRowGroup;
 };
 
+/// Which narrower ranges are compared with the whole one, by the sum of |q - w|^2.4.
+enum class ClipSearch : std::uint8_t {
+  kNone,  ///< none
+  kGptq,  ///< 79, each 0.01 of the range narrower than the one before: down to 0.21 of it
+  kWide   ///< 31, each 0.025 narrower: down to 0.225
+};
+
 /// How integer grids are fitted to a matrix.
 struct GridOptions {
-  int bits = 4;                 ///< 2..8: codes 0 .. 2^bits - 1
-  bool symmetric = false;       ///< range [-max|w|, max|w|], zero point (2^bits) / 2
-  bool mse = false;             ///< clip search over 80 shrinks, sum |q - w|^2.4
+  int bits = 4;            ///< 2..8: codes 0 .. 2^bits - 1
+  bool symmetric = false;  ///< range [-max|w|, max|w|], zero point (2^bits) / 2
+  ClipSearch clip = ClipSearch::kNone;
   std::int64_t groupsize = -1;  ///< neighbouring columns that share a grid per row; -1: all columns
   /// Scales are rounded to what a packed file holds: float16 times 2 to this power, at least
   /// float16's smallest. Unset: float32.
@@ -51,6 +58,14 @@ struct Grid {
   [[nodiscard]] kernels::GridView view(std::int64_t first, std::int64_t rows) const;
 };
 
+/// What is known about a matrix besides its weights; an undefined tensor: nothing.
+struct GridEvidence {
+  torch::Tensor pruned;  ///< (rows, N) bool; true: widens no range and has no error
+  /// (N) float32, >= 0: factor of |q - w|^2.4 in the clip search, say the diagonal of H. Without
+  /// effect where a grid belongs to one column.
+  torch::Tensor column_weight;
+};
+
 /// Grids for `columns` columns in neighbouring groups, not fitted yet: scale 1, zero point 0.
 [[nodiscard]] Grid make_grid(std::int64_t rows, std::int64_t columns, const GridOptions& options,
                              torch::Device device);
@@ -61,19 +76,25 @@ void fit_group(Grid& grid, std::int64_t group, const torch::Tensor& weight,
                const GridOptions& options);
 
 /// Grids fitted to every group of the weights (rows, N) float32, CPU or CUDA, finite.
-/// See kernels::fit_grid for the formulas and the treatment of rows without range.
-/// Throws Error(kUsage) when the group size does not divide N.
-[[nodiscard]] Grid find_grid(const torch::Tensor& weight, const GridOptions& options);
+/// See kernels::fit_grid for the formulas and the treatment of groups without range, which groups
+/// of nothing but pruned weights are.
+/// Throws Error(kUsage) when the group size does not divide N, Error(kInternal) for evidence of
+/// another shape or type.
+[[nodiscard]] Grid find_grid(const torch::Tensor& weight, const GridOptions& options,
+                             const GridEvidence& evidence = {});
 
 /// Grids fitted to groups of columns of their own widths; options.bits and options.groupsize have
 /// no effect. With GridSharing::kColumn every column becomes a group of the result.
-/// Throws Error(kInternal) when the labels do not fit the matrix.
+/// Throws Error(kInternal) when the labels or the evidence do not fit the matrix.
 [[nodiscard]] Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups,
-                             const GridOptions& options);
+                             const GridOptions& options, const GridEvidence& evidence = {});
 
 /// An exponent for GridOptions::scale_exponent with which the scales of any grid on these weights
 /// are float16 normal numbers unless a row is 10^7 times smaller than the largest weight.
 [[nodiscard]] int scale_exponent_for(const torch::Tensor& weight);
+
+/// Rounds scales in place to what a packed file holds, see GridOptions::scale_exponent.
+void round_to_stored(const torch::Tensor& scale, int exponent);
 
 /// Codes of the nearest grid values, (rows, N) uint8: clamp(round(w / scale) + zero point), half to
 /// even, in float32.

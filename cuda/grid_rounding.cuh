@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include "arithmetic.h"
+#include "sgpt_mi/kernels/obs_block.h"
+
+namespace sgpt_mi::kernels::cuda {
+
+/// A weight's value on the grid of its row and column; writes its code to `code` unless nullptr.
+__device__ inline float round_to_grid(const GridView& grid, std::int64_t r, std::int64_t column,
+                                      float value, std::uint8_t* code) {
+  const std::int64_t group = grid.group_of_column[column];
+  const float scale = grid.scale.row(r)[group];
+  const float zero = grid.zero.row(r)[group];
+  const float found = code_of(value, scale, zero, grid.max_code_of_group[group]);
+  if (code != nullptr) *code = static_cast<std::uint8_t>(found);
+  return value_of(found, scale, zero);
+}
+
+}  // namespace sgpt_mi::kernels::cuda

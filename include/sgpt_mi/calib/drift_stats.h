@@ -1,0 +1,55 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <string>
+
+namespace sgpt_mi::calib {
+
+/// How far a linear's input x (N channels) has drifted from what it is in the dense model, xd, on
+/// the same tokens; one per distinct input.
+struct DriftStats {
+  torch::Tensor cross_sum;  ///< (N, N) float32: sum over tokens of (xd - x) x^T, not symmetric
+  /// (R, N) float32: sum over tokens of (rd - r) x^T, r the R channels of the residual stream that
+  /// the linear's output is added to. Undefined where none was given, or none had drifted.
+  torch::Tensor residual_sum;
+  torch::Tensor shift_sum;  ///< (N) float64: sum of xd - x
+  std::int64_t tokens = 0;
+  std::int64_t sequences = 0;
+
+  /// C = (2 / sequences) * sum (xd - x) x^T, (N, N) float32: in the scale of LayerStats::hessian().
+  [[nodiscard]] torch::Tensor cross() const;
+  /// (2 / sequences) * sum (rd - r) x^T, (R, N) float32; undefined where residual_sum is.
+  [[nodiscard]] torch::Tensor residual() const;
+  /// E xd - E x, (N) float64.
+  [[nodiscard]] torch::Tensor mean_shift() const;
+};
+
+/// Running sums over batches of a linear's input in both models.
+///
+/// Two arguments that are the same tensor have not drifted, and cost nothing.
+class DriftAccumulator {
+ public:
+  /// `name` appears in error messages (the site's first linear).
+  DriftAccumulator(std::string name, std::int64_t channels, torch::Device device);
+
+  /// Adds x_dense and x, both (B, T, N) = B sequences of T tokens. Differences and products are
+  /// formed in float32. Cost: one product of (N, tokens) and (tokens, N), far less where most of
+  /// x_dense - x is zero, as after a ReLU; one temporary of x's size.
+  /// Throws Error(kNumeric) naming the linear and the first index when a value is not finite.
+  void add(const torch::Tensor& x_dense, const torch::Tensor& x);
+
+  /// Adds the residual streams (B, T, R) that go with an x (B, T, N) that add() has seen.
+  /// Throws as add() does. Cost: one product of (R, tokens) and (tokens, N).
+  void add_residual(const torch::Tensor& residual_dense, const torch::Tensor& residual,
+                    const torch::Tensor& x);
+
+  [[nodiscard]] DriftStats finish();
+
+ private:
+  std::string name_;
+  DriftStats stats_;
+};
+
+}  // namespace sgpt_mi::calib

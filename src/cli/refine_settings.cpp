@@ -1,0 +1,83 @@
+#include "refine_settings.h"
+
+#include "sgpt_mi/core/error.h"
+#include "width_settings.h"
+
+namespace sgpt_mi::cli {
+namespace {
+
+using pipeline::Method;
+
+/// What a step is where no flag names it.
+struct StepDefaults {
+  double drift = 0.0;
+  std::int64_t l0_sweeps = 0;
+  std::int64_t refit = 0;
+  std::int64_t polish = 0;
+  bool drift_residual = false;
+  bool grid_after_mask = false;
+  bool weighted_clip = false;
+  bool scale_step = false;
+  bool bias_update = false;
+};
+
+StepDefaults defaults_of(Method method) {
+  if (method != Method::kRd) return {};
+  return {.drift = 1.0,
+          .l0_sweeps = 3,
+          .refit = 10,
+          .polish = 3,
+          .drift_residual = true,
+          .grid_after_mask = true,
+          .weighted_clip = true,
+          .scale_step = true,
+          .bias_update = false};
+}
+
+template <typename T>
+T given_or(T value, T standard) {
+  return value == T{-1} ? standard : value;
+}
+
+bool switch_or(const char* key, int value, bool standard) {
+  if (value < -1 || value > 1) {
+    fail(ErrorKind::kUsage, "{}: {} is neither 0, 1 nor -1 (as the method has it)", key, value);
+  }
+  return value == -1 ? standard : value == 1;
+}
+
+}  // namespace
+
+void set_refinement(pipeline::CompressionSettings& compression, const Settings& typed) {
+  const StepDefaults standard = defaults_of(compression.method);
+  obs::RefineOptions& refine = compression.matrix.refine;
+  refine.l0_sweeps = given_or(typed.l0_sweeps, standard.l0_sweeps);
+  refine.refit_iterations = given_or(typed.refit, standard.refit);
+  refine.polish_sweeps = given_or(typed.polish, standard.polish);
+  refine.grid_after_mask =
+      switch_or("grid_after_mask", typed.grid_after_mask, standard.grid_after_mask);
+  refine.weighted_clip = switch_or("weighted_clip", typed.weighted_clip, standard.weighted_clip);
+  refine.scale_step = switch_or("scale_step", typed.scale_step, standard.scale_step);
+  compression.drift = given_or(typed.drift, standard.drift);
+  compression.drift_residual =
+      switch_or("drift_residual", typed.drift_residual, standard.drift_residual);
+  compression.bias_update = switch_or("bias_update", typed.bias_update, standard.bias_update);
+  compression.true_sequential =
+      typed.true_sequential || compression.follows_dense() || compression.method == Method::kRd;
+}
+
+std::optional<pipeline::PlanOptions> plan_options(const ResolvedSettings& settings, Method method) {
+  if (method != Method::kRd) return std::nullopt;
+  const Settings& typed = settings.values;
+  pipeline::PlanOptions plan;
+  plan.sensitivity = pipeline::parse_sensitivity(typed.sensitivity);
+  plan.windows = typed.plan_windows;
+  plan.check_windows = typed.plan_check;
+  plan.sparsity_range = typed.sparsity_range;
+  plan.plan_widths = switch_or("width_plan", typed.width_plan, true);
+  plan.measurements = typed.measurements;
+  plan.widths = plan_width_options(settings);
+  return plan;
+}
+
+}  // namespace sgpt_mi::cli

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <optional>
+
+#include "sgpt_mi/cli/settings.h"
+#include "sgpt_mi/pipeline/options.h"
+
+namespace sgpt_mi::cli {
+
+/// Sets the steps around the sweep: as the flags say, else as the method has them.
+/// Throws Error(kUsage) for a switch that is neither 0 nor 1.
+void set_refinement(pipeline::CompressionSettings& compression, const Settings& typed);
+
+/// The measured plan of method rd; nothing for the others. Throws Error(kUsage).
+[[nodiscard]] std::optional<pipeline::PlanOptions> plan_options(const ResolvedSettings& settings,
+                                                                pipeline::Method method);
+
+}  // namespace sgpt_mi::cli

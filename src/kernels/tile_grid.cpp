@@ -1,0 +1,49 @@
+#include "tile_grid.h"
+
+#include "arithmetic.h"
+#include "simd.h"
+
+namespace sgpt_mi::kernels {
+namespace {
+
+SGPT_MI_SIMD_CLONES void round_to_grid(const float* __restrict scale, const float* __restrict zero,
+                                       float max_code, float* __restrict value,
+                                       float* __restrict code) {
+  for (std::int64_t r = 0; r < kTileRows; ++r) {
+    code[r] = code_of(value[r], scale[r], zero[r], max_code);
+    value[r] = value_of(code[r], scale[r], zero[r]);
+  }
+}
+
+}  // namespace
+
+void TileGrid::start(std::int64_t first_row, std::int64_t rows) {
+  first_row_ = first_row;
+  rows_ = rows;
+  group_ = -1;
+  scale_.fill(1.0F);
+}
+
+void TileGrid::load(std::int64_t group) {
+  if (group == group_) return;
+  group_ = group;
+  for (std::int64_t r = 0; r < rows_; ++r) {
+    scale_[static_cast<std::size_t>(r)] = grid_.scale.row(first_row_ + r)[group];
+    zero_[static_cast<std::size_t>(r)] = grid_.zero.row(first_row_ + r)[group];
+  }
+}
+
+void TileGrid::round(std::int64_t column, float* value) {
+  const std::int64_t group = grid_.group_of_column[column];
+  load(group);
+  round_to_grid(scale_.data(), zero_.data(), grid_.max_code_of_group[group], value, code_.data());
+}
+
+void TileGrid::store(std::int64_t column, const MatrixView<std::uint8_t>& codes) const {
+  for (std::int64_t r = 0; r < rows_; ++r) {
+    codes.row(first_row_ + r)[column] =
+        static_cast<std::uint8_t>(code_[static_cast<std::size_t>(r)]);
+  }
+}
+
+}  // namespace sgpt_mi::kernels

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace sgpt_mi::pipeline {
+
+/// Damage of pruning a linear to some share. Damages are expected losses: with Fisher sensitivity
+/// nats a token, which add up over the linears; with energy shares of the output's energy.
+struct PrunePoint {
+  double sparsity = 0.0;
+  double damage = 0.0;
+};
+
+/// Damage that codes add to a linear, by width and unit, at one sparsity and with one grid.
+struct CodingCurve {
+  double sparsity = 0.0;          ///< of the mask that it was measured with
+  std::int64_t grid_columns = 0;  ///< columns that share a grid, by diag H; 0: those of a unit
+  std::vector<int> widths;        ///< ascending
+  std::vector<std::vector<double>> damage;  ///< per width, per unit (one with grid_columns > 0)
+};
+
+/// What planning knows of one linear.
+struct LinearCurves {
+  std::string name;
+  std::int64_t layer = 0;
+  bool attention = false;  ///< a linear of the attention, else of the MLP
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::vector<std::int32_t> unit_of_column;  ///< N labels, 0 .. units - 1
+  std::int64_t units = 1;                    ///< groups of columns with a width each
+  std::vector<PrunePoint> pruning;           ///< ascending sparsity; empty: not measured
+  std::vector<CodingCurve> coding;           ///< empty: not measured
+
+  [[nodiscard]] std::int64_t weights() const { return rows * columns; }
+  /// Log-linear between the measured sparsities, and beyond them along the last two; 0 at 0.
+  [[nodiscard]] double prune_damage(double sparsity) const;
+  /// Linear in the sparsity between the measured masks, constant beyond them. Throws
+  /// Error(kInternal) for a width, unit or grid that was not measured.
+  [[nodiscard]] double coding_damage(double sparsity, std::int64_t grid_columns, int width,
+                                     std::size_t unit) const;
+};
+
+/// What a measuring pass over the dense model found.
+struct Measurements {
+  /// What it depends on: model and text hashes, measured windows, damping, units, sensitivity.
+  nlohmann::json key = nlohmann::json::object();
+  std::vector<LinearCurves> linears;  ///< in processing order
+};
+
+[[nodiscard]] nlohmann::json to_json(const Measurements& measurements);
+
+/// Throws Error(kInput) naming the file and what is missing or out of range in it.
+[[nodiscard]] Measurements read_measurements(const std::filesystem::path& path);
+
+/// Replaces the file at once or not at all.
+void write_measurements(const Measurements& measurements, const std::filesystem::path& path);
+
+}  // namespace sgpt_mi::pipeline

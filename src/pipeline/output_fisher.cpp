@@ -1,0 +1,263 @@
+#include "output_fisher.h"
+
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/interrupt.h"
+#include "stage_clock.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+using model::Block;
+using model::LinearInfo;
+
+/// Logits of one piece of a batch, elements: 16 MB in float32. Larger pieces make the products no
+/// faster.
+constexpr std::int64_t kLogitsAtOnce = 4'000'000;
+
+/// Tokens whose gradients are widened to float64 at once: 60 MB for 14336 rows.
+constexpr std::int64_t kTokensAtOnce = 512;
+
+/// Exponent of the largest element of a gradient that enters a block: float16 ends at 2^15 and
+/// loses digits below 2^-14, and within a block gradients shrink more than they grow.
+constexpr int kEntryExponent = 4;
+
+/// A gradient of `scale` times the loss.
+struct ScaledGradient {
+  torch::Tensor value;
+  double scale = 1.0;
+};
+
+/// float32, or the type itself where it is wider.
+torch::ScalarType at_least_float(torch::ScalarType type) {
+  return at::promote_types(type, torch::kFloat32);
+}
+
+/// The same gradient with its largest element in [2^kEntryExponent, 2^(kEntryExponent + 1)). Zeros
+/// and what is not finite stay as they are: the sums of squares tell.
+ScaledGradient rescaled(const ScaledGradient& gradient) {
+  const auto [least, most] = gradient.value.aminmax();
+  const double largest = std::max(std::abs(least.item<double>()), std::abs(most.item<double>()));
+  if (largest == 0.0 || !std::isfinite(largest)) return gradient;
+  const double factor = std::exp2(kEntryExponent - std::ilogb(largest));
+  const torch::ScalarType type = gradient.value.scalar_type();
+  return {gradient.value.to(at_least_float(type)).mul(factor).to(type), gradient.scale * factor};
+}
+
+/// The same gradient in host memory.
+ScaledGradient on_host(const ScaledGradient& gradient) {
+  return {gradient.value.to(torch::kCPU), gradient.scale};
+}
+
+/// d output / d input, times the gradient with respect to the output.
+torch::Tensor pull_back(const torch::Tensor& output, const torch::Tensor& input,
+                        const torch::Tensor& gradient) {
+  return torch::autograd::grad({output}, {input}, {gradient})[0];
+}
+
+/// A tensor where gradients end.
+torch::Tensor leaf(const torch::Tensor& value) { return value.detach().requires_grad_(true); }
+
+/// Sum over tokens of the squares of (B, T, rows): (rows) float64.
+torch::Tensor square_sums(const torch::Tensor& gradient) {
+  torch::Tensor sums = at::zeros({gradient.size(-1)}, gradient.options().dtype(torch::kFloat64));
+  for (const torch::Tensor& tokens : gradient.flatten(0, -2).split(kTokensAtOnce)) {
+    sums.add_(tokens.to(torch::kFloat64).square().sum(0));
+  }
+  return sums;
+}
+
+class FisherPass {
+ public:
+  explicit FisherPass(const FisherRun& run) : run_(run), first_(first_selected()) {}
+
+  [[nodiscard]] std::map<std::string, torch::Tensor> compute() {
+    const std::int64_t layers = run_.model.spec().layers;
+    if (first_ == layers) return {};
+    run_forward();
+    start_at_head();
+    for (std::int64_t layer = layers - 1; layer >= first_; --layer) pass_back(layer);
+    return std::move(fisher_);
+  }
+
+ private:
+  [[nodiscard]] std::int64_t first_selected() const;
+  void embed_windows();
+  void run_forward();
+  void start_at_head();
+  [[nodiscard]] torch::Tensor head_gradient(const torch::Tensor& final_hidden,
+                                            const torch::Tensor& targets) const;
+  void pass_back(std::int64_t layer);
+  void watch_outputs(Block& block, std::int64_t layer);
+  void finish(const LinearInfo& linear, const torch::Tensor& sums);
+  [[nodiscard]] torch::Tensor on_device(const torch::Tensor& kept) const {
+    return kept.to(run_.placement.device);
+  }
+
+  const FisherRun& run_;
+  std::int64_t first_;              // the block where the pass back ends
+  std::vector<torch::Tensor> ids_;  // batches (b, T) int64
+  // In host memory: batches (b, T, hidden) that each block, and last the head, reads; and for each
+  // batch the gradient with respect to the output of the block on its way.
+  std::vector<std::vector<torch::Tensor>> inputs_;
+  std::vector<ScaledGradient> gradients_;
+  // Of the block on its way back: the scale of the batch's gradient, and squares by short name.
+  double scale_ = 1.0;
+  std::map<std::string, torch::Tensor> sums_;
+  std::map<std::string, torch::Tensor> fisher_;
+};
+
+/// The first block with a selected linear; the number of blocks when there is none.
+std::int64_t FisherPass::first_selected() const {
+  const std::int64_t layers = run_.model.spec().layers;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    for (const LinearInfo& linear : run_.model.block_linears(layer)) {
+      if (run_.selection.contains(layer, linear.name)) return layer;
+    }
+  }
+  return layers;
+}
+
+void FisherPass::embed_windows() {
+  const text::TokenWindows& windows = run_.windows;
+  const auto end = windows.ids.begin() + run_.windows_used * windows.seqlen;
+  const std::vector<std::int64_t> ids(windows.ids.begin(), end);
+  const torch::Tensor all = at::tensor(ids, torch::kInt64).view({-1, windows.seqlen});
+  inputs_.emplace_back();
+  for (const torch::Tensor& batch : all.split(run_.batch_windows)) {
+    ids_.push_back(batch);
+    inputs_[0].push_back(run_.model.embed(batch, run_.placement).to(torch::kCPU));
+  }
+  run_.model.release_ends();
+}
+
+void FisherPass::run_forward() {
+  const at::NoGradGuard no_grad;
+  embed_windows();
+  for (std::int64_t layer = 0; layer < run_.model.spec().layers; ++layer) {
+    check_interrupt();
+    const std::unique_ptr<Block> block = run_.model.load_block(layer, run_.placement);
+    std::vector<torch::Tensor> outputs;
+    for (const torch::Tensor& batch : inputs_.back()) {
+      check_interrupt();
+      outputs.push_back(block->forward(on_device(batch)).to(torch::kCPU));
+    }
+    if (layer < first_) inputs_.back().clear();
+    inputs_.push_back(std::move(outputs));
+  }
+}
+
+/// The loss's gradient with respect to final hidden states (N, head input), piece by piece.
+torch::Tensor FisherPass::head_gradient(const torch::Tensor& final_hidden,
+                                        const torch::Tensor& targets) const {
+  const std::int64_t tokens = targets.size(0);
+  const std::int64_t length = std::max<std::int64_t>(1, kLogitsAtOnce / run_.model.spec().vocab);
+  torch::Tensor gradient = at::empty_like(final_hidden);
+  for (std::int64_t begin = 0; begin < tokens; begin += length) {
+    const std::int64_t count = std::min(length, tokens - begin);
+    const torch::Tensor piece = leaf(final_hidden.narrow(0, begin, count));
+    const torch::Tensor logits = run_.model.logits(piece, run_.placement);
+    const torch::Tensor loss =
+        at::cross_entropy_loss(logits.to(at_least_float(logits.scalar_type())),
+                               targets.narrow(0, begin, count), {}, at::Reduction::Sum);
+    gradient.narrow(0, begin, count).copy_(pull_back(loss, piece, at::ones_like(loss)));
+  }
+  return gradient;
+}
+
+/// Gradients with respect to the last block's output: position t is scored against id t + 1.
+void FisherPass::start_at_head() {
+  const std::int64_t scored = run_.windows.seqlen - 1;
+  for (std::size_t i = 0; i < ids_.size(); ++i) {
+    check_interrupt();
+    const torch::Tensor hidden = leaf(on_device(inputs_.back()[i]));
+    const torch::Tensor final_hidden =
+        run_.model.final_hidden(hidden.narrow(1, 0, scored), run_.placement);
+    const torch::Tensor targets = on_device(ids_[i].narrow(1, 1, scored).flatten());
+    const ScaledGradient at_final =
+        rescaled({head_gradient(final_hidden.detach().flatten(0, 1), targets), 1.0});
+    const torch::Tensor gradient =
+        pull_back(final_hidden, hidden, at_final.value.view_as(final_hidden));
+    gradients_.push_back(on_host(rescaled({gradient, at_final.scale})));
+  }
+  inputs_.pop_back();
+  run_.model.release_ends();
+}
+
+/// Makes the block add the squares of its selected linears' output gradients to sums_.
+void FisherPass::watch_outputs(Block& block, std::int64_t layer) {
+  sums_.clear();
+  for (const LinearInfo& linear : block.linears()) {
+    if (!run_.selection.contains(layer, linear.name)) continue;
+    const auto options = torch::TensorOptions(run_.placement.device).dtype(torch::kFloat64);
+    sums_.emplace(linear.short_name, at::zeros({linear.rows}, options));
+  }
+  block.set_output_observer([this](const std::string& short_name, const torch::Tensor& output) {
+    const auto found = sums_.find(short_name);
+    if (found == sums_.end()) return;
+    output.register_hook([this, sums = found->second](const torch::Tensor& gradient) {
+      sums.add_(square_sums(gradient), 1.0 / (scale_ * scale_));
+    });
+  });
+}
+
+/// Takes the gradients from the block's output to its input.
+void FisherPass::pass_back(std::int64_t layer) {
+  const std::unique_ptr<Block> block = run_.model.load_block(layer, run_.placement);
+  watch_outputs(*block, layer);
+  for (std::size_t i = 0; i < gradients_.size(); ++i) {
+    check_interrupt();
+    scale_ = gradients_[i].scale;
+    const torch::Tensor input = leaf(on_device(inputs_.back()[i]));
+    const torch::Tensor gradient =
+        pull_back(block->forward(input), input, on_device(gradients_[i].value));
+    gradients_[i] = on_host(rescaled({gradient, scale_}));
+  }
+  for (const LinearInfo& linear : block->linears()) {
+    const auto found = sums_.find(linear.short_name);
+    if (found != sums_.end()) finish(linear, found->second);
+  }
+  inputs_.pop_back();
+}
+
+void FisherPass::finish(const LinearInfo& linear, const torch::Tensor& sums) {
+  const auto tokens = static_cast<double>(run_.windows_used * run_.windows.seqlen);
+  torch::Tensor mean = sums.to(torch::kCPU) / tokens;
+  const torch::Tensor bad = at::isfinite(mean).logical_not().nonzero();
+  if (bad.size(0) > 0) {
+    const std::int64_t row = bad[0].item<std::int64_t>();
+    fail(ErrorKind::kNumeric,
+         "pipeline: the loss's sensitivity to output {} of {} is {}; expected a finite number; a "
+         "model stored in float16 may need --dtype float32",
+         row, linear.name, std::isnan(mean[row].item<double>()) ? "NaN" : "infinite");
+  }
+  fisher_.emplace(linear.name, std::move(mean));
+}
+
+void check(const FisherRun& run) {
+  ensure(run.windows_used >= 1 && run.windows_used <= run.windows.windows,
+         "pipeline: sensitivities from more windows than there are, or from none");
+  ensure(run.batch_windows >= 1, "pipeline: sensitivities in batches of no window");
+  if (run.windows.seqlen >= 2) return;
+  fail(ErrorKind::kInput,
+       "pipeline: windows of {} tokens for the loss's sensitivities; expected 2 or more",
+       run.windows.seqlen);
+}
+
+}  // namespace
+
+std::map<std::string, torch::Tensor> output_fisher(const FisherRun& run) {
+  check(run);
+  const StageTimer timer(run.timings, "fisher");
+  const at::AutoGradMode with_gradients(true);
+  return FisherPass(run).compute();
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "sgpt_mi/model/model.h"
+#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/text/windows.h"
+
+namespace sgpt_mi::pipeline {
+
+/// A backward pass of calibration windows through a model.
+struct FisherRun {
+  model::Model& model;
+  model::Placement placement;
+  const text::TokenWindows& windows;
+  std::int64_t windows_used = 8;  ///< the first ones, in 1..windows.windows
+  const LayerSelection& selection;
+  std::int64_t batch_windows = 1;          ///< windows whose graph is in memory at once, >= 1
+  std::map<std::string, double>& timings;  ///< adds to "fisher"
+};
+
+/// How much the loss depends on every output row of the selected linears, by linear name:
+///
+///     f_r = 1 / n * sum over tokens of (d loss / d y_r)^2,    y = W x + b    [nats^2 / unit of
+///     y^2]
+///
+/// where loss is the cross entropy of the next token in nats, summed over a window, and n counts
+/// all tokens of the windows used, also a window's last one, which nothing is scored on. It is the
+/// diagonal of the outputs' empirical Fisher information: with H the mean of x x^T over the same
+/// tokens, an error E of a linear's weight raises the loss of a token by about
+/// 1/2 * sum_r f_r [E H E^T]_rr nats (second order; tokens and rows taken as independent).
+///
+/// \return  (rows) float64 on the CPU for each selected linear; empty when none is selected.
+///
+/// The model is read twice, block by block: forward, keeping every block's input in host memory
+/// (layers x windows x seqlen x hidden in the type of the placement: 6.7 GB for 8 windows of 2048
+/// tokens of a 13B model in float16), then backward, where each block is computed again with its
+/// graph, down to the first block with a selected linear. At the head no more than 16 MB of logits,
+/// in float32, and a few tensors of their size exist at a time.
+///
+/// Gradients have the placement's type, squares and sums are float64. Between blocks a gradient is
+/// scaled by a power of two to a largest element in [16, 32), which float16 holds with room on both
+/// sides wherever the loss's own gradient lies; the scale is undone in f and changes nothing in
+/// float32. On a CPU equal calls give equal numbers; on a GPU LibTorch's attention adds gradients
+/// in no fixed order.
+///
+/// Throws Error(kInput) when a window has fewer than 2 tokens, Error(kNumeric) naming the linear
+/// and row whose f is not finite, Error(kInternal) for counts out of range.
+[[nodiscard]] std::map<std::string, torch::Tensor> output_fisher(const FisherRun& run);
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,102 @@
+#include "rd_check.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "rd_measure.h"
+#include "sgpt_mi/eval/perplexity.h"
+#include "stage_clock.h"
+#include "weight_store.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+/// Keeps a trial's layers and progress to itself.
+class TrialEvents : public Events {
+ public:
+  void plan(const std::string&) override {}
+  void stage(const std::string&, std::int64_t) override {}
+  void progress(std::int64_t) override {}
+  void layer(const report::LayerReport&) override {}
+  void warning(const std::string&) override {}
+  void result(const std::string&) override {}
+};
+
+/// What does not change the order of plans is left out: drift correction needs a second stream, and
+/// the descents make every plan better alike.
+CompressionSettings trial_settings(const CompressionSettings& settings) {
+  CompressionSettings trial = settings;
+  trial.drift = 0.0;
+  trial.drift_residual = false;
+  trial.bias_update = false;
+  obs::RefineOptions& refine = trial.matrix.refine;
+  refine.l0_sweeps = std::min<std::int64_t>(1, refine.l0_sweeps);
+  refine.refit_iterations = 0;
+  refine.polish_sweeps = std::min<std::int64_t>(1, refine.polish_sweeps);
+  refine.scale_step = false;
+  return trial;
+}
+
+class Trials {
+ public:
+  Trials(const BlockRun& run, const WindowSplit& split)
+      : run_(run),
+        measured_(first_windows(run.windows, split.measured)),
+        held_out_(last_windows(run.windows, split.held_out)),
+        settings_(trial_settings(run.settings)) {
+    eval::PerplexityOptions options{run.placement, run.settings.batch_windows, {}, &dense_, {}};
+    static_cast<void>(eval::perplexity(run.model, held_out_, options));
+  }
+
+  /// KL of a plan's model from the dense one on the held-out windows, nats a token.
+  [[nodiscard]] double score(const RdPlan& plan) {
+    MemoryStore store(run_.saved_types);
+    TrialEvents events;
+    std::map<std::string, double> timings;
+    const BlockRun trial{run_.model,  run_.placement,   measured_, settings_,
+                         run_.format, run_.stored_bits, false,     run_.saved_types,
+                         store,       events,           timings,   {}};
+    static_cast<void>(compress_planned_blocks(trial, plan));
+    model::Model compressed(run_.model.spec(), store);
+    const eval::PerplexityOptions options{
+        run_.placement, run_.settings.batch_windows, {}, nullptr, &dense_};
+    return eval::perplexity(compressed, held_out_, options).divergence.value().kl_mean;
+  }
+
+ private:
+  const BlockRun& run_;
+  text::TokenWindows measured_;
+  text::TokenWindows held_out_;
+  CompressionSettings settings_;
+  eval::FinalStates dense_;
+};
+
+}  // namespace
+
+RdPlan choose_plan(const BlockRun& run, std::vector<RdPlan> plans) {
+  const WindowSplit split = split_windows(run.windows.windows, *run.settings.plan);
+  if (plans.size() == 1) return std::move(plans.front());
+  if (split.held_out == 0) {
+    return std::move(*std::min_element(
+        plans.begin(), plans.end(),
+        [](const RdPlan& a, const RdPlan& b) { return a.predicted_damage < b.predicted_damage; }));
+  }
+  const StageTimer timer(run.timings, "plan_check");
+  Trials trials(run, split);
+  std::size_t best = 0;
+  double least = 0.0;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const double divergence = trials.score(plans[i]);
+    run.events.result(
+        fmt::format("plan {}: predicted damage {:.5f}, KL {:.5f} on {} held-out windows",
+                    plans[i].name, plans[i].predicted_damage, divergence, split.held_out));
+    if (i > 0 && divergence >= least) continue;
+    least = divergence;
+    best = i;
+  }
+  return std::move(plans[best]);
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <vector>
+
+#include "compress_blocks.h"
+#include "rd_plan.h"
+
+namespace sgpt_mi::pipeline {
+
+/// The plan of least KL(dense || compressed) on calibration windows that measured nothing.
+///
+/// Every plan is tried by a short compression (the measured windows, one sweep a step) whose result
+/// is scored on the last settings.plan->check_windows windows. With one plan, or too few windows to
+/// hold some out, nothing is compressed, and the plan of least predicted damage is taken.
+///
+/// Cost: a plan takes about two forward passes of the measured windows. Memory: the compressed
+/// weights of one plan in the checkpoint's types, the final states of the held-out windows.
+[[nodiscard]] RdPlan choose_plan(const BlockRun& run, std::vector<RdPlan> plans);
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,269 @@
+#include "rd_measure.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "block_walk.h"
+#include "output_fisher.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/obs/curves.h"
+#include "site_groups.h"
+#include "stage_clock.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+using FisherMap = std::map<std::string, torch::Tensor>;
+
+/// Sparsities of a curve, and which of them the target's is.
+struct SparsityLevels {
+  std::vector<double> values;
+  std::size_t target = 0;
+};
+
+SparsityLevels sparsity_levels(const CompressionSettings& settings) {
+  const double target = settings.matrix.sparsity;
+  if (settings.matrix.prune_m > 0) return {{0.5}, 0};  // one level: the pattern's
+  const PlanOptions& plan = *settings.plan;
+  std::set<double> levels;
+  if (target > 0.0) levels.insert(target);
+  if (target > 0.0 && plan.sparsity_range > 0.0) {
+    for (const double share : {-1.0, -0.5, 0.5, 1.0}) {
+      levels.insert(std::clamp(target + share * plan.sparsity_range, 0.02, 0.98));
+    }
+  }
+  if (!plan.measurements.empty()) levels.insert({0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8});
+  SparsityLevels result{{levels.begin(), levels.end()}, 0};
+  const double kept = target > 0.0 ? target : 0.5;
+  const auto found = std::lower_bound(result.values.begin(), result.values.end(), kept - 1e-9);
+  result.target = static_cast<std::size_t>(found - result.values.begin());
+  return result;
+}
+
+/// Widths of a curve: those that a plan may choose, or all levels for a file.
+std::vector<int> measured_widths(const CompressionSettings& settings) {
+  const bool for_file = !settings.plan->measurements.empty();
+  if (!settings.matrix.quantizes() && !for_file) return {};
+  return settings.plan->widths.levels;
+}
+
+/// Columns that may share a grid besides a whole unit's, where the target counts what is stored.
+std::vector<std::int64_t> measured_grids(const CompressionSettings& settings,
+                                         std::int64_t columns) {
+  const WidthTarget& target = settings.plan->widths.target;
+  std::vector<std::int64_t> grids;
+  if (!target.stored_bits && !target.bytes) return grids;
+  for (const std::int64_t grid : {128, 64, 32}) {
+    if (grid < columns) grids.push_back(grid);
+  }
+  return grids;
+}
+
+class Measurer {
+ public:
+  Measurer(const BlockRun& run, FisherMap fisher)
+      : run_(run),
+        settings_(run.settings),
+        fisher_(std::move(fisher)),
+        sparsities_(sparsity_levels(run.settings)),
+        widths_(measured_widths(run.settings)) {}
+
+  void measure(model::Block& block, SiteInput& input);
+  [[nodiscard]] Measurements take() { return std::move(result_); }
+
+ private:
+  void measure_linear(const torch::Tensor& weight, const model::LinearInfo& linear,
+                      const SiteInput& input, const SiteGroups& groups,
+                      const obs::PreparedInput& prepared);
+  void measure_coding(LinearCurves& curves, const obs::PruneCurve& pruned, const SiteInput& input,
+                      const obs::CurveInput& with, double unit) const;
+  [[nodiscard]] std::pair<torch::Tensor, double> row_weight(const torch::Tensor& weight,
+                                                            const model::LinearInfo& linear,
+                                                            const SiteInput& input) const;
+
+  const BlockRun& run_;
+  const CompressionSettings& settings_;
+  FisherMap fisher_;
+  SparsityLevels sparsities_;
+  std::vector<int> widths_;
+  Measurements result_;
+};
+
+void Measurer::measure(model::Block& block, SiteInput& input) {
+  std::optional<obs::PreparedInput> prepared;
+  SiteGroups groups;
+  for (const model::LinearInfo& linear : block.linears()) {
+    if (linear.site != input.site) continue;
+    if (!settings_.selection.contains(input.layer, linear.name)) continue;
+    check_interrupt();
+    if (!prepared) {
+      if (settings_.plan->widths.grouping.groups != 1) {
+        groups = group_site(input, settings_.plan->widths.grouping, false, run_.timings);
+      }
+      const StageTimer timer(run_.timings, "factor");
+      prepared = obs::prepare_input(input.stats.hessian(), settings_.matrix, linear.name);
+    }
+    const StageTimer timer(run_.timings, "curves");
+    measure_linear(block.weight(linear.short_name), linear, input, groups, *prepared);
+  }
+}
+
+/// f and the factor that makes sum f [E H' E^T] a damage: nats a token with Fisher, for which H' is
+/// taken per token and halved (second order).
+std::pair<torch::Tensor, double> Measurer::row_weight(const torch::Tensor& weight,
+                                                      const model::LinearInfo& linear,
+                                                      const SiteInput& input) const {
+  const auto options = torch::TensorOptions().dtype(torch::kFloat64).device(weight.device());
+  const double per_token =
+      static_cast<double>(input.stats.sequences) / (2.0 * static_cast<double>(input.stats.tokens));
+  switch (settings_.plan->sensitivity) {
+    case Sensitivity::kFisher:
+      return {fisher_.at(linear.name).to(options), 0.5 * per_token};
+    case Sensitivity::kEnergy: {
+      const double energy = obs::output_energy(weight, input.stats.hessian());
+      return {at::ones({linear.rows}, options), energy > 0.0 ? 1.0 / energy : 0.0};
+    }
+    case Sensitivity::kNone:
+      return {at::ones({linear.rows}, options), per_token};
+  }
+  fail(ErrorKind::kInternal, "pipeline: unknown sensitivity");
+}
+
+void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearInfo& linear,
+                              const SiteInput& input, const SiteGroups& groups,
+                              const obs::PreparedInput& prepared) {
+  LinearCurves curves;
+  curves.name = linear.name;
+  curves.layer = input.layer;
+  curves.attention =
+      linear.site == model::Site::kAttentionIn || linear.site == model::Site::kAttentionOut;
+  curves.rows = linear.rows;
+  curves.columns = linear.columns;
+  curves.unit_of_column = groups.labels;
+  curves.unit_of_column.resize(static_cast<std::size_t>(linear.columns), 0);
+  curves.units = std::max<std::int64_t>(1, groups.groups);
+  const auto [rows, unit] = row_weight(weight, linear, input);
+  const obs::CurveInput with{prepared, settings_.matrix, rows};
+  obs::PruneCurve pruned;
+  if (sparsities_.values.empty()) {
+    pruned.weight = weight.to(torch::kFloat32).contiguous();
+    pruned.pruned = at::zeros(weight.sizes(), weight.options().dtype(torch::kBool));
+  } else {
+    pruned = obs::measure_pruning(weight, with, sparsities_.values, sparsities_.target);
+    for (const obs::PrunedLevel& level : pruned.levels) {
+      curves.pruning.push_back({level.sparsity, unit * level.damage});
+    }
+  }
+  measure_coding(curves, pruned, input, with, unit);
+  if (!settings_.plan->measurements.empty() && !sparsities_.values.empty()) {
+    obs::PruneCurve dense;
+    dense.weight = weight.to(torch::kFloat32).contiguous();
+    dense.pruned = at::zeros(weight.sizes(), weight.options().dtype(torch::kBool));
+    measure_coding(curves, dense, input, with, unit);
+  }
+  result_.linears.push_back(std::move(curves));
+}
+
+void Measurer::measure_coding(LinearCurves& curves, const obs::PruneCurve& pruned,
+                              const SiteInput& input, const obs::CurveInput& with,
+                              double unit) const {
+  if (widths_.empty()) return;
+  const double sparsity = pruned.pruned.to(torch::kFloat64).mean().item<double>();
+  const auto measure_grid = [&](const std::vector<std::int32_t>& labels, std::int64_t count,
+                                std::int64_t grid_columns) {
+    CodingCurve curve{sparsity, grid_columns, widths_, {}};
+    for (const int width : widths_) {
+      check_interrupt();
+      const std::vector<int> bits(static_cast<std::size_t>(count), width);
+      std::vector<double> damage = obs::measure_width(
+          pruned.weight, pruned.pruned, with, {labels, bits, quant::GridSharing::kRowGroup});
+      double sum = 0.0;
+      for (double& value : damage) sum += value *= unit;
+      curve.damage.push_back(grid_columns > 0 ? std::vector<double>{sum} : std::move(damage));
+    }
+    curves.coding.push_back(std::move(curve));
+  };
+  measure_grid(curves.unit_of_column, curves.units, 0);
+  for (const std::int64_t grid : measured_grids(settings_, curves.columns)) {
+    const std::vector<std::int32_t> labels = grid_labels(input, curves.columns, grid);
+    measure_grid(labels, *std::max_element(labels.begin(), labels.end()) + 1, grid);
+  }
+}
+
+text::TokenWindows some_windows(const text::TokenWindows& windows, std::int64_t first,
+                                std::int64_t count) {
+  const auto begin = windows.ids.begin() + first * windows.seqlen;
+  return {{begin, begin + count * windows.seqlen}, count, windows.seqlen};
+}
+
+}  // namespace
+
+text::TokenWindows first_windows(const text::TokenWindows& windows, std::int64_t count) {
+  return some_windows(windows, 0, count);
+}
+
+text::TokenWindows last_windows(const text::TokenWindows& windows, std::int64_t count) {
+  return some_windows(windows, windows.windows - count, count);
+}
+
+WindowSplit split_windows(std::int64_t windows, const PlanOptions& options) {
+  WindowSplit split;
+  split.held_out = std::min(options.check_windows, windows / 4);
+  split.measured = std::clamp<std::int64_t>(options.windows, 1, windows - split.held_out);
+  return split;
+}
+
+Measurements measure_model(const BlockRun& run) {
+  const PlanOptions& plan = *run.settings.plan;
+  const text::TokenWindows windows =
+      first_windows(run.windows, split_windows(run.windows.windows, plan).measured);
+  FisherMap fisher;
+  if (plan.sensitivity == Sensitivity::kFisher) {
+    fisher = output_fisher({run.model, run.placement, windows, windows.windows,
+                            run.settings.selection, 1, run.timings});
+  }
+  const BlockWalk walk{run.model,
+                       run.placement,
+                       windows,
+                       run.settings.selection,
+                       /*true_sequential=*/true,  // nothing is replaced: every activation once
+                       run.settings.batch_windows,
+                       0,
+                       run.timings};
+  Measurer measurer(run, std::move(fisher));
+  walk_blocks(walk, [&](model::Block& block, SiteInput& input) { measurer.measure(block, input); });
+  return measurer.take();
+}
+
+void require_match(const Measurements& measurements, const nlohmann::json& key,
+                   const std::string& path) {
+  for (const auto& [name, value] : key.items()) {
+    if (measurements.key.contains(name) && measurements.key.at(name) == value) continue;
+    fail(ErrorKind::kUsage,
+         "measurements: {} was made with another {} ({}; now {}); give another file, or delete it "
+         "to measure again",
+         path, name, measurements.key.contains(name) ? measurements.key.at(name).dump() : "none",
+         value.dump());
+  }
+}
+
+Measurements load_or_measure(const BlockRun& run) {
+  const std::string& path = run.settings.plan->measurements;
+  if (path.empty()) return measure_model(run);
+  if (std::filesystem::exists(path)) {
+    Measurements known = read_measurements(path);
+    require_match(known, run.measurement_key, path);
+    return known;
+  }
+  Measurements measured = measure_model(run);
+  measured.key = run.measurement_key;
+  write_measurements(measured, path);
+  return measured;
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,179 @@
+#include "sgpt_mi/calib/drift_stats.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "sgpt_mi/core/error.h"
+#include "support/random_tensor.h"
+
+namespace sgpt_mi::calib {
+namespace {
+
+using testing::HasSubstr;
+
+/// Sums of `left` (B, T, N) times `right` (B, T, M) over the tokens, one by one in double
+/// precision.
+torch::Tensor token_loop(const torch::Tensor& left, const torch::Tensor& right) {
+  torch::Tensor sum = at::zeros({left.size(2), right.size(2)}, torch::kFloat64);
+  for (std::int64_t b = 0; b < left.size(0); ++b) {
+    for (std::int64_t t = 0; t < left.size(1); ++t) {
+      sum += at::outer(left[b][t].to(torch::kFloat64), right[b][t].to(torch::kFloat64));
+    }
+  }
+  return sum;
+}
+
+/// `sums` are float32 sums over the tokens of left times right.
+void expect_products(const torch::Tensor& sums, const torch::Tensor& left,
+                     const torch::Tensor& right) {
+  ASSERT_EQ(sums.scalar_type(), torch::kFloat32);
+  const auto tokens = static_cast<double>(left.size(0) * left.size(1));
+  const torch::Tensor magnitude = token_loop(left.abs(), right.abs());
+  const double tolerance =
+      tokens * std::numeric_limits<float>::epsilon() * magnitude.max().item<double>();
+  EXPECT_LE((sums - token_loop(left, right)).abs().max().item<double>(), tolerance);
+}
+
+/// Two batches of x and xd of the same shape.
+struct Streams {
+  torch::Tensor dense;
+  torch::Tensor drifted;
+};
+
+Streams normal_streams(std::int64_t channels, std::uint64_t seed) {
+  const torch::Tensor x = test::normal(2 * 20, channels, seed).reshape({2, 20, channels});
+  const torch::Tensor noise = test::normal(2 * 20, channels, seed + 1).reshape({2, 20, channels});
+  return {x + 0.1 * noise, x};
+}
+
+DriftStats drift_of(const Streams& x) {
+  DriftAccumulator sums("fc1", x.drifted.size(2), torch::kCPU);
+  for (std::int64_t i = 0; i < x.drifted.size(0); ++i) {
+    sums.add(x.dense.narrow(0, i, 1), x.drifted.narrow(0, i, 1));
+  }
+  return sums.finish();
+}
+
+std::string error_text(const torch::Tensor& dense, const torch::Tensor& drifted) {
+  try {
+    DriftAccumulator("fc1", drifted.size(2), torch::kCPU).add(dense, drifted);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNumeric);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(DriftStats, OneTokenByHand) {
+  DriftAccumulator sums("fc1", 2, torch::kCPU);
+  const torch::Tensor x = at::tensor({3.0F, -2.0F}).reshape({1, 1, 2});
+  const torch::Tensor dense = at::tensor({4.0F, 3.0F}).reshape({1, 1, 2});
+  sums.add(dense, x);
+  sums.add_residual(at::full({1, 1, 1}, 1.5F), at::full({1, 1, 1}, 1.0F), x);
+  const DriftStats drift = sums.finish();  // xd - x is (1, 5), rd - r is 1/2
+  EXPECT_TRUE(drift.cross_sum.equal(at::tensor({3.0F, -2.0F, 15.0F, -10.0F}).reshape({2, 2})));
+  EXPECT_TRUE(drift.residual_sum.equal(at::tensor({1.5F, -1.0F}).reshape({1, 2})));
+  EXPECT_TRUE(drift.shift_sum.equal(at::tensor({1.0, 5.0}, torch::kFloat64)));
+  EXPECT_EQ(drift.tokens, 1);
+  EXPECT_EQ(drift.sequences, 1);
+}
+
+TEST(DriftStats, MatricesCountSequencesAndMeansCountTokens) {
+  const DriftStats drift = drift_of({at::full({4, 3, 1}, 3.0F), at::ones({4, 3, 1})});
+  EXPECT_EQ(drift.cross()[0][0].item<float>(), 2.0F / 4.0F * 24.0F);
+  EXPECT_EQ(drift.mean_shift()[0].item<double>(), 2.0);
+}
+
+TEST(DriftStats, BatchesAddUp) {
+  const Streams x = normal_streams(70, 1);
+  const DriftStats drift = drift_of(x);
+  const torch::Tensor difference = x.dense - x.drifted;
+  expect_products(drift.cross_sum, difference, x.drifted);
+  const torch::Tensor shift = token_loop(at::ones({2, 20, 1}), difference)[0];
+  EXPECT_TRUE(drift.shift_sum.allclose(shift, 1e-5, 1e-5));
+  EXPECT_EQ(drift.tokens, 40);
+  EXPECT_EQ(drift.sequences, 2);
+  EXPECT_FALSE(drift.residual_sum.defined());
+  EXPECT_FALSE(drift.residual().defined());
+}
+
+TEST(DriftStats, MostlyZeroInputsGiveTheSameSums) {
+  const Streams x = normal_streams(300, 4);
+  const Streams sparse{at::relu(x.dense - 1.8), at::relu(x.drifted - 1.8)};
+  const torch::Tensor difference = sparse.dense - sparse.drifted;
+  ASSERT_LT(at::count_nonzero(difference).item<double>(),
+            0.1 * static_cast<double>(difference.numel()));
+  const DriftStats drift = drift_of(sparse);
+  expect_products(drift.cross_sum, difference, sparse.drifted);
+}
+
+TEST(DriftStats, FewDriftedChannelsOfADenseInputGiveTheSameSums) {
+  const Streams x = normal_streams(60, 5);
+  torch::Tensor dense = x.drifted.clone();
+  dense.select(2, 7).add_(0.5);
+  const DriftStats drift = drift_of({dense, x.drifted});
+  expect_products(drift.cross_sum, dense - x.drifted, x.drifted);
+}
+
+TEST(DriftStats, ResidualStreamsAddUp) {
+  const Streams x = normal_streams(24, 6);
+  const Streams residual = normal_streams(16, 8);
+  DriftAccumulator sums("fc2", 24, torch::kCPU);
+  for (std::int64_t i = 0; i < 2; ++i) {
+    const torch::Tensor drifted = x.drifted.narrow(0, i, 1);
+    sums.add(x.dense.narrow(0, i, 1), drifted);
+    sums.add_residual(residual.dense.narrow(0, i, 1), residual.drifted.narrow(0, i, 1), drifted);
+  }
+  const DriftStats drift = sums.finish();
+  expect_products(drift.residual_sum, residual.dense - residual.drifted, x.drifted);
+  EXPECT_TRUE(drift.residual().equal(drift.residual_sum));  // 2 / sequences is 1
+}
+
+TEST(DriftStats, TheSameTensorHasNotDrifted) {
+  const torch::Tensor x = test::normal(6, 3, 3).reshape({1, 6, 3});
+  DriftAccumulator sums("fc1", 3, torch::kCPU);
+  sums.add(x, x);
+  sums.add_residual(x, x, x);
+  sums.add(x, x.clone());
+  const DriftStats drift = sums.finish();
+  EXPECT_EQ(at::count_nonzero(drift.cross_sum).item<std::int64_t>(), 0);
+  EXPECT_EQ(at::count_nonzero(drift.shift_sum).item<std::int64_t>(), 0);
+  EXPECT_FALSE(drift.residual_sum.defined());
+  EXPECT_EQ(drift.tokens, 12);
+}
+
+TEST(DriftStats, DifferencesOfHalfPrecisionAreFormedInSingle) {
+  const torch::Tensor x = at::full({1, 1, 1}, 256.0F).to(torch::kBFloat16);
+  const torch::Tensor dense = at::full({1, 1, 1}, 1.0F).to(torch::kBFloat16);
+  const DriftStats drift = drift_of({dense, x});  // -255 * 256 has no bfloat16
+  EXPECT_EQ(drift.cross_sum.scalar_type(), torch::kFloat32);
+  EXPECT_EQ(drift.cross_sum[0][0].item<float>(), -65280.0F);
+}
+
+TEST(DriftStats, NamesTheStreamAndTheFirstValueThatIsNotFinite) {
+  const torch::Tensor good = at::ones({2, 5, 4});
+  torch::Tensor bad = good.clone();
+  bad[1][2][3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(error_text(bad, good),
+              HasSubstr("the input of fc1 in the dense model is nan at sequence 1, token 2, "
+                        "channel 3"));
+  EXPECT_THAT(error_text(good, bad), HasSubstr("the input of fc1 is nan at sequence 1"));
+  EXPECT_THAT(error_text(at::full({1, 1, 1}, 3e38F), at::full({1, 1, 1}, -3e38F)),
+              HasSubstr("overflow"));
+  DriftAccumulator sums("fc2", 4, torch::kCPU);
+  EXPECT_THROW(sums.add_residual(bad, good, good), Error);
+}
+
+TEST(DriftStats, RefusesOtherShapes) {
+  DriftAccumulator sums("fc1", 3, torch::kCPU);
+  EXPECT_THROW(sums.add(at::ones({1, 2, 4}), at::ones({1, 2, 4})), Error);
+  EXPECT_THROW(sums.add(at::ones({1, 1, 3}), at::ones({1, 2, 3})), Error);
+  EXPECT_THROW(sums.add_residual(at::ones({1, 2, 5}), at::ones({1, 2, 5}), at::ones({1, 1, 3})),
+               Error);
+  EXPECT_THROW((void)sums.finish().cross(), Error) << "before any sequence";
+}
+
+}  // namespace
+}  // namespace sgpt_mi::calib
