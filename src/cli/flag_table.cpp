@@ -143,9 +143,9 @@ std::vector<FlagRow> refinement_flags() {
       {"width_plan", &S::width_plan, "0|1", kPlanning, kRuns, true,
        "whether linears may get widths of their own"},
       {"plan_windows", &S::plan_windows, "N", kPlanning, kRuns, true,
-       "calibration windows that sensitivities and curves are measured on"},
+       "calibration windows that sensitivities and curves are measured on; 0: an 8th, 4 to 8"},
       {"plan_check", &S::plan_check, "N", kPlanning, kRuns, true,
-       "held-out calibration windows on which plans are compared; 0: no check"},
+       "held-out calibration windows on which plans are compared; 0: no check; -1: a 16th, 2 to 4"},
       {"measurements", &S::measurements, "FILE", kPlanning, kRuns, true,
        "keep what was measured, and plan from it when the file is there"},
   };

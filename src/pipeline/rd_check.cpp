@@ -13,6 +13,9 @@
 namespace sgpt_mi::pipeline {
 namespace {
 
+/// Share of the KL that a plan must save to be taken instead of a plainer one.
+constexpr double kLeastGain = 0.02;
+
 /// Keeps a trial's layers and progress to itself.
 class TrialEvents : public Events {
  public:
@@ -24,18 +27,15 @@ class TrialEvents : public Events {
   void result(const std::string&) override {}
 };
 
-/// What does not change the order of plans is left out: drift correction needs a second stream, and
-/// the descents make every plan better alike.
+/// What makes every plan better alike is left out: the descents, and drift correction, which needs
+/// a second stream.
 CompressionSettings trial_settings(const CompressionSettings& settings) {
   CompressionSettings trial = settings;
   trial.drift = 0.0;
   trial.drift_residual = false;
   trial.bias_update = false;
-  obs::RefineOptions& refine = trial.matrix.refine;
-  refine.l0_sweeps = std::min<std::int64_t>(1, refine.l0_sweeps);
-  refine.refit_iterations = 0;
-  refine.polish_sweeps = std::min<std::int64_t>(1, refine.polish_sweeps);
-  refine.scale_step = false;
+  trial.matrix.refine = {};
+  trial.matrix.refine.weighted_clip = settings.matrix.refine.weighted_clip;
   return trial;
 }
 
@@ -92,7 +92,7 @@ RdPlan choose_plan(const BlockRun& run, std::vector<RdPlan> plans) {
     run.events.result(
         fmt::format("plan {}: predicted damage {:.5f}, KL {:.5f} on {} held-out windows",
                     plans[i].name, plans[i].predicted_damage, divergence, split.held_out));
-    if (i > 0 && divergence >= least) continue;
+    if (i > 0 && divergence >= (1.0 - kLeastGain) * least) continue;
     least = divergence;
     best = i;
   }

@@ -9,8 +9,9 @@ namespace sgpt_mi::pipeline {
 
 /// The plan of least KL(dense || compressed) on calibration windows that measured nothing.
 ///
-/// Every plan is tried by a short compression (the measured windows, one sweep a step) whose result
-/// is scored on the last settings.plan->check_windows windows. With one plan, or too few windows to
+/// Every plan is tried by a plain compression (the measured windows, no descents, no drift
+/// correction) whose result is scored on the last settings.plan->check_windows windows; a plan must
+/// be better than the plainer ones before it by 2 %. With one plan, or too few windows to
 /// hold some out, nothing is compressed, and the plan of least predicted damage is taken.
 ///
 /// Cost: a plan takes about two forward passes of the measured windows. Memory: the compressed

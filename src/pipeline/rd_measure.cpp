@@ -9,6 +9,7 @@
 
 #include "block_walk.h"
 #include "output_fisher.h"
+#include "rd_plan.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/obs/curves.h"
@@ -33,7 +34,7 @@ SparsityLevels sparsity_levels(const CompressionSettings& settings) {
   std::set<double> levels;
   if (target > 0.0) levels.insert(target);
   if (target > 0.0 && plan.sparsity_range > 0.0) {
-    for (const double share : {-1.0, -0.5, 0.5, 1.0}) {
+    for (const double share : {-1.0, 1.0}) {
       levels.insert(std::clamp(target + share * plan.sparsity_range, 0.02, 0.98));
     }
   }
@@ -48,8 +49,8 @@ SparsityLevels sparsity_levels(const CompressionSettings& settings) {
 /// Widths of a curve: those that a plan may choose, or all levels for a file.
 std::vector<int> measured_widths(const CompressionSettings& settings) {
   const bool for_file = !settings.plan->measurements.empty();
-  if (!settings.matrix.quantizes() && !for_file) return {};
-  return settings.plan->widths.levels;
+  if (for_file) return settings.plan->widths.levels;
+  return settings.matrix.quantizes() ? plannable_widths(*settings.plan) : std::vector<int>{};
 }
 
 /// Columns that may share a grid besides a whole unit's, where the target counts what is stored.
@@ -212,9 +213,14 @@ text::TokenWindows last_windows(const text::TokenWindows& windows, std::int64_t 
 }
 
 WindowSplit split_windows(std::int64_t windows, const PlanOptions& options) {
+  const std::int64_t held_out = options.check_windows < 0
+                                    ? std::clamp<std::int64_t>(windows / 16, 2, 4)
+                                    : options.check_windows;
+  const std::int64_t measured =
+      options.windows == 0 ? std::clamp<std::int64_t>(windows / 8, 4, 8) : options.windows;
   WindowSplit split;
-  split.held_out = std::min(options.check_windows, windows / 4);
-  split.measured = std::clamp<std::int64_t>(options.windows, 1, windows - split.held_out);
+  split.held_out = std::min(held_out, windows / 4);
+  split.measured = std::clamp<std::int64_t>(measured, 1, windows - split.held_out);
   return split;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "sgpt_mi/alloc/allocate.h"
@@ -16,6 +17,9 @@ namespace {
 using Choices = std::vector<LinearChoice>;  // in the order of Measurements::linears
 
 constexpr double kSparsityStep = 0.01;
+
+/// Share of the predicted damage that a plan must save to be tried beside a plainer one.
+constexpr double kLeastGain = 0.03;
 
 /// Prices of a kept bit that are tried: upward by fours until one is dear enough, then by halves.
 constexpr int kMostPrices = 60;
@@ -269,6 +273,8 @@ void WidthProblem::solve(double target) {
   }
 }
 
+bool counts_storage(const WidthTarget& target) { return target.stored_bits || target.bytes; }
+
 double target_of(const LinearCurves& linear, const WidthTarget& target) {
   return (linear.attention ? target.attention_bits : target.ffn_bits).value_or(target.average_bits);
 }
@@ -399,6 +405,20 @@ std::int64_t stored_bits_of(const LinearCurves& linear, const LinearChoice& choi
   return 8 * io::predict_packed_size(shape).total();
 }
 
+std::vector<int> plannable_widths(const PlanOptions& options) {
+  const WidthOptions& widths = options.widths;
+  if (counts_storage(widths.target)) return widths.levels;
+  std::set<int> near;
+  for (const std::optional<double>& target :
+       {std::optional(widths.target.average_bits), widths.target.attention_bits,
+        widths.target.ffn_bits}) {
+    if (!target) continue;
+    const std::vector<int> levels = levels_near(widths.levels, *target);
+    near.insert(levels.begin(), levels.end());
+  }
+  return {near.begin(), near.end()};
+}
+
 void require_plannable(const Measurements& linears, const CompressionSettings& settings,
                        std::optional<double> stored_bits) {
   const WidthOptions& widths = settings.plan->widths;
@@ -458,7 +478,11 @@ std::vector<RdPlan> make_plans(const Measurements& measurements,
     } else if (width) {
       set_uniform_width(measurements, *width, choices);
     }
-    plans.push_back(named(name, measurements, settings, choices));
+    RdPlan plan = named(name, measurements, settings, choices);
+    const bool promises = std::all_of(plans.begin(), plans.end(), [&](const RdPlan& plainer) {
+      return plan.predicted_damage < (1.0 - kLeastGain) * plainer.predicted_damage;
+    });
+    if (promises) plans.push_back(std::move(plan));
   };
   const Choices uniform = uniform_choices(measurements, settings);
   if (width || !quantizes) add("uniform", uniform, false);

@@ -27,7 +27,8 @@ struct RdPlan {
 };
 
 /// The plans that are worth comparing, the plainest first: all linears alike (where the target
-/// allows that), sparsities planned, and widths planned as well.
+/// allows that), sparsities planned, and widths planned as well, each only where it promises less
+/// damage than the plainer ones by more than a prediction can be trusted.
 ///
 /// Sparsities: every linear lies within settings.plan->sparsity_range of the target's sparsity, the
 /// zeros of all linears together are floor(sparsity * weights), and of such choices the measured
@@ -40,6 +41,10 @@ struct RdPlan {
 [[nodiscard]] std::vector<RdPlan> make_plans(const Measurements& measurements,
                                              const CompressionSettings& settings,
                                              std::optional<double> stored_bits);
+
+/// The widths that make_plans() may choose: the levels next to the targets', or all where the
+/// target counts what is stored.
+[[nodiscard]] std::vector<int> plannable_widths(const PlanOptions& options);
 
 /// Refuses, before anything is measured, a target that the narrowest widths of these linears do not
 /// reach, and combinations that cannot be planned. `linears` need no curves.

@@ -68,8 +68,10 @@ enum class Sensitivity : std::uint8_t {
 /// How sparsities and widths are spread over the linears: METHODS.md section 5, step 0.
 struct PlanOptions {
   Sensitivity sensitivity = Sensitivity::kFisher;
-  std::int64_t windows = 8;        ///< first calibration windows, which are measured
-  std::int64_t check_windows = 4;  ///< last ones, on which plans are compared by KL; 0: no check
+  /// First calibration windows, which are measured; 0: an eighth of all, 4 to 8.
+  std::int64_t windows = 0;
+  /// Last ones, on which plans are compared by KL; 0: no check, -1: a sixteenth of all, 2 to 4.
+  std::int64_t check_windows = -1;
   /// Sparsities of linears lie within this distance of the target's; 0: all alike.
   double sparsity_range = 0.1;
   bool plan_widths = true;   ///< whether widths may differ from the target's
@@ -98,14 +100,14 @@ struct CompressionSettings {
   LayerSelection selection;
   /// alpha of s_j = max|x_j|^alpha / max|W_:j|^(1 - alpha), folded into the norm before; in [0, 1].
   std::optional<double> channel_scaling;
-  bool true_sequential = false;    ///< calibrate each site with the sites before it compressed
+  bool true_sequential = false;  ///< calibrate each site with the sites before it compressed
   /// alpha of obs::correct_drift against the dense model's stream, in [0, 1]; 0: off. Needs
   /// true_sequential.
   double drift = 0.0;
   bool drift_residual = false;      ///< also make good what the residual stream has lost
   bool bias_update = false;         ///< b += W E xd - Q E x, where there are biases
   std::optional<PlanOptions> plan;  ///< unset: every linear gets the same sparsity and width
-  std::int64_t batch_windows = 4;  ///< windows in one forward
+  std::int64_t batch_windows = 4;   ///< windows in one forward
 
   [[nodiscard]] bool quantizes() const { return matrix.quantizes() || widths.has_value(); }
   /// Whether the dense model's activations are needed beside the compressed ones.

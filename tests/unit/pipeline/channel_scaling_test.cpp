@@ -25,15 +25,26 @@ Scene scene(nlohmann::json config, test::MemorySource tensors) {
   return made;
 }
 
-SiteInput statistics_of(const Scene& made, model::Site site) {
-  calib::StatsAccumulator sums("test", 16, torch::kCPU);
-  model::BlockState state = made.block->begin(made.hidden);
+/// The site's input when `hidden` enters the block.
+torch::Tensor input_of(const Scene& made, model::Site site, const torch::Tensor& hidden) {
+  model::BlockState state = made.block->begin(hidden);
   for (int index = 0; index < static_cast<int>(site); ++index) {
     const auto before = static_cast<model::Site>(index);
     made.block->advance(before, state, made.block->site_input(before, state));
   }
-  sums.add(made.block->site_input(site, state));
-  return {1, site, sums.finish(), {}};
+  return made.block->site_input(site, state);
+}
+
+SiteInput statistics_of(const Scene& made, model::Site site) {
+  const torch::Tensor x = input_of(made, site, made.hidden);
+  const torch::Tensor dense = made.hidden * 1.1 + 0.05;
+  const torch::Tensor x_dense = input_of(made, site, dense);
+  calib::StatsAccumulator sums("test", 16, torch::kCPU);
+  calib::DriftAccumulator drift("test", 16, torch::kCPU);
+  sums.add(x);
+  drift.add(x_dense, x);
+  drift.add_residual(dense, made.hidden, x);
+  return {1, site, sums.finish(), {}, drift.finish()};
 }
 
 std::vector<model::LinearInfo> readers(const Scene& made, model::Site site) {
@@ -60,6 +71,9 @@ void expect_same_block_with_even_inputs(Scene made, model::Site site) {
   const SiteInput fresh = statistics_of(made, site);
   EXPECT_TRUE(input.stats.second_moment_sum.allclose(fresh.stats.second_moment_sum, 1e-4, 1e-4));
   EXPECT_TRUE(input.stats.channel_sum.allclose(fresh.stats.channel_sum, 1e-4, 1e-4));
+  EXPECT_TRUE(input.drift->cross_sum.allclose(fresh.drift->cross_sum, 1e-4, 1e-4));
+  EXPECT_TRUE(input.drift->residual_sum.allclose(fresh.drift->residual_sum, 1e-4, 1e-4));
+  EXPECT_TRUE(input.drift->shift_sum.allclose(fresh.drift->shift_sum, 1e-4, 1e-4));
 }
 
 TEST(ChannelScaling, KeepsALlamaBlockAndEvensItsInputs) {

@@ -1,0 +1,311 @@
+#include "pipeline/block_walk.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "sgpt_mi/core/error.h"
+#include "support/random_tensor.h"
+#include "support/tiny_model.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+using model::Site;
+
+constexpr std::int64_t kWindows = 5;
+constexpr std::int64_t kLength = 6;
+constexpr std::int64_t kLayers = 2;
+
+/// A tiny model, the windows that walk through it and the name of its last linear in a block.
+struct Scene {
+  std::string family;
+  std::string last_linear;
+  io::Checkpoint checkpoint;
+  std::unique_ptr<model::Model> model;
+  text::TokenWindows windows;
+
+  [[nodiscard]] torch::Tensor hidden() const {
+    const auto ids = torch::from_blob(const_cast<std::int32_t*>(windows.ids.data()),
+                                      {windows.windows, windows.seqlen}, torch::kInt32);
+    return model->embed(ids.to(torch::kInt64), {});
+  }
+};
+
+Scene scene(const std::string& family, nlohmann::json config, test::MemorySource tensors) {
+  Scene made;
+  made.family = family;
+  made.last_linear = family == "llama" ? "mlp.down_proj" : "fc2";
+  made.checkpoint.config = std::move(config);
+  made.checkpoint.tensors = std::make_unique<test::MemorySource>(std::move(tensors));
+  made.model = std::make_unique<model::Model>(made.checkpoint);
+  made.windows = {{}, kWindows, kLength};
+  for (std::int64_t i = 0; i < kWindows * kLength; ++i) {
+    made.windows.ids.push_back(static_cast<std::int32_t>((i * i + 3 * i) % 11));
+  }
+  return made;
+}
+
+/// LLaMA, OPT and OPT with its norms after the sums.
+std::vector<Scene> scenes() {
+  std::vector<Scene> all;
+  all.push_back(scene("llama", test::tiny_llama_config(), test::tiny_llama_tensors()));
+  all.push_back(scene("opt", test::tiny_opt_config(), test::tiny_opt_tensors()));
+  nlohmann::json post_norm = test::tiny_opt_config();
+  post_norm["do_layer_norm_before"] = false;
+  test::MemorySource tensors = test::tiny_opt_tensors();
+  tensors.remove("model.decoder.final_layer_norm.weight");
+  tensors.remove("model.decoder.final_layer_norm.bias");
+  all.push_back(scene("post-norm opt", std::move(post_norm), std::move(tensors)));
+  return all;
+}
+
+/// A site of the model, in the order of a walk.
+using Place = std::pair<std::int64_t, Site>;
+
+/// What a linear meets: its input and the residual stream beside it, all windows at once.
+struct Moment {
+  torch::Tensor input;
+  torch::Tensor residual;
+};
+
+using Replacement = std::pair<std::string, torch::Tensor>;  ///< short name in block 0, weight
+
+/// Every site of a whole forward, with one weight of block 0 replaced, and what the last block
+/// leaves.
+struct Forward {
+  std::map<Place, Moment> moments;
+  torch::Tensor output;
+};
+
+Forward forward(const Scene& made, const std::optional<Replacement>& replacement) {
+  Forward record;
+  record.output = made.hidden();
+  for (std::int64_t layer = 0; layer < kLayers; ++layer) {
+    const auto block = made.model->load_block(layer, {});
+    if (layer == 0 && replacement) block->set_weight(replacement->first, replacement->second);
+    model::BlockState state = block->begin(record.output);
+    for (int index = 0; index < model::kSites; ++index) {
+      const auto site = static_cast<Site>(index);
+      const torch::Tensor input = block->site_input(site, state);
+      record.moments[{layer, site}] = {input, state.hidden};
+      block->advance(site, state, input);
+    }
+    record.output = state.hidden;
+  }
+  return record;
+}
+
+/// One walk over a scene.
+struct Walk {
+  LayerSelection selection;
+  bool true_sequential = true;
+  bool dense_stream = true;
+  std::int64_t max_windows = 0;
+  WalkOutputs outputs = {};
+  std::map<std::string, double> timings = {};
+
+  void run(const Scene& made, const SiteHandler& handle) {
+    walk_blocks({*made.model,
+                 {},
+                 made.windows,
+                 selection,
+                 true_sequential,
+                 /*batch_windows=*/2,
+                 /*sample_tokens=*/0,
+                 timings,
+                 dense_stream,
+                 /*residual_drift=*/dense_stream,
+                 max_windows,
+                 &outputs},
+                handle);
+  }
+
+  std::map<Place, SiteInput> run(const Scene& made, const std::optional<Replacement>& replacement) {
+    std::map<Place, SiteInput> seen;
+    run(made, [&](model::Block& block, SiteInput& input) {
+      for (const model::LinearInfo& linear : block.linears()) {
+        if (input.layer != 0 || linear.site != input.site || !replacement) continue;
+        if (linear.short_name == replacement->first) {
+          block.set_weight(linear.short_name, replacement->second);
+        }
+      }
+      seen[{input.layer, input.site}] = std::move(input);
+    });
+    return seen;
+  }
+};
+
+/// Weights of one of block 0's linears, a little off.
+Replacement changed(const Scene& made, const std::string& short_name) {
+  const auto block = made.model->load_block(0, {});
+  const torch::Tensor& weight = block->weight(short_name);
+  return {short_name, weight + 0.2 * test::normal(weight.size(0), weight.size(1), 7)};
+}
+
+/// Sum over the tokens of left times right, in double precision.
+torch::Tensor product(const torch::Tensor& left, const torch::Tensor& right) {
+  return left.flatten(0, 1).to(torch::kFloat64).t().matmul(right.flatten(0, 1).to(torch::kFloat64));
+}
+
+/// `sums` are sums of `left` times `right`, whose values may be off as float32 forwards of another
+/// batch size are.
+void expect_product(const torch::Tensor& sums, const torch::Tensor& left,
+                    const torch::Tensor& right) {
+  const torch::Tensor scale = product(left.abs(), right.abs()).max();
+  const torch::Tensor error = (sums - product(left, right)).abs().max();
+  EXPECT_LE((error / scale).item<double>(), 1e-5);
+}
+
+void expect_drift(const SiteInput& input, const Moment& dense, const Moment& compressed) {
+  ASSERT_TRUE(input.drift.has_value());
+  const calib::DriftStats& drift = *input.drift;
+  const torch::Tensor difference = dense.input - compressed.input;
+  expect_product(drift.cross_sum, difference, compressed.input);
+  expect_product(drift.shift_sum.unsqueeze(0), at::ones({kWindows, kLength, 1}), difference);
+  EXPECT_EQ(drift.sequences, kWindows);
+  EXPECT_EQ(drift.tokens, kWindows * kLength);
+  const torch::Tensor apart = dense.residual - compressed.residual;
+  if (drift.residual_sum.defined()) {
+    EXPECT_TRUE(input.site == Site::kAttentionOut || input.site == Site::kMlpOut);
+    expect_product(drift.residual_sum, apart, compressed.input);
+  } else if (input.site == Site::kAttentionOut || input.site == Site::kMlpOut) {
+    EXPECT_EQ(at::count_nonzero(apart).item<std::int64_t>(), 0);
+  }
+}
+
+/// Walks with one changed linear and compares every site after it with two separate forwards.
+void expect_drift_of_two_forwards(const Scene& made, const std::string& short_name, Site site,
+                                  const LayerSelection& selection) {
+  const Replacement replacement = changed(made, short_name);
+  const Forward dense = forward(made, std::nullopt);
+  const Forward compressed = forward(made, replacement);
+  Walk walk{selection};
+  const auto seen = walk.run(made, replacement);
+  std::size_t drifted = 0;
+  for (const auto& [place, input] : seen) {
+    SCOPED_TRACE(testing::Message() << made.family << ", " << short_name << " changed, layer "
+                                    << place.first << ", site " << static_cast<int>(place.second));
+    expect_product(input.stats.second_moment_sum, compressed.moments.at(place).input,
+                   compressed.moments.at(place).input);
+    if (place == seen.begin()->first) {
+      EXPECT_FALSE(input.drift.has_value()) << "the streams have not parted";
+      continue;
+    }
+    expect_drift(input, dense.moments.at(place), compressed.moments.at(place));
+    if (place <= Place(0, site)) continue;
+    ++drifted;
+    EXPECT_GT(input.drift->cross_sum.abs().max().item<double>(), 1e-3);
+  }
+  EXPECT_GT(drifted, 0U);
+  EXPECT_TRUE(at::cat(walk.outputs.dense).allclose(dense.output, 1e-4, 1e-5));
+  EXPECT_TRUE(at::cat(walk.outputs.compressed).allclose(compressed.output, 1e-4, 1e-5));
+  EXPECT_FALSE(dense.output.allclose(compressed.output, 1e-2, 1e-2));
+}
+
+/// Short name of the first linear that reads the site.
+std::string first_linear(const Scene& made, Site site) {
+  for (const model::LinearInfo& linear : made.model->block_linears(0)) {
+    if (linear.site == site) return linear.short_name;
+  }
+  return "";
+}
+
+TEST(BlockWalk, AHandlerThatChangesNothingSeesNoDriftAndThePlainWalk) {
+  for (const Scene& made : scenes()) {
+    SCOPED_TRACE(made.family);
+    Walk plain{{}, true, false};
+    Walk both{{}};
+    const auto expected = plain.run(made, std::nullopt);
+    const auto seen = both.run(made, std::nullopt);
+    ASSERT_EQ(seen.size(), static_cast<std::size_t>(kLayers * model::kSites));
+    for (const auto& [place, input] : seen) {
+      EXPECT_TRUE(input.stats.second_moment_sum.equal(expected.at(place).stats.second_moment_sum));
+      EXPECT_FALSE(expected.at(place).drift.has_value());
+      EXPECT_EQ(input.drift.has_value(), place != Place(0, Site::kAttentionIn));
+      if (!input.drift) continue;
+      EXPECT_EQ(at::count_nonzero(input.drift->cross_sum).item<std::int64_t>(), 0);
+      EXPECT_EQ(at::count_nonzero(input.drift->shift_sum).item<std::int64_t>(), 0);
+    }
+    EXPECT_TRUE(plain.outputs.dense.empty());
+    ASSERT_EQ(both.outputs.dense.size(), 3U);  // 5 windows, 2 a batch
+    const torch::Tensor output = at::cat(plain.outputs.compressed);
+    EXPECT_TRUE(at::cat(both.outputs.compressed).equal(output));
+    EXPECT_TRUE(at::cat(both.outputs.dense).equal(output));
+    EXPECT_TRUE(output.allclose(forward(made, std::nullopt).output, 1e-4, 1e-5));
+  }
+}
+
+TEST(BlockWalk, DriftIsWhatTwoSeparateForwardsGive) {
+  for (const Scene& made : scenes()) {
+    for (const Site site : {Site::kAttentionIn, Site::kAttentionOut, Site::kMlpIn, Site::kMlpOut}) {
+      expect_drift_of_two_forwards(made, first_linear(made, site), site, {});
+    }
+  }
+}
+
+TEST(BlockWalk, BothStreamsPassSitesThatNobodySelected) {
+  for (const Scene& made : scenes()) {
+    LayerSelection selection;
+    selection.name_contains = made.last_linear;
+    expect_drift_of_two_forwards(made, made.last_linear, Site::kMlpOut, selection);
+  }
+}
+
+TEST(BlockWalk, StreamsThatNeverPartHaveOneOutput) {
+  const std::vector<Scene> all = scenes();
+  LayerSelection nothing;
+  nothing.name_contains = "no such linear";
+  Walk walk{nothing};
+  EXPECT_TRUE(walk.run(all.front(), std::nullopt).empty());
+  ASSERT_EQ(walk.outputs.dense.size(), walk.outputs.compressed.size());
+  EXPECT_TRUE(walk.outputs.dense.front().is_same(walk.outputs.compressed.front()));
+  EXPECT_EQ(walk.timings.count("dense_stream"), 0U);
+}
+
+TEST(BlockWalk, SaysWhereTheTimeOfTheDenseStreamWent) {
+  const std::vector<Scene> all = scenes();
+  Walk plain{{}, true, false};
+  Walk both{{}};
+  plain.run(all.front(), std::nullopt);
+  both.run(all.front(), std::nullopt);
+  EXPECT_EQ(plain.timings.count("drift") + plain.timings.count("dense_stream"), 0U);
+  EXPECT_GT(both.timings.at("drift"), 0.0);
+  EXPECT_GT(both.timings.at("dense_stream"), 0.0);
+}
+
+TEST(BlockWalk, WalksNoMoreThanMaxWindows) {
+  for (Scene& made : scenes()) {
+    for (const bool true_sequential : {false, true}) {
+      SCOPED_TRACE(testing::Message() << made.family << ", " << true_sequential);
+      Walk few{{}, true_sequential, false, 3};
+      const auto seen = few.run(made, std::nullopt);
+      const Forward whole = forward(made, std::nullopt);
+      for (const auto& [place, input] : seen) {
+        EXPECT_EQ(input.stats.sequences, 3);
+        const torch::Tensor x = whole.moments.at(place).input.narrow(0, 0, 3);
+        expect_product(input.stats.second_moment_sum, x, x);
+      }
+      EXPECT_TRUE(at::cat(few.outputs.compressed).allclose(whole.output.narrow(0, 0, 3), 1e-4));
+      Walk more{{}, true_sequential, false, kWindows + 1};
+      EXPECT_EQ(more.run(made, std::nullopt).begin()->second.stats.sequences, kWindows);
+    }
+  }
+}
+
+TEST(BlockWalk, RefusesADenseStreamThatItCannotKeep) {
+  const std::vector<Scene> all = scenes();
+  Walk together{{}, false, true};
+  EXPECT_THROW(together.run(all.front(), std::nullopt), Error);
+  std::map<std::string, double> timings;
+  const LayerSelection selection;
+  BlockWalk residual{*all.front().model, {}, all.front().windows, selection, true, 2, 0, timings};
+  residual.residual_drift = true;
+  EXPECT_THROW(walk_blocks(residual, {}), Error);
+}
+
+}  // namespace
+}  // namespace sgpt_mi::pipeline
