@@ -21,11 +21,11 @@ struct StepDefaults {
   bool bias_update = false;
 };
 
-StepDefaults defaults_of(Method method) {
+StepDefaults defaults_of(Method method, bool quantizes) {
   if (method != Method::kRd) return {};
   return {.drift = 1.0,
           .l0_sweeps = 3,
-          .refit = 10,
+          .refit = quantizes ? 3 : 10,  // before codes it only serves the grids' ranges
           .polish = 3,
           .drift_residual = true,
           .grid_after_mask = true,
@@ -49,7 +49,7 @@ bool switch_or(const char* key, int value, bool standard) {
 }  // namespace
 
 void set_refinement(pipeline::CompressionSettings& compression, const Settings& typed) {
-  const StepDefaults standard = defaults_of(compression.method);
+  const StepDefaults standard = defaults_of(compression.method, compression.quantizes());
   obs::RefineOptions& refine = compression.matrix.refine;
   refine.l0_sweeps = given_or(typed.l0_sweeps, standard.l0_sweeps);
   refine.refit_iterations = given_or(typed.refit, standard.refit);

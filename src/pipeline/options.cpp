@@ -49,8 +49,8 @@ std::string sensitivity_name(Sensitivity sensitivity) {
 
 void PlanOptions::validate() const {
   widths.validate();
-  if (windows < 0) fail(ErrorKind::kUsage, "plan_windows: {} is negative", windows);
-  if (check_windows < -1) fail(ErrorKind::kUsage, "plan_check: {} is below -1", check_windows);
+  if (windows < 1) fail(ErrorKind::kUsage, "plan_windows: {} is below 1", windows);
+  if (check_windows < 0) fail(ErrorKind::kUsage, "plan_check: {} is negative", check_windows);
   if (!(sparsity_range >= 0.0 && sparsity_range < 1.0)) {
     fail(ErrorKind::kUsage, "sparsity_range: {:g} is not in [0, 1)", sparsity_range);
   }

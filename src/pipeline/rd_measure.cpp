@@ -213,14 +213,9 @@ text::TokenWindows last_windows(const text::TokenWindows& windows, std::int64_t 
 }
 
 WindowSplit split_windows(std::int64_t windows, const PlanOptions& options) {
-  const std::int64_t held_out = options.check_windows < 0
-                                    ? std::clamp<std::int64_t>(windows / 16, 2, 4)
-                                    : options.check_windows;
-  const std::int64_t measured =
-      options.windows == 0 ? std::clamp<std::int64_t>(windows / 8, 4, 8) : options.windows;
   WindowSplit split;
-  split.held_out = std::min(held_out, windows / 4);
-  split.measured = std::clamp<std::int64_t>(measured, 1, windows - split.held_out);
+  split.held_out = std::min(options.check_windows, windows / 4);
+  split.measured = std::min(options.windows, windows - split.held_out);
   return split;
 }
 

@@ -19,7 +19,7 @@ using Choices = std::vector<LinearChoice>;  // in the order of Measurements::lin
 constexpr double kSparsityStep = 0.01;
 
 /// Share of the predicted damage that a plan must save to be tried beside a plainer one.
-constexpr double kLeastGain = 0.03;
+constexpr double kLeastGain = 0.05;
 
 /// Prices of a kept bit that are tried: upward by fours until one is dear enough, then by halves.
 constexpr int kMostPrices = 60;

@@ -12,7 +12,7 @@ namespace sgpt_mi::calib {
 struct DriftStats {
   torch::Tensor cross_sum;  ///< (N, N) float32: sum over tokens of (xd - x) x^T, not symmetric
   /// (R, N) float32: sum over tokens of (rd - r) x^T, r the R channels of the residual stream that
-  /// the linear's output is added to. Undefined where none was given, or none had drifted.
+  /// the linear's output is added to. Undefined where no two different streams were given: it is 0.
   torch::Tensor residual_sum;
   torch::Tensor shift_sum;  ///< (N) float64: sum of xd - x
   std::int64_t tokens = 0;

@@ -99,8 +99,8 @@ struct Settings {
   std::string sensitivity = "fisher";
   double sparsity_range = 0.1;
   int width_plan = 1;
-  std::int64_t plan_windows = 0;
-  std::int64_t plan_check = -1;
+  std::int64_t plan_windows = 4;
+  std::int64_t plan_check = 2;
   std::string measurements;
 
   // tokenize

@@ -16,8 +16,7 @@ struct GridFit {
   float max_code = 0.0F;        ///< 2^bits - 1
   bool symmetric = false;       ///< range [-max|w|, max|w|] and zero = (max_code + 1) / 2
   int clip_trials = 1;          ///< ranges compared; 1: no search
-  double clip_step =
-      0.0;  ///< range i keeps the share 1 - i * clip_step, not below 1/5, of the whole
+  double clip_step = 0.0;       ///< range i keeps the share 1 - i * clip_step, at least 1/5
   const float* column_weight = nullptr;  ///< (columns), >= 0: factors of the errors; nullptr: all 1
 };
 
@@ -28,10 +27,10 @@ struct GridFit {
 /// over the group's range widened to contain 0, so that 0 is always a grid value. A group without
 /// any range (all zero, or so narrow that the scale underflows) gets the range [-1, 1].
 ///
-/// With clip_trials > 1 the ranges p * [min, max], p = 1 - i * clip_step for i = 0 .. clip_trials -
-/// 1, are compared and the one with the least sum of column_weight * |q - w|^2.4 is taken, the
-/// widest of equal ones (the search of the GPTQ code, 2210.17323, with 80 trials of step 0.01 and
-/// no column weights). Powers are accurate to 1e-6 relative and summed in float64.
+/// With clip_trials > 1 that many ranges p * [min, max], p = 1 - i * clip_step for i = 0, 1, ...,
+/// are compared and the one with the least sum of column_weight * |q - w|^2.4 is taken, the widest
+/// of equal ones (80 trials of step 0.01 without column weights are the search of the GPTQ code,
+/// 2210.17323). Powers are accurate to 1e-6 relative and summed in float64.
 ///
 /// A weight of 0 widens no range and has no error, so a grid of the unpruned weights alone is
 /// fitted to a matrix whose pruned weights are 0.

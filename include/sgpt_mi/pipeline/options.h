@@ -68,10 +68,8 @@ enum class Sensitivity : std::uint8_t {
 /// How sparsities and widths are spread over the linears: METHODS.md section 5, step 0.
 struct PlanOptions {
   Sensitivity sensitivity = Sensitivity::kFisher;
-  /// First calibration windows, which are measured; 0: an eighth of all, 4 to 8.
-  std::int64_t windows = 0;
-  /// Last ones, on which plans are compared by KL; 0: no check, -1: a sixteenth of all, 2 to 4.
-  std::int64_t check_windows = -1;
+  std::int64_t windows = 4;        ///< first calibration windows, which are measured
+  std::int64_t check_windows = 2;  ///< last ones, on which plans are compared by KL; 0: no check
   /// Sparsities of linears lie within this distance of the target's; 0: all alike.
   double sparsity_range = 0.1;
   bool plan_widths = true;   ///< whether widths may differ from the target's
