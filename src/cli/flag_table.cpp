@@ -156,7 +156,9 @@ std::vector<FlagRow> sweep_and_selection_flags() {
   using S = Settings;
   return {
       {"act_order", &S::act_order, "", kObsSweep, kRuns, true,
-       "columns in descending order of diag(H)"},
+       "columns in descending order of diag(H): --column_order hessian"},
+      {"column_order", &S::column_order, "NAME", kObsSweep, kRuns, true,
+       "order in which the sweep takes the columns: natural, hessian or mi"},
       {"percdamp", &S::percdamp, "X", kObsSweep, kRuns, true,
        "share of mean(diag H) added to the diagonal"},
       {"blocksize", &S::blocksize, "N", kObsSweep, kRuns, true, "columns updated together"},

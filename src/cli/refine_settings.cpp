@@ -61,9 +61,25 @@ void set_refinement(pipeline::CompressionSettings& compression, const Settings& 
   compression.drift = given_or(typed.drift, standard.drift);
   compression.drift_residual =
       switch_or("drift_residual", typed.drift_residual, standard.drift_residual);
+  if (typed.drift_residual == 1 && compression.drift == 0.0) {
+    fail(ErrorKind::kUsage,
+         "drift_residual: 1 is a part of the drift correction, which is off; give --drift A too");
+  }
   compression.bias_update = switch_or("bias_update", typed.bias_update, standard.bias_update);
   compression.true_sequential =
       typed.true_sequential || compression.follows_dense() || compression.method == Method::kRd;
+}
+
+void drop_steps(Settings& typed) {
+  const Settings standard;
+  typed.drift = standard.drift;
+  typed.drift_residual = standard.drift_residual;
+  typed.l0_sweeps = standard.l0_sweeps;
+  typed.refit = standard.refit;
+  typed.grid_after_mask = standard.grid_after_mask;
+  typed.weighted_clip = standard.weighted_clip;
+  typed.polish = standard.polish;
+  typed.scale_step = standard.scale_step;
 }
 
 std::optional<pipeline::PlanOptions> plan_options(const ResolvedSettings& settings, Method method) {

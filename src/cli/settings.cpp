@@ -83,6 +83,16 @@ void set_pattern(obs::CompressOptions& options, const ResolvedSettings& settings
   }
 }
 
+/// --act_order is another name of one order.
+pipeline::ColumnOrder column_order_of(const Settings& typed) {
+  const pipeline::ColumnOrder order = pipeline::parse_column_order(typed.column_order);
+  if (!typed.act_order) return order;
+  if (order == pipeline::ColumnOrder::kMi) {
+    fail(ErrorKind::kUsage, "--act_order and --column_order mi are two orders; give one");
+  }
+  return pipeline::ColumnOrder::kHessian;
+}
+
 obs::CompressOptions matrix_options(const ResolvedSettings& settings) {
   const Settings& typed = settings.values;
   obs::CompressOptions options;
@@ -93,12 +103,13 @@ obs::CompressOptions matrix_options(const ResolvedSettings& settings) {
   options.mse = typed.mse;
   options.groupsize = typed.groupsize;
   options.static_groups = typed.static_groups;
-  options.act_order = typed.act_order;
+  options.act_order = column_order_of(typed) == pipeline::ColumnOrder::kHessian;
   options.percdamp = typed.percdamp;
   options.blocksize = typed.blocksize;
   if (typed.static_groups && typed.groupsize <= 0) {
     fail(ErrorKind::kUsage, "--static_groups needs --groupsize N");
   }
+  options.validate();  // before methods with widths of their own put other widths in
   return options;
 }
 
@@ -153,6 +164,7 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   run.calibration = {typed.dataset, typed.nsamples, typed.seed};
   run.compression.method = pipeline::parse_method(typed.method);
   run.compression.matrix = matrix_options(settings);
+  run.compression.column_order = column_order_of(typed);
   run.compression.widths = width_options(settings, run.compression.method);
   if (run.compression.widths) run.compression.matrix.wbits = 16;
   if (typed.channel_scaling != -1.0) run.compression.channel_scaling = typed.channel_scaling;
@@ -174,6 +186,12 @@ pipeline::CompareRun to_compare_run(const ResolvedSettings& settings) {
   pipeline::CompareRun run;
   run.seeds = parse_seeds(settings.values.seeds);
   run.folder = settings.values.plots;
+  if (run.seeds.size() > 1 && !settings.values.measurements.empty()) {
+    fail(ErrorKind::kUsage,
+         "measurements: a file belongs to one calibration draw, and there are {} seeds; give one "
+         "seed, or leave out --measurements",
+         run.seeds.size());
+  }
   for (const std::string& method : split_names("methods", settings.values.methods)) {
     ResolvedSettings variant = settings;
     variant.values.method = method;
@@ -181,6 +199,7 @@ pipeline::CompareRun to_compare_run(const ResolvedSettings& settings) {
     variant.origins["method"] = Origin::kFlag;
     const pipeline::Method parsed = pipeline::parse_method(method);
     drop_flags_of_others(variant, parsed);
+    if (parsed == pipeline::Method::kMagnitude) drop_steps(variant.values);
     if (parsed != pipeline::Method::kMi || settings.values.use_mi_grouping == 0) {
       run.variants.push_back({method, "", to_compress_run(variant)});
       continue;

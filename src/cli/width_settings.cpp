@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -58,6 +59,17 @@ std::array<double, Count> parse_numbers(const std::string& key, const std::strin
   std::array<double, Count> result{};
   std::copy(values.begin(), values.end(), result.begin());
   return result;
+}
+
+/// Widths to choose from. A method need not look at all of them before it relies on their order.
+std::vector<int> parse_levels(const std::string& text) {
+  std::vector<int> levels = parse_list<int>("levels", text);
+  const bool ascending =
+      std::adjacent_find(levels.begin(), levels.end(), std::greater_equal<>()) == levels.end();
+  if (!ascending || levels.front() < 2 || levels.back() > 8) {
+    fail(ErrorKind::kUsage, "levels: '{}' are not different widths from 2 to 8, ascending", text);
+  }
+  return levels;
 }
 
 std::int64_t parse_groups(const std::string& text) {
@@ -177,9 +189,10 @@ pipeline::WidthOptions plan_width_options(const ResolvedSettings& settings) {
   widths.grouping.clustering = cluster::parse_method(typed.clustering);
   widths.grouping.sample_tokens = typed.mi_tokens;
   widths.grouping.seed = typed.seed;
-  widths.levels = parse_list<int>("levels", typed.levels);
+  widths.levels = parse_levels(typed.levels);
   widths.target = parse_target(typed);
-  widths.target.over_model = true;
+  // Targets by part are budgets of their own, over all linears of the part.
+  widths.target.over_model = !widths.target.attention_bits && !widths.target.ffn_bits;
   return widths;
 }
 
@@ -198,7 +211,7 @@ std::optional<pipeline::WidthOptions> width_options(const ResolvedSettings& sett
   }
   pipeline::WidthOptions widths;
   widths.grouping = parse_grouping_options(typed, method);
-  widths.levels = parse_list<int>("levels", typed.levels);
+  widths.levels = parse_levels(typed.levels);
   const auto shares = parse_numbers<5>("importance_weights", typed.importance_weights);
   widths.importance = {shares[0], shares[1], shares[2], shares[3], shares[4]};
   widths.sharing = parse_sharing(typed.share);

@@ -18,16 +18,16 @@ constexpr std::int64_t kResidualRows = 16;
 
 /// Columns of the inverse that are solved for together: wide enough for a fast product, narrow
 /// enough that little of the zero triangle above them is computed.
-constexpr std::int64_t kPanel = 256;
+constexpr std::int64_t kInversePanel = 256;
 
 /// M^-1 of a lower triangular M: column panel p has zeros above row p, so only the system below is
 /// solved, a third of the work of solving for the identity.
 torch::Tensor invert_lower(const torch::Tensor& lower) {
   const std::int64_t n = lower.size(0);
   torch::Tensor inverse = at::zeros_like(lower);
-  for (std::int64_t first = 0; first < n; first += kPanel) {
+  for (std::int64_t first = 0; first < n; first += kInversePanel) {
     const std::int64_t below = n - first;
-    const std::int64_t width = std::min(kPanel, below);
+    const std::int64_t width = std::min(kInversePanel, below);
     const torch::Tensor system = lower.narrow(0, first, below).narrow(1, first, below);
     inverse.narrow(0, first, below)
         .narrow(1, first, width)

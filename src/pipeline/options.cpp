@@ -17,6 +17,10 @@ constexpr Names<Sensitivity, 3> kSensitivities{{{"fisher", Sensitivity::kFisher}
                                                 {"energy", Sensitivity::kEnergy},
                                                 {"none", Sensitivity::kNone}}};
 
+constexpr Names<ColumnOrder, 3> kColumnOrders{{{"natural", ColumnOrder::kNatural},
+                                               {"hessian", ColumnOrder::kHessian},
+                                               {"mi", ColumnOrder::kMi}}};
+
 bool needs_widths(Method method) {
   return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;
 }
@@ -46,6 +50,12 @@ Sensitivity parse_sensitivity(const std::string& name) {
 std::string sensitivity_name(Sensitivity sensitivity) {
   return name_of(kSensitivities, sensitivity);
 }
+
+ColumnOrder parse_column_order(const std::string& name) {
+  return parse_name(kColumnOrders, "column_order", name);
+}
+
+std::string column_order_name(ColumnOrder order) { return name_of(kColumnOrders, order); }
 
 void PlanOptions::validate() const {
   widths.validate();
@@ -79,6 +89,14 @@ bool LayerSelection::contains(std::int64_t layer, const std::string& linear) con
 
 void CompressionSettings::validate() const {
   matrix.validate();
+  ensure(matrix.act_order == (column_order == ColumnOrder::kHessian),
+         "pipeline: act_order is not what column_order says");
+  if (column_order != ColumnOrder::kNatural && matrix.prune_m > 0) {
+    fail(ErrorKind::kUsage,
+         "column_order: {} with a pattern of {} zeros in every {}; the columns of a pattern must "
+         "stay neighbours; give one of the two",
+         column_order_name(column_order), matrix.prune_n, matrix.prune_m);
+  }
   validate_widths(*this);
   if (!matrix.prunes() && !quantizes()) {
     fail(ErrorKind::kUsage,

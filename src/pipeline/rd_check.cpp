@@ -14,7 +14,7 @@ namespace sgpt_mi::pipeline {
 namespace {
 
 /// Share of the KL that a plan must save to be taken instead of a plainer one.
-constexpr double kLeastGain = 0.02;
+constexpr double kLeastSaving = 0.02;
 
 /// Keeps a trial's layers and progress to itself.
 class TrialEvents : public Events {
@@ -92,7 +92,7 @@ RdPlan choose_plan(const BlockRun& run, std::vector<RdPlan> plans) {
     run.events.result(
         fmt::format("plan {}: predicted damage {:.5f}, KL {:.5f} on {} held-out windows",
                     plans[i].name, plans[i].predicted_damage, divergence, split.held_out));
-    if (i > 0 && divergence >= (1.0 - kLeastGain) * least) continue;
+    if (i > 0 && divergence >= (1.0 - kLeastSaving) * least) continue;
     least = divergence;
     best = i;
   }

@@ -9,6 +9,7 @@
 #include "layer_description.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/mi/gaussian.h"
 #include "stage_clock.h"
 
 namespace sgpt_mi::pipeline {
@@ -26,6 +27,13 @@ std::vector<LinearInfo> linears_of(const Block& block, model::Site site) {
     if (linear.site == site) linears.push_back(linear);
   }
   return linears;
+}
+
+/// What the sweep's order of columns goes by, where H does not say it.
+torch::Tensor order_key(const calib::LayerStats& stats, ColumnOrder order) {
+  if (order != ColumnOrder::kMi) return {};
+  return mi::gaussian_mi(stats.second_moment_sum, stats.channel_sum, stats.tokens)
+      .normalized.sum(0);
 }
 
 }  // namespace
@@ -58,7 +66,8 @@ SiteCompressor::SiteWork SiteCompressor::prepare(const SiteInput& input, const s
     if (run_.settings.method == Method::kMagnitude) {
       work.prepared.hessian = hessian;
     } else {
-      work.prepared = obs::prepare_input(hessian, run_.settings.matrix, name);
+      work.prepared = obs::prepare_input(hessian, run_.settings.matrix, name,
+                                         order_key(input.stats, run_.settings.column_order));
     }
   }
   if (planner_ == nullptr) return work;

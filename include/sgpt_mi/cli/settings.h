@@ -49,6 +49,7 @@ struct Settings {
   std::int64_t groupsize = -1;
   bool static_groups = false;
   bool act_order = false;
+  std::string column_order = "natural";
   double percdamp = 0.01;
   std::int64_t blocksize = 128;
   bool true_sequential = false;

@@ -129,10 +129,14 @@ struct CompressResult {
                                           double alpha);
 
 /// Factorises H for the sweep; uses options.percdamp and options.act_order.
+///
+/// \param order_key  (N): the sweep takes columns by this key, largest first, equal ones as they
+///                   come; undefined: as options.act_order says.
 /// Cost: 2 N^3 / 3 multiply-adds, four (N, N) temporaries.
 /// \throws Error(kNumeric) naming `name` when H is not finite or the damping ladder is exhausted.
 [[nodiscard]] PreparedInput prepare_input(const torch::Tensor& hessian,
-                                          const CompressOptions& options, const std::string& name);
+                                          const CompressOptions& options, const std::string& name,
+                                          const torch::Tensor& order_key = {});
 
 /// SparseGPT / GPTQ: one sweep over the columns that prunes, quantizes and moves every column's
 /// error to the columns after it, so that trace(dW H dW^T) stays small.

@@ -65,6 +65,17 @@ enum class Sensitivity : std::uint8_t {
 [[nodiscard]] Sensitivity parse_sensitivity(const std::string& name);
 [[nodiscard]] std::string sensitivity_name(Sensitivity sensitivity);
 
+/// In which order the OBS sweeps take the columns of a matrix.
+enum class ColumnOrder : std::uint8_t {
+  kNatural,
+  kHessian,  ///< by diag(H), largest first: obs::CompressOptions::act_order
+  kMi        ///< by the mutual information with all other channels, largest first
+};
+
+/// "natural", "hessian", "mi"; and back. Throws Error(kUsage) listing the names.
+[[nodiscard]] ColumnOrder parse_column_order(const std::string& name);
+[[nodiscard]] std::string column_order_name(ColumnOrder order);
+
 /// How sparsities and widths are spread over the linears: METHODS.md section 5, step 0.
 struct PlanOptions {
   Sensitivity sensitivity = Sensitivity::kFisher;
@@ -93,7 +104,8 @@ struct LayerSelection {
 /// How the blocks are compressed.
 struct CompressionSettings {
   Method method = Method::kSparseGpt;
-  obs::CompressOptions matrix;
+  obs::CompressOptions matrix;  ///< act_order as column_order says
+  ColumnOrder column_order = ColumnOrder::kNatural;
   std::optional<WidthOptions> widths;  ///< of toky, enhanced and mi, instead of matrix.wbits
   LayerSelection selection;
   /// alpha of s_j = max|x_j|^alpha / max|W_:j|^(1 - alpha), folded into the norm before; in [0, 1].
