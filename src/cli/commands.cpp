@@ -25,17 +25,25 @@
 namespace sgpt_mi::cli {
 namespace {
 
-/// Hours of work must not end at a report that cannot be written.
-void check_report_place(const std::string& path) {
-  if (path.empty()) return;
+/// Hours of work must not end at a file that cannot be written.
+void check_place(const char* flag, const std::string& path) {
   std::filesystem::path folder = std::filesystem::path(path).parent_path();
   if (folder.empty()) folder = ".";
   if (!std::filesystem::is_directory(folder) || access(folder.c_str(), W_OK) != 0) {
-    fail(ErrorKind::kInput, "report: {} cannot be written: {} is not a writable folder", path,
+    fail(ErrorKind::kInput, "{}: {} cannot be written: {} is not a writable folder", flag, path,
          folder.string());
   }
   if (std::filesystem::is_directory(path)) {
-    fail(ErrorKind::kInput, "report: {} is a folder; give a file name", path);
+    fail(ErrorKind::kInput, "{}: {} is a folder; give a file name", flag, path);
+  }
+}
+
+void check_places(const Settings& typed) {
+  if (!typed.report.empty()) check_place("report", typed.report);
+  // A file of measurements that is there is only read.
+  const std::string& measurements = typed.measurements;
+  if (!measurements.empty() && !std::filesystem::is_regular_file(measurements)) {
+    check_place("measurements", measurements);
   }
 }
 
@@ -62,27 +70,27 @@ void show(const report::RunReport& report, const Settings& typed) {
 
 void run_compress(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
   const pipeline::CompressRun run = to_compress_run(settings);
-  check_report_place(settings.values.report);
+  check_places(settings.values);
   Console console(settings.values.quiet);
   show(pipeline::run_compress(run, console, start_report(settings, command_line)), settings.values);
 }
 
 void run_plan(const ResolvedSettings& settings) {
   const pipeline::CompressRun run = to_compress_run(settings);
-  check_report_place(settings.values.report);
+  check_places(settings.values);
   Console console(settings.values.quiet);
   pipeline::plan_compress(run, console);
 }
 
 void run_eval(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
   const pipeline::EvalRun run = to_eval_run(settings);
-  check_report_place(settings.values.report);
+  check_places(settings.values);
   Console console(settings.values.quiet);
   show(pipeline::run_eval(run, console, start_report(settings, command_line)), settings.values);
 }
 
 void run_inspect(const ResolvedSettings& settings) {
-  check_report_place(settings.values.report);
+  check_places(settings.values);
   const pipeline::ModelSummary summary = pipeline::inspect_model(settings.values.model);
   print_out(to_text(summary));
   write_report(settings.values.report, to_json(summary));
@@ -90,7 +98,7 @@ void run_inspect(const ResolvedSettings& settings) {
 
 void run_compare(const ResolvedSettings& settings) {
   const pipeline::CompareRun run = to_compare_run(settings);
-  check_report_place(settings.values.report);
+  check_places(settings.values);
   Console console(settings.values.quiet);
   report::ComparisonReport start;
   start.version = kVersion;

@@ -135,6 +135,9 @@ std::vector<FlagRow> refinement_flags() {
        "least-squares scales before every polish sweep; -1: 1 for rd, else 0"},
       {"bias_update", &S::bias_update, "0|1", kRefinement, kRuns, true,
        "correct biases for the mean error, where there are biases; -1: 0"},
+      {"block_tuning", &S::block_tuning, "N", kRefinement, kRuns, true,
+       "gradient steps a block on scales, norms, biases and weights without codes, against the "
+       "dense block's output; slow; 0: none"},
 
       {"sensitivity", &S::sensitivity, "NAME", kPlanning, kRuns, true,
        "what weighs the linears' errors: fisher (a backward pass), energy or none"},

@@ -66,6 +66,7 @@ void set_refinement(pipeline::CompressionSettings& compression, const Settings& 
          "drift_residual: 1 is a part of the drift correction, which is off; give --drift A too");
   }
   compression.bias_update = switch_or("bias_update", typed.bias_update, standard.bias_update);
+  compression.block_tuning = typed.block_tuning;
   compression.true_sequential =
       typed.true_sequential || compression.follows_dense() || compression.method == Method::kRd;
 }

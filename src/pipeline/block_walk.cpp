@@ -111,7 +111,6 @@ class Walker {
         propagate(*block);
       }
     }
-    hand_over_outputs();
   }
 
  private:
@@ -125,32 +124,23 @@ class Walker {
   void visit(const Block& block, Site site, SiteCollector* collector,
              const model::BlockState& state, model::BlockState* dense);
   void handle(Block& block, SiteCollector& collector);
-  void hand_over_outputs();
+  void finish(Block& block, const std::vector<torch::Tensor>& inputs);
   [[nodiscard]] std::optional<SiteCollector> collector_for(const Block& block, Site site) const;
-  [[nodiscard]] std::int64_t windows() const;
-  /// Whether anybody reads what the present block gives.
-  [[nodiscard]] bool output_is_read() const;
+  /// Whether there is a block that reads what the present one gives.
+  [[nodiscard]] bool output_is_read() const { return layer_ + 1 < walk_.model.spec().layers; }
 
   const BlockWalk& walk_;
   const SiteHandler& handle_;
   std::vector<torch::Tensor> hidden_;  // batches (b, T, hidden): inputs of the next block
   std::vector<torch::Tensor> dense_;   // the dense stream's; empty: the same
   std::int64_t layer_ = 0;
+  bool finishes_ = false;  // whether finish_block is called for the present block
 };
-
-std::int64_t Walker::windows() const {
-  const std::int64_t all = walk_.windows.windows;
-  return walk_.max_windows == 0 ? all : std::min(all, walk_.max_windows);
-}
-
-bool Walker::output_is_read() const {
-  return layer_ + 1 < walk_.model.spec().layers || walk_.outputs != nullptr;
-}
 
 void Walker::embed_windows() {
   const StageTimer timer(walk_.timings, "propagate");
   const auto ids = torch::from_blob(const_cast<std::int32_t*>(walk_.windows.ids.data()),
-                                    {windows(), walk_.windows.seqlen}, torch::kInt32);
+                                    {walk_.windows.windows, walk_.windows.seqlen}, torch::kInt32);
   for (const torch::Tensor& batch : ids.split(walk_.batch_windows)) {
     hidden_.push_back(walk_.model.embed(batch.to(torch::kInt64), walk_.placement));
   }
@@ -163,7 +153,7 @@ std::unique_ptr<Block> Walker::load() const {
 }
 
 std::optional<SiteCollector> Walker::collector_for(const Block& block, Site site) const {
-  const std::int64_t tokens = windows() * walk_.windows.seqlen;
+  const std::int64_t tokens = walk_.windows.windows * walk_.windows.seqlen;
   const std::int64_t wanted = walk_.sample_tokens;
   const std::int64_t stride = wanted == 0 ? 0 : std::max<std::int64_t>(1, tokens / wanted);
   for (const model::LinearInfo& linear : block.linears()) {
@@ -219,16 +209,27 @@ void Walker::propagate(const Block& block) {
 }
 
 void Walker::pass_in_sequence(Block& block) {
+  const std::vector<torch::Tensor> inputs =
+      walk_.finish_block ? hidden_ : std::vector<torch::Tensor>();
+  finishes_ = false;
   Streams streams{begin_all(block, hidden_), begin_all(block, dense_)};
   for (int index = 0; index < model::kSites; ++index) {
     pass_site(block, static_cast<Site>(index), streams);
   }
   hidden_ = end_all(streams.compressed);
   dense_ = end_all(streams.dense);
+  if (finishes_) finish(block, inputs);
+}
+
+void Walker::finish(Block& block, const std::vector<torch::Tensor>& inputs) {
+  walk_.finish_block(block, {inputs, dense_});
+  hidden_ = inputs;
+  propagate(block);
 }
 
 void Walker::pass_site(Block& block, Site site, Streams& streams) {
   std::optional<SiteCollector> collector = collector_for(block, site);
+  finishes_ = finishes_ || (collector && walk_.finish_block);
   if (collector && !streams.dense.empty()) collector->follow_drift();
   if (collector && walk_.dense_stream && streams.dense.empty()) streams.dense = streams.compressed;
   for (std::size_t i = 0; i < streams.compressed.size(); ++i) {
@@ -237,7 +238,8 @@ void Walker::pass_site(Block& block, Site site, Streams& streams) {
           streams.dense.empty() ? nullptr : &streams.dense[i]);
   }
   if (collector) handle(block, *collector);
-  if (site == Site::kMlpOut && !output_is_read()) return;
+  // finish() computes the output of a block that it may still change.
+  if (site == Site::kMlpOut && (!output_is_read() || finishes_)) return;
   const StageTimer timer(walk_.timings, "propagate");
   for (model::BlockState& state : streams.compressed) {
     check_interrupt();
@@ -268,7 +270,7 @@ void Walker::visit(const Block& block, Site site, SiteCollector* collector,
       collector->add_residual_drift(*dense, state, input);
     }
   }
-  if (site == Site::kMlpOut && !output_is_read()) return;
+  if (site == Site::kMlpOut && !output_is_read() && !finishes_) return;
   const StageTimer timer(walk_.timings, "dense_stream");
   block.advance(site, *dense, dense_input);
 }
@@ -282,13 +284,6 @@ void Walker::handle(Block& block, SiteCollector& collector) {
   handle_(block, input);
 }
 
-void Walker::hand_over_outputs() {
-  if (walk_.outputs == nullptr) return;
-  // Streams that never parted have the same outputs.
-  if (walk_.dense_stream) walk_.outputs->dense = dense_.empty() ? hidden_ : std::move(dense_);
-  walk_.outputs->compressed = std::move(hidden_);
-}
-
 }  // namespace
 
 void walk_blocks(const BlockWalk& walk, const SiteHandler& handle) {
@@ -296,6 +291,8 @@ void walk_blocks(const BlockWalk& walk, const SiteHandler& handle) {
          "pipeline: a dense stream beside a walk that is not true-sequential");
   ensure(walk.dense_stream || !walk.residual_drift,
          "pipeline: the residual stream's drift without a dense stream");
+  ensure(walk.dense_stream || !walk.finish_block,
+         "pipeline: blocks to be finished without a dense stream");
   const torch::NoGradGuard no_grad;
   Walker(walk, handle).run();
 }

@@ -29,14 +29,17 @@ struct SiteInput {
   std::optional<calib::DriftStats> drift = std::nullopt;
 };
 
-/// What the last block leaves, by batch: (b, T, hidden) on the device of the walk.
-struct WalkOutputs {
-  std::vector<torch::Tensor> compressed;
-  std::vector<torch::Tensor> dense;  ///< of the dense stream; empty without one
-};
-
 /// May replace weights of the block: what it leaves there makes the inputs of what follows.
 using SiteHandler = std::function<void(model::Block& block, SiteInput& input)>;
+
+/// A block of which all sites are handled, by batch: (b, T, hidden) on the device of the walk.
+struct BlockEnd {
+  const std::vector<torch::Tensor>& inputs;         ///< what it reads in the compressed stream
+  const std::vector<torch::Tensor>& dense_outputs;  ///< what it left in the dense stream
+};
+
+/// May replace tensors of the block: what it leaves there makes the inputs of the next.
+using BlockHandler = std::function<void(model::Block& block, const BlockEnd& end)>;
 
 /// A pass of the calibration windows through the model.
 struct BlockWalk {
@@ -50,10 +53,11 @@ struct BlockWalk {
   /// Adds to "load", "calibrate" and "propagate"; with a dense stream also to "dense_stream" (its
   /// forward) and "drift" (its statistics).
   std::map<std::string, double>& timings;
-  bool dense_stream = false;       ///< SiteInput::drift is wanted; true-sequential only
-  bool residual_drift = false;     ///< and the residual stream's part of it
-  std::int64_t max_windows = 0;    ///< only so many, the first, are walked; 0: all
-  WalkOutputs* outputs = nullptr;  ///< filled with what the last block leaves, when given
+  bool dense_stream = false;    ///< SiteInput::drift is wanted; true-sequential only
+  bool residual_drift = false;  ///< and the residual stream's part of it
+  /// Called after the last site of every block with a handled one; needs the dense stream. Empty:
+  /// nobody is.
+  BlockHandler finish_block = {};
 };
 
 /// Calls the handler for every site that a selected linear reads, in forward order.
@@ -68,11 +72,13 @@ struct BlockWalk {
 /// before the handler replaces the weights. Until the first handled site both are one.
 ///
 /// Memory: one block and the hidden states of all windows; true-sequential also what is pending
-/// between two sites of them, up to the MLP's width a token. A dense stream has the same again. The
+/// between two sites of them, up to the MLP's width a token. A dense stream has the same again, and
+/// finish_block needs the hidden states of all windows once more, and one more forward. The
 /// statistics of all sites of a block, true-sequential of one site, are (N, N) float32 each, two
 /// with a dense stream; the site's input exists for one batch at a time.
 ///
-/// \throws Error(kInternal) a dense stream that is not true-sequential; residual_drift without one.
+/// \throws Error(kInternal) a dense stream that is not true-sequential; residual_drift or
+/// finish_block without one.
 void walk_blocks(const BlockWalk& walk, const SiteHandler& handle);
 
 }  // namespace sgpt_mi::pipeline

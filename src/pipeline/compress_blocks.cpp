@@ -33,7 +33,12 @@ BlockWalk walk_of(const BlockRun& run) {
   return walk;
 }
 
-BlockResult compress(const BlockWalk& walk, SiteCompressor compressor) {
+BlockResult compress(BlockWalk walk, SiteCompressor compressor) {
+  if (compressor.tunes()) {
+    walk.finish_block = [&](model::Block& block, const BlockEnd& end) {
+      compressor.finish_block(block, end);
+    };
+  }
   walk_blocks(walk,
               [&](model::Block& block, SiteInput& input) { compressor.handle(block, input); });
   return compressor.take_result();

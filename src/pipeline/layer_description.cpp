@@ -34,15 +34,12 @@ report::GroupReport group_report(const GroupSum& sum) {
 
 report::LayerReport describe_layer(const model::LinearInfo& linear,
                                    const obs::CompressResult& result,
-                                   const CompressionSettings& settings, DType saved,
-                                   std::int64_t stored_bytes) {
+                                   const CompressionSettings& settings, DType saved) {
   report::LayerReport layer;
   layer.name = linear.name;
   layer.rows = linear.rows;
   layer.columns = linear.columns;
   layer.sparsity = result.sparsity;
-  const double weights = static_cast<double>(linear.rows * linear.columns);
-  layer.stored_bits = 8.0 * static_cast<double>(stored_bytes) / weights;
   layer.average_bits =
       settings.quantizes() ? settings.matrix.wbits : 8.0 * static_cast<double>(dtype_size(saved));
   layer.loss = result.loss;

@@ -12,13 +12,11 @@
 
 namespace sgpt_mi::pipeline {
 
-/// What a report says of a compressed linear that has one width.
-/// \param saved         type of the dense matrix.
-/// \param stored_bytes  that the matrix takes as saved.
+/// What a report says of a compressed linear that has one width, but for what it takes as saved.
+/// \param saved  type of the dense matrix.
 [[nodiscard]] report::LayerReport describe_layer(const model::LinearInfo& linear,
                                                  const obs::CompressResult& result,
-                                                 const CompressionSettings& settings, DType saved,
-                                                 std::int64_t stored_bytes);
+                                                 const CompressionSettings& settings, DType saved);
 
 /// Adds what calibration saw of the linear's input.
 void describe_calibration(report::LayerReport& layer, const calib::LayerStats& stats,

@@ -112,14 +112,15 @@ void CompressionSettings::validate() const {
   if (!(drift >= 0.0 && drift <= 1.0)) {
     fail(ErrorKind::kUsage, "drift: {:g} is not in [0, 1]", drift);
   }
+  if (block_tuning < 0) fail(ErrorKind::kUsage, "block_tuning: {} is negative", block_tuning);
   ensure(true_sequential || !follows_dense(),
          "pipeline: the dense stream is followed in true-sequential runs only");
   ensure(plan.has_value() == (method == Method::kRd), "pipeline: only rd has a measured plan");
   if (plan) plan->validate();
-  if (method == Method::kMagnitude && (matrix.refine.any() || drift > 0.0)) {
+  if (method == Method::kMagnitude && (matrix.refine.any() || drift > 0.0 || block_tuning > 0)) {
     fail(ErrorKind::kUsage,
-         "method magnitude compensates nothing; leave out --drift, --l0_sweeps, --refit and "
-         "--polish, or use --method sparsegpt");
+         "method magnitude compensates nothing; leave out --drift, --l0_sweeps, --refit, --polish "
+         "and --block_tuning, or use --method sparsegpt");
   }
   if (batch_windows < 1) fail(ErrorKind::kUsage, "batch_windows: {} is below 1", batch_windows);
 }

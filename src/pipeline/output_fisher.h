@@ -25,8 +25,7 @@ struct FisherRun {
 
 /// How much the loss depends on every output row of the selected linears, by linear name:
 ///
-///     f_r = 1 / n * sum over tokens of (d loss / d y_r)^2,    y = W x + b    [nats^2 / unit of
-///     y^2]
+///     f_r = 1 / n * sum over tokens of (d loss / d y_r)^2,    y = W x + b    [nats^2 / y^2]
 ///
 /// where loss is the cross entropy of the next token in nats, summed over a window, and n counts
 /// all tokens of the windows used, also a window's last one, which nothing is scored on. It is the

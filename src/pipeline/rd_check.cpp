@@ -27,13 +27,14 @@ class TrialEvents : public Events {
   void result(const std::string&) override {}
 };
 
-/// What makes every plan better alike is left out: the descents, and drift correction, which needs
-/// a second stream.
+/// What makes every plan better alike is left out: the descents, and drift correction and tuning,
+/// which need a second stream.
 CompressionSettings trial_settings(const CompressionSettings& settings) {
   CompressionSettings trial = settings;
   trial.drift = 0.0;
   trial.drift_residual = false;
   trial.bias_update = false;
+  trial.block_tuning = 0;
   trial.matrix.refine = {};
   trial.matrix.refine.weighted_clip = settings.matrix.refine.weighted_clip;
   return trial;

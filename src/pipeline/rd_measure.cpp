@@ -9,7 +9,7 @@
 
 #include "block_walk.h"
 #include "output_fisher.h"
-#include "rd_plan.h"
+#include "plan_widths.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/obs/curves.h"

@@ -1,5 +1,7 @@
 #include "site_compressor.h"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -85,7 +87,7 @@ void SiteCompressor::scale_channels(Block& block, SiteInput& input) {
     warn_once("channel scaling is left out where no norm directly before the linear can take it");
     return;
   }
-  for (const auto& [name, value] : scaled->norm_tensors) run_.store.put(name, value);
+  for (const auto& [name, value] : scaled->norm_tensors) finish_tensor(name, value);
   for (const LinearInfo& linear : linears) {
     if (run_.settings.selection.contains(input.layer, linear.name)) continue;
     const std::string tensor = linear.name + ".weight";
@@ -201,7 +203,7 @@ void SiteCompressor::update_bias(Block& block, const LinearInfo& linear,
   const std::string tensor = linear.name + ".bias";
   const torch::Tensor rounded = (bias->to(torch::kFloat64) + change)
                                     .to(model::to_scalar_type(run_.saved_types.dtype_of(tensor)));
-  run_.store.put(tensor, rounded);
+  finish_tensor(tensor, rounded);
   block.set_bias(linear.short_name, rounded.to(run_.placement.dtype));
 }
 
@@ -225,35 +227,80 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
 void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, const SiteWork& work) {
   std::map<std::string, double> clock;
   const StageTimer timer(clock, "linear");
-  const LinearWork done = compress_weight(block.weight(linear.short_name), linear, work);
-  const obs::CompressResult& result = done.result;
-  const std::string tensor = linear.name + ".weight";
-  const DType saved = run_.saved_types.dtype_of(tensor);
-  const torch::Tensor rounded = result.matrix.weight.to(model::to_scalar_type(saved));
+  LinearWork done = compress_weight(block.weight(linear.short_name), linear, work);
+  const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
+  const torch::Tensor rounded = done.result.matrix.weight.to(model::to_scalar_type(saved));
   model::require_finite(rounded, linear.name + " (compressed)");
-  std::int64_t stored_bytes = static_cast<std::int64_t>(rounded.nbytes());
-  if (run_.format == SaveFormat::kPacked) {
-    const StageTimer packing(run_.timings, "pack");
-    const CodedCopy coded(result.matrix, rounded, run_.settings.matrix, saved);
-    const io::PackedSize size = io::predict_packed_size(io::packed_shape(coded.view()));
-    run_.store.put_packed(linear.name, rounded, coded.view(), size);
-    result_.packed += size;
-    stored_bytes = size.total();
-  } else {
-    run_.store.put(tensor, rounded);
-  }
   if (run_.settings.bias_update) update_bias(block, linear, rounded, work);
   block.set_weight(linear.short_name, rounded.to(run_.placement.dtype));
 
-  report::LayerReport layer = describe_layer(linear, result, run_.settings, saved, stored_bytes);
+  report::LayerReport layer = describe_layer(linear, done.result, run_.settings, saved);
   describe_calibration(layer, work.input.stats, work.constant_channels);
   if (done.plan) describe_widths(layer, *done.plan, work.groups);
   if (rd_plan_ != nullptr) describe_choice(layer, done.options);
   keep_picture(linear, work, done.plan);
   layer.seconds = timer.seconds();
+  CompressedLinear compressed{linear, std::move(done.result.matrix), rounded};
+  if (!tunes()) {
+    finish_linear(compressed, std::move(layer));
+    return;
+  }
+  pending_.linears.push_back(std::move(compressed));
+  pending_.layers.push_back(std::move(layer));
+}
+
+void SiteCompressor::finish_tensor(const std::string& name, const torch::Tensor& rounded) {
+  if (tunes()) {
+    pending_.tensors.insert_or_assign(name, rounded);
+  } else {
+    run_.store.put(name, rounded);
+  }
+}
+
+/// Hands a linear to the store; bytes that it takes there.
+std::int64_t SiteCompressor::store_linear(const CompressedLinear& done) {
+  if (run_.format != SaveFormat::kPacked) {
+    run_.store.put(done.linear.name + ".weight", done.rounded);
+    return static_cast<std::int64_t>(done.rounded.nbytes());
+  }
+  const StageTimer packing(run_.timings, "pack");
+  const CodedCopy coded(done.matrix, done.rounded, run_.settings.matrix,
+                        model::from_scalar_type(done.rounded.scalar_type()));
+  const io::PackedSize size = io::predict_packed_size(io::packed_shape(coded.view()));
+  run_.store.put_packed(done.linear.name, done.rounded, coded.view(), size);
+  result_.packed += size;
+  return size.total();
+}
+
+void SiteCompressor::finish_linear(const CompressedLinear& done, report::LayerReport layer) {
+  std::map<std::string, double> clock;
+  const StageTimer timer(clock, "store");
+  const auto weights = static_cast<double>(done.linear.rows * done.linear.columns);
+  layer.stored_bits = 8.0 * static_cast<double>(store_linear(done)) / weights;
+  layer.seconds += timer.seconds();
   run_.events.layer(layer);
   run_.events.progress(++done_);
   result_.layers.push_back(std::move(layer));
+}
+
+void SiteCompressor::finish_block(Block& block, const BlockEnd& end) {
+  {
+    const StageTimer timer(run_.timings, "block_tuning");
+    const BlockTuning tuning{block, end.inputs, end.dense_outputs, run_.saved_types,
+                             run_.settings.block_tuning};
+    const TunedBlock tuned = tune_block(tuning, pending_.linears);
+    for (const auto& [name, rounded] : tuned.tensors) finish_tensor(name, rounded);
+    if (!tuned.kept) {
+      run_.events.warning(fmt::format(
+          "{}: {} steps of tuning found nothing better for its block, which stays as it was",
+          pending_.linears.front().linear.name, run_.settings.block_tuning));
+    }
+  }
+  for (const auto& [name, rounded] : pending_.tensors) run_.store.put(name, rounded);
+  for (std::size_t i = 0; i < pending_.linears.size(); ++i) {
+    finish_linear(pending_.linears[i], std::move(pending_.layers[i]));
+  }
+  pending_ = {};
 }
 
 /// Of every site whose affinity was kept, with the widths of its first linear.

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "block_tuning.h"
 #include "block_walk.h"
 #include "compress_blocks.h"
 #include "rd_plan.h"
@@ -18,7 +19,8 @@
 
 namespace sgpt_mi::pipeline {
 
-/// Compresses the linears of one site after another and hands them to the run's store.
+/// Compresses the linears of one site after another and hands them to the run's store: at once, or
+/// at the end of their block when blocks are tuned.
 class SiteCompressor {
  public:
   /// One sparsity and one width for all.
@@ -30,6 +32,14 @@ class SiteCompressor {
 
   /// Compresses the selected linears that read the site and replaces them in the block.
   void handle(model::Block& block, SiteInput& input);
+
+  /// Whether blocks are tuned: finish_block() is then to be called for every block with a handled
+  /// site.
+  [[nodiscard]] bool tunes() const { return run_.settings.block_tuning > 0; }
+
+  /// Tunes a block whose sites are handled, replaces what it changes there, and hands the block's
+  /// linears to the store.
+  void finish_block(model::Block& block, const BlockEnd& end);
 
   /// What was done, in processing order.
   [[nodiscard]] BlockResult take_result();
@@ -51,6 +61,13 @@ class SiteCompressor {
     obs::CompressResult result;
   };
 
+  /// What waits for the end of its block.
+  struct Pending {
+    std::vector<CompressedLinear> linears;
+    std::vector<report::LayerReport> layers;       ///< of the linears
+    std::map<std::string, torch::Tensor> tensors;  ///< in their saved types, by checkpoint name
+  };
+
   [[nodiscard]] SiteWork prepare(const SiteInput& input, const std::string& name);
   void scale_channels(model::Block& block, SiteInput& input);
   void compress_linear(model::Block& block, const model::LinearInfo& linear, const SiteWork& work);
@@ -69,6 +86,9 @@ class SiteCompressor {
   void update_bias(model::Block& block, const model::LinearInfo& linear,
                    const torch::Tensor& compressed, const SiteWork& work);
   [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, DType dtype) const;
+  void finish_linear(const CompressedLinear& done, report::LayerReport layer);
+  void finish_tensor(const std::string& name, const torch::Tensor& rounded);
+  [[nodiscard]] std::int64_t store_linear(const CompressedLinear& done);
   void keep_picture(const model::LinearInfo& linear, const SiteWork& work,
                     const std::optional<LinearPlan>& plan);
   void warn_once(const std::string& text);
@@ -77,6 +97,7 @@ class SiteCompressor {
   WidthPlanner* planner_ = nullptr;
   const RdPlan* rd_plan_ = nullptr;
   std::int64_t done_ = 0;
+  Pending pending_;
   BlockResult result_;
   std::set<std::string> warned_;
 };

@@ -101,6 +101,8 @@ void WidthPlanner::require_reachable(const model::Model& model) const {
 void WidthPlanner::measure_model(const BlockWalk& walk) {
   BlockWalk dense = walk;
   dense.true_sequential = true;  // nothing is replaced, so every activation is needed once
+  dense.dense_stream = false;    // and both streams would be one
+  dense.residual_drift = false;
   walk_blocks(dense, [&](model::Block& block, SiteInput& input) {
     measure_site(block, input, walk.timings);
   });

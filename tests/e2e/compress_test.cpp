@@ -33,12 +33,12 @@ TEST_F(Compress, SavesAModelThatScoresWhatTheRunReported) {
   const auto report = report_of(
       small_compression(demo_model().string()) + Flags{"--format", "hf", "--save", out_.string()},
       "r.json");
-  EXPECT_THAT(last_.out, HasSubstr("sparsegpt"));
+  EXPECT_THAT(last_.out, HasSubstr("rd"));
   EXPECT_THAT(last_.out, HasSubstr("dense"));
   EXPECT_THAT(last_.err, HasSubstr("fc2"));
   EXPECT_GT(ppl(report, "compressed"), ppl(report, "dense"));
   EXPECT_GE(report["totals"]["sparsity"], 0.5);
-  EXPECT_EQ(report["totals"]["average_code_bits"], 4.0);
+  EXPECT_LE(report["totals"]["average_code_bits"], 4.0);
 
   const auto reloaded = report_of(small_evaluation(out_.string()), "e.json");
   EXPECT_DOUBLE_EQ(ppl(reloaded, "compressed"), ppl(report, "compressed"));
@@ -83,7 +83,8 @@ TEST_F(Compress, SameSeedSameBytesWithAndWithoutSaving) {
 }
 
 TEST_F(Compress, EveryFlagOfTheSweepRuns) {
-  const Flags base = small_compression(demo_model().string()) + Flags{"--eval", "none"};
+  const Flags base =
+      small_compression(demo_model().string()) + Flags{"--eval", "none", "--method", "sparsegpt"};
   const std::vector<Flags> variants{
       {"--true-sequential", "--act-order"},
       {"--groupsize", "32", "--sym"},

@@ -102,11 +102,19 @@ TEST_F(Packed, PruneOnlyCanBePackedToo) {
   EXPECT_EQ(ppl(report_of(small_evaluation(out_.string()))), ppl(run));
 }
 
-TEST_F(Packed, TheOriginalScriptsFlagsChooseMi) {
-  const auto run = compressed({"--target_avg_bits", "4.0", "--n_groups", "10", "--eval", "none"});
-  EXPECT_EQ(run["method"], "mi");
-  EXPECT_LE(run["totals"]["average_code_bits"], 4.0);
-  EXPECT_EQ(run["layers"][0]["groups"].size(), 10U);
+TEST_F(Packed, TheOriginalScriptsFlagsRunWithEveryMethodThatHasGroups) {
+  for (const char* method : {"rd", "mi"}) {
+    const auto run = compressed(
+        {"--target_avg_bits", "4.0", "--n_groups", "10", "--eval", "none", "--method", method});
+    EXPECT_EQ(run["method"], method);
+    EXPECT_LE(run["totals"]["average_code_bits"], 4.0);
+    const auto& layer = run["layers"][0];
+    std::int64_t channels = 0;
+    for (const auto& [bits, count] : layer["channels_by_bits"].items()) {
+      channels += count.get<std::int64_t>();
+    }
+    EXPECT_EQ(channels, layer["columns"]);
+  }
 }
 
 TEST_F(Packed, FixedThresholdsMissTheTargetAndSaySo) {

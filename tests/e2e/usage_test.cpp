@@ -50,7 +50,7 @@ TEST(Usage, OptionsThatDoNotFitTheModelExitWithTwo) {
   };
   EXPECT_THAT(sentence({"--seqlen", "100000"}), HasSubstr("positions"));
   EXPECT_THAT(sentence({"--sparsity", "0", "--pattern", "3:7"}), HasSubstr("k_proj"));
-  EXPECT_THAT(sentence({"--groupsize", "7"}), HasSubstr("groupsize"));
+  EXPECT_THAT(sentence({"--method", "sparsegpt", "--groupsize", "7"}), HasSubstr("groupsize"));
   EXPECT_THAT(sentence({"--prune_only", "no_such_linear"}), HasSubstr("no linear is selected"));
   EXPECT_THAT(sentence({"--save", model}), HasSubstr("own folder"));
 }
@@ -88,6 +88,7 @@ TEST(Usage, PlanChecksEverythingAndDoesNothing) {
        {"model ", "compute ", "calibrate ", "compress ", "memory ", "evaluate "}) {
     EXPECT_THAT(result.err, HasSubstr(line));
   }
+  EXPECT_THAT(result.err, HasSubstr("rd: sparsity 0.5"));  // the default method
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "out"));
 }
 

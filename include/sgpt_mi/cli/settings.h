@@ -95,6 +95,7 @@ struct Settings {
   std::int64_t polish = -1;
   int scale_step = -1;
   int bias_update = -1;
+  std::int64_t block_tuning = 0;
 
   // measured plan: rd
   std::string sensitivity = "fisher";

@@ -61,9 +61,9 @@ struct NamedTensor {
 /// is the whole forward. Weights may be replaced between sites, so that in a true-sequential run
 /// every activation is computed once, with compressed weights. No cache, causal.
 ///
-/// All of it can be differentiated with respect to `hidden`: LibTorch records a graph where
-/// gradient mode is on and `hidden` requires a gradient. The weights never do. Callers that want no
-/// graph need nothing; an at::NoGradGuard of theirs makes sure of it.
+/// All of it can be differentiated where gradient mode is on, with respect to `hidden` and to the
+/// block's own tensors, which weight(), bias() and norm_before() give: those on which a caller set
+/// requires_grad_(); what replaces one starts without. An at::NoGradGuard makes sure of no graph.
 class Block {
  public:
   virtual ~Block() = default;

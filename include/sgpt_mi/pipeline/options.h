@@ -116,12 +116,15 @@ struct CompressionSettings {
   double drift = 0.0;
   bool drift_residual = false;      ///< also make good what the residual stream has lost
   bool bias_update = false;         ///< b += W E xd - Q E x, where there are biases
+  std::int64_t block_tuning = 0;    ///< steps of Adam a block, after its linears; 0: off
   std::optional<PlanOptions> plan;  ///< unset: every linear gets the same sparsity and width
   std::int64_t batch_windows = 4;   ///< windows in one forward
 
   [[nodiscard]] bool quantizes() const { return matrix.quantizes() || widths.has_value(); }
   /// Whether the dense model's activations are needed beside the compressed ones.
-  [[nodiscard]] bool follows_dense() const { return drift > 0.0 || bias_update; }
+  [[nodiscard]] bool follows_dense() const {
+    return drift > 0.0 || bias_update || block_tuning > 0;
+  }
 
   void validate() const;
 };

@@ -53,6 +53,7 @@ TEST(CompressSettings, ContradictionsAreNamed) {
 TEST(CompressSettings, RangesAreNamed) {
   EXPECT_THAT(usage_error({"--wbits", "9"}), HasSubstr("wbits"));
   EXPECT_THAT(usage_error({"--wbits", "1"}), HasSubstr("wbits"));
+  EXPECT_THAT(usage_error({"--wbits", "9", "--method", "mi"}), HasSubstr("wbits"));
   EXPECT_THAT(usage_error({"--sparsity", "1"}), HasSubstr("sparsity"));
   EXPECT_THAT(usage_error({"--sparsity", "-0.1"}), HasSubstr("sparsity"));
   EXPECT_THAT(usage_error({"--wbits", "4", "--percdamp", "0"}), HasSubstr("percdamp"));

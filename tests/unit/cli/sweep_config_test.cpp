@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "support/temporary_folder.h"
@@ -148,6 +150,20 @@ TEST(ExpandSweep, MistakesInTheFileAreUsageErrors) {
   EXPECT_THAT(with("variants", "[1]"), HasSubstr("not an object of flags"));
   EXPECT_THAT(with("out", R"("")"), HasSubstr("--out"));
   EXPECT_THAT(usage_error(Json::parse("[]")), HasSubstr("not a JSON object"));
+}
+
+TEST(ExpandSweep, CommittedSweepsHaveNoRefusedCell) {
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(SGPT_MI_SOURCE_DIR "/configs")) {
+    if (entry.path().filename() == "default.json") continue;
+    std::ifstream stream(entry.path());
+    const SweepRun run = expand(Json::parse(stream));
+    for (const GridCell& cell : run.cells) {
+      EXPECT_TRUE(cell.run) << entry.path() << " " << cell.varied.dump() << ": " << cell.refusal;
+    }
+    ++files;
+  }
+  EXPECT_GT(files, 0U);
 }
 
 TEST(ShareOf, SharesPartitionTheCells) {

@@ -103,8 +103,7 @@ struct Walk {
   LayerSelection selection;
   bool true_sequential = true;
   bool dense_stream = true;
-  std::int64_t max_windows = 0;
-  WalkOutputs outputs = {};
+  BlockHandler finish_block = {};
   std::map<std::string, double> timings = {};
 
   void run(const Scene& made, const SiteHandler& handle) {
@@ -118,8 +117,7 @@ struct Walk {
                  timings,
                  dense_stream,
                  /*residual_drift=*/dense_stream,
-                 max_windows,
-                 &outputs},
+                 finish_block},
                 handle);
   }
 
@@ -175,13 +173,22 @@ void expect_drift(const SiteInput& input, const Moment& dense, const Moment& com
   }
 }
 
-/// Walks with one changed linear and compares every site after it with two separate forwards.
+/// Walks with one changed linear and compares every site after it, and with `finishes` what is left
+/// of the last block, with two separate forwards.
 void expect_drift_of_two_forwards(const Scene& made, const std::string& short_name, Site site,
-                                  const LayerSelection& selection) {
+                                  const LayerSelection& selection, bool finishes) {
   const Replacement replacement = changed(made, short_name);
   const Forward dense = forward(made, std::nullopt);
   const Forward compressed = forward(made, replacement);
   Walk walk{selection};
+  torch::Tensor dense_output;
+  torch::Tensor output;
+  if (finishes) {
+    walk.finish_block = [&](const model::Block& block, const BlockEnd& end) {
+      dense_output = at::cat(end.dense_outputs);
+      output = block.forward(at::cat(end.inputs));
+    };
+  }
   const auto seen = walk.run(made, replacement);
   std::size_t drifted = 0;
   for (const auto& [place, input] : seen) {
@@ -199,8 +206,9 @@ void expect_drift_of_two_forwards(const Scene& made, const std::string& short_na
     EXPECT_GT(input.drift->cross_sum.abs().max().item<double>(), 1e-3);
   }
   EXPECT_GT(drifted, 0U);
-  EXPECT_TRUE(at::cat(walk.outputs.dense).allclose(dense.output, 1e-4, 1e-5));
-  EXPECT_TRUE(at::cat(walk.outputs.compressed).allclose(compressed.output, 1e-4, 1e-5));
+  if (!finishes) return;
+  EXPECT_TRUE(dense_output.allclose(dense.output, 1e-4, 1e-5));
+  EXPECT_TRUE(output.allclose(compressed.output, 1e-4, 1e-5));
   EXPECT_FALSE(dense.output.allclose(compressed.output, 1e-2, 1e-2));
 }
 
@@ -217,30 +225,37 @@ TEST(BlockWalk, AHandlerThatChangesNothingSeesNoDriftAndThePlainWalk) {
     SCOPED_TRACE(made.family);
     Walk plain{{}, true, false};
     Walk both{{}};
+    Walk finished{{}};
+    std::int64_t blocks = 0;
+    finished.finish_block = [&](const model::Block&, const BlockEnd& end) {
+      ++blocks;
+      EXPECT_EQ(end.inputs.size(), 3U);  // 5 windows, 2 a batch
+      EXPECT_EQ(end.dense_outputs.size(), 3U);
+    };
     const auto expected = plain.run(made, std::nullopt);
     const auto seen = both.run(made, std::nullopt);
+    const auto seen_finished = finished.run(made, std::nullopt);
+    EXPECT_EQ(blocks, kLayers);
     ASSERT_EQ(seen.size(), static_cast<std::size_t>(kLayers * model::kSites));
     for (const auto& [place, input] : seen) {
-      EXPECT_TRUE(input.stats.second_moment_sum.equal(expected.at(place).stats.second_moment_sum));
+      const torch::Tensor& sum = input.stats.second_moment_sum;
+      EXPECT_TRUE(sum.equal(expected.at(place).stats.second_moment_sum));
+      EXPECT_TRUE(sum.equal(seen_finished.at(place).stats.second_moment_sum));
       EXPECT_FALSE(expected.at(place).drift.has_value());
       EXPECT_EQ(input.drift.has_value(), place != Place(0, Site::kAttentionIn));
       if (!input.drift) continue;
       EXPECT_EQ(at::count_nonzero(input.drift->cross_sum).item<std::int64_t>(), 0);
       EXPECT_EQ(at::count_nonzero(input.drift->shift_sum).item<std::int64_t>(), 0);
     }
-    EXPECT_TRUE(plain.outputs.dense.empty());
-    ASSERT_EQ(both.outputs.dense.size(), 3U);  // 5 windows, 2 a batch
-    const torch::Tensor output = at::cat(plain.outputs.compressed);
-    EXPECT_TRUE(at::cat(both.outputs.compressed).equal(output));
-    EXPECT_TRUE(at::cat(both.outputs.dense).equal(output));
-    EXPECT_TRUE(output.allclose(forward(made, std::nullopt).output, 1e-4, 1e-5));
   }
 }
 
 TEST(BlockWalk, DriftIsWhatTwoSeparateForwardsGive) {
   for (const Scene& made : scenes()) {
     for (const Site site : {Site::kAttentionIn, Site::kAttentionOut, Site::kMlpIn, Site::kMlpOut}) {
-      expect_drift_of_two_forwards(made, first_linear(made, site), site, {});
+      for (const bool finishes : {false, true}) {
+        expect_drift_of_two_forwards(made, first_linear(made, site), site, {}, finishes);
+      }
     }
   }
 }
@@ -249,18 +264,19 @@ TEST(BlockWalk, BothStreamsPassSitesThatNobodySelected) {
   for (const Scene& made : scenes()) {
     LayerSelection selection;
     selection.name_contains = made.last_linear;
-    expect_drift_of_two_forwards(made, made.last_linear, Site::kMlpOut, selection);
+    for (const bool finishes : {false, true}) {
+      expect_drift_of_two_forwards(made, made.last_linear, Site::kMlpOut, selection, finishes);
+    }
   }
 }
 
-TEST(BlockWalk, StreamsThatNeverPartHaveOneOutput) {
+TEST(BlockWalk, FollowsNoDenseStreamWhereNothingIsSelected) {
   const std::vector<Scene> all = scenes();
   LayerSelection nothing;
   nothing.name_contains = "no such linear";
   Walk walk{nothing};
+  walk.finish_block = [](model::Block&, const BlockEnd&) { FAIL() << "a block without a site"; };
   EXPECT_TRUE(walk.run(all.front(), std::nullopt).empty());
-  ASSERT_EQ(walk.outputs.dense.size(), walk.outputs.compressed.size());
-  EXPECT_TRUE(walk.outputs.dense.front().is_same(walk.outputs.compressed.front()));
   EXPECT_EQ(walk.timings.count("dense_stream"), 0U);
 }
 
@@ -275,22 +291,23 @@ TEST(BlockWalk, SaysWhereTheTimeOfTheDenseStreamWent) {
   EXPECT_GT(both.timings.at("dense_stream"), 0.0);
 }
 
-TEST(BlockWalk, WalksNoMoreThanMaxWindows) {
-  for (Scene& made : scenes()) {
-    for (const bool true_sequential : {false, true}) {
-      SCOPED_TRACE(testing::Message() << made.family << ", " << true_sequential);
-      Walk few{{}, true_sequential, false, 3};
-      const auto seen = few.run(made, std::nullopt);
-      const Forward whole = forward(made, std::nullopt);
-      for (const auto& [place, input] : seen) {
-        EXPECT_EQ(input.stats.sequences, 3);
-        const torch::Tensor x = whole.moments.at(place).input.narrow(0, 0, 3);
-        expect_product(input.stats.second_moment_sum, x, x);
-      }
-      EXPECT_TRUE(at::cat(few.outputs.compressed).allclose(whole.output.narrow(0, 0, 3), 1e-4));
-      Walk more{{}, true_sequential, false, kWindows + 1};
-      EXPECT_EQ(more.run(made, std::nullopt).begin()->second.stats.sequences, kWindows);
+TEST(BlockWalk, WhatAFinisherLeavesMakesTheInputsOfTheNextBlock) {
+  for (const Scene& made : scenes()) {
+    SCOPED_TRACE(made.family);
+    const Replacement replacement = changed(made, first_linear(made, Site::kMlpIn));
+    const Forward dense = forward(made, std::nullopt);
+    const Forward compressed = forward(made, replacement);
+    Walk walk{{}};
+    bool first = true;
+    walk.finish_block = [&](model::Block& block, const BlockEnd&) {
+      if (std::exchange(first, false)) block.set_weight(replacement.first, replacement.second);
+    };
+    for (const auto& [place, input] : walk.run(made, std::nullopt)) {
+      if (place.first == 0) continue;
+      expect_drift(input, dense.moments.at(place), compressed.moments.at(place));
+      EXPECT_GT(input.drift->cross_sum.abs().max().item<double>(), 1e-3);
     }
+    EXPECT_FALSE(first);
   }
 }
 
@@ -301,8 +318,11 @@ TEST(BlockWalk, RefusesADenseStreamThatItCannotKeep) {
   std::map<std::string, double> timings;
   const LayerSelection selection;
   BlockWalk residual{*all.front().model, {}, all.front().windows, selection, true, 2, 0, timings};
+  BlockWalk finishing = residual;
   residual.residual_drift = true;
   EXPECT_THROW(walk_blocks(residual, {}), Error);
+  finishing.finish_block = [](model::Block&, const BlockEnd&) {};
+  EXPECT_THROW(walk_blocks(finishing, {}), Error);
 }
 
 }  // namespace

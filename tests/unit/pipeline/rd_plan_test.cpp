@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "pipeline/measurements.h"
+#include "pipeline/pareto_targets.h"
 #include "sgpt_mi/core/error.h"
 #include "support/temporary_folder.h"
 
