@@ -59,9 +59,12 @@ double bits_of(const nlohmann::json& report, const std::string& part) {
   return bits / weights;
 }
 
-void expect_half_zeros(const nlohmann::json& report) {
+/// A kept weight whose code means 0 is a zero too, the more often the fewer codes there are.
+constexpr double kMostZerosWithCodes = 0.55;
+
+void expect_half_zeros(const nlohmann::json& report, double most = kMostZerosWithCodes) {
   EXPECT_GE(report["totals"]["sparsity"], 0.5 - 1e-9);
-  EXPECT_LT(report["totals"]["sparsity"], 0.52);
+  EXPECT_LT(report["totals"]["sparsity"], most);
 }
 
 TEST_F(Rd, KeepsToItsTargetsAndDoesLessDamageThanSparseGpt) {
@@ -97,7 +100,7 @@ TEST_F(Rd, QuantizesWithoutPruning) {
 
 TEST_F(Rd, PrunesWithoutQuantizing) {
   const auto rd = compressed({"--wbits", "16", "--save", out_.string()});
-  expect_half_zeros(rd);
+  expect_half_zeros(rd, 0.51);
   EXPECT_TRUE(rd["totals"]["bit_histogram"].empty() || rd["totals"]["average_code_bits"] == 16.0);
   const auto reloaded = report_of(small_evaluation(out_.string()));
   EXPECT_EQ(figures(reloaded)["window_nll"], figures(rd)["window_nll"]);
@@ -108,7 +111,7 @@ TEST_F(Rd, PrunesWithoutQuantizing) {
 TEST_F(Rd, KeepsEveryGroupOfAPattern) {
   const auto rd = compressed({"--pattern", "2:4", "--wbits", "16", "--save", out_.string()});
   for (const auto& layer : rd["layers"]) EXPECT_GE(layer["sparsity"], 0.5) << layer["name"];
-  EXPECT_LT(rd["totals"]["sparsity"], 0.52);
+  EXPECT_LT(rd["totals"]["sparsity"], 0.51);
   const auto coded = compressed({"--pattern", "2:4", "--eval", "none"});
   EXPECT_LE(coded["totals"]["average_code_bits"], 4.0);
   for (const auto& layer : coded["layers"]) EXPECT_GE(layer["sparsity"], 0.5) << layer["name"];
@@ -123,11 +126,11 @@ TEST_F(Rd, EveryKindOfPlanKeepsTheBudget) {
                                     {"--wbits", "3", "--plan_check", "0"},
                                     {"--wbits", "3", "--sparsity_range", "0"},
                                     {"--wbits", "3", "--width_plan", "0"},
-                                    {"--wbits", "3", "--plan_windows", "1", "--seqlen", "64"},
+                                    {"--wbits", "3", "--plan_windows", "1"},
                                     {"--wbits", "3", "--column_order", "mi"}};
   for (const Flags& variant : variants) {
     SCOPED_TRACE(testing::PrintToString(variant));
-    const auto run = compressed(variant + Flags{"--eval", "none"});
+    const auto run = compressed(variant + Flags{"--eval", "none", "--seqlen", "64"});
     expect_half_zeros(run);
     const double target = variant.front() == "--wbits" ? 3.0 : 3.5;
     EXPECT_LE(run["totals"]["average_code_bits"], target);

@@ -15,7 +15,7 @@ TEST(FlagTable, KeysAreUniqueAndLowerCase) {
   std::set<std::string> keys;
   for (const FlagRow& row : flag_table()) {
     EXPECT_TRUE(keys.insert(row.key).second) << row.key << " stands twice";
-    EXPECT_EQ(std::string(row.key).find_first_not_of("abcdefghijklmnopqrstuvwxyz_"),
+    EXPECT_EQ(std::string(row.key).find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"),
               std::string::npos)
         << row.key;
   }
