@@ -81,6 +81,7 @@ void drop_steps(Settings& typed) {
   typed.weighted_clip = standard.weighted_clip;
   typed.polish = standard.polish;
   typed.scale_step = standard.scale_step;
+  typed.block_tuning = standard.block_tuning;
 }
 
 std::optional<pipeline::PlanOptions> plan_options(const ResolvedSettings& settings, Method method) {

@@ -24,6 +24,18 @@ void compare(const CompressOptions& options) {
   EXPECT_NEAR(gpu.output_energy, cpu.output_energy, 1e-5 * cpu.output_energy);
 }
 
+/// Descents go on from every rounding difference, so that supports part; their errors stay equal.
+void compare_errors(const CompressOptions& options) {
+  const torch::Tensor weight = test::normal(200, 384, 3);
+  const torch::Tensor hessian = test::correlated_hessian(384, 1500, 4);
+  const CompressResult cpu = compress_sparsegpt(weight, hessian, options, "fc1");
+  const CompressResult gpu =
+      compress_sparsegpt(weight.to(torch::kCUDA), hessian.to(torch::kCUDA), options, "fc1");
+  EXPECT_TRUE(gpu.matrix.weight.is_cuda());
+  EXPECT_NEAR(gpu.sparsity, cpu.sparsity, 2e-3);
+  EXPECT_NEAR(gpu.output_error, cpu.output_error, 1e-2 * cpu.output_error);
+}
+
 TEST(CompressOnGpu, AgreesWithTheCpu) {
   SGPT_MI_GPU_OR_SKIP();
   CompressOptions options;
@@ -39,6 +51,24 @@ TEST(CompressOnGpu, AgreesWithTheCpu) {
   pattern.prune_n = 2;
   pattern.prune_m = 4;
   compare(pattern);
+}
+
+TEST(CompressOnGpu, EveryStepOfRdAgreesWithTheCpu) {
+  SGPT_MI_GPU_OR_SKIP();
+  CompressOptions options;
+  options.sparsity = 0.5;
+  options.refine.l0_sweeps = 2;
+  options.refine.refit_iterations = 5;
+  compare_errors(options);
+  options.wbits = 4;
+  options.stored_scales = true;
+  options.refine.grid_after_mask = true;
+  options.refine.weighted_clip = true;
+  options.refine.polish_sweeps = 3;
+  options.refine.scale_step = true;
+  compare_errors(options);
+  options.sparsity = 0.0;
+  compare_errors(options);
 }
 
 TEST(CompressOnGpu, ColumnsInGroupsAgreeWithTheCpu) {

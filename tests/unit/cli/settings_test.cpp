@@ -63,6 +63,23 @@ TEST(CompressSettings, RangesAreNamed) {
   EXPECT_THAT(usage_error({"--wbits", "4", "--eval_windows", "-1"}), HasSubstr("eval_windows"));
 }
 
+TEST(CompressSettings, ActOrderIsOneOfTheColumnOrders) {
+  const auto order = [](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"--wbits", "4"});
+    return compress_run(flags).compression;
+  };
+  EXPECT_EQ(order({}).column_order, pipeline::ColumnOrder::kNatural);
+  EXPECT_EQ(order({"--act_order"}).column_order, pipeline::ColumnOrder::kHessian);
+  EXPECT_TRUE(order({"--column_order", "hessian"}).matrix.act_order);
+  EXPECT_EQ(order({"--column_order", "mi"}).column_order, pipeline::ColumnOrder::kMi);
+  EXPECT_FALSE(order({"--column_order", "mi"}).matrix.act_order);
+  EXPECT_THAT(usage_error({"--wbits", "4", "--column_order", "sorted"}), HasSubstr("hessian"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--column_order", "mi", "--act_order"}),
+              HasSubstr("two orders"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--column_order", "mi", "--pattern", "2:4"}),
+              HasSubstr("pattern"));
+}
+
 TEST(CompressSettings, EvalSetsAreSplitAtCommas) {
   EXPECT_THAT(compress_run({"--wbits", "4", "--eval", "ptb,x.txt"}).eval.sets,
               testing::ElementsAre("ptb", "x.txt"));
