@@ -76,6 +76,7 @@ report::ComparisonReport run_compare(const CompareRun& run, Events& events,
       CompressRun one = variant.run;
       one.calibration.seed = seed;
       if (one.compression.widths) one.compression.widths->grouping.seed = seed;
+      if (one.compression.plan) one.compression.plan->widths.grouping.seed = seed;
       const bool draws = !run.folder.empty() && seed == run.seeds.front();
       std::vector<GroupPicture> pictures;
       const report::RunReport result =

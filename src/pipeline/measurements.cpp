@@ -110,12 +110,17 @@ std::optional<double> damage_at(const CodingCurve& curve, int width, std::size_t
 double LinearCurves::prune_damage(double sparsity) const {
   if (sparsity <= 0.0) return 0.0;
   ensure(!pruning.empty(), "pipeline: the damage of pruning was not measured");
-  if (pruning.size() == 1) return pruning.front().damage;
+  const PrunePoint& first = pruning.front();
+  if (pruning.size() == 1 || first.sparsity <= 0.0) return first.damage;
+  if (sparsity <= first.sparsity) {
+    const double share = sparsity / first.sparsity;
+    return first.damage * share * share;
+  }
   auto upper = std::find_if(pruning.begin(), pruning.end(),
                             [&](const PrunePoint& point) { return point.sparsity >= sparsity; });
-  if (upper == pruning.begin()) ++upper;
   if (upper == pruning.end()) --upper;
   const auto lower = std::prev(upper);
+  if (upper->sparsity <= lower->sparsity) return upper->damage;
   return std::exp(
       on_line(lower->sparsity, log_damage(*lower), upper->sparsity, log_damage(*upper), sparsity));
 }

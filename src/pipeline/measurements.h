@@ -36,7 +36,8 @@ struct LinearCurves {
   std::vector<CodingCurve> coding;           ///< empty: not measured
 
   [[nodiscard]] std::int64_t weights() const { return rows * columns; }
-  /// Log-linear between the measured sparsities, and beyond them along the last two; 0 at 0.
+  /// Log-linear between the measured sparsities and beyond the last two, quadratic from 0 at 0 to
+  /// the first; the pattern's damage where there is one.
   [[nodiscard]] double prune_damage(double sparsity) const;
   /// Linear in the sparsity between the measured masks, constant beyond them. Throws
   /// Error(kInternal) for a width, unit or grid that was not measured.

@@ -19,7 +19,8 @@ PlanPoint plan_point(const Measurements& measurements, const CompressionSettings
   target.plan->plan_widths = true;
   target.plan->widths.target = {};
   target.plan->widths.target.average_bits = bits;
-  const std::vector<RdPlan> plans = make_plans(measurements, target, std::nullopt);
+  const std::vector<RdPlan> plans =
+      make_plans(measurements, target, std::nullopt, {.exchange_units = 0});
   const RdPlan& best = *std::min_element(plans.begin(), plans.end(), least_damage_first);
   std::int64_t stored = 0;
   for (const LinearCurves& linear : measurements.linears) {

@@ -39,8 +39,12 @@ std::vector<std::int64_t> measured_grids(const LinearCurves& linear) {
 /// Widths for the units of some linears within one budget of bits.
 class WidthProblem {
  public:
-  WidthProblem(const CompressionSettings& settings, bool stored, std::vector<int> levels)
-      : settings_(settings), stored_(stored), levels_(std::move(levels)) {}
+  WidthProblem(const CompressionSettings& settings, const WidthBudget& budget,
+               std::vector<int> levels)
+      : settings_(settings),
+        stored_(budget.stored_bits.has_value()),
+        effort_(budget.effort),
+        levels_(std::move(levels)) {}
 
   void add(const LinearCurves& linear, LinearChoice& choice);
 
@@ -65,10 +69,12 @@ class WidthProblem {
   [[nodiscard]] std::int64_t cost(const LinearCurves& linear, const LinearChoice& choice,
                                   const Entry& entry, std::int64_t columns) const;
   /// The least damage + price * kept bits within the budget.
-  [[nodiscard]] Solution solve_at(double price, std::int64_t budget) const;
+  [[nodiscard]] Solution solve_at(double price, std::int64_t budget,
+                                  const alloc::AllocateOptions& effort) const;
 
   const CompressionSettings& settings_;
   bool stored_;
+  alloc::AllocateOptions effort_;
   std::vector<int> levels_;
   std::vector<std::vector<Entry>> units_;
   std::vector<LinearChoice*> owners_;  // of each unit
@@ -105,7 +111,8 @@ std::int64_t WidthProblem::cost(const LinearCurves& linear, const LinearChoice& 
                         settings_.matrix);
 }
 
-WidthProblem::Solution WidthProblem::solve_at(double price, std::int64_t budget) const {
+WidthProblem::Solution WidthProblem::solve_at(double price, std::int64_t budget,
+                                              const alloc::AllocateOptions& effort) const {
   Menus<Entry> menus;
   for (const std::vector<Entry>& unit : units_) {
     std::vector<alloc::CurvePoint> points;
@@ -114,7 +121,7 @@ WidthProblem::Solution WidthProblem::solve_at(double price, std::int64_t budget)
     }
     menus.add(points, unit);
   }
-  const alloc::Allocation allocation = alloc::allocate(menus.curves, budget);
+  const alloc::Allocation allocation = alloc::allocate(menus.curves, budget, effort);
   Solution solution;
   for (std::size_t unit = 0; unit < units_.size(); ++unit) {
     solution.entries.push_back(menus.chosen(allocation, unit));
@@ -129,19 +136,23 @@ void WidthProblem::solve(double target) {
   // Rounding alone must not forbid equal widths.
   const double most =
       stored_ ? std::numeric_limits<double>::infinity() : target * kept_ * (1.0 + 1e-12);
-  Solution best = solve_at(0.0, budget);
+  Solution best = solve_at(0.0, budget, effort_);
   if (best.kept_bits > most) {
+    // The price decides here, and an exchange of units would only blur it.
+    alloc::AllocateOptions plain = effort_;
+    plain.exchange_units = 0;
     // Bits per weight fall with their price; a price of all damage buys the narrowest widths.
     double low = 0.0;
     double high = best.damage / kept_ + std::numeric_limits<double>::min();
-    for (int tried = 0; tried < kMostPrices && solve_at(high, budget).kept_bits > most; ++tried) {
+    for (int tried = 0; tried < kMostPrices && solve_at(high, budget, plain).kept_bits > most;
+         ++tried) {
       low = high;
       high *= 4.0;
     }
-    best = solve_at(high, budget);
+    best = solve_at(high, budget, plain);
     for (int halved = 0; halved < kPriceHalvings; ++halved) {
       const double middle = 0.5 * (low + high);
-      Solution tried = solve_at(middle, budget);
+      Solution tried = solve_at(middle, budget, plain);
       const bool fits = tried.kept_bits <= most;
       (fits ? high : low) = middle;
       if (fits && (best.kept_bits > most || tried.damage < best.damage)) best = std::move(tried);
@@ -176,15 +187,16 @@ std::vector<int> plannable_widths(const PlanOptions& options) {
 }
 
 void plan_measured_widths(const Measurements& measurements, const CompressionSettings& settings,
-                          std::optional<double> stored_bits, Choices& choices) {
+                          const WidthBudget& budget, Choices& choices) {
   const WidthOptions& widths = settings.plan->widths;
   std::map<double, std::vector<std::size_t>> by_target;
   for (std::size_t i = 0; i < choices.size(); ++i) {
-    by_target[stored_bits.value_or(target_of(measurements.linears[i], widths.target))].push_back(i);
+    by_target[budget.stored_bits.value_or(target_of(measurements.linears[i], widths.target))]
+        .push_back(i);
   }
   for (const auto& [target, members] : by_target) {
-    WidthProblem problem(settings, stored_bits.has_value(),
-                         stored_bits ? widths.levels : levels_near(widths.levels, target));
+    WidthProblem problem(settings, budget,
+                         budget.stored_bits ? widths.levels : levels_near(widths.levels, target));
     for (const std::size_t i : members) {
       choices[i].unit_bits.clear();
       problem.add(measurements.linears[i], choices[i]);

@@ -46,9 +46,10 @@ void spend_rest(const Measurements& measurements, std::vector<std::int64_t>& zer
 }
 
 std::vector<double> planned_sparsities(const Measurements& measurements, double target,
-                                       double range) {
+                                       double range, const alloc::AllocateOptions& effort) {
   const double lowest = std::max(0.0, target - range);
-  const double highest = std::min(0.99, target + range);
+  // Half of what the target keeps must stay, or the rest could not make up for it.
+  const double highest = std::min(target + range, 0.5 * (1.0 + target));
   Menus<std::int64_t> menus;  // an entry is a number of zeros
   const auto steps = static_cast<int>(std::round((highest - lowest) / kSparsityStep));
   for (const LinearCurves& linear : measurements.linears) {
@@ -64,7 +65,7 @@ std::vector<double> planned_sparsities(const Measurements& measurements, double 
   const std::int64_t weights = all_weights(measurements);
   const auto kept =
       weights - static_cast<std::int64_t>(std::floor(target * static_cast<double>(weights) + 1e-6));
-  const alloc::Allocation allocation = alloc::allocate(menus.curves, kept);
+  const alloc::Allocation allocation = alloc::allocate(menus.curves, kept, effort);
   std::vector<std::int64_t> zeros;
   for (std::size_t i = 0; i < measurements.linears.size(); ++i) {
     zeros.push_back(menus.chosen(allocation, i));
@@ -129,9 +130,10 @@ Choices uniform_choices(const Measurements& measurements, const CompressionSetti
   return choices;
 }
 
-Choices sparsity_choices(const Measurements& measurements, const CompressionSettings& settings) {
-  const std::vector<double> sparsities =
-      planned_sparsities(measurements, settings.matrix.sparsity, settings.plan->sparsity_range);
+Choices sparsity_choices(const Measurements& measurements, const CompressionSettings& settings,
+                         const alloc::AllocateOptions& effort) {
+  const std::vector<double> sparsities = planned_sparsities(measurements, settings.matrix.sparsity,
+                                                            settings.plan->sparsity_range, effort);
   Choices choices = uniform_choices(measurements, settings);
   for (std::size_t i = 0; i < choices.size(); ++i) choices[i].sparsity = sparsities[i];
   return choices;
@@ -148,6 +150,11 @@ void require_plannable(const Measurements& linears, const CompressionSettings& s
          "groupsize: {} contradicts method rd, which plans grids by their stored size "
          "(--target_stored_bits); leave it out",
          settings.matrix.groupsize);
+  }
+  if (!settings.plan->plan_widths && (stored_bits || !uniform_width(widths))) {
+    fail(ErrorKind::kUsage,
+         "width_plan: 0 gives all linears one width, and no width of the levels is the target; ask "
+         "for a level, or leave it out");
   }
   if (!stored_bits) {
     const double least = widths.levels.front();
@@ -187,7 +194,8 @@ bool least_damage_first(const RdPlan& a, const RdPlan& b) {
 
 std::vector<RdPlan> make_plans(const Measurements& measurements,
                                const CompressionSettings& settings,
-                               std::optional<double> stored_bits) {
+                               std::optional<double> stored_bits,
+                               const alloc::AllocateOptions& effort) {
   ensure(settings.plan.has_value(), "pipeline: a plan was asked for without its options");
   const PlanOptions& options = *settings.plan;
   const bool quantizes = settings.matrix.quantizes();
@@ -198,7 +206,7 @@ std::vector<RdPlan> make_plans(const Measurements& measurements,
   std::vector<RdPlan> plans;
   const auto add = [&](const char* name, Choices choices, bool with_widths) {
     if (with_widths) {
-      plan_measured_widths(measurements, settings, stored_bits, choices);
+      plan_measured_widths(measurements, settings, {stored_bits, effort}, choices);
     } else if (width) {
       set_uniform_width(measurements, *width, choices);
     }
@@ -214,7 +222,7 @@ std::vector<RdPlan> make_plans(const Measurements& measurements,
     if (plans_widths) add("planned widths", uniform, true);
     return plans;
   }
-  const Choices planned = sparsity_choices(measurements, settings);
+  const Choices planned = sparsity_choices(measurements, settings, effort);
   if (width || !quantizes) add("planned sparsities", planned, false);
   if (!width && quantizes) add("planned widths", uniform, true);
   if (plans_widths) add("planned sparsities and widths", planned, true);

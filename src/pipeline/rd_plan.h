@@ -28,10 +28,12 @@ struct RdPlan {
 /// damage is the least on a menu of hundredths (alloc::allocate). Widths: plan_measured_widths().
 ///
 /// \param stored_bits  what a stored-size target leaves, bits a weight; empty: code bits count.
+/// \param effort       of the allocations.
 /// \throws Error(kUsage) a target below what the narrowest widths take.
 [[nodiscard]] std::vector<RdPlan> make_plans(const Measurements& measurements,
                                              const CompressionSettings& settings,
-                                             std::optional<double> stored_bits);
+                                             std::optional<double> stored_bits,
+                                             const alloc::AllocateOptions& effort = {});
 
 /// Refuses, before anything is measured, a target that the narrowest widths of these linears do not
 /// reach, and combinations that cannot be planned. `linears` need no curves.

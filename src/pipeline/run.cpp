@@ -119,23 +119,35 @@ struct Job {
   const std::shared_future<std::string>& sha256;  ///< of the model's weight files
 };
 
-/// What a file of measurements depends on.
-nlohmann::json measurement_key(const Job& job) {
-  const CompressionSettings& settings = job.run.compression;
+/// What a file of measurements depends on; nothing without one.
+nlohmann::json measurement_key(const CompressRun& run, const PreparedRun& prepared,
+                               const std::shared_future<std::string>& sha256) {
+  const CompressionSettings& settings = run.compression;
   if (!settings.plan || settings.plan->measurements.empty()) return nlohmann::json::object();
   const GroupingOptions& grouping = settings.plan->widths.grouping;
   const LayerSelection& selection = settings.selection;
-  return {
-      {"model_sha256", job.sha256.get()},
-      {"token_sha256", job.prepared.calibration.windows.sha256()},
-      {"windows", split_windows(job.prepared.calibration.windows.windows, *settings.plan).measured},
-      {"sensitivity", sensitivity_name(settings.plan->sensitivity)},
-      {"percdamp", settings.matrix.percdamp},
-      {"grouping", grouping_name(grouping.grouping)},
-      {"n_groups", grouping.groups},
-      {"pattern", {settings.matrix.prune_n, settings.matrix.prune_m}},
-      {"linears",
-       {selection.min_layer, selection.max_layer, selection.name_contains, selection.invert}}};
+  const text::TokenWindows& windows = prepared.calibration.windows;
+  return {{"model_sha256", sha256.get()},
+          {"token_sha256", windows.sha256()},
+          {"plan_windows", split_windows(windows.windows, *settings.plan).measured},
+          {"sensitivity", sensitivity_name(settings.plan->sensitivity)},
+          {"levels", settings.plan->widths.levels},
+          {"percdamp", settings.matrix.percdamp},
+          {"sym", settings.matrix.symmetric},
+          {"grouping", grouping_name(grouping.grouping)},
+          {"n_groups", grouping.groups},
+          {"pattern", {settings.matrix.prune_n, settings.matrix.prune_m}},
+          {"linears",
+           {selection.min_layer, selection.max_layer, selection.name_contains, selection.invert}}};
+}
+
+/// Refuses measurements of another run before any work is done.
+void check_measurements(const CompressRun& run, const PreparedRun& prepared,
+                        const std::shared_future<std::string>& sha256) {
+  if (!run.compression.plan) return;
+  const std::string& path = run.compression.plan->measurements;
+  if (path.empty() || !std::filesystem::exists(path)) return;
+  require_match(read_measurements(path), measurement_key(run, prepared, sha256), path);
 }
 
 BlockResult compress(const Job& job, const SavedTypes& types, const FixedSize& fixed,
@@ -147,7 +159,7 @@ BlockResult compress(const Job& job, const SavedTypes& types, const FixedSize& f
   return compress_blocks({session.model, session.placement, job.prepared.calibration.windows,
                           settings, job.run.format, stored_bits_target(settings, fixed),
                           job.pictures != nullptr, types, store, job.events, job.report.timings,
-                          measurement_key(job)});
+                          measurement_key(job.run, job.prepared, job.sha256)});
 }
 
 std::string report_bytes(const RunReport& report) { return to_json(report).dump(2) + "\n"; }
@@ -244,6 +256,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   PreparedRun prepared = prepare(bench, run, report, events);
   Session& session = prepared.session;
   const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
+  check_measurements(run, prepared, sha256);
   report.model = describe_model(session);
   report.calibration = describe_calibration(prepared.calibration, run.calibration.seed);
   for (const text::EvalSet& set : prepared.eval_sets) {
@@ -325,7 +338,8 @@ void plan_compress(const CompressRun& run, Events& events) {
   run.validate();
   if (run.compression.plan) tell_targets(run.compression, events);
   Workbench bench;
-  static_cast<void>(bench.prepare(run, events));
+  const PreparedRun prepared = bench.prepare(run, events);
+  check_measurements(run, prepared, bench.weights_sha256(run.model.model));
 }
 
 RunReport run_compress(const CompressRun& run, Events& events, RunReport report) {

@@ -94,6 +94,29 @@ TEST(RdPlan, SparsitiesKeepTheBudgetExactlyAndTheRange) {
   }
 }
 
+TEST(RdPlan, ExtremeSparsitiesCanBePlanned) {
+  const Measurements measurements = three_linears();
+  for (const double target : {0.0005, 0.005, 0.95, 0.99, 0.999}) {
+    const std::vector<RdPlan> plans = make_plans(measurements, joint(target, 4.0), std::nullopt);
+    for (const RdPlan& plan : plans) {
+      if (plan.name == "uniform") continue;
+      EXPECT_EQ(zeros_of(measurements, plan),
+                static_cast<std::int64_t>(
+                    std::floor(target * static_cast<double>(weights_of(measurements)))))
+          << target;
+    }
+  }
+}
+
+TEST(RdPlan, WithoutAPlanOfWidthsTheTargetMustBeAWidth) {
+  CompressionSettings settings = joint(0.5, 3.5);
+  settings.matrix.wbits = 3;
+  settings.plan->plan_widths = false;
+  EXPECT_THROW(require_plannable(three_linears(), settings, std::nullopt), Error);
+  settings.plan->widths.target.average_bits = 3.0;
+  require_plannable(three_linears(), settings, std::nullopt);
+}
+
 TEST(RdPlan, TheMostSensitiveLinearKeepsMost) {
   const std::vector<RdPlan> plans = make_plans(three_linears(), joint(0.5, 4.0), std::nullopt);
   const RdPlan& planned = plans.at(1);
@@ -192,7 +215,7 @@ TEST(LinearCurves, DamageIsLogLinearBetweenMeasuredSparsities) {
   EXPECT_NEAR(curves.prune_damage(0.5), 1.0, 1e-12);
   EXPECT_NEAR(curves.prune_damage(0.475), std::pow(8.0, -0.25), 1e-9);
   EXPECT_NEAR(curves.prune_damage(0.7), 64.0, 1e-6);
-  EXPECT_NEAR(curves.prune_damage(0.3), 1.0 / 64.0, 1e-9);
+  EXPECT_NEAR(curves.prune_damage(0.2), 0.25 / 8.0, 1e-9);
   EXPECT_EQ(curves.prune_damage(0.0), 0.0);
 }
 
