@@ -136,7 +136,7 @@ std::vector<FlagRow> refinement_flags() {
       {"bias_update", &S::bias_update, "0|1", kRefinement, kRuns, true,
        "correct biases for the mean error, where there are biases; -1: 0"},
       {"block_tuning", &S::block_tuning, "N", kRefinement, kRuns, true,
-       "gradient steps a block on scales, norms, biases and weights without codes, against the "
+       "gradient steps a block on kept weights or codes and scales, norms and biases, against the "
        "dense block's output; slow; 0: none"},
 
       {"sensitivity", &S::sensitivity, "NAME", kPlanning, kRuns, true,

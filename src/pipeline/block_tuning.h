@@ -38,20 +38,21 @@ struct TunedBlock {
   std::vector<std::pair<std::string, torch::Tensor>> tensors;
 };
 
-/// Lowers a compressed block's error by gradient steps on what has no code:
+/// Lowers a compressed block's error by gradient steps on all that it keeps:
 ///
 ///     loss = sum ||block(h) - dense block(hd)||^2 / sum ||dense block(hd)||^2
 ///
 /// over all tokens, h the block's input in the compressed stream, hd in the dense one. Free are the
-/// scales of quantized linears, the kept weights of linears that are pruned only, the biases of
-/// both, and the norms whose output only linears read; codes, zero points and masks stay. Steps of
-/// Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1) whose rate falls linearly to 0 take the
-/// batches in turn. The result, rounded to what is saved, replaces the block's tensors and those in
-/// `linears` only if it lowers the loss over all batches. Deterministic on the CPU.
+/// scales and codes of quantized linears, the kept weights of linears that are pruned only, the
+/// biases of both, and the norms whose output only linears read; masks and zero points stay. A code
+/// moves when its straight-through gradients have added up to half a step of its grid (Bengio et
+/// al. 2013, arXiv 1308.3432). Steps of Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1) whose
+/// rate falls linearly to 0 take the batches in turn. The result, rounded to what is saved,
+/// replaces the block's tensors and those in `linears` only if it lowers the loss over all batches.
+/// Deterministic on the CPU.
 ///
 /// Cost: a step is one forward and one backward of a batch, and there are two forwards of all
-/// batches. Memory: the graph of one batch; of each weight its gradient and its code's level, or,
-/// in linears that are pruned only, five values; all float32.
+/// batches. Memory: the graph of one batch, and about ten float32 values a weight.
 /// \throws Error(kInternal) no batches, or not as many targets as inputs.
 [[nodiscard]] TunedBlock tune_block(const BlockTuning& run, std::vector<CompressedLinear>& linears);
 
