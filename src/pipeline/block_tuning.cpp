@@ -324,11 +324,11 @@ std::vector<torch::Tensor> Tuner::gradients(std::size_t batch) {
   }
   const at::AutoGradMode with_gradients(true);
   const torch::Tensor output = run_.block.forward(run_.inputs[batch]);
-  const auto tokens = static_cast<double>(output.numel() / output.size(-1));
+  const std::int64_t tokens = output.numel() / output.size(-1);
   const torch::Tensor error =
       output.detach().to(torch::kFloat32) - run_.targets[batch].to(torch::kFloat32);
   const torch::Tensor at_output =
-      (error / (error_size_ * std::sqrt(tokens))).to(output.scalar_type());
+      (error / (error_size_ * std::sqrt(static_cast<double>(tokens)))).to(output.scalar_type());
   return torch::autograd::grad({output}, tensors, {at_output});
 }
 

@@ -116,6 +116,7 @@ WidthProblem::Solution WidthProblem::solve_at(double price, std::int64_t budget,
   Menus<Entry> menus;
   for (const std::vector<Entry>& unit : units_) {
     std::vector<alloc::CurvePoint> points;
+    points.reserve(unit.size());
     for (const Entry& entry : unit) {
       points.push_back({entry.cost, entry.damage + price * entry.kept_bits});
     }

@@ -17,7 +17,7 @@
 namespace sgpt_mi::pipeline {
 namespace {
 
-constexpr std::int64_t kSteps = 30;
+constexpr std::int64_t kSteps = 60;
 
 /// A tiny model.
 struct Scene {
