@@ -26,7 +26,7 @@ constexpr double kEpsilon = 1e-8;
 
 // How far the first step moves theta: see Tuned.
 constexpr double kScaleRate = 1e-2;
-constexpr double kLevelRate = 3e-2;
+constexpr double kLevelRate = 6e-2;
 constexpr double kWeightRate = 2e-2;
 constexpr double kBiasRate = 1e-2;
 constexpr double kNormRate = 1e-2;
