@@ -38,6 +38,11 @@ torch::Tensor order_key(const calib::LayerStats& stats, ColumnOrder order) {
       .normalized.sum(0);
 }
 
+double share_of_zeros(const torch::Tensor& values) {
+  const auto kept = static_cast<double>(at::count_nonzero(values).item<std::int64_t>());
+  return 1.0 - kept / static_cast<double>(values.numel());
+}
+
 }  // namespace
 
 BlockResult SiteCompressor::take_result() { return std::move(result_); }
@@ -298,6 +303,7 @@ void SiteCompressor::finish_block(Block& block, const BlockEnd& end) {
   }
   for (const auto& [name, rounded] : pending_.tensors) run_.store.put(name, rounded);
   for (std::size_t i = 0; i < pending_.linears.size(); ++i) {
+    pending_.layers[i].sparsity = share_of_zeros(pending_.linears[i].matrix.weight);
     finish_linear(pending_.linears[i], std::move(pending_.layers[i]));
   }
   pending_ = {};

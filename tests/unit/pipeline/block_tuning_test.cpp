@@ -352,7 +352,10 @@ TEST(BlockTuning, OfAWholeModelChangesWhatItMay) {
       std::set<std::string> compressed;
       for (std::size_t i = 0; i < plain.result.layers.size(); ++i) {
         EXPECT_EQ(tuned.result.layers[i].name, plain.result.layers[i].name);
-        EXPECT_GT(tuned.result.layers[i].stored_bits, 0.0);
+        EXPECT_EQ(tuned.result.layers[i].stored_bits, plain.result.layers[i].stored_bits);
+        const torch::Tensor& weight = tuned.tensors.at(tuned.result.layers[i].name + ".weight");
+        EXPECT_NEAR(tuned.result.layers[i].sparsity,
+                    weight.eq(0).to(torch::kFloat64).mean().item<double>(), 1e-12);
         compressed.insert(plain.result.layers[i].name);
       }
       for (const auto& [name, value] : plain.tensors) {
