@@ -49,6 +49,7 @@ std::unique_ptr<TensorSource> open_weights(const fs::path& folder) {
 }  // namespace
 
 Checkpoint open_checkpoint(const ModelLocation& location, ParallelFor parallel_for) {
+  ensure(!location.is_random, "io: a random model has no files to open");
   if (location.is_gguf) return open_gguf(location.path);
   Checkpoint checkpoint;
   checkpoint.location = location;

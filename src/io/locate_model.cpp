@@ -80,6 +80,7 @@ fs::path snapshot_of(const fs::path& cached, const std::string& id) {
 
 ModelLocation locate_model(const std::string& model) {
   const fs::path path(model);
+  if (model.starts_with("random:")) return {path, false, true};
   std::error_code not_there;  // a name that is too long or a forbidden folder is not found, either
   if (fs::is_directory(path, not_there)) return {path, false};
   if (fs::is_regular_file(path, not_there)) {

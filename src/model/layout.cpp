@@ -17,11 +17,6 @@ namespace {
 constexpr std::array<std::string_view, 4> kIgnoredEndings{"rotary_emb.inv_freq", "masked_bias",
                                                           "position_ids", "decoder.version"};
 
-struct ExpectedTensor {
-  std::string name;
-  std::vector<std::int64_t> shape;
-};
-
 std::vector<std::int64_t> shape_of(const std::vector<Dim>& dims, const ModelSpec& spec) {
   std::vector<std::int64_t> shape;
   shape.reserve(dims.size());
@@ -135,6 +130,26 @@ std::string Layout::block_prefix(std::int64_t layer) const {
 }
 
 std::string Layout::end_name(std::string_view name) const { return prefix_ + std::string(name); }
+
+std::vector<ExpectedTensor> expected_tensors(const ModelSpec& spec) {
+  const Family& family = family_of(spec);
+  const std::string prefix(family.prefixes.front());
+  const std::vector<std::int64_t> table = shape_of({Dim::kVocab, Dim::kWordEmbed}, spec);
+  std::vector<ExpectedTensor> all{{prefix + std::string(kEmbedding), table}};
+  for (const TensorRule& rule : family.end_tensors) {
+    if (rule.exists(spec)) {
+      all.push_back({prefix + std::string(rule.name), shape_of(rule.shape, spec)});
+    }
+  }
+  const std::vector<ExpectedTensor> block = expected_of_block(spec);
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    for (const ExpectedTensor& tensor : block) {
+      all.push_back({fmt::format("{}{}{}.{}", prefix, kBlocks, layer, tensor.name), tensor.shape});
+    }
+  }
+  if (!spec.tied_head) all.push_back({std::string(kHead), table});
+  return all;
+}
 
 std::vector<std::string> block_tensor_names(const ModelSpec& spec) {
   const std::vector<ExpectedTensor> all = expected_of_block(spec);

@@ -31,6 +31,15 @@ class Layout {
   std::string head_;
 };
 
+/// A tensor that a checkpoint of some spec has to hold.
+struct ExpectedTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+
+/// All tensors of a spec under its family's usual prefix, a tied head left out.
+[[nodiscard]] std::vector<ExpectedTensor> expected_tensors(const ModelSpec& spec);
+
 /// Names of a block's tensors inside the block: weights and biases of the linears, then the others.
 [[nodiscard]] std::vector<std::string> block_tensor_names(const ModelSpec& spec);
 

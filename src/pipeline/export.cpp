@@ -4,6 +4,7 @@
 
 #include <system_error>
 
+#include "session.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/checkpoint.h"
 #include "sgpt_mi/io/documents.h"
@@ -19,13 +20,13 @@ void export_hf(const std::string& source, const std::filesystem::path& target, E
     fail(ErrorKind::kUsage, "export: {} is the source itself; give another folder",
          target.string());
   }
-  const io::Checkpoint checkpoint = io::open_checkpoint(location);
+  const io::Checkpoint checkpoint = open_model(source);
   const model::Model checked(checkpoint);  // a folder that no program could load is not written
   const SavedTypes types(checkpoint);
   FolderStore store(target, checkpoint, types);
   events.stage("export", 1);
   const std::filesystem::path report = location.path / SavingStore::kReportFile;
-  const bool has_report = !location.is_gguf && std::filesystem::exists(report);
+  const bool has_report = location.is_folder() && std::filesystem::exists(report);
   store.finish(has_report ? io::read_text_file(report) : std::string("{}\n"));
   events.progress(1);
   events.result(fmt::format("{} tensors of {} written to {}", types.tensors().size(),

@@ -53,7 +53,7 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 
 std::optional<nlohmann::json> run_of(const io::ModelLocation& location) {
   const std::filesystem::path path = location.path / SavingStore::kReportFile;
-  if (location.is_gguf || !std::filesystem::exists(path)) return std::nullopt;
+  if (!location.is_folder() || !std::filesystem::exists(path)) return std::nullopt;
   auto run = nlohmann::json::parse(io::read_text_file(path), nullptr, false);
   if (run.is_discarded() || !run.is_object()) return std::nullopt;
   return run;
@@ -171,7 +171,7 @@ std::string run_table(const nlohmann::json& run) {
 }  // namespace
 
 ModelSummary inspect_model(const std::string& model) {
-  const io::Checkpoint checkpoint = io::open_checkpoint(io::locate_model(model), torch_threads());
+  const io::Checkpoint checkpoint = open_model(model);
   const model::Model opened(checkpoint);
   const std::set<std::string> linears = linear_weights(opened);
   ModelSummary summary;

@@ -30,6 +30,8 @@ std::vector<std::filesystem::path> weight_files(const io::ModelLocation& locatio
 }  // namespace
 
 std::string weight_files_sha256(const io::ModelLocation& location) {
+  // Random weights follow from their shape's name.
+  if (location.is_random) return sha256_hex(location.path.string());
   Sha256 hash;
   for (const std::filesystem::path& path : weight_files(location)) {
     const io::MappedFile file(path);

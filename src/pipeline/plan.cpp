@@ -191,7 +191,7 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& even
   events.plan(fmt::format("compute    {}, {}, {} threads", session.placement.device.str(),
                           scalar_type_name(session.placement.dtype), at::get_num_threads()));
   events.plan(fmt::format("calibrate  {}: {} windows of {} tokens, seed {}",
-                          run.calibration.dataset, windows.windows, windows.seqlen,
+                          prepared.calibration.dataset, windows.windows, windows.seqlen,
                           run.calibration.seed));
   events.plan(fmt::format(
       "compress   {}: {}; {}; {} linears{}", method_name(run.compression.method),
@@ -203,7 +203,9 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& even
     sets.push_back(
         fmt::format("{} ({} windows of {})", set.name, set.windows.windows, set.windows.seqlen));
   }
-  events.plan("evaluate   " + join(sets));
+  events.plan("evaluate   " + (session.is_random() && sets.empty()
+                                   ? "none: random weights predict nothing"
+                                   : join(sets)));
   events.plan("save       " + (run.save_dir.empty() ? "nothing (--save DIR keeps the model)"
                                                     : run.save_dir + describe_format(run.format)));
 }

@@ -273,7 +273,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
 
 /// Whether `compress --save` wrote the folder.
 bool is_saved_run(const io::ModelLocation& location) {
-  return !location.is_gguf && std::filesystem::exists(location.path / SavingStore::kReportFile);
+  return location.is_folder() && std::filesystem::exists(location.path / SavingStore::kReportFile);
 }
 
 /// Scores the dense model on the sets of the compressed one, for KL and the table's first row.

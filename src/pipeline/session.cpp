@@ -9,6 +9,7 @@
 #include <map>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/model/random_model.h"
 #include "sgpt_mi/pipeline/run.h"
 
 namespace sgpt_mi::pipeline {
@@ -79,9 +80,14 @@ std::string scalar_type_name(torch::ScalarType type) {
   return c10::toString(type);
 }
 
+io::Checkpoint open_model(const std::string& model) {
+  const io::ModelLocation location = io::locate_model(model);
+  if (!location.is_random) return io::open_checkpoint(location, torch_threads());
+  return model::random_checkpoint(model.substr(model.find(':') + 1));
+}
+
 Session::Session(const ModelOptions& options)
-    : checkpoint(io::open_checkpoint(io::locate_model(options.model), torch_threads())),
-      model(checkpoint) {
+    : checkpoint(open_model(options.model)), model(checkpoint) {
   options.validate();
   placement.device = resolve_device(options.device);
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
@@ -126,12 +132,16 @@ std::int64_t Session::resolve_seqlen(std::int64_t asked) const {
 
 std::unique_ptr<text::Tokenizer> load_tokenizer_of(const io::Checkpoint& checkpoint) {
   if (checkpoint.gguf_vocabulary) return text::load_tokenizer(*checkpoint.gguf_vocabulary);
+  if (checkpoint.location.is_random) {
+    fail(ErrorKind::kUsage, "text: {} has no tokenizer; it is calibrated with random token ids",
+         checkpoint.location.path.string());
+  }
   return text::load_tokenizer(checkpoint.location.path);
 }
 
 std::unique_ptr<text::Tokenizer> open_tokenizer(const std::string& model) {
   const io::ModelLocation location = io::locate_model(model);
-  if (location.is_gguf) return load_tokenizer_of(io::open_checkpoint(location));
+  if (!location.is_folder()) return load_tokenizer_of(open_model(model));
   return text::load_tokenizer(location.path);
 }
 

@@ -11,6 +11,10 @@
 
 namespace sgpt_mi::pipeline {
 
+/// Opens MODEL: files, or random weights ("random:SHAPE").
+/// Throws Error(kInput) as io::open_checkpoint(), Error(kUsage) for an unknown shape.
+[[nodiscard]] io::Checkpoint open_model(const std::string& model);
+
 /// An opened model with the place where it is computed; what `compress` and `eval` start from.
 struct Session {
   io::Checkpoint checkpoint;
@@ -21,6 +25,8 @@ struct Session {
   /// Throws Error(kInput), kUsage (unknown device or dtype), kDevice (no such GPU).
   explicit Session(const ModelOptions& options);
 
+  /// Whether the weights are random: such a model reads random token ids and no text.
+  [[nodiscard]] bool is_random() const { return checkpoint.location.is_random; }
   /// The type most of the model's bytes are stored in.
   [[nodiscard]] DType stored_dtype() const;
   [[nodiscard]] std::int64_t parameters() const;

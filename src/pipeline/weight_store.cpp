@@ -43,7 +43,7 @@ void copy_to(const std::filesystem::path& from, const std::filesystem::path& to)
 
 /// config.json of the dense model, byte for byte where the checkpoint has such a file.
 void copy_config(const io::Checkpoint& checkpoint, const std::filesystem::path& folder) {
-  if (!checkpoint.location.is_gguf && checkpoint.packed_matrices.empty()) {
+  if (checkpoint.location.is_folder() && checkpoint.packed_matrices.empty()) {
     copy_to(checkpoint.location.path / "config.json", folder / "config.json");
   } else {
     io::write_file_atomic(folder / "config.json", checkpoint.config.dump(2) + "\n");
@@ -58,6 +58,7 @@ void copy_tokenizer(const io::Checkpoint& checkpoint, const std::filesystem::pat
     }
     return;
   }
+  if (!checkpoint.location.is_folder()) return;
   for (const char* name : kCompanionFiles) {
     const std::filesystem::path from = checkpoint.location.path / name;
     if (std::filesystem::exists(from)) copy_to(from, folder / name);

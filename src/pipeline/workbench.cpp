@@ -39,14 +39,32 @@ const text::CalibrationSet& Workbench::calibration(const CompressRun& run) {
                            options.seed};
   const auto found = calibrations_.find(key);
   if (found != calibrations_.end()) return found->second;
-  text::CalibrationSet set = text::draw_calibration(dataset, text::DataSettings{run.eval.data_dir},
-                                                    tokenizer_for({dataset}), options);
+  text::CalibrationSet set = draw(dataset, run.eval.data_dir, options);
   check_windows(set.windows, session_->model.spec(), dataset);
   return calibrations_.emplace(key, std::move(set)).first->second;
 }
 
+text::CalibrationSet Workbench::draw(const std::string& dataset, const std::string& data_dir,
+                                     const text::CalibrationOptions& options) {
+  if (session_->is_random() && !is_recorded(dataset)) {
+    options.validate();
+    text::CalibrationSet set;
+    set.dataset = "random token ids";
+    set.windows = text::random_windows(session_->model.spec().vocab, options.nsamples,
+                                       options.seqlen, options.seed);
+    return set;
+  }
+  return text::draw_calibration(dataset, text::DataSettings{data_dir}, tokenizer_for({dataset}),
+                                options);
+}
+
 Workbench::EvalKey Workbench::key_of(const EvalOptions& options) const {
-  return {options.sets, options.data_dir, session_->resolve_seqlen(options.seqlen),
+  std::vector<std::string> sets = options.sets;
+  // No text has a meaning for random weights; recorded windows are scored as they are.
+  if (session_->is_random()) {
+    std::erase_if(sets, [](const std::string& set) { return !is_recorded(set); });
+  }
+  return {std::move(sets), options.data_dir, session_->resolve_seqlen(options.seqlen),
           options.max_windows};
 }
 
@@ -55,7 +73,9 @@ const std::vector<text::EvalSet>& Workbench::eval_sets(const EvalOptions& option
   const EvalKey key = key_of(options);
   const auto found = eval_sets_.find(key);
   if (found != eval_sets_.end()) return found->second;
-  auto sets = load_eval_sets(options, *session_, tokenizer_for(options.sets));
+  EvalOptions wanted = options;
+  wanted.sets = std::get<0>(key);
+  auto sets = load_eval_sets(wanted, *session_, tokenizer_for(wanted.sets));
   return eval_sets_.emplace(key, std::move(sets)).first->second;
 }
 

@@ -61,6 +61,8 @@ class Workbench {
 
   [[nodiscard]] EvalKey key_of(const EvalOptions& options) const;
   [[nodiscard]] const text::CalibrationSet& calibration(const CompressRun& run);
+  [[nodiscard]] text::CalibrationSet draw(const std::string& dataset, const std::string& data_dir,
+                                          const text::CalibrationOptions& options);
   /// Null when all of `sets` are recorded windows.
   [[nodiscard]] const text::Tokenizer* tokenizer_for(const std::vector<std::string>& sets);
 

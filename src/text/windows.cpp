@@ -6,6 +6,7 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
+#include "sgpt_mi/core/python_random.h"
 #include "sgpt_mi/io/safetensors.h"
 
 namespace sgpt_mi::text {
@@ -51,6 +52,18 @@ TokenWindows cut_windows(std::span<const std::int32_t> ids, std::int64_t seqlen)
   const std::int64_t windows = tokens / seqlen;
   const auto kept = ids.first(static_cast<std::size_t>(windows * seqlen));
   return {{kept.begin(), kept.end()}, windows, seqlen};
+}
+
+TokenWindows random_windows(std::int64_t vocabulary, std::int64_t windows, std::int64_t seqlen,
+                            std::uint64_t seed) {
+  ensure(vocabulary > 0 && windows > 0 && seqlen > 0, "text: random windows of no size");
+  PythonRandom random(seed);
+  TokenWindows result{{}, windows, seqlen};
+  result.ids.resize(static_cast<std::size_t>(windows * seqlen));
+  for (std::int32_t& id : result.ids) {
+    id = static_cast<std::int32_t>(random.randint(0, vocabulary - 1));
+  }
+  return result;
 }
 
 TokenWindows read_recorded_windows(const std::filesystem::path& path) {

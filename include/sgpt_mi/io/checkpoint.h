@@ -14,16 +14,20 @@
 
 namespace sgpt_mi::io {
 
-/// Where a MODEL argument points: an HF folder, or one GGUF file.
+/// Where a MODEL argument points: an HF folder, one GGUF file, or nowhere on disk.
 struct ModelLocation {
   std::filesystem::path path;
   bool is_gguf = false;
+  bool is_random = false;  ///< "random:SHAPE": weights are made up (model/random_model.h)
+
+  /// Whether files may stand beside the weights: config.json, a tokenizer, a run report.
+  [[nodiscard]] bool is_folder() const { return !is_gguf && !is_random; }
 };
 
-/// Resolves MODEL: an existing folder, a GGUF file, or a Hub id ("facebook/opt-125m") in the local
-/// HF cache (HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub;
-/// models--ORG--NAME/refs/main -> snapshots/REV). Never touches the network.
-/// Throws Error(kInput) listing the places that were tried.
+/// Resolves MODEL: an existing folder, a GGUF file, "random:SHAPE" (not looked at further), or a
+/// Hub id ("facebook/opt-125m") in the local HF cache (HF_HUB_CACHE, else HF_HOME/hub, else
+/// ~/.cache/huggingface/hub; models--ORG--NAME/refs/main -> snapshots/REV). Never touches the
+/// network. Throws Error(kInput) listing the places that were tried.
 [[nodiscard]] ModelLocation locate_model(const std::string& model);
 
 /// The tokenizer stored in a GGUF file's metadata (tokenizer.ggml.*).
@@ -56,7 +60,7 @@ struct Checkpoint {
 /// dequantized to F32 on read).
 ///
 /// A packed checkpoint (packed_checkpoint.h) looks like the dense model: its matrices are unpacked
-/// when they are read, by `parallel_for`.
+/// when they are read, by `parallel_for`. A random model is not opened here (kInternal).
 /// Throws Error(kInput) naming the file and what is wrong with it.
 [[nodiscard]] Checkpoint open_checkpoint(const ModelLocation& location,
                                          ParallelFor parallel_for = serial_for());

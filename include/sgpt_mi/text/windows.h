@@ -24,6 +24,11 @@ struct TokenWindows {
 /// Throws Error(kInput) when the list is shorter than one window.
 [[nodiscard]] TokenWindows cut_windows(std::span<const std::int32_t> ids, std::int64_t seqlen);
 
+/// Windows of independent ids, uniform in [0, vocabulary), by CPython's generator: for models
+/// without a language.
+[[nodiscard]] TokenWindows random_windows(std::int64_t vocabulary, std::int64_t windows,
+                                          std::int64_t seqlen, std::uint64_t seed);
+
 /// Recorded windows: the integer tensor `input_ids (windows, seqlen)` of a safetensors file.
 /// Throws Error(kInput) when it is missing, not integer, not two-dimensional or has negative ids.
 [[nodiscard]] TokenWindows read_recorded_windows(const std::filesystem::path& path);

@@ -34,6 +34,13 @@ TEST_F(LocateModelTest, FolderAndGgufFileAreTakenAsTheyAre) {
   EXPECT_THAT(input_error([&] { (void)locate_model(other.string()); }), HasSubstr("not GGUF"));
 }
 
+TEST_F(LocateModelTest, RandomShapesAreNowhereOnDisk) {
+  const ModelLocation random = locate_model("random:opt-125m");
+  EXPECT_TRUE(random.is_random);
+  EXPECT_EQ(random.path, "random:opt-125m");
+  EXPECT_FALSE(locate_model(folder_.path().string()).is_random);
+}
+
 TEST_F(LocateModelTest, HubIdResolvesThroughRefsMain) {
   const auto config = folder_.file("hub/models--org--name/snapshots/abc123/config.json", "{}");
   (void)folder_.file("hub/models--org--name/refs/main", "abc123\n");

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "recorded_windows.h"
 #include "sgpt_mi/core/hash.h"
 #include "support/temporary_folder.h"
@@ -30,6 +32,17 @@ TEST(Windows, ATextAsLongAsAWindowIsEnough) {
   EXPECT_EQ(cut_windows(ids, 3).windows, 1);
   EXPECT_THAT(input_error([&] { return cut_windows(ids, 4); }),
               HasSubstr("3 tokens; expected at least one window of 4"));
+}
+
+TEST(RandomWindows, CoverTheVocabularyAndFollowTheSeed) {
+  const TokenWindows windows = random_windows(5, 8, 100, 3);
+  EXPECT_EQ(windows.windows, 8);
+  EXPECT_EQ(windows.seqlen, 100);
+  std::array<int, 5> counts{};
+  for (const std::int32_t id : windows.ids) ++counts.at(static_cast<std::size_t>(id));
+  for (const int count : counts) EXPECT_NEAR(count, 160, 60);  // 5 standard deviations
+  EXPECT_EQ(windows.ids, random_windows(5, 8, 100, 3).ids);
+  EXPECT_NE(windows.ids, random_windows(5, 8, 100, 4).ids);
 }
 
 TEST(RecordedWindows, BothIntegerTypes) {

@@ -1,0 +1,142 @@
+#include "sgpt_mi/model/random_model.h"
+
+#include <ATen/Parallel.h>
+#include <spdlog/fmt/ranges.h>
+
+#include <array>
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "layout.h"
+#include "published_shapes.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/kernels/half.h"
+#include "sgpt_mi/model/spec.h"
+
+namespace sgpt_mi::model {
+namespace {
+
+constexpr std::uint64_t kBytesMean = 510;   // of the sum of four uniform bytes
+constexpr std::size_t kSums = 4 * 255 + 1;  // that four bytes can have
+constexpr std::int64_t kGrain = 1 << 18;    // elements a thread makes at a time, even
+constexpr std::uint16_t kHalfOne = 0x3c00;  // 1.0 in binary16
+
+using HalfTable = std::array<std::uint16_t, kSums>;
+
+HalfTable half_of_sums() {
+  HalfTable table{};
+  for (std::size_t sum = 0; sum < kSums; ++sum) {
+    const float centred = static_cast<float>(sum) - static_cast<float>(kBytesMean);
+    table[sum] = kernels::float_to_half(centred * 0x1p-13F);
+  }
+  return table;
+}
+
+/// Splitmix64's output function (Steele, Lea & Flood 2014): counters become independent bits.
+std::uint64_t mix(std::uint64_t counter) {
+  std::uint64_t z = counter * 0x9e3779b97f4a7c15ULL;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+/// FNV-1a: the same on every machine, which std::hash does not promise.
+std::uint64_t seed_of(const std::string& name) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const char c : name) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  }
+  return hash;
+}
+
+/// Values first .. end - 1 of a matrix; `first` is even, and two values come from one draw.
+void fill_range(std::uint64_t seed, std::int64_t first, std::int64_t end, const HalfTable& table,
+                std::uint16_t* out) {
+  constexpr std::uint64_t kEvenBytes = 0x00ff00ff00ff00ffULL;
+  for (std::int64_t i = first; i < end; i += 2) {
+    const std::uint64_t bits = mix(seed + static_cast<std::uint64_t>(i / 2));
+    const std::uint64_t pairs = (bits & kEvenBytes) + ((bits >> 8) & kEvenBytes);
+    const std::uint64_t sums = pairs + (pairs >> 16);  // in the low halves of both 32-bit words
+    out[i] = table[sums & 0xffffU];
+    if (i + 1 < end) out[i + 1] = table[(sums >> 32) & 0xffffU];
+  }
+}
+
+bool is_norm_weight(const std::string& name) {
+  return name.find("norm") != std::string::npos && name.ends_with(".weight");
+}
+
+/// The tensors of random_checkpoint().
+class RandomSource : public io::TensorSource {
+ public:
+  explicit RandomSource(const ModelSpec& spec) : table_(half_of_sums()) {
+    for (ExpectedTensor& tensor : expected_tensors(spec)) {
+      index_[tensor.name] = infos_.size();
+      infos_.push_back({std::move(tensor.name), DType::kF16, std::move(tensor.shape)});
+    }
+  }
+
+  [[nodiscard]] const std::vector<io::TensorInfo>& tensors() const override { return infos_; }
+
+  [[nodiscard]] const io::TensorInfo* find(const std::string& name) const override {
+    const auto found = index_.find(name);
+    return found == index_.end() ? nullptr : &infos_[found->second];
+  }
+
+  [[nodiscard]] io::TensorData read(const std::string& name) const override {
+    const io::TensorInfo* info = find(name);
+    if (info == nullptr) {
+      fail(ErrorKind::kInput, "model: a random model has no tensor {}; expected one of its shape's",
+           name);
+    }
+    const std::int64_t count = info->count();
+    auto values = std::make_shared<std::vector<std::uint16_t>>(static_cast<std::size_t>(count));
+    if (info->shape.size() > 1) {
+      at::parallel_for(0, (count + 1) / 2, kGrain / 2, [&](std::int64_t begin, std::int64_t end) {
+        fill_range(seed_of(name), 2 * begin, std::min(2 * end, count), table_, values->data());
+      });
+    } else if (is_norm_weight(name)) {
+      std::fill(values->begin(), values->end(), kHalfOne);
+    }
+    return {*info, std::as_bytes(std::span(*values)), values};
+  }
+
+ private:
+  HalfTable table_;
+  std::vector<io::TensorInfo> infos_;
+  std::unordered_map<std::string, std::size_t> index_;
+};
+
+nlohmann::json config_of_shape(const std::string& shape) {
+  if (auto published = published_config(shape)) return *published;
+  const std::filesystem::path path = std::filesystem::path(shape) / "config.json";
+  if (!std::filesystem::is_regular_file(path)) {
+    fail(ErrorKind::kUsage,
+         "model: no shape '{}' for random weights; expected a folder with a "
+         "config.json, or one of {}",
+         shape, fmt::join(published_names(), ", "));
+  }
+  auto config = nlohmann::json::parse(io::read_text_file(path), nullptr, false);
+  if (config.is_discarded()) {
+    fail(ErrorKind::kInput, "model: {} is not JSON; expected a model's description", path.string());
+  }
+  return config;
+}
+
+}  // namespace
+
+io::Checkpoint random_checkpoint(const std::string& shape) {
+  io::Checkpoint checkpoint;
+  checkpoint.location.path = "random:" + shape;
+  checkpoint.location.is_random = true;
+  checkpoint.config = config_of_shape(shape);
+  checkpoint.tensors = std::make_unique<RandomSource>(parse_model_spec(checkpoint.config));
+  return checkpoint;
+}
+
+}  // namespace sgpt_mi::model
