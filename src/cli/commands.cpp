@@ -19,6 +19,7 @@
 #include "sgpt_mi/pipeline/export.h"
 #include "sgpt_mi/pipeline/inspect.h"
 #include "sgpt_mi/pipeline/run.h"
+#include "sgpt_mi/pipeline/trace.h"
 #include "sgpt_mi/report/statistics.h"
 #include "sweep_command.h"
 
@@ -135,6 +136,21 @@ void run_tokenize(const ResolvedSettings& settings) {
   print_out(json.dump() + "\n");
 }
 
+/// Runs `command`; what it recorded until its end or its failure goes to --trace FILE.
+template <typename Command>
+void traced(const std::string& file, const Command& command) {
+  if (file.empty()) return command();
+  check_place("trace", file);
+  const pipeline::Trace trace;
+  try {
+    command();
+  } catch (const std::exception&) {
+    trace.write(file);
+    throw;
+  }
+  trace.write(file);
+}
+
 }  // namespace
 
 void run_command(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
@@ -142,15 +158,15 @@ void run_command(const ResolvedSettings& settings, const std::vector<std::string
   if (settings.values.print_config) {
     print_out(config_with_origins(settings).dump(2) + "\n");
   } else if (settings.command == "compress") {
-    run_compress(settings, command_line);
+    traced(settings.values.trace, [&] { run_compress(settings, command_line); });
   } else if (settings.command == "plan") {
-    run_plan(settings);
+    traced(settings.values.trace, [&] { run_plan(settings); });
   } else if (settings.command == "eval") {
-    run_eval(settings, command_line);
+    traced(settings.values.trace, [&] { run_eval(settings, command_line); });
   } else if (settings.command == "sweep") {
-    run_sweep_command(settings, command_line);
+    traced(settings.values.trace, [&] { run_sweep_command(settings, command_line); });
   } else if (settings.command == "compare") {
-    run_compare(settings);
+    traced(settings.values.trace, [&] { run_compare(settings); });
   } else if (settings.command == "export") {
     run_export(settings);
   } else if (settings.command == "inspect") {

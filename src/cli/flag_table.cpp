@@ -200,6 +200,8 @@ std::vector<FlagRow> machine_and_output_flags() {
        "write pictures and a report page"},
       {"report", &S::report, "FILE", kOutput, kOneRun | kCompare | kEval | kInspect, true,
        "write all results as JSON"},
+      {"trace", &S::trace, "FILE", kOutput, kOneRun | kCompare | kEval | kSweep, true,
+       "write when every stage began and ended (Chrome's trace format)"},
       {"model", &S::model, "MODEL", kGrid, kSweep, false, "instead of the file's \"model\""},
       {"dataset", &S::dataset, "DATASET", kGrid, kSweep, false,
        "calibration texts instead of the file's \"dataset\""},

@@ -106,10 +106,10 @@ void Measurer::measure(model::Block& block, SiteInput& input) {
       if (settings_.plan->widths.grouping.groups != 1) {
         groups = group_site(input, settings_.plan->widths.grouping, false, run_.timings);
       }
-      const StageTimer timer(run_.timings, "factor");
+      const StageTimer timer(run_.timings, "factor", linear.name);
       prepared = obs::prepare_input(input.stats.hessian(), settings_.matrix, linear.name);
     }
-    const StageTimer timer(run_.timings, "curves");
+    const StageTimer timer(run_.timings, "curves", linear.name);
     measure_linear(block.weight(linear.short_name), linear, input, groups, *prepared);
   }
 }

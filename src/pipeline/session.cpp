@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/cuda.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/model/random_model.h"
 #include "sgpt_mi/pipeline/run.h"
+#include "stage_clock.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -64,6 +66,12 @@ torch::ScalarType resolve_dtype(const std::string& name, torch::Device device, D
   fail(ErrorKind::kUsage, "dtype: '{}' is not one of auto, float32, float16, bfloat16", name);
 }
 
+/// Waits for the work that this thread has given to a GPU; nothing on the CPU.
+std::function<void()> fence_of(torch::Device device) {
+  if (!device.is_cuda()) return {};
+  return [device] { c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize(); };
+}
+
 }  // namespace
 
 ParallelFor torch_threads() {
@@ -91,6 +99,7 @@ Session::Session(const ModelOptions& options)
   options.validate();
   placement.device = resolve_device(options.device);
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
+  set_stage_fence(fence_of(placement.device));
   if (options.threads > 0) at::set_num_threads(options.threads);
 }
 

@@ -68,7 +68,7 @@ void SiteCompressor::handle(Block& block, SiteInput& input) {
 SiteCompressor::SiteWork SiteCompressor::prepare(const SiteInput& input, const std::string& name) {
   SiteWork work{input, {}, {}, {}, input.stats.constant_channels()};
   {
-    const StageTimer timer(run_.timings, "factor");
+    const StageTimer timer(run_.timings, "factor", name);
     const torch::Tensor hessian = input.stats.hessian();
     if (run_.settings.method == Method::kMagnitude) {
       work.prepared.hessian = hessian;
@@ -107,7 +107,7 @@ obs::CompressResult SiteCompressor::compress_matrix(const torch::Tensor& weight,
                                                     const SiteWork& work,
                                                     const obs::CompressOptions& options,
                                                     const std::string& name) const {
-  const StageTimer timer(run_.timings, "obs");
+  const StageTimer timer(run_.timings, "obs", name);
   if (run_.settings.method == Method::kMagnitude) {
     return obs::compress_magnitude(weight, work.prepared.hessian, options, name);
   }
@@ -231,7 +231,7 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
 
 void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, const SiteWork& work) {
   std::map<std::string, double> clock;
-  const StageTimer timer(clock, "linear");
+  const StageTimer timer(clock, "linear", linear.name);
   LinearWork done = compress_weight(block.weight(linear.short_name), linear, work);
   const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
   const torch::Tensor rounded = done.result.matrix.weight.to(model::to_scalar_type(saved));
@@ -268,7 +268,7 @@ std::int64_t SiteCompressor::store_linear(const CompressedLinear& done) {
     run_.store.put(done.linear.name + ".weight", done.rounded);
     return static_cast<std::int64_t>(done.rounded.nbytes());
   }
-  const StageTimer packing(run_.timings, "pack");
+  const StageTimer packing(run_.timings, "pack", done.linear.name);
   const CodedCopy coded(done.matrix, done.rounded, run_.settings.matrix,
                         model::from_scalar_type(done.rounded.scalar_type()));
   const io::PackedSize size = io::predict_packed_size(io::packed_shape(coded.view()));
@@ -279,7 +279,7 @@ std::int64_t SiteCompressor::store_linear(const CompressedLinear& done) {
 
 void SiteCompressor::finish_linear(const CompressedLinear& done, report::LayerReport layer) {
   std::map<std::string, double> clock;
-  const StageTimer timer(clock, "store");
+  const StageTimer timer(clock, "store", done.linear.name);
   const auto weights = static_cast<double>(done.linear.rows * done.linear.columns);
   layer.stored_bits = 8.0 * static_cast<double>(store_linear(done)) / weights;
   layer.seconds += timer.seconds();

@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "e2e/demo.h"
 
@@ -99,6 +101,33 @@ TEST_F(Compress, EveryFlagOfTheSweepRuns) {
     const auto report = report_of(base + flags, "r.json");
     EXPECT_FALSE(report["layers"].empty()) << testing::PrintToString(flags);
   }
+}
+
+TEST_F(Compress, TraceShowsWhatTheTimingsSum) {
+  const std::filesystem::path trace = folder_.path() / "trace.json";
+  const auto report = report_of(
+      small_compression(demo_model().string()) + Flags{"--trace", trace.string()}, "r.json");
+  const nlohmann::json json = nlohmann::json::parse(read_all(trace));
+  std::map<std::string, double> seconds;
+  std::set<std::string> linears;
+  for (const nlohmann::json& event : json.at("traceEvents")) {
+    seconds[event.at("name")] += event.at("dur").get<double>() * 1e-6;
+    if (event.at("name") == "obs") linears.insert(event.at("args").at("of"));
+  }
+  for (const char* stage : {"total", "compress", "plan_check", "curves"}) {
+    EXPECT_NEAR(seconds[stage], report["timings"][stage].get<double>(), 1e-6) << stage;
+  }
+  // The timings leave out what trial plans do inside plan_check.
+  for (const char* stage : {"load", "calibrate", "factor", "obs"}) {
+    EXPECT_GT(seconds[stage], report["timings"][stage].get<double>()) << stage;
+  }
+  for (const nlohmann::json& layer : report["layers"]) {
+    EXPECT_TRUE(linears.contains(layer["name"])) << layer["name"];
+  }
+  const ProgramResult nowhere =
+      run_program(folder_, small_compression(demo_model().string()) +
+                               Flags{"--trace", (folder_.path() / "no/t.json").string()});
+  EXPECT_EQ(nowhere.exit_code, 3);
 }
 
 TEST_F(Compress, RefusesAFolderThatIsNotItsOwn) {

@@ -24,6 +24,7 @@ struct Settings {
   int threads = 0;
   std::string data_dir;
   std::string report;
+  std::string trace;
   std::string config;
   bool quiet = false;
   bool verbose = false;
