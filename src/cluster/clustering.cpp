@@ -141,12 +141,11 @@ class AffinityClusterer {
   /// The rows of S + I in principal components.
   [[nodiscard]] torch::Tensor profile_components(std::int64_t groups) {
     const auto apply = [this](const torch::Tensor& block) {
-      const torch::Tensor narrow = block.to(affinity_.device(), torch::kFloat32);
-      return at::mm(affinity_, narrow).to(torch::kCPU, torch::kFloat64) + block;
+      return at::mm(affinity_, block.to(torch::kFloat32)).to(torch::kFloat64) + block;
     };
     const EigenOptions eigen{std::min(component_count(groups), affinity_.size(0)),
                              options_.residual_tolerance, options_.max_iterations};
-    return principal_components({affinity_.size(0), apply, apply},
+    return principal_components({affinity_.size(0), apply, apply, affinity_.device()},
                                 random_block(degrees_.order, block_columns(eigen.wanted), random_),
                                 eigen, report_);
   }
@@ -209,16 +208,15 @@ torch::Tensor profile_points(const torch::Tensor& profiles, const DrawOrder& ord
     return profiles.to(torch::kCPU, torch::kFloat64).contiguous();
   }
   const auto product = [&](const torch::Tensor& matrix) {
-    return [&profiles, matrix](const torch::Tensor& block) {
-      return at::mm(matrix, block.to(profiles.device(), torch::kFloat32))
-          .to(torch::kCPU, torch::kFloat64);
+    return [matrix](const torch::Tensor& block) {
+      return at::mm(matrix, block.to(torch::kFloat32)).to(torch::kFloat64);
     };
   };
   const EigenOptions eigen{std::min(components, profiles.size(0)), options.residual_tolerance,
                            options.max_iterations};
-  return principal_components({profiles.size(0), product(profiles), product(profiles.t())},
-                              random_block(order, block_columns(eigen.wanted), random), eigen,
-                              report);
+  return principal_components(
+      {profiles.size(0), product(profiles), product(profiles.t()), profiles.device()},
+      random_block(order, block_columns(eigen.wanted), random), eigen, report);
 }
 
 /// Similarity of groups by their centres: minus the squared distance.

@@ -36,12 +36,13 @@ Eigenpairs normalized_eigenpairs(const torch::Tensor& affinity, const Degrees& d
                                  std::int64_t wanted, const ClusterOptions& options,
                                  PythonRandom& random) {
   const torch::Tensor scale =
-      at::where(degrees.value.gt(0), degrees.value.rsqrt(), 0.0).unsqueeze(1);
+      at::where(degrees.value.gt(0), degrees.value.rsqrt(), 0.0).unsqueeze(1).to(affinity.device());
   SymmetricOperator matrix;
+  matrix.device = affinity.device();
   matrix.size = affinity.size(0);
   matrix.apply = [&](const torch::Tensor& block) {
-    const torch::Tensor scaled = (block * scale).to(affinity.device(), torch::kFloat32);
-    return at::mm(affinity, scaled).to(torch::kCPU, torch::kFloat64) * scale;
+    const torch::Tensor scaled = (block * scale).to(torch::kFloat32);
+    return at::mm(affinity, scaled).to(torch::kFloat64) * scale;
   };
   const torch::Tensor start = random_block(degrees.order, block_columns(wanted), random);
   return top_eigenpairs(matrix, start,
@@ -62,6 +63,7 @@ torch::Tensor principal_components(const ProfileProducts& profiles, const torch:
                                    const EigenOptions& options, Clustering& result) {
   SymmetricOperator gram;
   gram.size = profiles.rows;
+  gram.device = profiles.device;
   gram.apply = [&](const torch::Tensor& block) {
     return profiles.apply(profiles.apply_transposed(block));
   };

@@ -33,11 +33,12 @@ struct Degrees {
 /// `values` descending, more than `largest` of them.
 [[nodiscard]] std::int64_t largest_eigengap(const torch::Tensor& values, std::int64_t largest);
 
-/// A matrix X (n, d) known by its products with blocks of columns, float64 on the CPU.
+/// A matrix X (n, d) known by its products with blocks of columns, float64 on `device`.
 struct ProfileProducts {
   std::int64_t rows = 0;
   std::function<torch::Tensor(const torch::Tensor&)> apply;             ///< X v
   std::function<torch::Tensor(const torch::Tensor&)> apply_transposed;  ///< X^T v
+  torch::Device device = torch::kCPU;
 };
 
 /// The rows of X in their `components` leading uncentred principal components: U sigma of X = U

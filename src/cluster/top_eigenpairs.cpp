@@ -42,13 +42,17 @@ torch::Tensor orthonormal_complement(const torch::Tensor& basis, torch::Tensor b
   return block;
 }
 
+torch::TensorOptions on_device(const SymmetricOperator& matrix) {
+  return torch::TensorOptions().dtype(torch::kFloat64).device(matrix.device);
+}
+
 /// The subspace Q, A Q and Q^T A Q, and what Rayleigh-Ritz makes of them.
 class Subspace {
  public:
   Subspace(const SymmetricOperator& matrix, std::int64_t capacity)
       : matrix_(matrix),
-        basis_(at::empty({matrix.size, capacity}, torch::kFloat64)),
-        image_(at::empty({matrix.size, capacity}, torch::kFloat64)) {}
+        basis_(at::empty({matrix.size, capacity}, on_device(matrix))),
+        image_(at::empty({matrix.size, capacity}, on_device(matrix))) {}
 
   [[nodiscard]] torch::Tensor basis() const { return basis_.narrow(1, 0, used_); }
   [[nodiscard]] torch::Tensor image() const { return image_.narrow(1, 0, used_); }
@@ -70,11 +74,12 @@ class Subspace {
     used_ += block.size(1);
   }
 
-  /// Eigenvalues of Q^T A Q, descending, and its eigenvectors.
+  /// Eigenvalues of Q^T A Q, descending, and its eigenvectors. On the CPU: some 100 rows are too
+  /// few for a GPU.
   void solve() {
-    const auto [values, vectors] = at::linalg_eigh(projected_);
-    ritz_values_ = values.flip(0);
-    ritz_coordinates_ = vectors.flip(1);
+    const auto [values, vectors] = at::linalg_eigh(projected_.to(torch::kCPU));
+    ritz_values_ = values.flip(0).to(basis_.device());
+    ritz_coordinates_ = vectors.flip(1).to(basis_.device());
   }
   [[nodiscard]] torch::Tensor ritz_values(std::int64_t count) const {
     return ritz_values_.narrow(0, 0, count);
@@ -110,7 +115,7 @@ class Subspace {
 };
 
 Eigenpairs solve_fully(const SymmetricOperator& matrix, std::int64_t wanted) {
-  const torch::Tensor dense = matrix.apply(at::eye(matrix.size, torch::kFloat64));
+  const torch::Tensor dense = matrix.apply(at::eye(matrix.size, on_device(matrix))).to(torch::kCPU);
   const auto [values, vectors] = at::linalg_eigh((dense + dense.t()) * 0.5);
   Eigenpairs result;
   result.values = values.flip(0).narrow(0, 0, wanted).contiguous();
@@ -140,7 +145,7 @@ Eigenpairs top_eigenpairs(const SymmetricOperator& matrix, const torch::Tensor& 
   if (matrix.size <= 2 * capacity) return solve_fully(matrix, options.wanted);
   const std::int64_t block = block_columns(options.wanted);
   Subspace subspace(matrix, capacity);
-  torch::Tensor next = orthonormal_complement(subspace.basis(), start);
+  torch::Tensor next = orthonormal_complement(subspace.basis(), start.to(matrix.device));
   Eigenpairs result;
   while (true) {
     subspace.append(next);
@@ -162,8 +167,9 @@ Eigenpairs top_eigenpairs(const SymmetricOperator& matrix, const torch::Tensor& 
     if (next.size(1) == 0) break;
   }
   ensure(subspace.basis().size(1) >= options.wanted, "cluster: the start block is too narrow");
-  result.values = subspace.ritz_values(options.wanted).clone();
-  result.vectors = subspace.ritz_vectors(options.wanted);
+  result.values =
+      subspace.ritz_values(options.wanted).to(torch::kCPU, torch::kFloat64, false, true);
+  result.vectors = subspace.ritz_vectors(options.wanted).to(torch::kCPU);
   return result;
 }
 

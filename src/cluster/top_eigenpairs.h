@@ -10,8 +10,9 @@ namespace sgpt_mi::cluster {
 /// A symmetric (n, n) matrix A known by its products.
 struct SymmetricOperator {
   std::int64_t size = 0;
-  /// (n, b) float64 on the CPU -> A times it, likewise.
+  /// (n, b) float64 on `device` -> A times it, likewise.
   std::function<torch::Tensor(const torch::Tensor&)> apply;
+  torch::Device device = torch::kCPU;  ///< where the subspace lives
 };
 
 struct EigenOptions {
@@ -22,8 +23,8 @@ struct EigenOptions {
 
 /// The k algebraically largest eigenvalues and their eigenvectors.
 struct Eigenpairs {
-  torch::Tensor values;       ///< (k) float64, descending
-  torch::Tensor vectors;      ///< (n, k) float64, orthonormal columns
+  torch::Tensor values;       ///< (k) float64, descending, on the CPU
+  torch::Tensor vectors;      ///< (n, k) float64, orthonormal columns, on the CPU
   std::int64_t products = 0;  ///< with A; 0: the full eigensolver
   double residual = 0.0;      ///< largest |A v - lambda v| / largest eigenvalue
   bool converged = true;
@@ -46,10 +47,10 @@ struct Eigenpairs {
 /// A matrix of which the subspace would be half (284 rows for k = 10) goes to LAPACK's full
 /// eigensolver, which is faster there.
 ///
-/// \param start  (n, block_columns(k)) float64: independent columns, usually random.
+/// \param start  (n, block_columns(k)) float64: independent columns, usually random; on any device.
 ///
-/// Cost: a product with block_columns(k) columns and O(n (k + block)^2) a step; memory of
-/// O(n (k + block)).
+/// Cost: a product with block_columns(k) columns and O(n (k + block)^2) a step, all on the
+/// operator's device but the small eigenproblem; memory of O(n (k + block)) there.
 [[nodiscard]] Eigenpairs top_eigenpairs(const SymmetricOperator& matrix, const torch::Tensor& start,
                                         const EigenOptions& options);
 
