@@ -1,5 +1,6 @@
 #include "channel_scan.h"
 
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/zeros.h>
@@ -20,6 +21,20 @@ torch::Tensor token_rows(const torch::Tensor& x) {
   return x.reshape({-1, x.size(-1)}).to(torch::kFloat32).contiguous();
 }
 
+torch::Tensor product_rows(const torch::Tensor& x) {
+  const bool short_type = x.scalar_type() == torch::kFloat16 || x.scalar_type() == torch::kBFloat16;
+  if (!x.is_cuda() || !short_type) return token_rows(x);
+  return x.reshape({-1, x.size(-1)}).contiguous();
+}
+
+void add_product(const torch::Tensor& a, const torch::Tensor& b, torch::Tensor sum) {
+  if (a.scalar_type() == torch::kFloat32) {
+    sum.addmm_(a.t(), b);
+  } else {
+    at::addmm_out(sum, sum, a.t(), b, torch::kFloat32);
+  }
+}
+
 kernels::ChannelScan add_figures(const torch::Tensor& x, ChannelFigures& figures) {
   if (x.is_cpu()) {
     const kernels::ChannelSums sums{figures.sum.data_ptr<double>(),
@@ -28,10 +43,10 @@ kernels::ChannelScan add_figures(const torch::Tensor& x, ChannelFigures& figures
     return kernels::add_channel_sums(quant::view_of<const float>(x), sums, quant::backend_of(x));
   }
   const torch::Tensor magnitude = x.abs();
-  const torch::Tensor total = magnitude.sum(0);
+  const torch::Tensor total = magnitude.sum({0}, /*keepdim=*/false, torch::kFloat32);
   figures.abs_sum += total;
-  figures.sum += x.sum(0);
-  figures.abs_max = at::maximum(figures.abs_max, magnitude.amax(0));
+  figures.sum += x.sum({0}, /*keepdim=*/false, torch::kFloat32);
+  figures.abs_max = at::maximum(figures.abs_max, magnitude.amax(0).to(torch::kFloat32));
   // One NaN or infinity anywhere shows in the sum of magnitudes.
   return {at::isfinite(total.sum()).item<bool>(), x.numel()};
 }

@@ -21,8 +21,16 @@ struct ChannelFigures {
 /// x (B, T, N) as (B * T, N) float32 with contiguous rows; x itself where it is that already.
 [[nodiscard]] torch::Tensor token_rows(const torch::Tensor& x);
 
-/// Adds x (tokens, N) float32 to the figures: by the kernel on the CPU, by LibTorch on a device,
-/// where the number of non-zeros is not asked for and stays at "all".
+/// token_rows(x) in x's own 16-bit type where add_product() takes that: on a GPU.
+[[nodiscard]] torch::Tensor product_rows(const torch::Tensor& x);
+
+/// sum (N, M) float32 += a^T b for a (tokens, N), b (tokens, M), both float32 or, on a GPU, both of
+/// one 16-bit type: products of such values are exact in float32, in which the GPU adds them up, at
+/// some ten times the speed.
+void add_product(const torch::Tensor& a, const torch::Tensor& b, torch::Tensor sum);
+
+/// Adds x (tokens, N) to the figures: float32 by the kernel on the CPU, any type by LibTorch on a
+/// device, where the number of non-zeros is not asked for and stays at "all".
 [[nodiscard]] kernels::ChannelScan add_figures(const torch::Tensor& x, ChannelFigures& figures);
 
 /// Throws Error(kNumeric) naming `what` and the first index when a value of x (B, T, N) is not
