@@ -1,5 +1,6 @@
 #include "sgpt_mi/calib/layer_stats.h"
 
+#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 
 #include "channel_scan.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/second_moment.h"
 #include "sgpt_mi/kernels/sparse_second_moment.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
@@ -14,24 +16,55 @@ namespace sgpt_mi::calib {
 namespace {
 
 /// Share of non-zeros up to which skipping the zeros is the faster way to the second moment
-/// (measured at 768 channels, where they break even near one fifth).
+/// (measured at 768 channels, where they break even near one sixth).
 constexpr double kSparseShare = 0.15;
 
-/// Columns per panel of the second moment. Only the blocks on and above the diagonal are summed, so
-/// narrow panels save almost half of the work; wide layers want wider ones for a fast product
-/// (measured on 2,048 tokens: 128 is best up to 768 channels, 256 from 2,048).
+/// Columns per panel of the second moment on a device, and of copies within it. Only the blocks on
+/// and above the diagonal are summed, so narrow panels save almost half of the work; wide layers
+/// want wider ones for a fast product.
 std::int64_t panel_width(std::int64_t channels) { return channels <= 1024 ? 128 : 256; }
 
-/// H[:, panel] += x^T x[:, panel] for the rows of H down to the panel's last one.
+/// H[:, panel] += x^T x[:, panel] for the rows of H down to the panel's last one, on a device.
+/// Products of 16-bit values are exact and summed in float32.
 void add_upper_products(const torch::Tensor& x, torch::Tensor& second_moment) {
   const std::int64_t channels = x.size(1);
   const std::int64_t panel = panel_width(channels);
   for (std::int64_t first = 0; first < channels; first += panel) {
     const std::int64_t width = std::min(panel, channels - first);
     const std::int64_t rows = first + width;
-    second_moment.narrow(0, 0, rows)
-        .narrow(1, first, width)
-        .addmm_(x.narrow(1, 0, rows).t(), x.narrow(1, first, width));
+    const torch::Tensor left = x.narrow(1, 0, rows).t();
+    const torch::Tensor right = x.narrow(1, first, width);
+    torch::Tensor sum = second_moment.narrow(0, 0, rows).narrow(1, first, width);
+    if (x.scalar_type() == torch::kFloat32) {
+      sum.addmm_(left, right);
+    } else {
+      sum.add_(at::mm(left, right, torch::kFloat32));
+    }
+  }
+}
+
+/// x as (tokens, N) in its own dtype, with contiguous rows.
+torch::Tensor rows_as_stored(const torch::Tensor& x) {
+  return x.reshape({-1, x.size(-1)}).contiguous();
+}
+
+/// The dense product of x (B, T, N), of which `tokens` (B * T, N) is the float32 form.
+void add_dense(const torch::Tensor& x, const torch::Tensor& tokens, torch::Tensor& second_moment) {
+  if (!x.is_cpu()) {
+    const bool half = x.scalar_type() == torch::kFloat16 || x.scalar_type() == torch::kBFloat16;
+    add_upper_products(half ? rows_as_stored(x) : tokens, second_moment);
+    return;
+  }
+  const kernels::MatrixView<float> sum = quant::view_of<float>(second_moment);
+  const kernels::Backend backend = quant::backend_of(tokens);
+  if (x.scalar_type() == torch::kBFloat16 && kernels::multiplies_bfloat16()) {
+    const torch::Tensor stored = rows_as_stored(x);
+    const auto* bits =
+        reinterpret_cast<const std::uint16_t*>(stored.const_data_ptr<at::BFloat16>());
+    kernels::add_second_moment({bits, stored.size(0), stored.size(1), stored.size(1)}, sum,
+                               backend);
+  } else {
+    kernels::add_second_moment(quant::view_of<const float>(tokens), sum, backend);
   }
 }
 
@@ -106,7 +139,7 @@ void StatsAccumulator::add(const torch::Tensor& x) {
                                       quant::view_of<float>(stats_.second_moment_sum),
                                       quant::backend_of(tokens));
   } else {
-    add_upper_products(tokens, stats_.second_moment_sum);
+    add_dense(x, tokens, stats_.second_moment_sum);
   }
   stats_.tokens += tokens.size(0);
   stats_.sequences += x.size(0);
