@@ -7,6 +7,7 @@
 
 #include "channel_scan.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/second_moment.h"
 #include "sgpt_mi/kernels/sparse_second_moment.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
@@ -14,13 +15,12 @@ namespace sgpt_mi::calib {
 namespace {
 
 /// Share of non-zeros up to which skipping the zeros is the faster way to the second moment
-/// (measured at 768 channels, where they break even near one fifth).
+/// (measured at 768 channels, where they break even near one sixth).
 constexpr double kSparseShare = 0.15;
 
-/// Columns per panel of the second moment. Only the blocks on and above the diagonal are summed, so
-/// narrow panels save almost half of the work; wide layers want wider ones for a fast product
-/// (measured on 2,048 tokens: 128 is best up to 768 channels, 256 from 2,048). A GPU is filled by 8
-/// panels: 9/16 of the work.
+/// Columns per panel of the second moment on a device, and of copies within it. Only the blocks on
+/// and above the diagonal are summed, so narrow panels save almost half of the work; 8 panels, which
+/// leave 9/16 of it, still fill a GPU.
 std::int64_t panel_width(const torch::Tensor& second_moment) {
   const std::int64_t channels = second_moment.size(0);
   constexpr std::int64_t kGpuPanels = 8;
@@ -28,7 +28,7 @@ std::int64_t panel_width(const torch::Tensor& second_moment) {
   return channels <= 1024 ? 128 : 256;
 }
 
-/// H[:, panel] += x^T x[:, panel] for the rows of H down to the panel's last one.
+/// H[:, panel] += x^T x[:, panel] for the rows of H down to the panel's last one, on a device.
 void add_upper_products(const torch::Tensor& x, torch::Tensor& second_moment) {
   const std::int64_t channels = x.size(1);
   const std::int64_t panel = panel_width(second_moment);
@@ -37,6 +37,22 @@ void add_upper_products(const torch::Tensor& x, torch::Tensor& second_moment) {
     const std::int64_t rows = first + width;
     add_product(x.narrow(1, 0, rows), x.narrow(1, first, width),
                 second_moment.narrow(0, 0, rows).narrow(1, first, width));
+  }
+}
+
+/// The dense product of x (B, T, N), of which `tokens` is product_rows(x).
+void add_dense(const torch::Tensor& x, const torch::Tensor& tokens, torch::Tensor& second_moment) {
+  if (!x.is_cpu()) return add_upper_products(tokens, second_moment);
+  const kernels::MatrixView<float> sum = quant::view_of<float>(second_moment);
+  const kernels::Backend backend = quant::backend_of(tokens);
+  if (x.scalar_type() == torch::kBFloat16 && kernels::multiplies_bfloat16()) {
+    const torch::Tensor stored = x.reshape({-1, x.size(-1)}).contiguous();
+    const auto* bits =
+        reinterpret_cast<const std::uint16_t*>(stored.const_data_ptr<at::BFloat16>());
+    kernels::add_second_moment({bits, stored.size(0), stored.size(1), stored.size(1)}, sum,
+                               backend);
+  } else {
+    kernels::add_second_moment(quant::view_of<const float>(tokens), sum, backend);
   }
 }
 
@@ -111,7 +127,7 @@ void StatsAccumulator::add(const torch::Tensor& x) {
                                       quant::view_of<float>(stats_.second_moment_sum),
                                       quant::backend_of(tokens));
   } else {
-    add_upper_products(tokens, stats_.second_moment_sum);
+    add_dense(x, tokens, stats_.second_moment_sum);
   }
   stats_.tokens += tokens.size(0);
   stats_.sequences += x.size(0);

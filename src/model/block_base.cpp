@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "linear.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/kernels/causal_attention.h"
 #include "sgpt_mi/quant/tensor_view.h"  // backend_of
@@ -125,7 +126,7 @@ std::optional<torch::Tensor> BlockBase::optional_tensor(const std::string& name)
 }
 
 torch::Tensor BlockBase::linear(const std::string& short_name, const torch::Tensor& x) const {
-  torch::Tensor output = at::linear(x, weight(short_name), bias(short_name));
+  torch::Tensor output = apply_linear(x, weight(short_name), bias(short_name));
   if (!output_observer_) return output;
   output_observer_(short_name, output);
   // The output can be a view, and a hook on a view is lost once something writes into it.

@@ -5,6 +5,7 @@
 
 #include "family.h"
 #include "layout.h"
+#include "linear.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::model {
@@ -90,7 +91,7 @@ torch::Tensor Model::final_hidden(const torch::Tensor& hidden, const Placement& 
 }
 
 torch::Tensor Model::logits(const torch::Tensor& final_hidden, const Placement& where) {
-  return at::linear(final_hidden, state_->end_tensor(state_->layout.head(), where));
+  return apply_linear(final_hidden, state_->end_tensor(state_->layout.head(), where), {});
 }
 
 void Model::release_ends() { state_->ends.clear(); }

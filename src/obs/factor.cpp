@@ -1,14 +1,12 @@
 #include "factor.h"
 
 #include <ATen/ops/eye.h>
-#include <ATen/ops/linalg_cholesky_ex.h>
-#include <ATen/ops/linalg_solve_triangular.h>
 #include <ATen/ops/linspace.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
 #include "sgpt_mi/core/error.h"
+#include "triangular.h"
 
 namespace sgpt_mi::obs {
 namespace {
@@ -16,50 +14,30 @@ namespace {
 constexpr double kLargestResidual = 0.01;
 constexpr std::int64_t kResidualRows = 16;
 
-/// Columns of the inverse that are solved for together: wide enough for a fast product, narrow
-/// enough that little of the zero triangle above them is computed.
-constexpr std::int64_t kInversePanel = 256;
-
-/// M^-1 of a lower triangular M: column panel p has zeros above row p, so only the system below is
-/// solved, a third of the work of solving for the identity.
-torch::Tensor invert_lower(const torch::Tensor& lower) {
-  const std::int64_t n = lower.size(0);
-  torch::Tensor inverse = at::zeros_like(lower);
-  for (std::int64_t first = 0; first < n; first += kInversePanel) {
-    const std::int64_t below = n - first;
-    const std::int64_t width = std::min(kInversePanel, below);
-    const torch::Tensor system = lower.narrow(0, first, below).narrow(1, first, below);
-    inverse.narrow(0, first, below)
-        .narrow(1, first, width)
-        .copy_(at::linalg_solve_triangular(system, at::eye(below, width, lower.options()),
-                                           /*upper=*/false));
-  }
-  return inverse;
-}
-
-/// Largest |U H U^T - I| in rows spread evenly over the matrix.
-double sampled_residual(const torch::Tensor& upper, const torch::Tensor& damped) {
+/// Largest |U (H + damping I) U^T - I| in rows spread evenly over the matrix.
+double sampled_residual(const torch::Tensor& upper, const torch::Tensor& hessian, double damping) {
   const std::int64_t n = upper.size(0);
-  const torch::Tensor rows =
+  const torch::Tensor places =
       at::linspace(0, static_cast<double>(n - 1), std::min(n, kResidualRows), torch::kFloat64)
           .round()
           .to(upper.device(), torch::kInt64);
-  torch::Tensor product = upper.index_select(0, rows).matmul(damped).matmul(upper.t());
-  product -= at::eye(n, upper.options()).index_select(0, rows);
+  const torch::Tensor rows = upper.index_select(0, places);
+  torch::Tensor product = rows.matmul(hessian.to(rows.scalar_type())).add_(rows, damping);
+  product = product.matmul(upper.t());
+  product -= at::eye(n, upper.options()).index_select(0, places);
   return product.abs().max().item<double>();
 }
 
 /// One try: fills step.residual and step.succeeded; the result is U in the step's precision,
 /// undefined when the factorisation failed.
 torch::Tensor try_factor(const torch::Tensor& hessian, DampingStep& step) {
-  torch::Tensor damped = hessian.to(step.float64 ? torch::kFloat64 : torch::kFloat32,
-                                    /*non_blocking=*/false, /*copy=*/true);
-  const double mean = damped.diagonal().mean().item<double>();
-  damped.diagonal().add_(step.percdamp * mean);
-  const auto [lower, info] = at::linalg_cholesky_ex(damped.flip({0, 1}));
-  if (info.item<int>() != 0) return {};
-  torch::Tensor upper = invert_lower(lower).flip({0, 1});
-  step.residual = sampled_residual(upper, damped);
+  const torch::Tensor exact = hessian.to(step.float64 ? torch::kFloat64 : torch::kFloat32);
+  const double damping = step.percdamp * exact.diagonal().mean().item<double>();
+  torch::Tensor reversed = exact.flip({0, 1});
+  reversed.diagonal().add_(damping);
+  if (!factor_lower(reversed)) return {};
+  torch::Tensor upper = invert_lower(reversed).flip({0, 1});
+  step.residual = sampled_residual(upper, exact, damping);
   step.succeeded = step.residual < kLargestResidual;  // false for NaN
   return upper;
 }
