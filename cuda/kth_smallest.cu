@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
 
 #include "cuda_twins.h"
 #include "device_status.h"
@@ -35,24 +38,87 @@ __global__ void count_digit(const float* values, std::int64_t count, RadixDigit 
   }
 }
 
+/// Makes a device the current one, and at its end the one that was; -1: changes nothing.
+class CurrentDevice {
+ public:
+  explicit CurrentDevice(int device) noexcept {
+    if (device < 0) return;
+    status_ = cudaGetDevice(&before_);
+    if (status_ == cudaSuccess) status_ = cudaSetDevice(device);
+  }
+  ~CurrentDevice() {
+    if (before_ >= 0) cudaSetDevice(before_);
+  }
+  CurrentDevice(const CurrentDevice&) = delete;
+  CurrentDevice& operator=(const CurrentDevice&) = delete;
+
+  /// Throws Error(kDevice) unless the device is current. Not thrown by the constructor, because
+  /// destructors switch devices too.
+  void require() const { check(status_, "cudaSetDevice"); }
+
+ private:
+  int before_ = -1;
+  cudaError_t status_ = cudaSuccess;
+};
+
+/// The counts of one run on its device.
+class RunCounts {
+ public:
+  explicit RunCounts(const ValueRun& run)
+      : run_(run), stream_(static_cast<cudaStream_t>(run.backend.cuda_stream)) {
+    const CurrentDevice current(run_.cuda_device);
+    current.require();
+    counts_ = std::make_unique<DeviceBuffer<Count>>(kBuckets, stream_);
+  }
+  ~RunCounts() {
+    // A null stream means the current device's, where the memory is given back.
+    const CurrentDevice current(run_.cuda_device);
+    counts_.reset();
+  }
+  RunCounts(const RunCounts&) = delete;
+  RunCounts& operator=(const RunCounts&) = delete;
+
+  /// Counts the keys that match the digit; does not wait.
+  void start(const RadixDigit& digit) const {
+    const CurrentDevice current(run_.cuda_device);
+    current.require();
+    check(cudaMemsetAsync(counts_->data(), 0, counts_->bytes(), stream_), "cudaMemsetAsync");
+    if (run_.count == 0) return;
+    const std::int64_t blocks = (run_.count + kThreads - 1) / kThreads;
+    count_digit<<<static_cast<unsigned>(std::min(kMostBlocks, blocks)), kThreads, 0, stream_>>>(
+        run_.values, run_.count, digit, counts_->data());
+    check_launch("the histogram of a selection");
+  }
+
+  /// Waits for the counts and adds them to `total`.
+  void add_to(RadixHistogram& total) const {
+    const CurrentDevice current(run_.cuda_device);
+    current.require();
+    RadixHistogram counts;
+    check(cudaMemcpyAsync(counts.data(), counts_->data(), counts_->bytes(), cudaMemcpyDeviceToHost,
+                          stream_),
+          "cudaMemcpyAsync");
+    check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+    for (std::size_t b = 0; b < total.size(); ++b) total[b] += counts[b];
+  }
+
+ private:
+  const ValueRun& run_;
+  cudaStream_t stream_;
+  std::unique_ptr<DeviceBuffer<Count>> counts_;
+};
+
 }  // namespace
 
-float kth_smallest(const float* values, std::int64_t count, std::int64_t k, void* stream_handle) {
+float kth_smallest(const std::vector<ValueRun>& runs, std::int64_t k) {
   static_assert(sizeof(RadixHistogram::value_type) == sizeof(Count), "histograms are copied whole");
-  auto* stream = static_cast<cudaStream_t>(stream_handle);
-  const DeviceBuffer<Count> counts(kBuckets, stream);
-  const auto blocks =
-      static_cast<unsigned>(std::min<std::int64_t>(kMostBlocks, (count + kThreads - 1) / kThreads));
+  std::deque<RunCounts> counts;
+  for (const ValueRun& run : runs) counts.emplace_back(run);
   return radix_select(k, [&](const RadixDigit& digit) {
-    check(cudaMemsetAsync(counts.data(), 0, counts.bytes(), stream), "cudaMemsetAsync");
-    count_digit<<<blocks, kThreads, 0, stream>>>(values, count, digit, counts.data());
-    check_launch("the histogram of a selection");
-    RadixHistogram histogram;
-    check(cudaMemcpyAsync(histogram.data(), counts.data(), counts.bytes(), cudaMemcpyDeviceToHost,
-                          stream),
-          "cudaMemcpyAsync");
-    check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
-    return histogram;
+    for (const RunCounts& run : counts) run.start(digit);
+    RadixHistogram total{};
+    for (const RunCounts& run : counts) run.add_to(total);
+    return total;
   });
 }
 

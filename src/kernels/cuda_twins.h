@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "sgpt_mi/kernels/descend_block.h"
 #include "sgpt_mi/kernels/fit_grid.h"
+#include "sgpt_mi/kernels/kth_smallest.h"
 #include "sgpt_mi/kernels/obs_block.h"
 
 // The CUDA twins of the ops: defined in cuda/<op>.cu, or in no_cuda.cpp where they throw
@@ -14,8 +16,7 @@ void obs_block(const ObsBlock& block, void* stream);
 
 void descend_block(const DescentBlock& block, void* stream);
 
-[[nodiscard]] float kth_smallest(const float* values, std::int64_t count, std::int64_t k,
-                                 void* stream);
+[[nodiscard]] float kth_smallest(const std::vector<ValueRun>& runs, std::int64_t k);
 
 void fit_grid(const GridFit& fit, void* stream);
 

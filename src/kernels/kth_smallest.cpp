@@ -20,31 +20,47 @@ std::uint32_t key_of(float value) {
   return order_key(bits);
 }
 
-RadixHistogram histogram(const float* values, std::int64_t count, const RadixDigit& digit,
-                         const ParallelFor& parallel_for) {
-  RadixHistogram total{};
+/// Adds the keys of a run that match the digit to `total`, by bucket.
+void count_digit(const ValueRun& run, const RadixDigit& digit, RadixHistogram& total) {
   std::mutex mutex;
-  parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+  run.backend.parallel_for(run.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
     RadixHistogram local{};
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::uint32_t key = key_of(values[i]);
+      const std::uint32_t key = key_of(run.values[i]);
       if (digit.matches(key)) ++local[digit.bucket(key)];
     }
     const std::lock_guard lock(mutex);
     for (std::size_t b = 0; b < total.size(); ++b) total[b] += local[b];
   });
-  return total;
+}
+
+void check(const std::vector<ValueRun>& runs, std::int64_t k) {
+  std::int64_t count = 0;
+  for (const ValueRun& run : runs) {
+    ensure(run.count >= 0 && (run.count == 0 || run.values != nullptr),
+           "kth_smallest: a run has no values");
+    ensure(run.backend.cuda == runs.front().backend.cuda,
+           "kth_smallest: some runs are on CUDA devices and others are not");
+    count += run.count;
+  }
+  ensure(k >= 0 && k < count, "kth_smallest: k is outside [0, count)");
 }
 
 }  // namespace
 
+float kth_smallest(const std::vector<ValueRun>& runs, std::int64_t k) {
+  check(runs, k);
+  if (runs.front().backend.cuda) return cuda::kth_smallest(runs, k);
+  return radix_select(k, [&](const RadixDigit& digit) {
+    RadixHistogram total{};
+    for (const ValueRun& run : runs) count_digit(run, digit, total);
+    return total;
+  });
+}
+
 float kth_smallest(const float* values, std::int64_t count, std::int64_t k,
                    const Backend& backend) {
-  ensure(values != nullptr && k >= 0 && k < count, "kth_smallest: k is outside [0, count)");
-  if (backend.cuda) return cuda::kth_smallest(values, count, k, backend.cuda_stream);
-  return radix_select(k, [&](const RadixDigit& digit) {
-    return histogram(values, count, digit, backend.parallel_for);
-  });
+  return kth_smallest({{values, count, backend}}, k);
 }
 
 }  // namespace sgpt_mi::kernels

@@ -19,8 +19,7 @@ void descend_block(const DescentBlock& /*block*/, void* /*stream*/) {
   refuse("coordinate descent");
 }
 
-float kth_smallest(const float* /*values*/, std::int64_t /*count*/, std::int64_t /*k*/,
-                   void* /*stream*/) {
+float kth_smallest(const std::vector<ValueRun>& /*runs*/, std::int64_t /*k*/) {
   refuse("selection");
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "sgpt_mi/kernels/backend.h"
 
@@ -17,5 +18,19 @@ namespace sgpt_mi::kernels {
 /// \throws Error(kInternal) k outside [0, count).
 [[nodiscard]] float kth_smallest(const float* values, std::int64_t count, std::int64_t k,
                                  const Backend& backend);
+
+/// Some of the values of a selection: `count` floats, neighbours in memory, at least 0.
+struct ValueRun {
+  const float* values = nullptr;
+  std::int64_t count = 0;
+  Backend backend;
+  int cuda_device = -1;  ///< that holds them; -1: the current one, or none
+};
+
+/// The value at place k of all runs' values together, as above: which run holds a value does not
+/// matter. Runs on several CUDA devices are counted at the same time.
+///
+/// 	hrows Error(kInternal) k outside [0, sum of counts), runs on CUDA devices beside others.
+[[nodiscard]] float kth_smallest(const std::vector<ValueRun>& runs, std::int64_t k);
 
 }  // namespace sgpt_mi::kernels

@@ -33,6 +33,17 @@ struct RefineOptions {
   }
 };
 
+/// Where the rows of one matrix are worked on. Rows meet only in thresholds and sums, so they can be
+/// shared by several devices of one kind, and the result has the bytes that it has on one of them.
+struct RowPlacement {
+  /// The devices, the weight's first; each takes a run of neighbouring rows. Empty: the weight's.
+  std::vector<torch::Device> devices;
+  /// Rows of one matrix product, a multiple of 64; 0: all, which leaves nothing to share. A device
+  /// gets whole products, so that their shapes, and with them their rounding, do not depend on how
+  /// many devices there are. Another number may round otherwise.
+  std::int64_t product_rows = 0;
+};
+
 /// How one weight matrix is pruned and quantized: METHODS.md section 2.
 struct CompressOptions {
   double sparsity = 0.0;     ///< share of weights to zero, [0, 1); 0: none
@@ -50,6 +61,7 @@ struct CompressOptions {
   double percdamp = 0.01;        ///< share of mean(diag H) added to the diagonal, (0, 1]
   std::int64_t blocksize = 128;  ///< columns updated together
   RefineOptions refine;
+  RowPlacement rows;
 
   [[nodiscard]] bool prunes() const { return sparsity > 0.0 || prune_n > 0; }
   [[nodiscard]] bool quantizes() const { return wbits < 16 || groups.has_value(); }
@@ -89,6 +101,8 @@ struct PreparedInput {
   torch::Tensor upper;         ///< U (N, N) float32 of the damped H in the sweep's column order
   torch::Tensor column_order;  ///< (N) int64: column at each place of the sweep; undefined: natural
   std::vector<DampingStep> damping;  ///< every step of the ladder; the last one succeeded
+  /// The same on each further device of CompressOptions::rows, in their order.
+  std::vector<PreparedInput> copies;
 
   /// Diagonal of the damped H's inverse, sum_i U_ij^2, (N) float64 in the natural column order.
   [[nodiscard]] torch::Tensor inverse_diagonal() const;
@@ -128,7 +142,8 @@ struct CompressResult {
                                           const torch::Tensor& cross, const torch::Tensor& residual,
                                           double alpha);
 
-/// Factorises H for the sweep; uses options.percdamp and options.act_order.
+/// Factorises H for the sweep; uses options.percdamp and options.act_order, and copies the result to
+/// the devices of options.rows.
 ///
 /// \param order_key  (N): the sweep takes columns by this key, largest first, equal ones as they
 ///                   come; undefined: as options.act_order says.
@@ -165,7 +180,9 @@ struct CompressResult {
 /// kept weights whose final code means 0 join the mask of an unstructured result. `loss` is then
 /// output_error / 2.
 ///
-/// Results do not depend on the number of threads beyond the rounding of matrix products.
+/// Results do not depend on the number of threads beyond the rounding of matrix products, nor on the
+/// number of devices of options.rows. A matrix whose rows share grids (GridSharing::kColumn, kGroup)
+/// stays on the first of them.
 ///
 /// \param weight   (rows, N), any floating dtype, CPU or CUDA; computed in float32; not changed.
 /// \param hessian  (N, N) float32 on the same device, symmetric, undamped; not changed. Its scale

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <vector>
@@ -56,6 +58,70 @@ TEST(KthSmallest, EqualsSortingOnAnyNumberOfThreads) {
 TEST(KthSmallest, RefusesAPlaceOutsideTheValues) {
   EXPECT_THROW(select({1.0F}, 1), Error);
   EXPECT_THROW(select({1.0F}, -1), Error);
+}
+
+/// The values cut into three neighbouring runs at these places.
+std::vector<ValueRun> three_runs(const std::vector<float>& values, std::size_t first,
+                                 std::size_t second) {
+  std::vector<ValueRun> runs;
+  std::size_t begin = 0;
+  for (const std::size_t end : {first, second, values.size()}) {
+    runs.push_back({values.data() + begin, static_cast<std::int64_t>(end - begin), {}});
+    begin = end;
+  }
+  return runs;
+}
+
+std::uint32_t bits_of(float value) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+TEST(KthSmallestOfRuns, EqualsThatOfOneRunBitForBit) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> values = {2.0F,  -0.0F, 7.0F, 2.0F, 0.0F,     nan,  -infinity, 2.0F,
+                                     -0.0F, 7.0F,  nan,  0.0F, infinity, 2.0F, -1.0F,     2.0F};
+  for (const std::size_t first : {0, 1, 5, 16}) {
+    for (const std::size_t second : {5, 9, 16}) {
+      if (second < first) continue;
+      for (std::size_t place = 0; place < values.size(); ++place) {
+        const auto k = static_cast<std::int64_t>(place);
+        EXPECT_EQ(bits_of(kth_smallest(three_runs(values, first, second), k)),
+                  bits_of(select(values, k)))
+            << "cut at " << first << " and " << second << ", k = " << k;
+      }
+    }
+  }
+}
+
+TEST(KthSmallestOfRuns, EqualsSorting) {
+  std::mt19937 engine(8);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(70'001);
+  for (float& value : values) value = std::round(64.0F * normal(engine));  // many equal ones
+  std::vector<float> sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  for (const std::size_t k : {std::size_t{0}, values.size() / 3, values.size() - 1}) {
+    EXPECT_EQ(kth_smallest(three_runs(values, 100, 40'000), static_cast<std::int64_t>(k)),
+              sorted[k]);
+  }
+}
+
+TEST(KthSmallestOfRuns, RefusesAPlaceOutsideAllValues) {
+  const std::vector<float> values = {1.0F, 2.0F, 3.0F};
+  EXPECT_EQ(kth_smallest(three_runs(values, 1, 2), 2), 3.0F);
+  EXPECT_THROW((void)kth_smallest(three_runs(values, 1, 2), 3), Error);
+  EXPECT_THROW((void)kth_smallest(std::vector<ValueRun>{}, 0), Error);
+  EXPECT_THROW((void)kth_smallest({{nullptr, 1, {}}}, 0), Error);
+}
+
+TEST(KthSmallestOfRuns, RefusesRunsOnDifferentKindsOfDevices) {
+  const std::vector<float> values = {1.0F, 2.0F, 3.0F};
+  std::vector<ValueRun> runs = three_runs(values, 1, 2);
+  runs[1].backend.cuda = true;
+  EXPECT_THROW((void)kth_smallest(runs, 0), Error);
 }
 
 }  // namespace

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <c10/core/DeviceGuard.h>
+#include <torch/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "sgpt_mi/obs/compress.h"
+
+namespace sgpt_mi::obs {
+
+/// A matrix cut into runs of neighbouring rows, one run a device: CompressOptions::rows.
+///
+/// Whatever mixes rows is done so that the cut cannot be told from the result: thresholds from the
+/// values of all parts, sums over whole matrices on the first device or over products in their
+/// order. What stays within a row goes part by part through each(); as launches do not wait, the
+/// devices then work at the same time as long as nothing is read back before the last launch.
+class RowSplit {
+ public:
+  /// \param weight  (rows, N), on the first device of options.rows.
+  /// One part where options.rows does not ask for more, the rows fill one product only, or they
+  /// share grids.
+  RowSplit(const torch::Tensor& weight, const CompressOptions& options);
+
+  [[nodiscard]] std::size_t size() const { return parts_.size(); }
+
+  /// `input` on the device of a part. Throws Error(kInternal) when it was prepared for fewer.
+  [[nodiscard]] const PreparedInput& input_of(std::size_t part, const PreparedInput& input) const;
+
+  /// Rows of a tensor (rows, ...) by part, each on its device: views where that is the tensor's.
+  [[nodiscard]] std::vector<torch::Tensor> scatter(const torch::Tensor& tensor) const;
+
+  /// Runs work(part) for every part, its device being the current one.
+  template <typename Work>
+  void each(const Work& work) const {
+    for (std::size_t part = 0; part < parts_.size(); ++part) {
+      const c10::DeviceGuard guard(parts_[part].device);
+      work(part);
+    }
+  }
+
+  /// The tensors of of_part(part), one below the other, on the first device.
+  template <typename OfPart>
+  [[nodiscard]] torch::Tensor gather(const OfPart& of_part) const {
+    std::vector<torch::Tensor> tensors;
+    tensors.reserve(parts_.size());
+    for (std::size_t part = 0; part < parts_.size(); ++part) tensors.push_back(of_part(part));
+    return join(tensors);
+  }
+
+ private:
+  struct Part {
+    torch::Device device;
+    std::int64_t first;
+    std::int64_t rows;
+  };
+
+  [[nodiscard]] torch::Tensor join(std::vector<torch::Tensor>& tensors) const;
+
+  std::vector<Part> parts_;
+};
+
+/// The input with copies on further devices: PreparedInput::copies.
+void copy_to_devices(PreparedInput& input, const RowPlacement& placement);
+
+}  // namespace sgpt_mi::obs
