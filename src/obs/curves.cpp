@@ -1,15 +1,17 @@
 #include "sgpt_mi/obs/curves.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "column_order.h"
 #include "descent.h"
 #include "input.h"
 #include "measures.h"
+#include "row_split.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/kernels/kth_smallest.h"
-#include "sgpt_mi/quant/tensor_view.h"
 #include "sweep.h"
 
 namespace sgpt_mi::obs {
@@ -19,35 +21,114 @@ namespace {
 constexpr int kFirstSweeps = 2;
 constexpr int kNextSweeps = 1;
 
-Problem problem_of(const torch::Tensor& weight, const PreparedInput& input) {
+/// Some rows of a matrix that is pruned, on one device.
+struct PrunedRows {
+  ColumnOrder order;
+  Problem problem;
+  torch::Tensor weight;  // Q
+  torch::Tensor pruned;
+};
+
+PrunedRows start_rows(const torch::Tensor& weight, const PreparedInput& input,
+                      std::int64_t product_rows) {
   const torch::Tensor dead = input.hessian.diagonal().eq(0);
-  return {weight.to(torch::kFloat32).masked_fill(dead, 0.0), input.damped()};
+  return {order_of(input), {weight.masked_fill(dead, 0.0), input.damped(), product_rows}, {}, {}};
 }
 
-double weighted_sum(const torch::Tensor& row_values, const torch::Tensor& row_weight) {
-  return row_values.mul(row_weight).sum().item<double>();
+/// One matrix on its way from level to level, all parts of its rows together.
+class Pruning {
+ public:
+  Pruning(const torch::Tensor& weight, const CurveInput& curve);
+
+  /// The support that the first level starts from: a SparseGPT sweep that prunes.
+  void prune_by_sweep(double sparsity);
+  void start_descent();
+  void sweep_pattern();
+  void sweep_support(double sparsity);
+  [[nodiscard]] PrunedLevel level() const;
+  [[nodiscard]] torch::Tensor weight() const {
+    return split_.gather([&](std::size_t i) { return parts_[i].weight; });
+  }
+  [[nodiscard]] torch::Tensor pruned() const {
+    return split_.gather([&](std::size_t i) { return parts_[i].pruned; });
+  }
+
+ private:
+  const CurveInput& curve_;
+  double weights_;  // how many
+  RowSplit split_;
+  std::vector<PrunedRows> parts_;
+  std::vector<Descent> descents_;
+};
+
+Pruning::Pruning(const torch::Tensor& weight, const CurveInput& curve)
+    : curve_(curve), weights_(static_cast<double>(weight.numel())), split_(weight, curve.options) {
+  const std::vector<torch::Tensor> rows = split_.scatter(weight.to(torch::kFloat32));
+  split_.each([&](std::size_t i) {
+    parts_.push_back(start_rows(rows[i], split_.input_of(i, curve_.input), split_.product_rows()));
+  });
 }
 
-/// The support that the first level starts from: a SparseGPT sweep that prunes.
-void prune_by_sweep(const Problem& problem, const CurveInput& curve, double sparsity,
-                    PruneCurve& result) {
-  CompressOptions options = curve.options;
+void Pruning::prune_by_sweep(double sparsity) {
+  CompressOptions options = curve_.options;
   options.wbits = 16;
   options.groups.reset();
   if (options.prune_m == 0) options.sparsity = sparsity;
-  const ColumnOrder order = order_of(curve.input);
-  Sweep sweep(order.apply(problem.target, 1).clone(at::MemoryFormat::Contiguous), curve.input.upper,
-              options);
-  sweep.run();
-  result.weight = order.undo(sweep.weight(), 1).contiguous();
-  result.pruned = order.undo(sweep.pruned(), 1).contiguous();
+  std::vector<Sweep> sweeps;
+  split_.each([&](std::size_t i) {
+    const PrunedRows& rows = parts_[i];
+    sweeps.emplace_back(
+        rows.order.apply(rows.problem.target, 1).clone(at::MemoryFormat::Contiguous),
+        split_.input_of(i, curve_.input).upper, options);
+  });
+  Sweep::run(sweeps);
+  for (std::size_t i = 0; i < sweeps.size(); ++i) {
+    parts_[i].weight = parts_[i].order.undo(sweeps[i].weight(), 1).contiguous();
+    parts_[i].pruned = parts_[i].order.undo(sweeps[i].pruned(), 1).contiguous();
+  }
 }
 
-PrunedLevel level_of(const Descent& descent, const torch::Tensor& pruned,
-                     const torch::Tensor& row_weight) {
-  const double zeros = pruned.sum().item<double>();
-  return {zeros / static_cast<double>(pruned.numel()),
-          weighted_sum(descent.row_errors(), row_weight)};
+void Pruning::start_descent() {
+  split_.each([&](std::size_t i) {
+    descents_.emplace_back(parts_[i].weight, parts_[i].pruned, parts_[i].problem,
+                           curve_.options.blocksize);
+  });
+}
+
+void Pruning::sweep_pattern() {
+  split_.each([&](std::size_t i) {
+    descents_[i].sweep_pattern({curve_.options.prune_n, curve_.options.prune_m});
+  });
+}
+
+void Pruning::sweep_support(double sparsity) {
+  const auto count = static_cast<std::int64_t>(std::floor(weights_ * sparsity));
+  const float threshold = kth_smallest_of(scores_of(descents_), count > 0 ? count - 1 : 0);
+  split_.each([&](std::size_t i) { descents_[i].sweep_support(threshold); });
+}
+
+PrunedLevel Pruning::level() const {
+  const torch::Tensor errors =
+      split_.gather([&](std::size_t i) { return descents_[i].row_errors(); });
+  double zeros = 0.0;
+  for (const PrunedRows& rows : parts_) zeros += rows.pruned.sum().item<double>();
+  return {zeros / weights_, errors.mul(curve_.row_weight).sum().item<double>()};
+}
+
+/// The sweep that codes some rows by grids fitted to what is kept of them.
+Sweep coding_sweep(const torch::Tensor& weight, const torch::Tensor& pruned,
+                   const PreparedInput& input, const CompressOptions& options,
+                   std::optional<int> scale_exponent) {
+  quant::GridOptions grid_choice = grid_options(options, scale_exponent);
+  grid_choice.clip = quant::ClipSearch::kWide;
+  const quant::GridEvidence evidence{pruned, input.hessian.diagonal().contiguous()};
+  quant::Grid grid = quant::find_grid(weight, *options.groups, grid_choice, evidence);
+  const ColumnOrder order = order_of(input);
+  grid.group_of_column = order.apply(grid.group_of_column, 0).contiguous();
+  Sweep sweep(order.apply(weight, 1).clone(at::MemoryFormat::Contiguous), input.upper, options);
+  sweep.use_mask(order.apply(pruned, 1).contiguous());
+  sweep.use_grid(std::move(grid));
+  return sweep;
 }
 
 }  // namespace
@@ -55,59 +136,53 @@ PrunedLevel level_of(const Descent& descent, const torch::Tensor& pruned,
 PruneCurve measure_pruning(const torch::Tensor& weight, const CurveInput& curve,
                            const std::vector<double>& sparsities, std::size_t keep) {
   ensure(!sparsities.empty() && keep < sparsities.size(), "obs: no sparsity level to measure");
-  const Problem problem = problem_of(weight, curve.input);
+  Pruning pruning(weight, curve);
+  pruning.prune_by_sweep(sparsities.front());
+  pruning.start_descent();
   PruneCurve result;
-  prune_by_sweep(problem, curve, sparsities.front(), result);
-  torch::Tensor values = result.weight;
-  torch::Tensor pruned = result.pruned;
-  Descent descent(values, pruned, problem, curve.options.blocksize);
   if (curve.options.prune_m > 0) {
-    for (int i = 0; i < kFirstSweeps; ++i) {
-      descent.sweep_pattern({curve.options.prune_n, curve.options.prune_m});
-    }
-    result.levels.push_back(level_of(descent, pruned, curve.row_weight));
+    for (int i = 0; i < kFirstSweeps; ++i) pruning.sweep_pattern();
+    result.levels.push_back(pruning.level());
+    result.weight = pruning.weight();
+    result.pruned = pruning.pruned();
     return result;
   }
   for (std::size_t i = 0; i < sparsities.size(); ++i) {
-    const auto count =
-        static_cast<std::int64_t>(std::floor(static_cast<double>(values.numel()) * sparsities[i]));
     for (int sweep = 0; sweep < (i == 0 ? kFirstSweeps : kNextSweeps); ++sweep) {
-      const torch::Tensor scores = descent.scores();
-      descent.sweep_support(kernels::kth_smallest(scores.data_ptr<float>(), scores.numel(),
-                                                  count > 0 ? count - 1 : 0,
-                                                  quant::backend_of(scores)));
+      pruning.sweep_support(sparsities[i]);
     }
-    result.levels.push_back(level_of(descent, pruned, curve.row_weight));
+    result.levels.push_back(pruning.level());
     if (i != keep) continue;
-    result.weight = values.clone();
-    result.pruned = pruned.clone();
+    result.weight = pruning.weight().clone();
+    result.pruned = pruning.pruned().clone();
   }
   return result;
 }
 
 std::vector<double> measure_width(const torch::Tensor& weight, const torch::Tensor& pruned,
                                   const CurveInput& curve, const quant::ColumnGroups& groups) {
-  const ColumnOrder order = order_of(curve.input);
-  quant::GridOptions options = grid_options(curve.options, scale_exponent(weight, curve.options));
-  options.clip = quant::ClipSearch::kWide;
-  const quant::GridEvidence evidence{pruned, curve.input.hessian.diagonal().contiguous()};
-  quant::Grid grid = quant::find_grid(weight, groups, options, evidence);
-  const torch::Tensor group_of_column = grid.group_of_column;
-  grid.group_of_column = order.apply(group_of_column, 0).contiguous();
-  CompressOptions sweeping = curve.options;
-  sweeping.groups = groups;
-  Sweep sweep(order.apply(weight, 1).clone(at::MemoryFormat::Contiguous), curve.input.upper,
-              sweeping);
-  sweep.use_mask(order.apply(pruned, 1).contiguous());
-  sweep.use_grid(std::move(grid));
-  sweep.weigh_rows(curve.row_weight.to(torch::kFloat32));
-  sweep.run();
-  const torch::Tensor labels =
-      torch::tensor(groups.group_of_column, torch::kInt64).to(weight.device());
+  CompressOptions options = curve.options;
+  options.groups = groups;
+  const std::optional<int> exponent = scale_exponent(weight, curve.options);
+  const RowSplit split(weight, options);
+  const std::vector<torch::Tensor> values = split.scatter(weight);
+  const std::vector<torch::Tensor> masks = split.scatter(pruned);
+  const std::vector<torch::Tensor> factors = split.scatter(curve.row_weight.to(torch::kFloat32));
+  std::vector<Sweep> sweeps;
+  split.each([&](std::size_t i) {
+    const PreparedInput& input = split.input_of(i, curve.input);
+    sweeps.push_back(coding_sweep(values[i], masks[i], input, options, exponent));
+    sweeps.back().weigh_rows(factors[i]);
+  });
+  Sweep::run(sweeps);
+  // Sums in one order, which an atomic sum on a GPU has not.
+  const torch::Tensor by_product =
+      split.gather([&](std::size_t i) { return sweeps[i].column_loss(); });
+  const torch::Tensor by_column = order_of(curve.input).undo(by_product.sum(0), 0).to(torch::kCPU);
   const auto count = static_cast<std::int64_t>(groups.bits_of_group.size());
-  const torch::Tensor damage = at::zeros({count}, sweep.column_loss().options())
-                                   .index_add_(0, labels, order.undo(sweep.column_loss(), 0))
-                                   .to(torch::kCPU);
+  const torch::Tensor damage =
+      at::zeros({count}, torch::kFloat64)
+          .index_add_(0, torch::tensor(groups.group_of_column, torch::kInt64), by_column);
   const double* data = damage.const_data_ptr<double>();
   return {data, data + count};
 }

@@ -1,12 +1,16 @@
 #include "descent.h"
 
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/DeviceGuard.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "row_products.h"
+#include "row_split.h"
+#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
-#include "sgpt_mi/kernels/kth_smallest.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::obs {
@@ -16,8 +20,9 @@ namespace {
 constexpr double kLeastScaleShare = 0.3;
 
 /// The sum over columns, and over rows too where all rows share their scales.
-torch::Tensor sum_for(const torch::Tensor& products, const torch::Tensor& scale) {
-  const torch::Tensor sums = products.sum(1, /*keepdim=*/true);
+torch::Tensor sum_for(const torch::Tensor& products, const torch::Tensor& scale,
+                      std::int64_t product_rows) {
+  const torch::Tensor sums = row_sums(products, product_rows);
   return scale.size(0) == 1 ? sums.sum(0, /*keepdim=*/true) : sums;
 }
 
@@ -29,7 +34,7 @@ Descent::Descent(torch::Tensor weight, torch::Tensor pruned, const Problem& prob
       pruned_(std::move(pruned)),
       problem_(problem),
       blocksize_(blocksize),
-      gradient_((weight_ - problem_.target).matmul(problem_.hessian)) {}
+      gradient_(multiply(weight_ - problem_.target, problem_.hessian, problem_.product_rows)) {}
 
 void Descent::sweep_support(float threshold) {
   kernels::DescentBlock request;
@@ -71,7 +76,7 @@ void Descent::sweep(kernels::DescentBlock request, const quant::Grid* grid,
       request.codes = quant::view_of<std::uint8_t>(codes->narrow(1, first, width));
     }
     kernels::descend_block(request, quant::backend_of(weight_));
-    gradient_.addmm_(values - before, rows);
+    add_product(gradient_, values - before, rows, problem_.product_rows);
   }
 }
 
@@ -89,9 +94,11 @@ void Descent::step_group(quant::Grid& grid, std::int64_t group, const torch::Ten
   const torch::Tensor scale = grid.scale.narrow(1, group, 1);
   const torch::Tensor steps =
       codes.index_select(1, members).to(torch::kFloat32).sub_(grid.zero_point.narrow(1, group, 1));
-  const torch::Tensor response = steps.matmul(problem_.hessian.index_select(0, members));
-  const torch::Tensor slope = sum_for(steps * gradient_.index_select(1, members), scale);
-  const torch::Tensor curvature = sum_for(steps * response.index_select(1, members), scale);
+  const std::int64_t together = problem_.product_rows;
+  torch::Tensor response = multiply(steps, problem_.hessian.index_select(0, members), together);
+  const torch::Tensor slope = sum_for(steps * gradient_.index_select(1, members), scale, together);
+  const torch::Tensor curvature =
+      sum_for(steps * response.index_select(1, members), scale, together);
   torch::Tensor moved = at::where(curvature.gt(0), scale - slope / curvature, scale);
   moved = at::maximum(moved, scale * kLeastScaleShare);
   if (scale_exponent) quant::round_to_stored(moved, *scale_exponent);
@@ -112,45 +119,66 @@ torch::Tensor Descent::scores() const {
 }
 
 torch::Tensor Descent::row_errors() const {
-  return ((weight_ - problem_.target) * gradient_).sum(1, /*keepdim=*/false, torch::kFloat64);
+  return row_sums_float64((weight_ - problem_.target) * gradient_, problem_.product_rows);
+}
+
+std::vector<torch::Tensor> scores_of(const std::vector<Descent>& descents) {
+  std::vector<torch::Tensor> scores;
+  scores.reserve(descents.size());
+  for (const Descent& descent : descents) scores.push_back(descent.scores());
+  return scores;
 }
 
 torch::Tensor refit(const torch::Tensor& weight, const torch::Tensor& pruned,
                     const Problem& problem, std::int64_t iterations) {
   torch::Tensor values = weight.clone();
   const torch::Tensor diagonal = problem.hessian.diagonal();
+  const std::int64_t together = problem.product_rows;
   torch::Tensor residual =
-      (problem.target - values).matmul(problem.hessian).masked_fill_(pruned, 0.0);
+      multiply(problem.target - values, problem.hessian, together).masked_fill_(pruned, 0.0);
   torch::Tensor scaled = residual / diagonal;
   torch::Tensor direction = scaled.clone();
-  torch::Tensor norm = (residual * scaled).sum(1, /*keepdim=*/true);
+  torch::Tensor norm = row_sums(residual * scaled, together);
   for (std::int64_t i = 0; i < iterations; ++i) {
     check_interrupt();
-    const torch::Tensor product = direction.matmul(problem.hessian).masked_fill_(pruned, 0.0);
-    const torch::Tensor curvature = (direction * product).sum(1, /*keepdim=*/true);
+    const torch::Tensor product =
+        multiply(direction, problem.hessian, together).masked_fill_(pruned, 0.0);
+    const torch::Tensor curvature = row_sums(direction * product, together);
     // A row that has arrived has no direction left, and 0 / 0 must not move it.
     const torch::Tensor open = curvature.gt(0).logical_and_(norm.gt(0));
     const torch::Tensor length = at::where(open, norm / curvature, at::zeros_like(norm));
     values.addcmul_(direction, length);
     residual.addcmul_(product, length, -1);
     scaled = residual / diagonal;
-    const torch::Tensor next = (residual * scaled).sum(1, /*keepdim=*/true);
+    const torch::Tensor next = row_sums(residual * scaled, together);
     direction.mul_(at::where(open, next / norm, at::zeros_like(norm))).add_(scaled);
     norm = next;
   }
   return values;
 }
 
-torch::Tensor prune_exactly(const torch::Tensor& score, std::int64_t count) {
-  if (count == 0) return at::zeros(score.sizes(), score.options().dtype(torch::kBool));
-  const torch::Tensor flat = score.contiguous().flatten();
-  const float threshold = kernels::kth_smallest(flat.data_ptr<float>(), flat.numel(), count - 1,
-                                                quant::backend_of(flat));
-  torch::Tensor mask = flat.lt(threshold);
-  const std::int64_t missing = count - mask.sum().item<std::int64_t>();
-  const torch::Tensor ties = flat.eq(threshold).nonzero().squeeze(1);
-  mask.index_fill_(0, ties.narrow(0, 0, missing), true);
-  return mask.view(score.sizes());
+std::vector<torch::Tensor> prune_exactly(const std::vector<torch::Tensor>& scores,
+                                         std::int64_t count) {
+  std::vector<torch::Tensor> masks;
+  masks.reserve(scores.size());
+  const float threshold = count > 0 ? kth_smallest_of(scores, count - 1) : 0.0F;
+  for (const torch::Tensor& score : scores) {
+    const c10::DeviceGuard guard(score.device());
+    masks.push_back(count > 0 ? score.lt(threshold)
+                              : at::zeros(score.sizes(), score.options().dtype(torch::kBool)));
+  }
+  if (count == 0) return masks;
+  std::int64_t missing = count;
+  for (const torch::Tensor& mask : masks) missing -= mask.sum().item<std::int64_t>();
+  for (std::size_t i = 0; i < masks.size() && missing > 0; ++i) {
+    const c10::DeviceGuard guard(masks[i].device());
+    const torch::Tensor ties = scores[i].flatten().eq(threshold).nonzero().squeeze(1);
+    const std::int64_t falling = std::min(missing, ties.size(0));
+    masks[i].view(-1).index_fill_(0, ties.narrow(0, 0, falling), true);
+    missing -= falling;
+  }
+  ensure(missing == 0, "obs: some scores of a mask are not numbers");
+  return masks;
 }
 
 }  // namespace sgpt_mi::obs

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "sgpt_mi/kernels/descend_block.h"
 #include "sgpt_mi/quant/grid.h"
@@ -12,8 +13,9 @@ namespace sgpt_mi::obs {
 
 /// What a descent approximates, and in which norm: ||E||^2 = trace(E H' E^T), E = Q - W0.
 struct Problem {
-  torch::Tensor target;   ///< W0 (rows, N) float32
-  torch::Tensor hessian;  ///< H' (N, N) float32, damped, symmetric, positive diagonal
+  torch::Tensor target;           ///< W0 (rows, N) float32
+  torch::Tensor hessian;          ///< H' (N, N) float32, damped, symmetric, positive diagonal
+  std::int64_t product_rows = 0;  ///< RowPlacement::product_rows
 };
 
 /// A weight matrix Q on its way down trace(E H' E^T), one column after the other.
@@ -63,6 +65,9 @@ class Descent {
   torch::Tensor gradient_;  // (rows, N): E H'
 };
 
+/// Descent::scores() of each.
+[[nodiscard]] std::vector<torch::Tensor> scores_of(const std::vector<Descent>& descents);
+
 /// Conjugate gradients on the kept weights of every row, preconditioned by the diagonal: toward the
 /// least trace(E H' E^T) with this support. Returns the new Q (rows, N); it is zero where pruned.
 /// \param weight  Q to start from, zero where pruned.
@@ -70,8 +75,9 @@ class Descent {
 [[nodiscard]] torch::Tensor refit(const torch::Tensor& weight, const torch::Tensor& pruned,
                                   const Problem& problem, std::int64_t iterations);
 
-/// The mask of the `count` lowest scores, bool of the scores' shape: of equal ones those with the
-/// lower index fall first.
-[[nodiscard]] torch::Tensor prune_exactly(const torch::Tensor& score, std::int64_t count);
+/// The masks of the `count` lowest of all parts' scores, bool of their shapes: of equal ones those
+/// with the lower index fall first, part after part.
+[[nodiscard]] std::vector<torch::Tensor> prune_exactly(const std::vector<torch::Tensor>& scores,
+                                                       std::int64_t count);
 
 }  // namespace sgpt_mi::obs

@@ -2,9 +2,8 @@
 
 #include <ATen/ops/isfinite.h>
 
+#include "row_split.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/kernels/kth_smallest.h"
-#include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::obs {
 namespace {
@@ -70,12 +69,10 @@ quant::GridOptions grid_options(const CompressOptions& options, std::optional<in
   return grid;
 }
 
-torch::Tensor prune_lowest(const torch::Tensor& score, double sparsity) {
-  const torch::Tensor flat = score.contiguous();
-  const auto place = static_cast<std::int64_t>(static_cast<double>(flat.numel()) * sparsity);
-  const float threshold =
-      kernels::kth_smallest(flat.data_ptr<float>(), flat.numel(), place, quant::backend_of(flat));
-  return score.le(threshold);
+float falling_score(const std::vector<torch::Tensor>& scores, double sparsity) {
+  std::int64_t count = 0;
+  for (const torch::Tensor& score : scores) count += score.numel();
+  return kth_smallest_of(scores, static_cast<std::int64_t>(static_cast<double>(count) * sparsity));
 }
 
 }  // namespace sgpt_mi::obs

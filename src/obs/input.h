@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/quant/grid.h"
@@ -36,9 +37,9 @@ void check_hessian(const torch::Tensor& hessian, const std::string& name);
                                            const CompressOptions& options,
                                            std::optional<int> scale_exponent);
 
-/// The mask of the lowest scores, bool of the scores' shape: true where a score is at most element
-/// int(count * sparsity) of the sorted scores. That element and its equals fall too, one or more
-/// above the share asked for (the rule of the SparseGPT code).
-[[nodiscard]] torch::Tensor prune_lowest(const torch::Tensor& score, double sparsity);
+/// The highest score that falls: element int(count * sparsity) of the sorted scores of all parts.
+/// It and its equals fall too, one or more above the share asked for (the rule of the SparseGPT
+/// code).
+[[nodiscard]] float falling_score(const std::vector<torch::Tensor>& scores, double sparsity);
 
 }  // namespace sgpt_mi::obs

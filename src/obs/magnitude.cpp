@@ -21,7 +21,10 @@ torch::Tensor prune_pattern(const torch::Tensor& weight, std::int64_t n, std::in
 
 torch::Tensor choose_mask(const torch::Tensor& weight, const CompressOptions& options) {
   if (options.prune_n > 0) return prune_pattern(weight, options.prune_n, options.prune_m);
-  if (options.sparsity > 0.0) return prune_lowest(weight.abs(), options.sparsity);
+  if (options.sparsity > 0.0) {
+    const torch::Tensor score = weight.abs();
+    return score.le(falling_score({score}, options.sparsity));
+  }
   return at::zeros(weight.sizes(), weight.options().dtype(torch::kBool));
 }
 
@@ -46,7 +49,9 @@ CompressResult compress_magnitude(const torch::Tensor& weight, const torch::Tens
     matrix.group_of_column = grid.group_of_column;
     matrix.bits_of_group = grid.bits_of_group;
   }
-  measure(result, before, hessian, name);
+  PreparedInput input;
+  input.hessian = hessian;
+  measure(result, RowSplit(before, {}), {{before, matrix.weight}}, input, name);
   result.loss = result.output_error / 2.0;
   return result;
 }

@@ -2,6 +2,10 @@
 
 #include <torch/types.h>
 
+#include <string>
+#include <vector>
+
+#include "row_split.h"
 #include "sgpt_mi/obs/compress.h"
 
 namespace sgpt_mi::obs {
@@ -14,9 +18,15 @@ namespace sgpt_mi::obs {
 /// Cost: about rows * N^2 / 2 multiply-adds.
 [[nodiscard]] double quadratic_trace(const torch::Tensor& matrix, const torch::Tensor& hessian);
 
-/// Fills sparsity, output_error, output_energy and dead_channels from the weights before and
-/// result.matrix.weight after. Throws Error(kNumeric) when a weight after is not finite.
-void measure(CompressResult& result, const torch::Tensor& before, const torch::Tensor& hessian,
-             const std::string& name);
+/// Some rows of a matrix before and after a compression, (rows, N) float32.
+struct RowChange {
+  torch::Tensor before;
+  torch::Tensor after;
+};
+
+/// Fills sparsity, output_error, output_energy and dead_channels from result.matrix.weight and the
+/// changes of the parts. Throws Error(kNumeric) when a weight after is not finite.
+void measure(CompressResult& result, const RowSplit& split, const std::vector<RowChange>& changes,
+             const PreparedInput& input, const std::string& name);
 
 }  // namespace sgpt_mi::obs

@@ -4,14 +4,14 @@
 #include <cmath>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "column_order.h"
 #include "descent.h"
 #include "input.h"
 #include "measures.h"
-#include "sgpt_mi/kernels/kth_smallest.h"
+#include "row_split.h"
 #include "sgpt_mi/quant/grid.h"
-#include "sgpt_mi/quant/tensor_view.h"
 #include "sweep.h"
 
 namespace sgpt_mi::obs {
@@ -34,7 +34,47 @@ class StepClock {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// One matrix on its way through the steps; the natural column order throughout.
+/// Some rows of a matrix on their way through the steps, on one device; the natural column order
+/// throughout.
+struct RefinedRows {
+  RefinedRows(torch::Tensor given, const PreparedInput& input, std::int64_t product_rows);
+
+  [[nodiscard]] Sweep new_sweep(const CompressOptions& options) const;
+  void take_sweep(const Sweep& sweep);
+
+  ColumnOrder order;
+  torch::Tensor upper;   // U
+  torch::Tensor before;  // (rows, N) float32, as given
+  Problem problem;
+  torch::Tensor weight;  // Q
+  torch::Tensor pruned;
+  torch::Tensor codes;  // undefined until quantized
+  quant::Grid grid;
+};
+
+RefinedRows::RefinedRows(torch::Tensor given, const PreparedInput& input, std::int64_t product_rows)
+    : order(order_of(input)), upper(input.upper), before(std::move(given)) {
+  problem.target = before.masked_fill(input.hessian.diagonal().eq(0), 0.0);
+  problem.hessian = input.damped();
+  problem.product_rows = product_rows;
+  weight = problem.target.clone();
+  pruned = at::zeros(weight.sizes(), weight.options().dtype(torch::kBool));
+}
+
+Sweep RefinedRows::new_sweep(const CompressOptions& options) const {
+  return {order.apply(problem.target, 1).clone(at::MemoryFormat::Contiguous), upper, options};
+}
+
+void RefinedRows::take_sweep(const Sweep& sweep) {
+  weight = order.undo(sweep.weight(), 1).contiguous();
+  pruned = order.undo(sweep.pruned(), 1).contiguous();
+  if (!sweep.grid().scale.defined()) return;
+  codes = order.undo(sweep.codes(), 1).contiguous();
+  grid = sweep.grid();
+  grid.group_of_column = order.undo(grid.group_of_column, 0).contiguous();
+}
+
+/// One matrix on its way through the steps, all parts of its rows together.
 class Refinement {
  public:
   Refinement(const torch::Tensor& weight, const PreparedInput& input,
@@ -46,22 +86,19 @@ class Refinement {
  private:
   void prune();
   void descend_support();
-  [[nodiscard]] quant::Grid fit_grid() const;
+  void descend_to(std::int64_t zeros, std::vector<Descent>& descents);
+  void refit_kept();
+  [[nodiscard]] quant::Grid fit_grid(const RefinedRows& rows) const;
   void quantize();
   void polish();
-  void take_sweep(const Sweep& sweep);
-  [[nodiscard]] Sweep new_sweep(const CompressOptions& options) const;
+  [[nodiscard]] std::vector<Descent> descents() const;
 
   const PreparedInput& input_;
   const CompressOptions& options_;
-  ColumnOrder order_;
   torch::Tensor before_;  // (rows, N) float32, as given
-  Problem problem_;
   std::optional<int> scale_exponent_;
-  torch::Tensor weight_;  // Q
-  torch::Tensor pruned_;
-  torch::Tensor codes_;  // undefined until quantized
-  quant::Grid grid_;
+  RowSplit split_;
+  std::vector<RefinedRows> parts_;
   CompressResult result_;
 };
 
@@ -69,41 +106,35 @@ Refinement::Refinement(const torch::Tensor& weight, const PreparedInput& input,
                        const CompressOptions& options)
     : input_(input),
       options_(options),
-      order_(order_of(input)),
       before_(weight.to(torch::kFloat32).contiguous()),
-      scale_exponent_(scale_exponent(before_, options)) {
-  problem_.target = before_.masked_fill(input.hessian.diagonal().eq(0), 0.0);
-  problem_.hessian = input.damped();
-  weight_ = problem_.target.clone();
-  pruned_ = at::zeros(weight_.sizes(), weight_.options().dtype(torch::kBool));
+      scale_exponent_(scale_exponent(before_, options)),
+      split_(before_, options) {
+  std::vector<torch::Tensor> rows = split_.scatter(before_);
+  parts_.reserve(split_.size());
+  split_.each([&](std::size_t i) {
+    parts_.emplace_back(std::move(rows[i]), split_.input_of(i, input_), split_.product_rows());
+  });
 }
 
 void Refinement::run() {
   if (options_.prunes() && (options_.refine.prunes_first() || !options_.quantizes())) {
     prune();
     descend_support();
-    const StepClock clock(result_, "refit");
-    if (options_.refine.refit_iterations > 0) {
-      weight_ = refit(weight_, pruned_, problem_, options_.refine.refit_iterations);
-    }
+    refit_kept();
   }
   if (!options_.quantizes()) return;
   quantize();
   polish();
 }
 
-Sweep Refinement::new_sweep(const CompressOptions& options) const {
-  return {order_.apply(problem_.target, 1).clone(at::MemoryFormat::Contiguous), input_.upper,
-          options};
-}
-
-void Refinement::take_sweep(const Sweep& sweep) {
-  weight_ = order_.undo(sweep.weight(), 1).contiguous();
-  pruned_ = order_.undo(sweep.pruned(), 1).contiguous();
-  if (!sweep.grid().scale.defined()) return;
-  codes_ = order_.undo(sweep.codes(), 1).contiguous();
-  grid_ = sweep.grid();
-  grid_.group_of_column = order_.undo(grid_.group_of_column, 0).contiguous();
+std::vector<Descent> Refinement::descents() const {
+  std::vector<Descent> descents;
+  descents.reserve(parts_.size());
+  split_.each([&](std::size_t i) {
+    const RefinedRows& rows = parts_[i];
+    descents.emplace_back(rows.weight, rows.pruned, rows.problem, options_.blocksize);
+  });
+  return descents;
 }
 
 /// The sweep that only prunes: the support to start from.
@@ -112,95 +143,127 @@ void Refinement::prune() {
   CompressOptions options = options_;
   options.wbits = 16;
   options.groups.reset();
-  Sweep sweep = new_sweep(options);
-  sweep.run();
-  take_sweep(sweep);
+  std::vector<Sweep> sweeps;
+  sweeps.reserve(parts_.size());
+  split_.each([&](std::size_t i) { sweeps.push_back(parts_[i].new_sweep(options)); });
+  Sweep::run(sweeps);
+  split_.each([&](std::size_t i) { parts_[i].take_sweep(sweeps[i]); });
 }
 
 void Refinement::descend_support() {
   const std::int64_t sweeps = options_.refine.l0_sweeps;
   if (sweeps == 0) return;
   const StepClock clock(result_, "support");
-  Descent descent(weight_, pruned_, problem_, options_.blocksize);
+  std::vector<Descent> parts = descents();
   if (options_.prune_m > 0) {
-    for (std::int64_t i = 0; i < sweeps; ++i) {
-      descent.sweep_pattern({options_.prune_n, options_.prune_m});
-    }
+    split_.each([&](std::size_t part) {
+      for (std::int64_t i = 0; i < sweeps; ++i) {
+        parts[part].sweep_pattern({options_.prune_n, options_.prune_m});
+      }
+    });
     return;
   }
   const auto count = static_cast<std::int64_t>(
-      std::floor(static_cast<double>(weight_.numel()) * options_.sparsity));
-  if (count == 0) return;
-  for (std::int64_t i = 0; i < sweeps; ++i) {
-    const torch::Tensor scores = descent.scores();
-    descent.sweep_support(kernels::kth_smallest(scores.data_ptr<float>(), scores.numel(), count - 1,
-                                                quant::backend_of(scores)));
-  }
-  pruned_ = prune_exactly(descent.scores(), count);
-  weight_.masked_fill_(pruned_, 0.0);
+      std::floor(static_cast<double>(before_.numel()) * options_.sparsity));
+  if (count > 0) descend_to(count, parts);
 }
 
-quant::Grid Refinement::fit_grid() const {
+/// Sweeps of L0 descent that leave exactly so many zeros.
+void Refinement::descend_to(std::int64_t zeros, std::vector<Descent>& descents) {
+  for (std::int64_t i = 0; i < options_.refine.l0_sweeps; ++i) {
+    const float threshold = kth_smallest_of(scores_of(descents), zeros - 1);
+    split_.each([&](std::size_t part) { descents[part].sweep_support(threshold); });
+  }
+  std::vector<torch::Tensor> masks = prune_exactly(scores_of(descents), zeros);
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    parts_[i].pruned = std::move(masks[i]);
+    parts_[i].weight.masked_fill_(parts_[i].pruned, 0.0);
+  }
+}
+
+void Refinement::refit_kept() {
+  const StepClock clock(result_, "refit");
+  if (options_.refine.refit_iterations == 0) return;
+  split_.each([&](std::size_t i) {
+    RefinedRows& rows = parts_[i];
+    rows.weight = refit(rows.weight, rows.pruned, rows.problem, options_.refine.refit_iterations);
+  });
+}
+
+quant::Grid Refinement::fit_grid(const RefinedRows& rows) const {
   quant::GridOptions grid = grid_options(options_, scale_exponent_);
   quant::GridEvidence evidence;
   if (options_.refine.weighted_clip) {
     grid.clip = quant::ClipSearch::kWide;
-    evidence.column_weight = problem_.hessian.diagonal().contiguous();
+    evidence.column_weight = rows.problem.hessian.diagonal().contiguous();
   }
   const bool kept_only = options_.refine.grid_after_mask && options_.prunes();
-  if (kept_only) evidence.pruned = pruned_;
-  const torch::Tensor& values = kept_only ? weight_ : before_;
+  if (kept_only) evidence.pruned = rows.pruned;
+  const torch::Tensor& values = kept_only ? rows.weight : rows.before;
   return options_.groups ? quant::find_grid(values, *options_.groups, grid, evidence)
                          : quant::find_grid(values, grid, evidence);
 }
 
 /// The OBS sweep with codes: with the mask as it is, or choosing one on the way.
 void Refinement::quantize() {
-  Sweep sweep = new_sweep(options_);
-  if (fits_grids_in_sweep(options_)) {
-    sweep.fit_grids(scale_exponent_);
-  } else {
-    const StepClock clock(result_, "grid");
-    quant::Grid grid = fit_grid();
-    grid.group_of_column = order_.apply(grid.group_of_column, 0).contiguous();
-    sweep.use_grid(std::move(grid));
-  }
+  std::vector<Sweep> sweeps;
+  sweeps.reserve(parts_.size());
+  split_.each([&](std::size_t i) {
+    const RefinedRows& rows = parts_[i];
+    Sweep& sweep = sweeps.emplace_back(rows.new_sweep(options_));
+    if (fits_grids_in_sweep(options_)) {
+      sweep.fit_grids(scale_exponent_);
+    } else {
+      const StepClock clock(result_, "grid");
+      quant::Grid grid = fit_grid(rows);
+      grid.group_of_column = rows.order.apply(grid.group_of_column, 0).contiguous();
+      sweep.use_grid(std::move(grid));
+    }
+    if (options_.prunes() && options_.refine.prunes_first()) {
+      sweep.use_mask(rows.order.apply(rows.pruned, 1).contiguous());
+    }
+  });
   const StepClock clock(result_, "sweep");
-  if (options_.prunes() && options_.refine.prunes_first()) {
-    sweep.use_mask(order_.apply(pruned_, 1).contiguous());
-  }
-  sweep.run();
-  take_sweep(sweep);
+  Sweep::run(sweeps);
+  split_.each([&](std::size_t i) { parts_[i].take_sweep(sweeps[i]); });
 }
 
 void Refinement::polish() {
   const StepClock clock(result_, "polish");
   const RefineOptions& refine = options_.refine;
   if (refine.polish_sweeps == 0 && !refine.scale_step) return;
-  Descent descent(weight_, pruned_, problem_, options_.blocksize);
-  if (refine.polish_sweeps == 0) descent.step_scales(grid_, codes_, scale_exponent_);
-  for (std::int64_t i = 0; i < refine.polish_sweeps; ++i) {
-    if (refine.scale_step) descent.step_scales(grid_, codes_, scale_exponent_);
-    descent.sweep_codes(grid_, codes_);
+  std::vector<Descent> parts = descents();
+  const auto step_scales = [&](std::size_t i) {
+    parts[i].step_scales(parts_[i].grid, parts_[i].codes, scale_exponent_);
+  };
+  if (refine.polish_sweeps == 0) split_.each(step_scales);
+  for (std::int64_t sweep = 0; sweep < refine.polish_sweeps; ++sweep) {
+    split_.each([&](std::size_t i) {
+      if (refine.scale_step) step_scales(i);
+      parts[i].sweep_codes(parts_[i].grid, parts_[i].codes);
+    });
   }
 }
 
 CompressResult Refinement::take(const std::string& name) {
   CompressedMatrix& matrix = result_.matrix;
-  matrix.weight = std::move(weight_);
-  matrix.pruned = std::move(pruned_);
-  if (codes_.defined()) {
-    matrix.codes = std::move(codes_);
-    matrix.scale = grid_.scale;
-    matrix.zero_point = grid_.zero_point;
-    matrix.group_of_column = grid_.group_of_column;
-    matrix.bits_of_group = grid_.bits_of_group;
+  matrix.weight = split_.gather([&](std::size_t i) { return parts_[i].weight; });
+  matrix.pruned = split_.gather([&](std::size_t i) { return parts_[i].pruned; });
+  const RefinedRows& first = parts_.front();
+  if (first.codes.defined()) {
+    matrix.codes = split_.gather([&](std::size_t i) { return parts_[i].codes; });
+    matrix.scale = split_.gather([&](std::size_t i) { return parts_[i].grid.scale; });
+    matrix.zero_point = split_.gather([&](std::size_t i) { return parts_[i].grid.zero_point; });
+    matrix.group_of_column = first.grid.group_of_column;
+    matrix.bits_of_group = first.grid.bits_of_group;
     matrix.scale_exponent = scale_exponent_;
     // A kept weight whose code means 0 is stored cheaper as a pruned one.
     if (options_.prunes() && options_.prune_m == 0) matrix.pruned.logical_or_(matrix.weight.eq(0));
   }
   result_.damping = input_.damping;
-  measure(result_, before_, input_.hessian, name);
+  std::vector<RowChange> changes;
+  for (const RefinedRows& rows : parts_) changes.push_back({rows.before, rows.weight});
+  measure(result_, split_, changes, input_, name);
   result_.loss = result_.output_error / 2.0;
   return std::move(result_);
 }

@@ -13,9 +13,9 @@ constexpr std::int64_t kProductRowStep = 64;
 /// Products that `rows` rows are cut into, at most `product_rows` rows each; 0: one for all.
 [[nodiscard]] std::int64_t product_count(std::int64_t rows, std::int64_t product_rows);
 
-// What a library computes by kernels that it chooses by the number of rows, cut into runs of at most
-// `product_rows` rows (0: not cut), so that a row comes out the same whichever rows are with it.
-// Matrices (rows, ...), on one device.
+// What a library computes by kernels that it chooses by the number of rows, cut into runs of at
+// most `product_rows` rows (0: not cut), so that a row comes out the same whichever rows are with
+// it. Matrices (rows, ...), on one device.
 
 /// A B.
 [[nodiscard]] torch::Tensor multiply(const torch::Tensor& a, const torch::Tensor& b,

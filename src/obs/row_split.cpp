@@ -7,6 +7,8 @@
 
 #include "row_products.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/kth_smallest.h"
+#include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::obs {
 namespace {
@@ -27,23 +29,24 @@ PreparedInput copy_of(const PreparedInput& input, torch::Device device) {
 
 }  // namespace
 
-RowSplit::RowSplit(const torch::Tensor& weight, const CompressOptions& options) {
+RowSplit::RowSplit(const torch::Tensor& weight, const CompressOptions& options)
+    : product_rows_(options.rows.product_rows) {
   const RowPlacement& placement = options.rows;
   ensure(placement.devices.empty() || placement.devices.front() == weight.device(),
          "obs: the weight is not on the first of the devices that share its rows");
-  ensure(placement.product_rows >= 0 && placement.product_rows % kProductRowStep == 0,
+  ensure(product_rows_ >= 0 && product_rows_ % kProductRowStep == 0,
          "obs: the rows of a product are not a multiple of 64");
   const std::int64_t rows = weight.size(0);
-  const std::int64_t products = product_count(rows, placement.product_rows);
+  const std::int64_t products = product_count(rows, product_rows_);
   std::int64_t parts = 1;
   if (!rows_share_grids(options)) {
-    parts = std::clamp<std::int64_t>(static_cast<std::int64_t>(placement.devices.size()), 1,
-                                     products);
+    parts =
+        std::clamp<std::int64_t>(static_cast<std::int64_t>(placement.devices.size()), 1, products);
   }
   // Where the products do not come out even, the last devices have one more: the first has the
   // model to hold as well, and the last product may be short.
   const auto start = [&](std::int64_t part) {
-    return part == parts ? rows : part * products / parts * placement.product_rows;
+    return part == parts ? rows : part * products / parts * product_rows_;
   };
   for (std::int64_t part = 0; part < parts; ++part) {
     const torch::Device device =
@@ -72,6 +75,20 @@ torch::Tensor RowSplit::join(std::vector<torch::Tensor>& tensors) const {
   if (tensors.size() == 1) return std::move(tensors.front());
   for (torch::Tensor& tensor : tensors) tensor = tensor.to(parts_.front().device);
   return at::cat(tensors);
+}
+
+float kth_smallest_of(const std::vector<torch::Tensor>& parts, std::int64_t k) {
+  std::vector<torch::Tensor> values;  // keeps what contiguous() makes
+  std::vector<kernels::ValueRun> runs;
+  values.reserve(parts.size());
+  runs.reserve(parts.size());
+  for (const torch::Tensor& part : parts) {
+    const c10::DeviceGuard guard(part.device());
+    values.push_back(part.contiguous());
+    runs.push_back({values.back().data_ptr<float>(), part.numel(), quant::backend_of(part),
+                    part.device().index()});
+  }
+  return kernels::kth_smallest(runs, k);
 }
 
 void copy_to_devices(PreparedInput& input, const RowPlacement& placement) {

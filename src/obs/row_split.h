@@ -25,6 +25,7 @@ class RowSplit {
   RowSplit(const torch::Tensor& weight, const CompressOptions& options);
 
   [[nodiscard]] std::size_t size() const { return parts_.size(); }
+  [[nodiscard]] std::int64_t product_rows() const { return product_rows_; }
 
   /// `input` on the device of a part. Throws Error(kInternal) when it was prepared for fewer.
   [[nodiscard]] const PreparedInput& input_of(std::size_t part, const PreparedInput& input) const;
@@ -59,8 +60,13 @@ class RowSplit {
 
   [[nodiscard]] torch::Tensor join(std::vector<torch::Tensor>& tensors) const;
 
+  std::int64_t product_rows_;
   std::vector<Part> parts_;
 };
+
+/// The value at place k of the elements of all tensors together, see kernels::kth_smallest. Of one
+/// part each, in their order.
+[[nodiscard]] float kth_smallest_of(const std::vector<torch::Tensor>& parts, std::int64_t k);
 
 /// The input with copies on further devices: PreparedInput::copies.
 void copy_to_devices(PreparedInput& input, const RowPlacement& placement);

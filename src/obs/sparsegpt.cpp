@@ -1,13 +1,16 @@
 #include <ATen/ops/argsort.h>
 #include <ATen/ops/empty_like.h>
 
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "column_order.h"
 #include "factor.h"
 #include "input.h"
 #include "measures.h"
 #include "refine.h"
+#include "row_split.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/quant/grid.h"
 #include "sweep.h"
@@ -15,16 +18,34 @@
 namespace sgpt_mi::obs {
 namespace {
 
-CompressedMatrix compressed_matrix(const Sweep& sweep, const ColumnOrder& order) {
+/// The sweep of some rows as it starts; the weights as given, on the device of the input.
+Sweep new_sweep(const torch::Tensor& before, const PreparedInput& input,
+                const CompressOptions& options, std::optional<int> scale_exponent) {
+  const torch::Tensor dead = input.hessian.diagonal().eq(0);
+  const ColumnOrder order = order_of(input);
+  Sweep sweep(order.apply(before.masked_fill(dead, 0.0), 1).contiguous(), input.upper, options);
+  if (fits_grids_in_sweep(options)) {
+    sweep.fit_grids(scale_exponent);
+  } else if (options.quantizes()) {
+    quant::Grid grid = find_static_grid(before, options, scale_exponent);
+    grid.group_of_column = order.apply(grid.group_of_column, 0).contiguous();
+    sweep.use_grid(std::move(grid));
+  }
+  return sweep;
+}
+
+/// What the sweeps left, but for the weights.
+CompressedMatrix compressed_matrix(const std::vector<Sweep>& sweeps, const RowSplit& split,
+                                   const std::vector<ColumnOrder>& orders) {
   CompressedMatrix matrix;
-  matrix.weight = order.undo(sweep.weight(), 1);
-  matrix.pruned = order.undo(sweep.pruned(), 1);
-  const quant::Grid& grid = sweep.grid();
+  matrix.pruned =
+      split.gather([&](std::size_t i) { return orders[i].undo(sweeps[i].pruned(), 1); });
+  const quant::Grid& grid = sweeps.front().grid();
   if (!grid.scale.defined()) return matrix;
-  matrix.codes = order.undo(sweep.codes(), 1);
-  matrix.scale = grid.scale;
-  matrix.zero_point = grid.zero_point;
-  matrix.group_of_column = order.undo(grid.group_of_column, 0);
+  matrix.codes = split.gather([&](std::size_t i) { return orders[i].undo(sweeps[i].codes(), 1); });
+  matrix.scale = split.gather([&](std::size_t i) { return sweeps[i].grid().scale; });
+  matrix.zero_point = split.gather([&](std::size_t i) { return sweeps[i].grid().zero_point; });
+  matrix.group_of_column = orders.front().undo(grid.group_of_column, 0);
   matrix.bits_of_group = grid.bits_of_group;
   return matrix;
 }
@@ -59,6 +80,7 @@ PreparedInput prepare_input(const torch::Tensor& hessian, const CompressOptions&
   Factor factor = factorize(living, options.percdamp, name);
   input.upper = std::move(factor.upper);
   input.damping = std::move(factor.steps);
+  copy_to_devices(input, options.rows);
   return input;
 }
 
@@ -67,25 +89,30 @@ CompressResult compress_sparsegpt(const torch::Tensor& weight, const PreparedInp
   check_input(weight, input.hessian, options, name);
   if (options.refine.any()) return compress_refined(weight, input, options, name);
   const torch::Tensor before = weight.to(torch::kFloat32).contiguous();
-  const torch::Tensor dead = input.hessian.diagonal().eq(0);
-  const ColumnOrder order = order_of(input);
-  Sweep sweep(order.apply(before.masked_fill(dead, 0.0), 1).contiguous(), input.upper, options);
   const std::optional<int> exponent = scale_exponent(before, options);
-  if (fits_grids_in_sweep(options)) {
-    sweep.fit_grids(exponent);
-  } else if (options.quantizes()) {
-    quant::Grid grid = find_static_grid(before, options, exponent);
-    grid.group_of_column = order.apply(grid.group_of_column, 0).contiguous();
-    sweep.use_grid(std::move(grid));
-  }
-  sweep.run();
+  const RowSplit split(before, options);
+  const std::vector<torch::Tensor> rows = split.scatter(before);
+  std::vector<Sweep> sweeps;
+  sweeps.reserve(split.size());
+  split.each([&](std::size_t i) {
+    sweeps.push_back(new_sweep(rows[i], split.input_of(i, input), options, exponent));
+  });
+  Sweep::run(sweeps);
 
+  std::vector<ColumnOrder> orders;
+  std::vector<RowChange> changes;
+  split.each([&](std::size_t i) {
+    orders.push_back(order_of(split.input_of(i, input)));
+    changes.push_back({rows[i], orders[i].undo(sweeps[i].weight(), 1)});
+  });
   CompressResult result;
-  result.matrix = compressed_matrix(sweep, order);
+  result.matrix = compressed_matrix(sweeps, split, orders);
+  result.matrix.weight = split.gather([&](std::size_t i) { return changes[i].after; });
   result.matrix.scale_exponent = exponent;
-  result.loss = sweep.loss();
+  result.loss =
+      split.gather([&](std::size_t i) { return sweeps[i].row_loss(); }).sum().item<double>();
   result.damping = input.damping;
-  measure(result, before, input.hessian, name);
+  measure(result, split, changes, input, name);
   return result;
 }
 

@@ -2,11 +2,13 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/DeviceGuard.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "input.h"
+#include "row_products.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/kernels/obs_block.h"
 #include "sgpt_mi/quant/tensor_view.h"
@@ -41,30 +43,46 @@ void Sweep::fit_grids(std::optional<int> scale_exponent) {
 
 void Sweep::weigh_rows(torch::Tensor row_weight) {
   row_weight_ = std::move(row_weight);
-  column_loss_ = at::zeros({weight_.size(1)}, weight_.options().dtype(torch::kFloat64));
+  column_loss_ =
+      at::zeros({product_count(weight_.size(0), options_.rows.product_rows), weight_.size(1)},
+                weight_.options().dtype(torch::kFloat64));
 }
 
-void Sweep::run() {
-  const std::int64_t columns = weight_.size(1);
-  error_ = at::empty({weight_.size(0), block_size()}, weight_.options());
-  for (std::int64_t first = 0; first < columns; first += block_size()) {
+void Sweep::run(std::vector<Sweep>& parts) {
+  const std::int64_t columns = parts.front().weight_.size(1);
+  const std::int64_t block = parts.front().block_size();
+  const double sparsity = parts.front().options_.sparsity;
+  for (std::int64_t first = 0; first < columns; first += block) {
     check_interrupt();
-    const std::int64_t end = std::min(first + block_size(), columns);
-    if (options_.sparsity > 0.0) choose_mask(first, end);
-    std::int64_t begin = first;
-    while (begin < end) {
-      std::int64_t stop = end;
-      if (fits_grids_) {
-        if (begin % group_size() == 0) fit_group_at(begin);
-        stop = std::min(end, begin + group_size() - begin % group_size());
+    const std::int64_t end = std::min(first + block, columns);
+    if (sparsity > 0.0) {
+      std::vector<torch::Tensor> scores;
+      scores.reserve(parts.size());
+      for (const Sweep& part : parts) scores.push_back(part.scores(first, end));
+      const float threshold = falling_score(scores, sparsity);
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        const c10::DeviceGuard guard(scores[i].device());
+        parts[i].pruned_.narrow(1, first, end - first).copy_(scores[i].le(threshold));
       }
-      step(begin, stop);
-      begin = stop;
     }
+    for (Sweep& part : parts) part.run_block(first, end);
   }
 }
 
-double Sweep::loss() const { return row_loss_.sum().item<double>(); }
+/// All columns of a block, whose unstructured mask is chosen.
+void Sweep::run_block(std::int64_t first, std::int64_t end) {
+  const c10::DeviceGuard guard(weight_.device());
+  std::int64_t begin = first;
+  while (begin < end) {
+    std::int64_t stop = end;
+    if (fits_grids_) {
+      if (begin % group_size() == 0) fit_group_at(begin);
+      stop = std::min(end, begin + group_size() - begin % group_size());
+    }
+    step(begin, stop);
+    begin = stop;
+  }
+}
 
 /// The block size asked for, less what an N:M pattern would stick out, at least one pattern.
 std::int64_t Sweep::block_size() const {
@@ -75,11 +93,11 @@ std::int64_t Sweep::block_size() const {
 
 std::int64_t Sweep::group_size() const { return weight_.size(1) / grid_.scale.size(1); }
 
-void Sweep::choose_mask(std::int64_t first, std::int64_t end) {
+torch::Tensor Sweep::scores(std::int64_t first, std::int64_t end) const {
+  const c10::DeviceGuard guard(weight_.device());
   const std::int64_t width = end - first;
   const torch::Tensor diagonal = upper_.diagonal().narrow(0, first, width);
-  const torch::Tensor score = weight_.narrow(1, first, width).square().div_(diagonal.square());
-  pruned_.narrow(1, first, width).copy_(prune_lowest(score, options_.sparsity));
+  return weight_.narrow(1, first, width).square().div_(diagonal.square());
 }
 
 void Sweep::fit_group_at(std::int64_t first) {
@@ -89,6 +107,7 @@ void Sweep::fit_group_at(std::int64_t first) {
 
 void Sweep::step(std::int64_t first, std::int64_t end) {
   const std::int64_t width = end - first;
+  if (!error_.defined()) error_ = at::empty({weight_.size(0), block_size()}, weight_.options());
   const torch::Tensor error = error_.narrow(1, 0, width);
   kernels::ObsBlock block;
   block.weight = quant::view_of<float>(weight_.narrow(1, first, width));
@@ -103,18 +122,29 @@ void Sweep::step(std::int64_t first, std::int64_t end) {
     block.codes = quant::view_of<std::uint8_t>(codes_.narrow(1, first, width));
   }
   kernels::obs_block(block, quant::backend_of(weight_));
-  if (row_weight_.defined()) {
-    column_loss_.narrow(0, first, width).copy_(row_weight_.unsqueeze(0).matmul(error.square())[0]);
-  }
+  if (row_weight_.defined()) sum_columns(first, error);
   update_tail(first, end, error);
+}
+
+void Sweep::sum_columns(std::int64_t first, const torch::Tensor& error) {
+  const torch::Tensor squares = error.square();
+  torch::Tensor sums = column_loss_.narrow(1, first, error.size(1));
+  std::int64_t product = 0;
+  for_each_product(
+      error.size(0), options_.rows.product_rows, [&](std::int64_t row, std::int64_t rows) {
+        sums.narrow(0, product++, 1)
+            .copy_(
+                row_weight_.narrow(0, row, rows).unsqueeze(0).matmul(squares.narrow(0, row, rows)));
+      });
 }
 
 /// W[:, end:] -= Err U[first:end, end:].
 void Sweep::update_tail(std::int64_t first, std::int64_t end, const torch::Tensor& error) {
   const std::int64_t rest = weight_.size(1) - end;
   if (rest == 0) return;
-  weight_.narrow(1, end, rest)
-      .addmm_(error, upper_.narrow(0, first, end - first).narrow(1, end, rest), 1, -1);
+  add_product(weight_.narrow(1, end, rest), error,
+              upper_.narrow(0, first, end - first).narrow(1, end, rest), options_.rows.product_rows,
+              -1.0);
 }
 
 }  // namespace sgpt_mi::obs

@@ -4,13 +4,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/quant/grid.h"
 
 namespace sgpt_mi::obs {
 
-/// One matrix on its way through the column loop, block after block from left to right.
+/// Rows of one matrix on their way through the column loop, block after block from left to right.
 ///
 /// A block is a run of columns whose unstructured mask is chosen together. Where groups get their
 /// grids along the way, a block is cut at the group borders, so that every grid is fitted to
@@ -34,24 +35,28 @@ class Sweep {
   /// Also sums every column's loss over the rows, these weights (rows) float32 times the squares.
   void weigh_rows(torch::Tensor row_weight);
 
-  void run();
+  /// Runs the sweeps of all parts of a matrix, block by block, with one mask threshold for all.
+  static void run(std::vector<Sweep>& parts);
 
   [[nodiscard]] const torch::Tensor& weight() const { return weight_; }
   [[nodiscard]] const torch::Tensor& pruned() const { return pruned_; }
   [[nodiscard]] const torch::Tensor& codes() const { return codes_; }
   [[nodiscard]] const quant::Grid& grid() const { return grid_; }
-  /// sum (w - q)^2 / (2 U_jj^2).
-  [[nodiscard]] double loss() const;
-  /// sum_r f_r (w - q)^2 / U_jj^2 of each column, (N) float64; after weigh_rows().
+  /// sum_j (w - q)^2 / (2 U_jj^2) of each row, (rows) float64.
+  [[nodiscard]] const torch::Tensor& row_loss() const { return row_loss_; }
+  /// sum_r f_r (w - q)^2 / U_jj^2 of each column over the rows of each product, (products, N)
+  /// float64; after weigh_rows().
   [[nodiscard]] const torch::Tensor& column_loss() const { return column_loss_; }
 
  private:
   [[nodiscard]] std::int64_t block_size() const;
   [[nodiscard]] std::int64_t group_size() const;
   [[nodiscard]] bool rounds() const { return grid_.scale.defined(); }
-  void choose_mask(std::int64_t first, std::int64_t end);
+  [[nodiscard]] torch::Tensor scores(std::int64_t first, std::int64_t end) const;
+  void run_block(std::int64_t first, std::int64_t end);
   void fit_group_at(std::int64_t first);
   void step(std::int64_t first, std::int64_t end);
+  void sum_columns(std::int64_t first, const torch::Tensor& error);
   void update_tail(std::int64_t first, std::int64_t end, const torch::Tensor& error);
 
   torch::Tensor weight_;
@@ -65,7 +70,7 @@ class Sweep {
   torch::Tensor error_;        // (rows, block)
   torch::Tensor row_loss_;     // (rows) float64
   torch::Tensor row_weight_;   // (rows) float32, undefined: columns are not summed
-  torch::Tensor column_loss_;  // (N) float64
+  torch::Tensor column_loss_;  // (products, N) float64
 };
 
 }  // namespace sgpt_mi::obs

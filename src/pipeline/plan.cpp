@@ -171,6 +171,15 @@ void tell_memory(const CompressRun& run, const PreparedRun& prepared, Events& ev
   }
 }
 
+/// The devices that compress beside the first.
+std::string describe_further_devices(const obs::RowPlacement& rows) {
+  std::string text;
+  for (std::size_t i = 1; i < rows.devices.size(); ++i) {
+    text += (i == 1 ? "; rows of matrices shared with " : ", ") + rows.devices[i].str();
+  }
+  return text;
+}
+
 }  // namespace
 
 std::int64_t check_run(const CompressRun& run, const Session& session) {
@@ -188,8 +197,9 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& even
                           session.checkpoint.location.path.string(), spec.model_type, spec.layers,
                           session.parameters(), human_bytes(session.stored_bytes()),
                           dtype_name(session.stored_dtype())));
-  events.plan(fmt::format("compute    {}, {}, {} threads", session.placement.device.str(),
-                          scalar_type_name(session.placement.dtype), at::get_num_threads()));
+  events.plan(fmt::format("compute    {}, {}, {} threads{}", session.placement.device.str(),
+                          scalar_type_name(session.placement.dtype), at::get_num_threads(),
+                          describe_further_devices(session.rows)));
   events.plan(fmt::format("calibrate  {}: {} windows of {} tokens, seed {}",
                           run.calibration.dataset, windows.windows, windows.seqlen,
                           run.calibration.seed));

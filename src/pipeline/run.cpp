@@ -155,7 +155,8 @@ BlockResult compress(const Job& job, const SavedTypes& types, const FixedSize& f
   const StageTimer timer(job.report.timings, "compress");
   job.events.stage("compress", job.prepared.selected_linears);
   Session& session = job.prepared.session;
-  const CompressionSettings& settings = job.run.compression;
+  CompressionSettings settings = job.run.compression;
+  settings.matrix.rows = session.rows;
   return compress_blocks({session.model, session.placement, job.prepared.calibration.windows,
                           settings, job.run.format, stored_bits_target(settings, fixed),
                           job.pictures != nullptr, types, store, job.events, job.report.timings,

@@ -65,6 +65,20 @@ torch::ScalarType resolve_dtype(const std::string& name, torch::Device device, D
 
 }  // namespace
 
+obs::RowPlacement place_rows(const std::string& device, torch::Device first, int visible) {
+  // Enough rows to keep a large GPU busy with one product, few enough that a matrix of 4096 rows
+  // can be shared by two.
+  constexpr std::int64_t kGpuProductRows = 2048;
+  if (!first.is_cuda()) return {};
+  obs::RowPlacement rows{{first}, kGpuProductRows};
+  const bool one = device.rfind("cuda:", 0) == 0;
+  for (int index = 0; !one && index < visible; ++index) {
+    if (index == first.index()) continue;
+    rows.devices.emplace_back(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
+  }
+  return rows;
+}
+
 ParallelFor torch_threads() {
   return [](std::int64_t count, std::int64_t grain,
             const std::function<void(std::int64_t, std::int64_t)>& body) {
@@ -84,6 +98,7 @@ Session::Session(const ModelOptions& options)
       model(checkpoint) {
   options.validate();
   placement.device = resolve_device(options.device);
+  rows = place_rows(options.device, placement.device, torch::cuda::device_count());
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
   if (options.threads > 0) at::set_num_threads(options.threads);
 }

@@ -6,6 +6,7 @@
 #include "sgpt_mi/core/parallel.h"
 #include "sgpt_mi/io/checkpoint.h"
 #include "sgpt_mi/model/model.h"
+#include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/text/tokenizer.h"
 
@@ -16,6 +17,7 @@ struct Session {
   io::Checkpoint checkpoint;
   model::Model model;
   model::Placement placement;
+  obs::RowPlacement rows;  ///< where matrices are compressed; its first device is the placement's
 
   /// Opens MODEL, checks it, resolves device and dtype, sets LibTorch's thread count.
   /// Throws Error(kInput), kUsage (unknown device or dtype), kDevice (no such GPU).
@@ -29,6 +31,12 @@ struct Session {
   /// seqlen as asked, or min(positions, 2048). Throws Error(kUsage) beyond the positions.
   [[nodiscard]] std::int64_t resolve_seqlen(std::int64_t asked) const;
 };
+
+/// Where matrices are compressed when the model is on `first`: on a CPU there; with `--device cuda`
+/// or `auto` on the first and all other `visible` CUDA devices; with `cuda:N` on that one, by the
+/// same products and so with the same result.
+[[nodiscard]] obs::RowPlacement place_rows(const std::string& device, torch::Device first,
+                                           int visible);
 
 /// LibTorch's thread pool, for rooms that do not know it.
 [[nodiscard]] ParallelFor torch_threads();

@@ -119,8 +119,10 @@ void WidthPlanner::measure_site(model::Block& block, const SiteInput& input,
     if (!groups) {
       groups = group_site(input, options().grouping, false, timings);
       const StageTimer timer(timings, "factor");
-      inverse_diagonal = obs::prepare_input(input.stats.hessian(), settings_.matrix, linear.name)
-                             .inverse_diagonal();
+      obs::CompressOptions here = settings_.matrix;
+      here.rows = {};  // nothing is solved yet: no copies on other devices
+      inverse_diagonal =
+          obs::prepare_input(input.stats.hessian(), here, linear.name).inverse_diagonal();
     }
     const StageTimer timer(timings, "alloc");
     LinearPlan plan;

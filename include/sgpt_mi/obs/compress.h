@@ -33,8 +33,9 @@ struct RefineOptions {
   }
 };
 
-/// Where the rows of one matrix are worked on. Rows meet only in thresholds and sums, so they can be
-/// shared by several devices of one kind, and the result has the bytes that it has on one of them.
+/// Where the rows of one matrix are worked on. Rows meet only in thresholds and sums, so they can
+/// be shared by several devices of one kind, and the result has the bytes that it has on one of
+/// them.
 struct RowPlacement {
   /// The devices, the weight's first; each takes a run of neighbouring rows. Empty: the weight's.
   std::vector<torch::Device> devices;
@@ -142,8 +143,8 @@ struct CompressResult {
                                           const torch::Tensor& cross, const torch::Tensor& residual,
                                           double alpha);
 
-/// Factorises H for the sweep; uses options.percdamp and options.act_order, and copies the result to
-/// the devices of options.rows.
+/// Factorises H for the sweep; uses options.percdamp and options.act_order, and copies the result
+/// to the devices of options.rows.
 ///
 /// \param order_key  (N): the sweep takes columns by this key, largest first, equal ones as they
 ///                   come; undefined: as options.act_order says.
@@ -180,9 +181,9 @@ struct CompressResult {
 /// kept weights whose final code means 0 join the mask of an unstructured result. `loss` is then
 /// output_error / 2.
 ///
-/// Results do not depend on the number of threads beyond the rounding of matrix products, nor on the
-/// number of devices of options.rows. A matrix whose rows share grids (GridSharing::kColumn, kGroup)
-/// stays on the first of them.
+/// Results do not depend on the number of threads beyond the rounding of matrix products, nor on
+/// the number of devices of options.rows. A matrix whose rows share grids (GridSharing::kColumn,
+/// kGroup) stays on the first of them.
 ///
 /// \param weight   (rows, N), any floating dtype, CPU or CUDA; computed in float32; not changed.
 /// \param hessian  (N, N) float32 on the same device, symmetric, undamped; not changed. Its scale

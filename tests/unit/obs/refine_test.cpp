@@ -183,10 +183,11 @@ TEST(Refit, NeverRaisesTheError) {
 
 TEST(PruneExactly, TakesTheLowestAndBreaksTiesByIndex) {
   const torch::Tensor score = torch::tensor({{3.0F, 1.0F, 2.0F}, {1.0F, 1.0F, 0.0F}});
-  EXPECT_TRUE(prune_exactly(score, 3).equal(
-      torch::tensor({{false, true, false}, {true, false, true}}, torch::kBool)));
-  EXPECT_EQ(count(prune_exactly(score, 0)), 0);
-  EXPECT_EQ(count(prune_exactly(score, 6)), 6);
+  EXPECT_TRUE(prune_exactly({score}, 3)
+                  .front()
+                  .equal(torch::tensor({{false, true, false}, {true, false, true}}, torch::kBool)));
+  EXPECT_EQ(count(prune_exactly({score}, 0).front()), 0);
+  EXPECT_EQ(count(prune_exactly({score}, 6).front()), 6);
 }
 
 CompressOptions refined() {
