@@ -3,22 +3,22 @@
 #include <cstdint>
 
 #include "cuda_twins.h"
-#include "device_status.h"
+#include "launch.cuh"
 #include "radix_select.h"
 
 namespace sgpt_mi::kernels::cuda {
 namespace {
 
 constexpr int kBuckets = 1 << kRadixBits;
-constexpr unsigned kThreads = 256;
-constexpr std::int64_t kMostBlocks = 1024;  // a few per multiprocessor of the largest GPUs
-using Count = unsigned long long;           // the 64-bit type that atomicAdd takes
+constexpr int kThreads = 256;
+constexpr std::int64_t kMostCountBlocks = 1024;  // a few per multiprocessor of the largest GPUs
+using Count = unsigned long long;                // the 64-bit type that atomicAdd takes
 
 /// Adds the keys that match the digit to `counts`, by bucket, through a histogram per block: counts
 /// are integers, so the order of the additions does not matter.
 __global__ void count_digit(const float* values, std::int64_t count, RadixDigit digit,
                             Count* counts) {
-  __shared__ unsigned local[kBuckets];
+  auto* local = shared_memory<unsigned>();  // (kBuckets)
   for (int b = static_cast<int>(threadIdx.x); b < kBuckets; b += static_cast<int>(blockDim.x)) {
     local[b] = 0;
   }
@@ -41,12 +41,12 @@ float kth_smallest(const float* values, std::int64_t count, std::int64_t k, void
   static_assert(sizeof(RadixHistogram::value_type) == sizeof(Count), "histograms are copied whole");
   auto* stream = static_cast<cudaStream_t>(stream_handle);
   const DeviceBuffer<Count> counts(kBuckets, stream);
-  const auto blocks =
-      static_cast<unsigned>(std::min<std::int64_t>(kMostBlocks, (count + kThreads - 1) / kThreads));
+  const LaunchShape shape{std::min(kMostCountBlocks, blocks_for(count, kThreads)), kThreads,
+                          kBuckets * sizeof(unsigned)};
   return radix_select(k, [&](const RadixDigit& digit) {
     check(cudaMemsetAsync(counts.data(), 0, counts.bytes(), stream), "cudaMemsetAsync");
-    count_digit<<<blocks, kThreads, 0, stream>>>(values, count, digit, counts.data());
-    check_launch("the histogram of a selection");
+    launch(count_digit, "the histogram of a selection", shape, stream, values, count, digit,
+           counts.data());
     RadixHistogram histogram;
     check(cudaMemcpyAsync(histogram.data(), counts.data(), counts.bytes(), cudaMemcpyDeviceToHost,
                           stream),
