@@ -4,16 +4,13 @@
 
 #include "arithmetic.h"
 #include "cuda_twins.h"
-#include "device_status.h"
 #include "grid_rounding.cuh"
+#include "launch.cuh"
 
 namespace sgpt_mi::kernels::cuda {
 namespace {
 
-constexpr int kWarp = 32;
 constexpr int kMostWarps = 8;
-constexpr std::int64_t kSharedBytes = 48 * 1024;  // what every device grants without asking
-constexpr unsigned kAllLanes = 0xffffffffU;
 
 /// A row's columns in shared memory.
 struct RowBuffers {
@@ -157,7 +154,7 @@ __device__ void descend_group(const Row& row, std::int64_t first) {
 
 /// One warp per row.
 __global__ void descend_rows(DescentBlock block) {
-  extern __shared__ float shared[];
+  float* shared = shared_memory<float>();
   const std::int64_t width = block.weight.columns;
   const int warps = static_cast<int>(blockDim.x) / kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -189,11 +186,10 @@ void descend_block(const DescentBlock& block, void* stream) {
          "use a smaller --blocksize",
          block.weight.columns, kSharedBytes / kColumnBytes);
   }
-  const auto grid = static_cast<unsigned>((block.weight.rows + warps - 1) / warps);
-  const auto threads = static_cast<unsigned>(warps * kWarp);
-  const auto shared_bytes = static_cast<std::size_t>(warps * bytes_per_row);
-  descend_rows<<<grid, threads, shared_bytes, static_cast<cudaStream_t>(stream)>>>(block);
-  check_launch("coordinate descent");
+  launch(descend_rows, "coordinate descent",
+         {blocks_for(block.weight.rows, warps), static_cast<int>(warps) * kWarp,
+          warps * bytes_per_row},
+         stream, block);
 }
 
 }  // namespace sgpt_mi::kernels::cuda

@@ -15,9 +15,6 @@ inline void check(cudaError_t status, const char* call) {
        cudaGetErrorString(status), cudaGetErrorName(status));
 }
 
-/// Throws as check() when the launch just made was refused.
-inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
-
 /// Device memory of `count` values of T, allocated and freed in stream order.
 template <typename T>
 class DeviceBuffer {

@@ -2,14 +2,13 @@
 
 #include "arithmetic.h"
 #include "cuda_twins.h"
-#include "device_status.h"
+#include "launch.cuh"
 
 namespace sgpt_mi::kernels::cuda {
 namespace {
 
-constexpr int kWarp = kSumLanes;
-constexpr unsigned kThreads = 256;
-constexpr unsigned kAllLanes = 0xffffffffU;
+static_assert(kWarp == kSumLanes, "a warp adds as the CPU's lanes do");
+constexpr int kThreads = 256;
 
 /// Weights of one group and the factors of their errors.
 struct Group {
@@ -68,10 +67,9 @@ __device__ ScaleZero search_clip(const Group& group, const GridFit& fit, Range r
 
 /// One warp per (row, group).
 __global__ void fit_groups(GridFit fit) {
-  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int lane = static_cast<int>(thread % kWarp);
-  const std::int64_t row = thread / kWarp / fit.scale.columns;
-  const std::int64_t column = thread / kWarp % fit.scale.columns;  // of scale and zero
+  const int lane = lane_index();
+  const std::int64_t row = warp_index() / fit.scale.columns;
+  const std::int64_t column = warp_index() % fit.scale.columns;  // of scale and zero
   if (row >= fit.weight.rows) return;
   const std::int64_t first = column * fit.group_size;
   const float* factor = fit.column_weight != nullptr ? fit.column_weight + first : nullptr;
@@ -91,9 +89,7 @@ __global__ void fit_groups(GridFit fit) {
 
 void fit_grid(const GridFit& fit, void* stream) {
   const std::int64_t threads = fit.weight.rows * fit.scale.columns * kWarp;
-  const auto blocks = static_cast<unsigned>((threads + kThreads - 1) / kThreads);
-  fit_groups<<<blocks, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(fit);
-  check_launch("grid fitting");
+  launch(fit_groups, "grid fitting", {blocks_for(threads, kThreads), kThreads, 0}, stream, fit);
 }
 
 }  // namespace sgpt_mi::kernels::cuda

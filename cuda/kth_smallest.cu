@@ -6,22 +6,22 @@
 #include <vector>
 
 #include "cuda_twins.h"
-#include "device_status.h"
+#include "launch.cuh"
 #include "radix_select.h"
 
 namespace sgpt_mi::kernels::cuda {
 namespace {
 
 constexpr int kBuckets = 1 << kRadixBits;
-constexpr unsigned kThreads = 256;
-constexpr std::int64_t kMostBlocks = 1024;  // a few per multiprocessor of the largest GPUs
-using Count = unsigned long long;           // the 64-bit type that atomicAdd takes
+constexpr int kThreads = 256;
+constexpr std::int64_t kMostCountBlocks = 1024;  // a few per multiprocessor of the largest GPUs
+using Count = unsigned long long;                // the 64-bit type that atomicAdd takes
 
 /// Adds the keys that match the digit to `counts`, by bucket, through a histogram per block: counts
 /// are integers, so the order of the additions does not matter.
 __global__ void count_digit(const float* values, std::int64_t count, RadixDigit digit,
                             Count* counts) {
-  __shared__ unsigned local[kBuckets];
+  auto* local = shared_memory<unsigned>();  // (kBuckets)
   for (int b = static_cast<int>(threadIdx.x); b < kBuckets; b += static_cast<int>(blockDim.x)) {
     local[b] = 0;
   }
@@ -84,10 +84,10 @@ class RunCounts {
     current.require();
     check(cudaMemsetAsync(counts_->data(), 0, counts_->bytes(), stream_), "cudaMemsetAsync");
     if (run_.count == 0) return;
-    const std::int64_t blocks = (run_.count + kThreads - 1) / kThreads;
-    count_digit<<<static_cast<unsigned>(std::min(kMostBlocks, blocks)), kThreads, 0, stream_>>>(
-        run_.values, run_.count, digit, counts_->data());
-    check_launch("the histogram of a selection");
+    const LaunchShape shape{std::min(kMostCountBlocks, blocks_for(run_.count, kThreads)), kThreads,
+                            kBuckets * sizeof(unsigned)};
+    launch(count_digit, "the histogram of a selection", shape, stream_, run_.values, run_.count,
+           digit, counts_->data());
   }
 
   /// Waits for the counts and adds them to `total`.

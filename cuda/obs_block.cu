@@ -4,15 +4,13 @@
 
 #include "arithmetic.h"
 #include "cuda_twins.h"
-#include "device_status.h"
 #include "grid_rounding.cuh"
+#include "launch.cuh"
 
 namespace sgpt_mi::kernels::cuda {
 namespace {
 
-constexpr int kWarp = 32;
 constexpr int kMostWarps = 8;
-constexpr std::int64_t kSharedBytes = 48 * 1024;  // what every device grants without asking
 
 /// A row's columns and scores in shared memory.
 struct RowBuffers {
@@ -48,7 +46,7 @@ __device__ void load_row(const ObsBlock& block, std::int64_t r, int lane, RowBuf
 
 /// One warp per row. All lanes compute the column's error; each updates every 32nd later column.
 __global__ void obs_rows(ObsBlock block) {
-  extern __shared__ float shared[];
+  float* shared = shared_memory<float>();
   const std::int64_t width = block.weight.columns;
   const int warps = static_cast<int>(blockDim.x) / kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -95,11 +93,10 @@ void obs_block(const ObsBlock& block, void* stream) {
          "use a smaller --blocksize",
          block.weight.columns, kSharedBytes / static_cast<std::int64_t>(sizeof(float) + 1));
   }
-  const auto grid = static_cast<unsigned>((block.weight.rows + warps - 1) / warps);
-  const auto threads = static_cast<unsigned>(warps * kWarp);
-  const auto shared_bytes = static_cast<std::size_t>(warps * bytes_per_row);
-  obs_rows<<<grid, threads, shared_bytes, static_cast<cudaStream_t>(stream)>>>(block);
-  check_launch("the column loop");
+  launch(obs_rows, "the column loop",
+         {blocks_for(block.weight.rows, warps), static_cast<int>(warps) * kWarp,
+          warps * bytes_per_row},
+         stream, block);
 }
 
 }  // namespace sgpt_mi::kernels::cuda

@@ -2,15 +2,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
+
+#include "sgpt_mi/kernels/host_device.h"
 
 // The scalar formulas that the CPU and the CUDA twins share. Both are compiled without contraction
 // to fused multiply-adds, so one formula gives one result everywhere.
-#ifdef __CUDACC__
-#define SGPT_MI_HOST_DEVICE __host__ __device__
-#else
-#define SGPT_MI_HOST_DEVICE
-#endif
-
 namespace sgpt_mi::kernels {
 
 /// The code of a weight: clamp(round(w / scale) + zero, 0, max_code), half to even; 0 for NaN,
@@ -136,9 +133,76 @@ SGPT_MI_HOST_DEVICE inline Range usable_range(float low, float high, float max_c
 /// pairwise, 16 apart, 8 apart ... 1 apart. A CUDA warp adds like this, so the CPU does too.
 constexpr int kSumLanes = 32;
 
+/// One code of a bit stream without gaps, from the one or two bytes that hold it.
+SGPT_MI_HOST_DEVICE inline std::uint32_t code_at(const std::uint8_t* stream, std::int64_t index,
+                                                 int width) {
+  const std::int64_t bit = index * width;
+  const int shift = static_cast<int>(bit % 8);
+  std::uint32_t bits = stream[bit / 8];
+  if (shift + width > 8) bits |= static_cast<std::uint32_t>(stream[bit / 8 + 1]) << 8;
+  return bits >> shift & ((1U << width) - 1U);
+}
+
 /// The share of the range that number `trial` of a clip search keeps.
 SGPT_MI_HOST_DEVICE inline float clip_share(int trial, double step) {
   return static_cast<float>(1.0 - static_cast<double>(trial) * step);
+}
+
+/// d^(-1/2) of a degree; 0 for one that is not above 0.
+SGPT_MI_HOST_DEVICE inline double inverse_root_of(double degree) {
+  return degree > 0.0 ? 1.0 / std::sqrt(degree) : 0.0;
+}
+
+/// Mean and inverse deviation of a channel.
+struct Channel {
+  double mean;
+  double inverse_deviation;
+};
+
+/// The correlation of two channels from their second moment, at most `cap` in magnitude. Both
+/// channels are treated alike, so that their order does not matter.
+SGPT_MI_HOST_DEVICE inline float correlation_of(double second_moment, Channel i, Channel j,
+                                                double cap) {
+  const double covariance = second_moment - i.mean * j.mean;
+  const double rho = covariance * (i.inverse_deviation * j.inverse_deviation);
+  const double floored = rho < -cap ? -cap : rho;
+  return static_cast<float>(floored > cap ? cap : floored);
+}
+
+/// -1/2 ln(1 - t) for 0 <= t < 1, within 1e-13 relative; NaN for NaN.
+///
+/// 1 - t = m 2^k with m in [sqrt(1/2), sqrt(2)), and ln m = 2 artanh s, s = (m - 1) / (m + 1), a
+/// series in s^2 <= 0.0295 whose first left-out term is 2/17 s^17. With k = 0 the difference m - 1
+/// is -t itself, which keeps the digits of a small t.
+SGPT_MI_HOST_DEVICE inline double nats_of_square(double t) {
+  constexpr std::uint64_t kOne = 0x3ff0000000000000U;
+  constexpr std::uint64_t kRootOfHalf = 0x3fe6a09e667f3bcdU;
+  constexpr std::uint64_t kMantissa = 0x000fffffffffffffU;
+  constexpr std::uint64_t kTwoTo52 = 0x4330000000000000U;  // its last place is 1
+  constexpr double kLn2 = 0.69314718055994530942;
+  const double rest = 1.0 - t;
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &rest, sizeof bits);
+  bits += kOne - kRootOfHalf;
+  const std::uint64_t mantissa = (bits & kMantissa) + kRootOfHalf;
+  const std::uint64_t exponent = bits >> 52 | kTwoTo52;
+  double m = 0.0;
+  double k = 0.0;
+  std::memcpy(&m, &mantissa, sizeof m);
+  std::memcpy(&k, &exponent, sizeof k);
+  k -= 0x1p52 + 1023.0;
+  const double f = k == 0.0 ? -t : m - 1.0;
+  const double s = f / (2.0 + f);
+  const double z = s * s;
+  double series = 2.0 / 15.0;
+  series = series * z + 2.0 / 13.0;
+  series = series * z + 2.0 / 11.0;
+  series = series * z + 2.0 / 9.0;
+  series = series * z + 2.0 / 7.0;
+  series = series * z + 2.0 / 5.0;
+  series = series * z + 2.0 / 3.0;
+  const double not_a_number = t - t;  // or 0: the bits above have lost it
+  return -0.5 * (k * kLn2 + (2.0 * s + s * (z * series))) + not_a_number;
 }
 
 }  // namespace sgpt_mi::kernels

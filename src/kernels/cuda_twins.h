@@ -3,6 +3,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "sgpt_mi/kernels/affinity.h"
+#include "sgpt_mi/kernels/correlation.h"
+#include "sgpt_mi/kernels/dequantize_packed.h"
 #include "sgpt_mi/kernels/descend_block.h"
 #include "sgpt_mi/kernels/fit_grid.h"
 #include "sgpt_mi/kernels/kth_smallest.h"
@@ -19,5 +22,20 @@ void descend_block(const DescentBlock& block, void* stream);
 [[nodiscard]] float kth_smallest(const std::vector<ValueRun>& runs, std::int64_t k);
 
 void fit_grid(const GridFit& fit, void* stream);
+
+void correlate(const CorrelationMap& map, void* stream);
+
+void find_degrees(const AffinityDegrees& degrees, void* stream);
+
+void scale_rows(const RowScaling& scaling, void* stream);
+
+void dequantize_packed(const PackedWeights& packed, void* stream);
+
+/// False: a code does not fit.
+[[nodiscard]] bool pack_bits(const std::uint8_t* codes, std::int64_t count, int width,
+                             std::uint8_t* packed, void* stream);
+
+void unpack_bits(const std::uint8_t* packed, std::int64_t first, std::int64_t count, int width,
+                 std::uint8_t* codes, void* stream);
 
 }  // namespace sgpt_mi::kernels::cuda

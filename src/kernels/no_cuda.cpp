@@ -25,4 +25,26 @@ float kth_smallest(const std::vector<ValueRun>& /*runs*/, std::int64_t /*k*/) {
 
 void fit_grid(const GridFit& /*fit*/, void* /*stream*/) { refuse("grid fitting"); }
 
+void correlate(const CorrelationMap& /*map*/, void* /*stream*/) { refuse("the correlation map"); }
+
+void find_degrees(const AffinityDegrees& /*degrees*/, void* /*stream*/) {
+  refuse("the degrees of an affinity");
+}
+
+void scale_rows(const RowScaling& /*scaling*/, void* /*stream*/) { refuse("scaling of rows"); }
+
+void dequantize_packed(const PackedWeights& /*packed*/, void* /*stream*/) {
+  refuse("dequantization");
+}
+
+bool pack_bits(const std::uint8_t* /*codes*/, std::int64_t /*count*/, int /*width*/,
+               std::uint8_t* /*packed*/, void* /*stream*/) {
+  refuse("bit packing");
+}
+
+void unpack_bits(const std::uint8_t* /*packed*/, std::int64_t /*first*/, std::int64_t /*count*/,
+                 int /*width*/, std::uint8_t* /*codes*/, void* /*stream*/) {
+  refuse("bit unpacking");
+}
+
 }  // namespace sgpt_mi::kernels::cuda

@@ -3,26 +3,28 @@
 #include <cstdint>
 #include <cstring>
 
+#include "sgpt_mi/kernels/host_device.h"
+
 namespace sgpt_mi::kernels {
 
 // The 16-bit floating types as bit patterns. Rounding is to nearest, ties to even, subnormals and
 // overflow to infinity included; a NaN becomes the positive quiet one. The same bits as LibTorch's
 // conversions of numbers.
 
-[[nodiscard]] inline std::uint32_t bits_of(float value) {
+[[nodiscard]] SGPT_MI_HOST_DEVICE inline std::uint32_t bits_of(float value) {
   std::uint32_t bits = 0;
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
 
-[[nodiscard]] inline float float_of(std::uint32_t bits) {
+[[nodiscard]] SGPT_MI_HOST_DEVICE inline float float_of(std::uint32_t bits) {
   float value = 0.0F;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
 
 /// IEEE 754 binary16 to float, exactly.
-[[nodiscard]] inline float half_to_float(std::uint16_t half) {
+[[nodiscard]] SGPT_MI_HOST_DEVICE inline float half_to_float(std::uint16_t half) {
   const std::uint32_t sign = (half & 0x8000U) << 16;
   const std::uint32_t exponent = half >> 10 & 0x1fU;
   const std::uint32_t mantissa = half & 0x3ffU;
@@ -34,7 +36,7 @@ namespace sgpt_mi::kernels {
 }
 
 /// float to IEEE 754 binary16, rounded. Free of branches, so that loops over it vectorise.
-[[nodiscard]] inline std::uint16_t float_to_half(float value) {
+[[nodiscard]] SGPT_MI_HOST_DEVICE inline std::uint16_t float_to_half(float value) {
   const std::uint32_t bits = bits_of(value);
   const std::uint32_t magnitude = bits & 0x7fffffffU;
   // Normal numbers: half of the last kept place is added (less one unless it is odd), the
@@ -49,12 +51,12 @@ namespace sgpt_mi::kernels {
 }
 
 /// bfloat16 to float, exactly.
-[[nodiscard]] inline float bfloat16_to_float(std::uint16_t brain) {
+[[nodiscard]] SGPT_MI_HOST_DEVICE inline float bfloat16_to_float(std::uint16_t brain) {
   return float_of(static_cast<std::uint32_t>(brain) << 16);
 }
 
 /// float to bfloat16, rounded.
-[[nodiscard]] inline std::uint16_t float_to_bfloat16(float value) {
+[[nodiscard]] SGPT_MI_HOST_DEVICE inline std::uint16_t float_to_bfloat16(float value) {
   const std::uint32_t bits = bits_of(value);
   const std::uint32_t rounded = (bits + 0x7fffU + (bits >> 16 & 1U)) >> 16;
   const bool is_nan = (bits & 0x7fffffffU) > 0x7f800000U;
