@@ -19,8 +19,8 @@ namespace {
 constexpr double kSparseShare = 0.15;
 
 /// Columns per panel of the second moment on a device, and of copies within it. Only the blocks on
-/// and above the diagonal are summed, so narrow panels save almost half of the work; 8 panels, which
-/// leave 9/16 of it, still fill a GPU.
+/// and above the diagonal are summed, so narrow panels save almost half of the work; 8 panels,
+/// which leave 9/16 of it, still fill a GPU.
 std::int64_t panel_width(const torch::Tensor& second_moment) {
   const std::int64_t channels = second_moment.size(0);
   constexpr std::int64_t kGpuPanels = 8;

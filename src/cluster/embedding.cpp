@@ -1,12 +1,13 @@
 #include "embedding.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/mv.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/where.h>
 
 #include <algorithm>
 #include <numeric>
+
+#include "sgpt_mi/kernels/affinity.h"
+#include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::cluster {
 
@@ -21,9 +22,14 @@ DrawOrder order_by(const torch::Tensor& keys) {
 }
 
 Degrees degrees_of(const torch::Tensor& affinity) {
+  const torch::Tensor found =
+      at::empty({2, affinity.size(0)}, affinity.options().dtype(torch::kFloat64));
+  kernels::find_degrees({quant::view_of<const float>(affinity), found[0].data_ptr<double>(),
+                         found[1].data_ptr<double>()},
+                        quant::backend_of(affinity));
   Degrees result;
-  result.value = at::mv(affinity, at::ones({affinity.size(0)}, affinity.options()))
-                     .to(torch::kCPU, torch::kFloat64);
+  result.value = found[0].to(torch::kCPU);
+  result.inverse_root = found[1];
   const double* degree = result.value.data_ptr<double>();
   for (std::int64_t i = 0; i < result.value.size(0); ++i) {
     (degree[i] > 0.0 ? result.live : result.isolated).push_back(i);
@@ -32,16 +38,31 @@ Degrees degrees_of(const torch::Tensor& affinity) {
   return result;
 }
 
+namespace {
+
+/// Rows times their factors, in float32. Both arguments float64 on one device.
+torch::Tensor scaled_rows(const torch::Tensor& block, const torch::Tensor& factor) {
+  const torch::Tensor values = block.contiguous();
+  torch::Tensor scaled = at::empty(values.sizes(), values.options().dtype(torch::kFloat32));
+  const std::int64_t columns = values.size(1);
+  kernels::scale_rows({{values.data_ptr<double>(), values.size(0), columns, columns},
+                       factor.data_ptr<double>(),
+                       quant::view_of<float>(scaled)},
+                      quant::backend_of(values));
+  return scaled;
+}
+
+}  // namespace
+
 Eigenpairs normalized_eigenpairs(const torch::Tensor& affinity, const Degrees& degrees,
                                  std::int64_t wanted, const ClusterOptions& options,
                                  PythonRandom& random) {
-  const torch::Tensor scale =
-      at::where(degrees.value.gt(0), degrees.value.rsqrt(), 0.0).unsqueeze(1).to(affinity.device());
+  const torch::Tensor scale = degrees.inverse_root.unsqueeze(1);
   SymmetricOperator matrix;
   matrix.device = affinity.device();
   matrix.size = affinity.size(0);
   matrix.apply = [&](const torch::Tensor& block) {
-    const torch::Tensor scaled = (block * scale).to(torch::kFloat32);
+    const torch::Tensor scaled = scaled_rows(block, degrees.inverse_root);
     return at::mm(affinity, scaled).to(torch::kFloat64) * scale;
   };
   const torch::Tensor start = random_block(degrees.order, block_columns(wanted), random);

@@ -14,6 +14,7 @@ namespace sgpt_mi::cluster {
 /// Row sums of an affinity and what follows from them.
 struct Degrees {
   torch::Tensor value;                 ///< (N) float64, CPU
+  torch::Tensor inverse_root;          ///< (N) float64 beside the affinity; 0 for isolated channels
   std::vector<std::int64_t> live;      ///< channels with a positive degree, ascending
   std::vector<std::int64_t> isolated;  ///< the others
   DrawOrder order;                     ///< all channels by degree ascending, equal ones by number

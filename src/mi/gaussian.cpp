@@ -4,22 +4,19 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/outer.h>
 #include <ATen/ops/where.h>
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/correlation.h"
+#include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::mi {
 namespace {
 
 constexpr std::int64_t kFewestTokens = 4;
-
-/// Rows of H that are worked on together: their float64 copies stay in the processor's cache.
-constexpr std::int64_t kPanelRows = 32;
 
 /// A variance below -kImpossibleShare of the mean square is no rounding error any more: the sums
 /// belong to different inputs.
@@ -59,20 +56,51 @@ torch::Tensor inverse_deviation(const torch::Tensor& mean_square, const torch::T
   return at::where(varies, variance.rsqrt(), 0.0);
 }
 
-std::vector<std::int64_t> places_of(const torch::Tensor& condition) {
-  const torch::Tensor places = condition.nonzero().flatten().to(torch::kCPU);
-  return {places.data_ptr<std::int64_t>(), places.data_ptr<std::int64_t>() + places.numel()};
-}
+/// Means and deviations of the channels, and H with neighbouring columns.
+struct Channels {
+  torch::Tensor second_moment_sum;
+  torch::Tensor mean;               // (N) float64
+  torch::Tensor inverse_deviation;  // (N) float64
+  double share = 0.0;               // 1 / tokens
 
-/// -1/2 ln(1 - r^2) of every element, in float64 a panel at a time.
-torch::Tensor nats_of(const torch::Tensor& normalized) {
-  torch::Tensor nats = at::empty_like(normalized);
-  for (std::int64_t first = 0; first < normalized.size(0); first += kPanelRows) {
-    const std::int64_t rows = std::min(kPanelRows, normalized.size(0) - first);
-    torch::Tensor panel = normalized.narrow(0, first, rows).to(torch::kFloat64);
-    nats.narrow(0, first, rows).copy_(panel.square_().neg_().log1p_().mul_(-0.5));
+  [[nodiscard]] torch::Tensor new_map() const {
+    return at::empty_like(second_moment_sum, at::MemoryFormat::Contiguous);
   }
-  return nats;
+
+  /// Fills the maps that are defined.
+  void correlate(const torch::Tensor& rho, const torch::Tensor& strength, const torch::Tensor& nats,
+                 const GaussianOptions& options) const {
+    kernels::CorrelationMap map;
+    map.second_moment_sum = quant::view_of<const float>(second_moment_sum);
+    map.mean = mean.data_ptr<double>();
+    map.inverse_deviation = inverse_deviation.data_ptr<double>();
+    map.share = share;
+    map.cap = 1.0 - options.correlation_gap;
+    if (rho.defined()) map.rho = quant::view_of<float>(rho);
+    if (strength.defined()) map.strength = quant::view_of<float>(strength);
+    if (nats.defined()) map.nats = quant::view_of<float>(nats);
+    kernels::correlate(map, quant::backend_of(second_moment_sum));
+  }
+
+  [[nodiscard]] std::vector<std::int64_t> constant() const {
+    const torch::Tensor places = inverse_deviation.eq(0).nonzero().flatten().to(torch::kCPU);
+    return {places.data_ptr<std::int64_t>(), places.data_ptr<std::int64_t>() + places.numel()};
+  }
+};
+
+Channels channels_of(const torch::Tensor& second_moment_sum, const torch::Tensor& channel_sum,
+                     std::int64_t tokens, const GaussianOptions& options) {
+  options.validate();
+  check(second_moment_sum, channel_sum, tokens);
+  Channels channels;
+  channels.share = 1.0 / static_cast<double>(tokens);
+  channels.second_moment_sum = second_moment_sum.contiguous();
+  channels.mean = (channel_sum * channels.share).contiguous();
+  channels.inverse_deviation =
+      inverse_deviation(second_moment_sum.diagonal().to(torch::kFloat64) * channels.share,
+                        channels.mean, options.constant_share)
+          .contiguous();
+  return channels;
 }
 
 /// Mean of -1/2 ln(1 - r^2) over independent Gaussian samples.
@@ -106,35 +134,22 @@ torch::Tensor Correlation::affinity() const {
 
 Correlation correlation(const torch::Tensor& second_moment_sum, const torch::Tensor& channel_sum,
                         std::int64_t tokens, const GaussianOptions& options) {
-  options.validate();
-  check(second_moment_sum, channel_sum, tokens);
-  const double share = 1.0 / static_cast<double>(tokens);
-  const torch::Tensor mean = channel_sum * share;
-  const torch::Tensor scale = inverse_deviation(
-      second_moment_sum.diagonal().to(torch::kFloat64) * share, mean, options.constant_share);
-  const double cap = 1.0 - options.correlation_gap;
+  const Channels channels = channels_of(second_moment_sum, channel_sum, tokens, options);
   Correlation result;
-  result.rho = at::empty_like(second_moment_sum, at::MemoryFormat::Contiguous);
-  for (std::int64_t first = 0; first < mean.size(0); first += kPanelRows) {
-    const std::int64_t rows = std::min(kPanelRows, mean.size(0) - first);
-    torch::Tensor panel = second_moment_sum.narrow(0, first, rows).to(torch::kFloat64);
-    // Every operation treats i and j alike, so that the result is symmetric to the last bit.
-    panel.mul_(share).sub_(at::outer(mean.narrow(0, first, rows), mean));
-    panel.mul_(at::outer(scale.narrow(0, first, rows), scale)).clamp_(-cap, cap);
-    result.rho.narrow(0, first, rows).copy_(panel);
-  }
-  result.rho.diagonal().copy_(scale.gt(0));
-  result.constant_channels = places_of(scale.eq(0));
+  result.rho = channels.new_map();
+  channels.correlate(result.rho, {}, {}, options);
+  result.constant_channels = channels.constant();
   return result;
 }
 
 MiMatrix gaussian_mi(const torch::Tensor& second_moment_sum, const torch::Tensor& channel_sum,
                      std::int64_t tokens, const GaussianOptions& options) {
-  Correlation correlations = correlation(second_moment_sum, channel_sum, tokens, options);
+  const Channels channels = channels_of(second_moment_sum, channel_sum, tokens, options);
   MiMatrix result;
-  result.normalized = correlations.rho.abs_().fill_diagonal_(0.0);
-  if (options.with_nats) result.nats = nats_of(result.normalized);
-  result.constant_channels = std::move(correlations.constant_channels);
+  result.normalized = channels.new_map();
+  if (options.with_nats) result.nats = channels.new_map();
+  channels.correlate({}, result.normalized, result.nats, options);
+  result.constant_channels = channels.constant();
   result.bias_nats = gaussian_bias(tokens);
   result.estimator = Estimator::kGaussian;
   result.tokens = tokens;

@@ -82,18 +82,20 @@ void Descent::sweep(kernels::DescentBlock request, const quant::Grid* grid,
 
 void Descent::step_scales(quant::Grid& grid, const torch::Tensor& codes,
                           std::optional<int> scale_exponent) {
-  for (std::int64_t group = 0; group < grid.scale.size(1); ++group) {
-    step_group(grid, group, codes, scale_exponent);
+  const std::int64_t groups = grid.scale.size(1);
+  const std::vector<torch::Tensor> members = quant::columns_of_groups(grid.group_of_column, groups);
+  for (std::int64_t group = 0; group < groups; ++group) {
+    step_group(grid, {group, members[static_cast<std::size_t>(group)]}, codes, scale_exponent);
   }
 }
 
-void Descent::step_group(quant::Grid& grid, std::int64_t group, const torch::Tensor& codes,
+void Descent::step_group(quant::Grid& grid, const Group& group, const torch::Tensor& codes,
                          std::optional<int> scale_exponent) {
-  const torch::Tensor members =
-      grid.group_of_column.eq(static_cast<int>(group)).nonzero().squeeze(1);
-  const torch::Tensor scale = grid.scale.narrow(1, group, 1);
-  const torch::Tensor steps =
-      codes.index_select(1, members).to(torch::kFloat32).sub_(grid.zero_point.narrow(1, group, 1));
+  const torch::Tensor& members = group.columns;
+  const torch::Tensor scale = grid.scale.narrow(1, group.index, 1);
+  const torch::Tensor steps = codes.index_select(1, members)
+                                  .to(torch::kFloat32)
+                                  .sub_(grid.zero_point.narrow(1, group.index, 1));
   const std::int64_t together = problem_.product_rows;
   torch::Tensor response = multiply(steps, problem_.hessian.index_select(0, members), together);
   const torch::Tensor slope = sum_for(steps * gradient_.index_select(1, members), scale, together);

@@ -55,7 +55,11 @@ class Descent {
 
  private:
   void sweep(kernels::DescentBlock request, const quant::Grid* grid, const torch::Tensor* codes);
-  void step_group(quant::Grid& grid, std::int64_t group, const torch::Tensor& codes,
+  struct Group {
+    std::int64_t index;
+    torch::Tensor columns;
+  };
+  void step_group(quant::Grid& grid, const Group& group, const torch::Tensor& codes,
                   std::optional<int> scale_exponent);
 
   torch::Tensor weight_;

@@ -1,6 +1,8 @@
 #include "sgpt_mi/quant/grid.h"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/argsort.h>
+#include <ATen/ops/bincount.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
@@ -209,10 +211,11 @@ Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups, const Gr
   check_evidence(evidence, weight);
   const torch::Tensor kept = survivors(weight, evidence);
   Grid grid = empty_grid(weight.size(0), groups, weight.device());
-  const torch::Tensor labels =
-      torch::tensor(groups.group_of_column, torch::kInt32).to(weight.device());
+  const std::vector<torch::Tensor> columns =
+      columns_of_groups(torch::tensor(groups.group_of_column, torch::kInt32).to(weight.device()),
+                        static_cast<std::int64_t>(groups.bits_of_group.size()));
   for (std::size_t g = 0; g < groups.bits_of_group.size(); ++g) {
-    const torch::Tensor members = labels.eq(static_cast<int>(g)).nonzero().squeeze(1);
+    const torch::Tensor& members = columns[g];
     ensure(members.size(0) > 0, "quant: a group of columns is empty");
     GridOptions of_group = options;
     of_group.bits = groups.bits_of_group[g];
@@ -232,6 +235,26 @@ Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups, const Gr
     }
   }
   return grid;
+}
+
+std::vector<torch::Tensor> columns_of_groups(const torch::Tensor& group_of_column,
+                                             std::int64_t groups) {
+  const torch::Device device = group_of_column.device();
+  if (groups == 1) {
+    return {at::arange(group_of_column.size(0), torch::dtype(torch::kInt64).device(device))};
+  }
+  const torch::Tensor labels = group_of_column.to(torch::kCPU, torch::kInt64);
+  const torch::Tensor sizes = at::bincount(labels, {}, groups);
+  const torch::Tensor columns = at::argsort(labels, /*stable=*/true).to(device);
+  std::vector<torch::Tensor> result;
+  result.reserve(static_cast<std::size_t>(groups));
+  std::int64_t first = 0;
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const auto size = sizes[group].item<std::int64_t>();
+    result.push_back(columns.narrow(0, first, size));
+    first += size;
+  }
+  return result;
 }
 
 int scale_exponent_for(const torch::Tensor& weight) {

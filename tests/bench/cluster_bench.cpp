@@ -46,8 +46,9 @@ void gaussian_mi(benchmark::State& state) {
 }
 BENCHMARK(gaussian_mi)
     ->Arg(256)
+    ->Arg(768)
     ->Arg(1024)
-    ->Arg(4096)
+    ->Arg(3072)
     ->Arg(13824)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);

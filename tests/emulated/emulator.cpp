@@ -71,6 +71,7 @@ struct Device {
 };
 
 Device device;
+int current_device = 0;  // of cudaSetDevice: all devices are the one above
 
 Thread& current() { return *device.threads[device.turn]; }
 
@@ -268,6 +269,7 @@ cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel,
     run_block(config.dynamicSmemBytes);
   }
   ++device.counts.launches;
+  ++device.counts.launches_on[static_cast<std::size_t>(current_device)];
   device.counts.blocks += gridDim.x;
   device.counts.threads += static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   return cudaSuccess;
@@ -315,6 +317,18 @@ const char* cudaGetErrorString(cudaError_t /*status*/) { return "refused by the 
 
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 
+cudaError_t cudaGetDevice(int* index) {
+  *index = emulated::current_device;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int index) {
+  const auto count = static_cast<int>(emulated::Counts{}.launches_on.size());
+  if (index < 0 || index >= count) return cudaErrorInvalidDevice;
+  emulated::current_device = index;
+  return cudaSuccess;
+}
+
 cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t /*stream*/) {
   *data = bytes > 0 ? std::malloc(bytes) : nullptr;
   if (*data != nullptr) std::memset(*data, 0xff, bytes);
@@ -341,18 +355,3 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t /*stream*/) { return cudaSuccess; }
-
-namespace {
-thread_local int current_device = 0;
-}  // namespace
-
-cudaError_t cudaGetDevice(int* device) {
-  *device = current_device;
-  return cudaSuccess;
-}
-
-cudaError_t cudaSetDevice(int device) {
-  if (device < 0 || device > 1) return cudaErrorInvalidValue;
-  current_device = device;
-  return cudaSuccess;
-}

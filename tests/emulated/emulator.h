@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 // What tests see of the emulated device.
@@ -13,6 +14,7 @@ void set_turns(Turns turns);
 /// What has run since the last reset_counts().
 struct Counts {
   std::int64_t launches = 0;
+  std::array<std::int64_t, 4> launches_on{};  ///< of them, by the device that was current
   std::int64_t blocks = 0;
   std::int64_t threads = 0;
   std::int64_t warp_meetings = 0;   ///< __syncwarp, shuffles and ballots, once per warp

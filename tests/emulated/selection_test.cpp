@@ -1,11 +1,14 @@
+#include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "emulated/twin_check.h"
+#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/kernels/fit_grid.h"
 #include "sgpt_mi/kernels/kth_smallest.h"
 
@@ -31,12 +34,6 @@ void compare_selection(const std::vector<float>& values, std::int64_t k) {
   const float expected = kth_smallest(values.data(), count, k, Backend{});
   test::in_both_orders([&] {
     const float found = kth_smallest(values.data(), count, k, test::emulated_backend());
-    const std::int64_t half = count / 2;
-    const float split =
-        kth_smallest({{values.data(), half, test::emulated_backend(), 1},
-                      {values.data() + half, count - half, test::emulated_backend(), 0}},
-                     k);
-    EXPECT_TRUE(test::same_bits(split, expected)) << split << " on two devices";
     EXPECT_TRUE(test::same_bits(found, expected)) << found << " instead of " << expected;
   });
 }
@@ -59,6 +56,41 @@ TEST(EmulatedTwins, KthSmallestOfTiesZerosAndNotANumber) {
     compare_selection(values, k);
   }
   compare_selection(std::vector<float>(1000, 2.5F), 500);
+}
+
+/// The values cut into three runs on the devices 2, 0 and 3; the middle one is empty.
+std::vector<ValueRun> runs_on_devices(const std::vector<float>& values) {
+  const auto count = static_cast<std::int64_t>(values.size());
+  const std::int64_t cut = count / 3;
+  return {{values.data(), cut, test::emulated_backend(), 2},
+          {values.data() + cut, 0, test::emulated_backend(), 0},
+          {values.data() + cut, count - cut, test::emulated_backend(), 3}};
+}
+
+TEST(EmulatedTwins, KthSmallestOfRunsOnSeveralDevices) {
+  const std::vector<float> values = normal_values(5000, 17);
+  int device = -1;
+  cudaSetDevice(1);
+  for (const std::int64_t k : {0, 1700, 4999}) {
+    emulated::reset_counts();
+    const float found = kth_smallest(runs_on_devices(values), k);
+    EXPECT_TRUE(test::same_bits(found, kth_smallest(values.data(), 5000, k, Backend{})));
+    // Three digits, each counted where the values are.
+    EXPECT_EQ(emulated::counts().launches_on, (std::array<std::int64_t, 4>{0, 0, 3, 3}));
+    cudaGetDevice(&device);
+    EXPECT_EQ(device, 1) << "another device is current after the call";
+  }
+  cudaSetDevice(0);
+}
+
+TEST(EmulatedTwins, KthSmallestNeedsItsDevices) {
+  const std::vector<float> values = normal_values(10, 18);
+  std::vector<ValueRun> runs = runs_on_devices(values);
+  runs[2].cuda_device = 99;
+  EXPECT_THROW((void)kth_smallest(runs, 3), Error);
+  int device = -1;
+  cudaGetDevice(&device);
+  EXPECT_EQ(device, 0);
 }
 
 /// A grid fit and its results.

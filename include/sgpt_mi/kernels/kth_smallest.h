@@ -30,7 +30,7 @@ struct ValueRun {
 /// The value at place k of all runs' values together, as above: which run holds a value does not
 /// matter. Runs on several CUDA devices are counted at the same time.
 ///
-/// \throws Error(kInternal) k outside [0, sum of counts), runs on CUDA devices beside others.
+/// 	hrows Error(kInternal) k outside [0, sum of counts), runs on CUDA devices beside others.
 [[nodiscard]] float kth_smallest(const std::vector<ValueRun>& runs, std::int64_t k);
 
 }  // namespace sgpt_mi::kernels

@@ -48,7 +48,7 @@ struct Correlation {
 /// Differences are formed in float64, so that a mean much larger than the deviation costs no more
 /// than the rounding already in H.
 ///
-/// Cost: one pass over H, O(N^2); no pass over data. Memory: the result.
+/// Cost: one pass over the upper part of H, O(N^2); no pass over data. Memory: the result.
 ///
 /// \throws Error(kUsage)    options out of range, fewer than 4 tokens.
 /// \throws Error(kNumeric)  naming the channel: a variance that is not finite, or negative beyond
@@ -68,7 +68,7 @@ struct Correlation {
 /// bias_nats is exact for independent Gaussian channels and tokens, where rho^2 has the
 /// Beta(1/2, T/2 - 1) distribution: (psi((T - 1) / 2) - psi((T - 2) / 2)) / 2, about 1 / (2 T).
 ///
-/// Parameters, cost and errors as correlation; the sign of rho is dropped in place.
+/// Parameters, cost and errors as correlation.
 [[nodiscard]] MiMatrix gaussian_mi(const torch::Tensor& second_moment_sum,
                                    const torch::Tensor& channel_sum, std::int64_t tokens,
                                    const GaussianOptions& options = {});

@@ -89,6 +89,13 @@ void fit_group(Grid& grid, std::int64_t group, const torch::Tensor& weight,
 [[nodiscard]] Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups,
                              const GridOptions& options, const GridEvidence& evidence = {});
 
+/// The columns of each of `groups` groups, ascending, int64 on the labels' device.
+/// \param group_of_column  (N) labels 0 .. groups - 1. Read once: with CUDA the call waits for
+/// them,
+///                         unless there is one group.
+[[nodiscard]] std::vector<torch::Tensor> columns_of_groups(const torch::Tensor& group_of_column,
+                                                           std::int64_t groups);
+
 /// An exponent for GridOptions::scale_exponent with which the scales of any grid on these weights
 /// are float16 normal numbers unless a row is 10^7 times smaller than the largest weight.
 [[nodiscard]] int scale_exponent_for(const torch::Tensor& weight);

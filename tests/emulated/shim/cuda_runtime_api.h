@@ -13,6 +13,7 @@
 // run one after the other on the calling thread; the threads of a block take turns, and change at
 // barriers and warp functions only (emulator.cpp). Streams are ignored: every call has finished
 // when it returns. Memory of the device is memory of the host, without a value when it is new.
+// There are four devices, which are told apart by what was launched while they were current.
 
 #define __global__
 #define __device__
@@ -46,6 +47,7 @@ enum cudaError_t {
   cudaSuccess,
   cudaErrorInvalidValue,
   cudaErrorMemoryAllocation,
+  cudaErrorInvalidDevice,
   cudaErrorInvalidConfiguration
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
@@ -55,15 +57,14 @@ using cudaStream_t = void*;
 const char* cudaGetErrorName(cudaError_t status);
 const char* cudaGetErrorString(cudaError_t status);
 cudaError_t cudaGetLastError();
+cudaError_t cudaGetDevice(int* device);
+cudaError_t cudaSetDevice(int device);
 cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t stream);
 cudaError_t cudaFreeAsync(void* data, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void* data, int value, std::size_t bytes, cudaStream_t stream);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
-/// Two devices, which share one memory.
-cudaError_t cudaGetDevice(int* device);
-cudaError_t cudaSetDevice(int device);
 
 struct cudaLaunchConfig_t {
   dim3 gridDim;

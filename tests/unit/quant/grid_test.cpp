@@ -225,6 +225,23 @@ TEST(GridEvidence, OtherShapesAreRefused) {
   }
 }
 
+TEST(ColumnsOfGroups, AreAscendingAndComplete) {
+  const torch::Tensor labels = torch::tensor({2, 0, 2, 1, 0, 2, 4}, torch::kInt32);
+  const std::vector<torch::Tensor> columns = columns_of_groups(labels, 5);
+  ASSERT_EQ(columns.size(), 5U);
+  EXPECT_TRUE(columns[0].equal(torch::tensor({1, 4}, torch::kInt64)));
+  EXPECT_TRUE(columns[1].equal(torch::tensor({3}, torch::kInt64)));
+  EXPECT_TRUE(columns[2].equal(torch::tensor({0, 2, 5}, torch::kInt64)));
+  EXPECT_EQ(columns[3].numel(), 0);
+  EXPECT_TRUE(columns[4].equal(torch::tensor({6}, torch::kInt64)));
+}
+
+TEST(ColumnsOfGroups, OfOneGroupAreAll) {
+  const std::vector<torch::Tensor> columns = columns_of_groups(at::zeros({4}, torch::kInt32), 1);
+  ASSERT_EQ(columns.size(), 1U);
+  EXPECT_TRUE(columns[0].equal(at::arange(4)));
+}
+
 TEST(Grid, OptionsNameWhatIsWrong) {
   const auto text = [](const GridOptions& request) -> std::string {
     try {
