@@ -7,10 +7,18 @@
 
 #include "sgpt_mi/kernels/correlation.h"
 #include "support/matrix.h"
+#include "support/twin_device.h"
 
 namespace sgpt_mi::test {
 
-/// Sums of random tokens, and the maps made of them, with guards around the maps. The lower part of
+/// What correlate makes, with guards around.
+struct CorrelationMaps {
+  Matrix<float> rho;
+  Matrix<float> strength;
+  Matrix<float> nats;
+};
+
+/// Sums of random tokens. The lower part of
 /// the second moment is not a number, because nobody may use it.
 struct CorrelationProblem {
   static constexpr float kGuard = 12345.0F;
@@ -20,17 +28,10 @@ struct CorrelationProblem {
   std::vector<double> inverse_deviation;
   std::int64_t tokens;
   double cap = 1.0 - 0x1p-23;
-  Matrix<float> rho;
-  Matrix<float> strength;
-  Matrix<float> nats;
 
   /// Channel 1 (if there) is constant, channel 2 twice channel 0, all means are about 1.
   explicit CorrelationProblem(std::int64_t channels, unsigned seed, std::int64_t padding = 3)
-      : second_moment(channels, channels, kGuard, padding),
-        tokens(40),
-        rho(channels, channels, kGuard, padding),
-        strength(channels, channels, kGuard, padding),
-        nats(channels, channels, kGuard, padding) {
+      : second_moment(channels, channels, kGuard, padding), tokens(40) {
     Matrix<double> x = normal_matrix<double>(tokens, channels, seed);
     for (std::int64_t t = 0; t < tokens; ++t) {
       for (std::int64_t c = 0; c < channels; ++c)
@@ -41,17 +42,28 @@ struct CorrelationProblem {
     for (std::int64_t i = 0; i < channels; ++i) fill_row(x, i);
   }
 
-  void run(const kernels::Backend& backend) {
+  [[nodiscard]] CorrelationMaps run(TwinDevice& device) const {
+    const PlacedMatrix<float> sums(device, second_moment);
+    const Matrix<float> empty(second_moment.rows(), second_moment.rows(), kGuard, 3);
+    const PlacedMatrix<float> rho(device, empty);
+    const PlacedMatrix<float> strength(device, empty);
+    const PlacedMatrix<float> nats(device, empty);
     kernels::CorrelationMap map;
-    map.second_moment_sum = second_moment.const_view();
-    map.mean = mean.data();
-    map.inverse_deviation = inverse_deviation.data();
+    map.second_moment_sum = sums.const_view();
+    map.mean = placed(device, mean);
+    map.inverse_deviation = placed(device, inverse_deviation);
     map.share = 1.0 / static_cast<double>(tokens);
     map.cap = cap;
     map.rho = rho.view();
     map.strength = strength.view();
     map.nats = nats.view();
-    kernels::correlate(map, backend);
+    kernels::correlate(map, device.backend);
+    return {rho.fetched(), strength.fetched(), nats.fetched()};
+  }
+
+  [[nodiscard]] CorrelationMaps run(const kernels::Backend& backend = {}) const {
+    TwinDevice device = host_device(backend);
+    return run(device);
   }
 
  private:

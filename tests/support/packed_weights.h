@@ -11,6 +11,7 @@
 #include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/kernels/pack_bits.h"
 #include "support/matrix.h"
+#include "support/twin_device.h"
 
 namespace sgpt_mi::test {
 
@@ -43,30 +44,33 @@ class PackedProblem {
   }
 
   /// Bytes of the values with guards around every row; runs the op.
-  [[nodiscard]] Matrix<std::uint8_t> run(const kernels::Backend& backend) const {
+  [[nodiscard]] Matrix<std::uint8_t> run(TwinDevice& device) const {
     const std::int64_t size = shape_.type == kernels::FloatType::kFloat32 ? 4 : 2;
-    Matrix<std::uint8_t> bytes(shape_.rows, shape_.columns * size, kGuard, kPadding * size);
+    const PlacedMatrix<std::uint8_t> bytes(
+        device, {shape_.rows, shape_.columns * size, kGuard, kPadding * size});
     kernels::PackedWeights packed;
     packed.rows = shape_.rows;
     packed.columns = shape_.columns;
     packed.stream_count = streams_.size();
     for (std::size_t s = 0; s < streams_.size(); ++s) {
       const Stream& stream = streams_[s];
-      packed.streams[s] = {stream.bits.data(), stream.width, stream.column.data(),
+      packed.streams[s] = {placed(device, stream.bits), stream.width, placed(device, stream.column),
                            static_cast<std::int64_t>(stream.column.size()),
-                           shape_.masked ? stream.first.data() : nullptr};
+                           shape_.masked ? placed(device, stream.first) : nullptr};
     }
-    if (shape_.masked) packed.kept = {mask_.data(), mask_width_, mask_size_, pattern_.data()};
-    packed.scale = scale_.const_view();
-    packed.zero = zero_.const_view();
+    if (shape_.masked) {
+      packed.kept = {placed(device, mask_), mask_width_, mask_size_, placed(device, pattern_)};
+    }
+    packed.scale = PlacedMatrix<float>(device, scale_).const_view();
+    packed.zero = PlacedMatrix<float>(device, zero_).const_view();
     packed.scale.rows = packed.zero.rows = shape_.rows;
     if (shape_.shared) packed.scale.stride = packed.zero.stride = 0;
-    packed.group_of_column = group_of_column_.data();
+    packed.group_of_column = placed(device, group_of_column_);
     packed.type = shape_.type;
     packed.values = bytes.view().data;
     packed.stride = shape_.columns + kPadding;
-    kernels::dequantize_packed(packed, backend);
-    return bytes;
+    kernels::dequantize_packed(packed, device.backend);
+    return bytes.fetched();
   }
 
   [[nodiscard]] float value(std::int64_t row, std::int64_t column) const {

@@ -12,7 +12,9 @@
 namespace sgpt_mi::kernels {
 namespace {
 
+using test::CorrelationMaps;
 using test::CorrelationProblem;
+using test::Matrix;
 
 /// Two channels with rho = 0.6 and means 1 and -2 over 10 tokens: sigma 2 and 0.5.
 CorrelationProblem two_channels() {
@@ -27,28 +29,28 @@ CorrelationProblem two_channels() {
 }
 
 TEST(Correlate, TwoChannelsByHand) {
-  CorrelationProblem problem = two_channels();
-  problem.run({});
+  const CorrelationMaps maps = two_channels().run();
   for (const std::int64_t i : {0, 1}) {
-    EXPECT_NEAR(problem.rho(i, 1 - i), 0.6F, 1e-6F);
-    EXPECT_EQ(problem.rho(i, i), 1.0F);
-    EXPECT_NEAR(problem.strength(i, 1 - i), 0.6F, 1e-6F);
-    EXPECT_EQ(problem.strength(i, i), 0.0F);
-    EXPECT_NEAR(problem.nats(i, 1 - i), -0.5F * std::log(0.64F), 1e-6F);
-    EXPECT_EQ(problem.nats(i, i), 0.0F);
+    EXPECT_NEAR(maps.rho(i, 1 - i), 0.6F, 1e-6F);
+    EXPECT_EQ(maps.rho(i, i), 1.0F);
+    EXPECT_NEAR(maps.strength(i, 1 - i), 0.6F, 1e-6F);
+    EXPECT_EQ(maps.strength(i, i), 0.0F);
+    EXPECT_NEAR(maps.nats(i, 1 - i), -0.5F * std::log(0.64F), 1e-6F);
+    EXPECT_EQ(maps.nats(i, i), 0.0F);
   }
 }
 
 TEST(Correlate, KeepsTheSignInRhoAlone) {
   CorrelationProblem problem = two_channels();
   problem.second_moment(0, 1) = 10.0F * (-0.6F - 2.0F);
-  problem.run({});
-  EXPECT_NEAR(problem.rho(1, 0), -0.6F, 1e-6F);
-  EXPECT_NEAR(problem.strength(1, 0), 0.6F, 1e-6F);
+  const CorrelationMaps maps = problem.run();
+  EXPECT_NEAR(maps.rho(1, 0), -0.6F, 1e-6F);
+  EXPECT_NEAR(maps.strength(1, 0), 0.6F, 1e-6F);
 }
 
 /// rho of i < j as its formula says, in the widest type, and the rounding that it may have.
-void expect_pair(const CorrelationProblem& problem, std::int64_t i, std::int64_t j) {
+void expect_pair(const CorrelationProblem& problem, const CorrelationMaps& maps, std::int64_t i,
+                 std::int64_t j) {
   const auto a = static_cast<std::size_t>(i);
   const auto b = static_cast<std::size_t>(j);
   const long double covariance = static_cast<long double>(problem.second_moment(i, j)) /
@@ -58,28 +60,28 @@ void expect_pair(const CorrelationProblem& problem, std::int64_t i, std::int64_t
       covariance * problem.inverse_deviation[a] * problem.inverse_deviation[b];
   const long double capped = std::fmin(std::fmax(exact, -problem.cap), problem.cap);
   // Float32 rounds once; float64's few roundings are of terms of about 1.
-  ASSERT_NEAR(problem.rho(i, j), static_cast<double>(capped), 6e-8) << i << ", " << j;
-  ASSERT_EQ(problem.rho(j, i), problem.rho(i, j));
-  ASSERT_EQ(problem.strength(i, j), std::abs(problem.rho(i, j)));
-  ASSERT_EQ(problem.strength(j, i), problem.strength(i, j));
-  const double rho = problem.rho(i, j);
+  ASSERT_NEAR(maps.rho(i, j), static_cast<double>(capped), 6e-8) << i << ", " << j;
+  ASSERT_EQ(maps.rho(j, i), maps.rho(i, j));
+  ASSERT_EQ(maps.strength(i, j), std::abs(maps.rho(i, j)));
+  ASSERT_EQ(maps.strength(j, i), maps.strength(i, j));
+  const double rho = maps.rho(i, j);
   const double nats = -0.5 * std::log1p(-rho * rho);
-  ASSERT_NEAR(problem.nats(i, j), nats, 6.1e-8 * nats) << i << ", " << j;
-  ASSERT_EQ(problem.nats(j, i), problem.nats(i, j));
+  ASSERT_NEAR(maps.nats(i, j), nats, 6.1e-8 * nats) << i << ", " << j;
+  ASSERT_EQ(maps.nats(j, i), maps.nats(i, j));
 }
 
 TEST(Correlate, EveryPairFollowsTheFormula) {
   for (const std::int64_t channels : {1, 3, 63, 64, 65, 130}) {
     SCOPED_TRACE(channels);
-    CorrelationProblem problem(channels, static_cast<unsigned>(channels));
-    problem.run({});
+    const CorrelationProblem problem(channels, static_cast<unsigned>(channels));
+    const CorrelationMaps maps = problem.run();
     for (std::int64_t i = 0; i < channels; ++i) {
-      ASSERT_EQ(problem.rho(i, i), i == 1 ? 0.0F : 1.0F);
-      for (std::int64_t j = i + 1; j < channels; ++j) expect_pair(problem, i, j);
+      ASSERT_EQ(maps.rho(i, i), i == 1 ? 0.0F : 1.0F);
+      for (std::int64_t j = i + 1; j < channels; ++j) expect_pair(problem, maps, i, j);
     }
-    EXPECT_TRUE(problem.rho.padding_is(CorrelationProblem::kGuard));
-    EXPECT_TRUE(problem.strength.padding_is(CorrelationProblem::kGuard));
-    EXPECT_TRUE(problem.nats.padding_is(CorrelationProblem::kGuard));
+    EXPECT_TRUE(maps.rho.padding_is(CorrelationProblem::kGuard));
+    EXPECT_TRUE(maps.strength.padding_is(CorrelationProblem::kGuard));
+    EXPECT_TRUE(maps.nats.padding_is(CorrelationProblem::kGuard));
   }
 }
 
@@ -91,8 +93,7 @@ double nats_of(double rho, double cap) {
   problem.mean = {0.0, 0.0};
   problem.inverse_deviation = {1.0, 1.0};
   problem.second_moment(0, 1) = static_cast<float>(rho);
-  problem.run({});
-  return problem.nats(0, 1);
+  return problem.run().nats(0, 1);
 }
 
 TEST(Correlate, NatsAreAccurateForEveryMagnitude) {
@@ -111,12 +112,11 @@ TEST(Correlate, NatsAreAccurateForEveryMagnitude) {
 }
 
 TEST(Correlate, DoesNotDependOnThreads) {
-  CorrelationProblem one(400, 3);
-  CorrelationProblem four = one;
+  const CorrelationProblem problem(400, 3);
   Backend threaded;
   threaded.parallel_for = test::threaded_for(4);
-  one.run({});
-  four.run(threaded);
+  const CorrelationMaps one = problem.run();
+  const CorrelationMaps four = problem.run(threaded);
   for (std::int64_t i = 0; i < 400; ++i) {
     for (std::int64_t j = 0; j < 400; ++j) ASSERT_EQ(one.rho(i, j), four.rho(i, j));
   }
@@ -125,12 +125,17 @@ TEST(Correlate, DoesNotDependOnThreads) {
 TEST(Correlate, RefusesShapesAndCapsOutOfRange) {
   CorrelationProblem problem(4, 1);
   problem.cap = 1.0;  // infinite information
-  EXPECT_THROW(problem.run({}), Error);
+  EXPECT_THROW(static_cast<void>(problem.run()), Error);
   problem.cap = 0.0;
-  EXPECT_THROW(problem.run({}), Error);
-  CorrelationProblem smaller(4, 1);
-  smaller.nats = {3, 4};
-  EXPECT_THROW(smaller.run({}), Error);
+  EXPECT_THROW(static_cast<void>(problem.run()), Error);
+  const std::vector<double> sums(4);
+  Matrix<float> square(4, 4);
+  Matrix<float> smaller(3, 4);
+  CorrelationMap map;
+  map.second_moment_sum = square.const_view();
+  map.mean = map.inverse_deviation = sums.data();
+  map.rho = smaller.view();
+  EXPECT_THROW(correlate(map, {}), Error);
 }
 
 }  // namespace

@@ -53,13 +53,8 @@ TEST(DequantizePacked, EveryFormFollowsTheDefinition) {
     const test::PackedProblem problem(shape, ++seed);
     const test::Matrix<std::uint8_t> expected = problem.expected();
     for (const Backend& backend : {Backend{}, threaded}) {
-      const test::Matrix<std::uint8_t> found = problem.run(backend);
-      for (std::int64_t r = 0; r < found.rows(); ++r) {
-        for (std::int64_t b = 0; b < found.columns(); ++b) {
-          ASSERT_EQ(found(r, b), expected(r, b)) << "row " << r << ", byte " << b;
-        }
-      }
-      EXPECT_TRUE(found.padding_is(test::PackedProblem::kGuard));
+      test::TwinDevice device = test::host_device(backend);
+      test::expect_same(problem.run(device), expected, test::PackedProblem::kGuard, "bytes");
     }
   }
 }
