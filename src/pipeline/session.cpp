@@ -31,7 +31,8 @@ int parse_device_index(const std::string& text, const std::string& device) {
   return index;
 }
 
-torch::Device resolve_device(const std::string& name) {
+/// \param assume  a GPU that is not here is taken for one.
+torch::Device resolve_device(const std::string& name, bool assume) {
   if (name == "cpu") return torch::kCPU;
   if (name == "auto") {
     return torch::cuda::is_available() ? torch::Device(torch::kCUDA, 0)
@@ -44,7 +45,7 @@ torch::Device resolve_device(const std::string& name) {
     fail(ErrorKind::kUsage, "device: '{}' is not auto, cpu, cuda or cuda:N", name);
   }
   const c10::DeviceIndex count = torch::cuda::device_count();
-  if (index >= count) {
+  if (index >= count && !(assume && count == 0)) {
     fail(ErrorKind::kDevice,
          "device: {} asked for, but {} CUDA devices are visible; use --device cpu, or check the "
          "driver and CUDA_VISIBLE_DEVICES",
@@ -83,7 +84,7 @@ Session::Session(const ModelOptions& options)
     : checkpoint(io::open_checkpoint(io::locate_model(options.model), torch_threads())),
       model(checkpoint) {
   options.validate();
-  placement.device = resolve_device(options.device);
+  placement.device = resolve_device(options.device, options.assume_device);
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
   if (options.threads > 0) at::set_num_threads(options.threads);
 }
