@@ -41,7 +41,7 @@ std::vector<FlagRow> calibration_flags() {
       {"seed", &S::seed, "N", kCalibration, kSingle, true,
        "seed of the calibration draw (CPython's random.seed)"},
       {"batch_windows", &S::batch_windows, "N", kCalibration, kRuns, true,
-       "calibration windows in one forward"},
+       "calibration windows in one forward; auto: 4 on a CPU, on a GPU as free memory allows"},
       {"data_dir", &S::data_dir, "DIR", kCalibration, kScores, true,
        "where dataset files lie (default: SGPT_MI_DATA, then the local Hugging Face cache)"},
 
@@ -192,6 +192,9 @@ std::vector<FlagRow> machine_and_output_flags() {
       {"dtype", &S::dtype, "NAME", kMachine, kScores, true,
        "auto (float32 on the CPU, the stored type on a GPU), float32, float16, bfloat16"},
       {"threads", &S::threads, "N", kMachine, kScores, true, "CPU threads; 0: automatic"},
+      {"max_memory", &S::max_memory, "SIZE", kMachine, kRuns, true,
+       "memory to plan with where the run computes, such as 20GiB, or cuda:SIZE,host:SIZE; what "
+       "does not fit goes to host memory and then to a file in TMPDIR (default: what is free)"},
 
       {"save", &S::save, "DIR", kOutput, kOneRun, true, "write the compressed model as a folder"},
       {"format", &S::format, "NAME", kOutput, kRuns | kExport, true,

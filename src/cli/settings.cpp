@@ -121,6 +121,18 @@ pipeline::EvalOptions eval_options(const Settings& typed) {
   return {split_sets(typed.eval), typed.data_dir, typed.seqlen, typed.eval_windows};
 }
 
+/// A number of windows; 0 for "auto".
+std::int64_t parse_batch_windows(const std::string& text) {
+  if (text == "auto") return 0;
+  std::int64_t windows = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, windows);
+  if (parsed.ec != std::errc() || parsed.ptr != end || windows < 1) {
+    fail(ErrorKind::kUsage, "batch_windows: '{}' is neither a number of 1 or more nor auto", text);
+  }
+  return windows;
+}
+
 /// A plan that chooses codes starts from the widest level that the target holds.
 void set_base_width(pipeline::CompressionSettings& compression) {
   const pipeline::WidthOptions& widths = compression.plan->widths;
@@ -172,7 +184,8 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   if (run.compression.plan && asks_for_codes(typed)) set_base_width(run.compression);
   run.compression.selection = {typed.minlayer, typed.maxlayer, typed.prune_only, typed.invert};
   set_refinement(run.compression, typed);
-  run.compression.batch_windows = typed.batch_windows;
+  run.compression.batch_windows = parse_batch_windows(typed.batch_windows);
+  run.max_memory = pipeline::parse_memory_cap(typed.max_memory);
   run.eval = eval_options(typed);
   run.save_dir = typed.save;
   run.plots_dir = typed.plots;

@@ -71,6 +71,7 @@ void run_blocks(model::Model& model, std::vector<Batch>& batches,
   const std::int64_t layers = model.spec().layers;
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     const std::unique_ptr<model::Block> block = model.load_block(layer, options.placement);
+    model.read_ahead(layer + 1, options.placement);
     for (Batch& batch : batches) {
       check_interrupt();
       batch.hidden = block->forward(batch.hidden);

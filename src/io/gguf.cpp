@@ -26,6 +26,14 @@ class GgufSource : public IndexedSource {
     return {weight.info, *buffer, buffer};
   }
 
+  void will_need(const std::string& name) const override {
+    if (const auto at = place(name)) file_->will_need(weights_[*at].bytes);
+  }
+
+  void done_with(const std::string& name) const override {
+    if (const auto at = place(name)) file_->done_with(weights_[*at].bytes);
+  }
+
  private:
   std::shared_ptr<const MappedFile> file_;
   std::vector<GgufWeight> weights_;

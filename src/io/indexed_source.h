@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,6 +25,8 @@ class IndexedSource : public TensorSource {
  protected:
   /// Place of the tensor in tensors(). Throws Error(kInput) naming tensor and file.
   [[nodiscard]] std::size_t position(const std::string& name) const;
+  /// The same; nothing when there is no such tensor.
+  [[nodiscard]] std::optional<std::size_t> place(const std::string& name) const;
 
  private:
   std::string label_;

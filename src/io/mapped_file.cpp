@@ -1,8 +1,10 @@
 #include "sgpt_mi/io/mapped_file.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 
 #include "posix_file.h"
@@ -19,6 +21,30 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
          file.bytes, std::generic_category().message(errno));
   }
   bytes_ = {static_cast<const std::byte*>(address), file.bytes};
+}
+
+namespace {
+
+/// madvise on whole pages; a hint, so that what the system refuses is no error.
+void advise(std::uintptr_t begin, std::uintptr_t end, int advice) {
+  if (begin >= end) return;
+  static_cast<void>(::madvise(reinterpret_cast<void*>(begin), end - begin, advice));
+}
+
+std::uintptr_t page_bytes() { return static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE)); }
+
+}  // namespace
+
+void MappedFile::will_need(std::span<const std::byte> part) const {
+  const std::uintptr_t page = page_bytes();
+  const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
+  advise(begin / page * page, begin + part.size(), MADV_WILLNEED);
+}
+
+void MappedFile::done_with(std::span<const std::byte> part) const {
+  const std::uintptr_t page = page_bytes();
+  const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
+  advise((begin + page - 1) / page * page, (begin + part.size()) / page * page, MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {

@@ -120,7 +120,25 @@ class PackedSource : public IndexedSource {
     return {info, *buffer, buffer};
   }
 
+  void will_need(const std::string& name) const override {
+    for_stored(name, [this](const std::string& stored) { stored_->will_need(stored); });
+  }
+
+  void done_with(const std::string& name) const override {
+    for_stored(name, [this](const std::string& stored) { stored_->done_with(stored); });
+  }
+
  private:
+  /// Calls for the tensors of the files that a tensor is made of.
+  template <typename Call>
+  void for_stored(const std::string& name, const Call& call) const {
+    const auto matrix = packed_.find(name);
+    if (matrix == packed_.end()) return call(name);
+    for (std::size_t kind = 0; kind < kPackedPartKinds; ++kind) {
+      call(matrix->second + std::string(packed_suffix(static_cast<PackedPartKind>(kind))));
+    }
+  }
+
   std::unique_ptr<TensorSource> stored_;
   std::string source_;
   ParallelFor parallel_for_;

@@ -19,11 +19,22 @@ class SafetensorsSource : public IndexedSource {
 
   [[nodiscard]] TensorData read(const std::string& name) const override {
     const std::size_t at = position(name);
-    const TensorInfo& info = tensors()[at];
-    return {info, file_->bytes().subspan(offsets_[at], info.bytes()), file_};
+    return {tensors()[at], bytes_of(at), file_};
+  }
+
+  void will_need(const std::string& name) const override {
+    if (const auto at = place(name)) file_->will_need(bytes_of(*at));
+  }
+
+  void done_with(const std::string& name) const override {
+    if (const auto at = place(name)) file_->done_with(bytes_of(*at));
   }
 
  private:
+  [[nodiscard]] std::span<const std::byte> bytes_of(std::size_t at) const {
+    return file_->bytes().subspan(offsets_[at], tensors()[at].bytes());
+  }
+
   std::shared_ptr<const MappedFile> file_;
   std::vector<std::size_t> offsets_;
 };

@@ -62,6 +62,14 @@ class ShardedSource : public IndexedSource {
     return owners_[position(name)]->read(name);
   }
 
+  void will_need(const std::string& name) const override {
+    if (const auto at = place(name)) owners_[*at]->will_need(name);
+  }
+
+  void done_with(const std::string& name) const override {
+    if (const auto at = place(name)) owners_[*at]->done_with(name);
+  }
+
  private:
   std::vector<const TensorSource*> owners_;  // the shard of each tensor
   std::vector<std::unique_ptr<TensorSource>> shards_;

@@ -26,6 +26,10 @@ const TensorInfo* TensorSource::find(const std::string& name) const {
   return found == all.end() ? nullptr : &*found;
 }
 
+void TensorSource::will_need(const std::string& /*name*/) const {}
+
+void TensorSource::done_with(const std::string& /*name*/) const {}
+
 IndexedSource::IndexedSource(std::string label, std::vector<TensorInfo> tensors)
     : label_(std::move(label)), tensors_(std::move(tensors)) {
   positions_.reserve(tensors_.size());
@@ -37,6 +41,12 @@ IndexedSource::IndexedSource(std::string label, std::vector<TensorInfo> tensors)
 const TensorInfo* IndexedSource::find(const std::string& name) const {
   const auto found = positions_.find(name);
   return found == positions_.end() ? nullptr : &tensors_[found->second];
+}
+
+std::optional<std::size_t> IndexedSource::place(const std::string& name) const {
+  const auto found = positions_.find(name);
+  if (found == positions_.end()) return std::nullopt;
+  return found->second;
 }
 
 std::size_t IndexedSource::position(const std::string& name) const {

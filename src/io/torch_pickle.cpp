@@ -1,5 +1,6 @@
 #include "sgpt_mi/io/torch_pickle.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -110,7 +111,21 @@ class TorchSource : public IndexedSource {
     return {tensor.info, *copy, copy};
   }
 
+  void will_need(const std::string& name) const override {
+    if (const auto at = place(name)) file_->will_need(bytes_of(*at));
+  }
+
+  void done_with(const std::string& name) const override {
+    if (const auto at = place(name)) file_->done_with(bytes_of(*at));
+  }
+
  private:
+  /// From the tensor's first element on, as many bytes as it has: all of it when it is contiguous.
+  [[nodiscard]] Bytes bytes_of(std::size_t at) const {
+    const Bytes storage = tensors_[at].storage;
+    return storage.first(std::min(storage.size(), tensors_[at].info.bytes()));
+  }
+
   std::shared_ptr<const MappedFile> file_;
   std::vector<StridedTensor> tensors_;
 };

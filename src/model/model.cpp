@@ -3,6 +3,7 @@
 #include <map>
 #include <utility>
 
+#include "block_reader.h"
 #include "family.h"
 #include "layout.h"
 #include "linear.h"
@@ -15,7 +16,8 @@ struct Model::State {
       : spec(std::move(model_spec)),
         family(family_of(spec)),
         tensors(source),
-        layout(spec, source) {}
+        layout(spec, source),
+        blocks(source) {}
 
   /// "model.layers.3."
   [[nodiscard]] std::string block_prefix(std::int64_t layer) const {
@@ -23,14 +25,13 @@ struct Model::State {
     return layout.block_prefix(layer);
   }
 
-  /// A tensor on `where`, in memory of its own: results then do not depend on where a file happens
-  /// to place it (matrix products take other paths for other alignments).
-  [[nodiscard]] torch::Tensor load(const std::string& name, const Placement& where) const {
-    torch::Tensor tensor = to_torch(tensors.read(name))
-                               .to(where.device, where.dtype, /*non_blocking=*/false,
-                                   /*copy=*/true);
-    require_finite(tensor, name);
-    return tensor;
+  [[nodiscard]] BlockNames block_names(std::int64_t layer) const {
+    const std::string prefix = block_prefix(layer);
+    BlockNames names;
+    for (const std::string& name : block_tensor_names(spec)) {
+      names.emplace_back(name, prefix + name);
+    }
+    return names;
   }
 
   /// A tensor of the ends, kept until release_ends() or until another placement is asked for.
@@ -39,7 +40,7 @@ struct Model::State {
     ends_placement = where;
     const auto kept = ends.find(name);
     if (kept != ends.end()) return kept->second;
-    return ends.emplace(name, load(name, where)).first->second;
+    return ends.emplace(name, load_tensor(tensors, name, where)).first->second;
   }
 
   [[nodiscard]] EndTensor ends_on(const Placement& where) {
@@ -51,6 +52,7 @@ struct Model::State {
   const Family& family;
   const io::TensorSource& tensors;
   Layout layout;
+  BlockReader blocks;
   std::map<std::string, torch::Tensor> ends;
   Placement ends_placement;  ///< where `ends` are
 };
@@ -78,12 +80,14 @@ std::vector<LinearInfo> Model::block_linears(std::int64_t layer) const {
 }
 
 std::unique_ptr<Block> Model::load_block(std::int64_t layer, const Placement& where) const {
-  const std::string prefix = state_->block_prefix(layer);
-  BlockParts parts{state_->spec, layer, linears_of_block(state_->spec, prefix), {}};
-  for (const std::string& name : block_tensor_names(state_->spec)) {
-    parts.tensors.emplace(name, state_->load(prefix + name, where));
-  }
+  BlockParts parts{state_->spec, layer, block_linears(layer), {}};
+  parts.tensors = state_->blocks.read(layer, state_->block_names(layer), where);
   return state_->family.make_block(std::move(parts));
+}
+
+void Model::read_ahead(std::int64_t layer, const Placement& where) const {
+  if (layer < 0 || layer >= state_->spec.layers) return;
+  state_->blocks.read_ahead(layer, state_->block_names(layer), where);
 }
 
 torch::Tensor Model::final_hidden(const torch::Tensor& hidden, const Placement& where) {

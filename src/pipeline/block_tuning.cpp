@@ -242,7 +242,8 @@ class Tuner {
 };
 
 void Tuner::measure_targets() {
-  for (const torch::Tensor& target : run_.targets) {
+  for (std::size_t i = 0; i < run_.targets.size(); ++i) {
+    const torch::Tensor target = run_.targets[i];
     energy_ += target.to(torch::kFloat32).square().sum(torch::kFloat64).item<double>();
     values_ += target.numel();
   }

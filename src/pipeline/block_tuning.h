@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "activation_store.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
 #include "weight_store.h"
@@ -22,9 +23,9 @@ struct CompressedLinear {
 
 /// What one block is tuned with.
 struct BlockTuning {
-  model::Block& block;                        ///< its linears as compressed, rounded
-  const std::vector<torch::Tensor>& inputs;   ///< batches (b, T, hidden) that the block reads
-  const std::vector<torch::Tensor>& targets;  ///< the same batches after the dense block
+  model::Block& block;    ///< its linears as compressed, rounded
+  HiddenBatches inputs;   ///< batches (b, T, hidden) that the block reads
+  HiddenBatches targets;  ///< the same batches after the dense block
   const SavedTypes& types;
   std::int64_t steps = 0;  ///< of Adam, one batch each
 };

@@ -71,32 +71,20 @@ class SiteCollector {
 /// One collector a site whose linears are selected, in forward order.
 using Collectors = std::map<Site, SiteCollector>;
 
-/// The states of all batches between two sites.
-struct Streams {
-  std::vector<model::BlockState> compressed;
-  std::vector<model::BlockState> dense;  ///< empty: the same as the compressed ones
-};
-
-std::vector<model::BlockState> begin_all(const Block& block, std::vector<torch::Tensor>& hidden) {
-  std::vector<model::BlockState> states;
-  states.reserve(hidden.size());
-  for (torch::Tensor& batch : hidden) {
-    states.push_back(block.begin(batch));
-    batch = torch::Tensor();  // freed as soon as the state has moved on
-  }
-  return states;
-}
-
-std::vector<torch::Tensor> end_all(const std::vector<model::BlockState>& states) {
-  std::vector<torch::Tensor> hidden;
-  hidden.reserve(states.size());
-  for (const model::BlockState& state : states) hidden.push_back(state.hidden);
-  return hidden;
+/// A state that was stored between two sites, or between two blocks.
+model::BlockState begun(const Block& block, Site site, model::BlockState state) {
+  if (site != Site::kAttentionIn || state.pending.defined()) return state;
+  return block.begin(state.hidden);
 }
 
 class Walker {
  public:
-  Walker(const BlockWalk& walk, const SiteHandler& handle) : walk_(walk), handle_(handle) {
+  Walker(const BlockWalk& walk, const SiteHandler& handle)
+      : walk_(walk),
+        handle_(handle),
+        space_(walk.placement.device, walk.activations),
+        states_(space_, static_cast<std::size_t>((walk.windows.windows + walk.batch_windows - 1) /
+                                                 walk.batch_windows)) {
     embed_windows();
   }
 
@@ -117,39 +105,49 @@ class Walker {
   void embed_windows();
   [[nodiscard]] std::unique_ptr<Block> load() const;
   void calibrate_together(Block& block);
-  void calibrate_batch(const Block& block, const torch::Tensor& batch, Collectors& collectors);
+  void calibrate_batch(const Block& block, model::BlockState state, Collectors& collectors);
   void propagate(const Block& block);
   void pass_in_sequence(Block& block);
-  void pass_site(Block& block, Site site, Streams& streams);
-  void visit(const Block& block, Site site, SiteCollector* collector,
-             const model::BlockState& state, model::BlockState* dense);
+  void pass_site(Block& block, Site site);
+  void visit_all(const Block& block, Site site, SiteCollector* collector);
+  [[nodiscard]] torch::Tensor visit(const Block& block, Site site, SiteCollector* collector,
+                                    const model::BlockState& state, model::BlockState* dense);
+  void advance_all(const Block& block, Site site);
+  [[nodiscard]] bool keeps_input(std::size_t index, const torch::Tensor& input,
+                                 const model::BlockState& state);
   void handle(Block& block, SiteCollector& collector);
-  void finish(Block& block, const std::vector<torch::Tensor>& inputs);
+  void finish(Block& block, ActivationStore inputs);
   [[nodiscard]] std::optional<SiteCollector> collector_for(const Block& block, Site site) const;
   /// Whether there is a block that reads what the present one gives.
   [[nodiscard]] bool output_is_read() const { return layer_ + 1 < walk_.model.spec().layers; }
 
   const BlockWalk& walk_;
   const SiteHandler& handle_;
-  std::vector<torch::Tensor> hidden_;  // batches (b, T, hidden): inputs of the next block
-  std::vector<torch::Tensor> dense_;   // the dense stream's; empty: the same
+  ActivationSpace space_;
+  ActivationStore states_;                // of the compressed stream
+  std::optional<ActivationStore> dense_;  // of the dense stream; nothing: the same
+  bool residuals_part_ = false;           // whether the streams' residual streams have parted
   std::int64_t layer_ = 0;
   bool finishes_ = false;  // whether finish_block is called for the present block
 };
 
 void Walker::embed_windows() {
   const StageTimer timer(walk_.timings, "propagate");
+  walk_.model.read_ahead(0, walk_.placement);
   const auto ids = torch::from_blob(const_cast<std::int32_t*>(walk_.windows.ids.data()),
                                     {walk_.windows.windows, walk_.windows.seqlen}, torch::kInt32);
+  std::size_t index = 0;
   for (const torch::Tensor& batch : ids.split(walk_.batch_windows)) {
-    hidden_.push_back(walk_.model.embed(batch.to(torch::kInt64), walk_.placement));
+    states_.put(index++, {walk_.model.embed(batch.to(torch::kInt64), walk_.placement), {}});
   }
   walk_.model.release_ends();
 }
 
 std::unique_ptr<Block> Walker::load() const {
   const StageTimer timer(walk_.timings, "load");
-  return walk_.model.load_block(layer_, walk_.placement);
+  std::unique_ptr<Block> block = walk_.model.load_block(layer_, walk_.placement);
+  walk_.model.read_ahead(layer_ + 1, walk_.placement);
+  return block;
 }
 
 std::optional<SiteCollector> Walker::collector_for(const Block& block, Site site) const {
@@ -165,11 +163,9 @@ std::optional<SiteCollector> Walker::collector_for(const Block& block, Site site
 }
 
 /// Adds one batch's site inputs to the collectors, and computes nothing beyond the last of them.
-void Walker::calibrate_batch(const Block& block, const torch::Tensor& batch,
-                             Collectors& collectors) {
+void Walker::calibrate_batch(const Block& block, model::BlockState state, Collectors& collectors) {
   const StageTimer timer(walk_.timings, "calibrate");
   const Site last = collectors.rbegin()->first;
-  model::BlockState state = block.begin(batch);
   for (int index = 0; index < model::kSites; ++index) {
     const Site site = static_cast<Site>(index);
     const torch::Tensor input = block.site_input(site, state);
@@ -189,9 +185,10 @@ void Walker::calibrate_together(Block& block) {
     }
   }
   if (collectors.empty()) return;
-  for (const torch::Tensor& batch : hidden_) {
+  for (std::size_t i = 0; i < states_.size(); ++i) {
     check_interrupt();
-    calibrate_batch(block, batch, collectors);
+    states_.fetch_ahead(i + 1);
+    calibrate_batch(block, block.begin(states_.get(i).hidden), collectors);
   }
   while (!collectors.empty()) {  // each H is freed as soon as its linears are handled
     auto first = collectors.extract(collectors.begin());
@@ -202,62 +199,93 @@ void Walker::calibrate_together(Block& block) {
 void Walker::propagate(const Block& block) {
   const StageTimer timer(walk_.timings, "propagate");
   if (!output_is_read()) return;
-  for (torch::Tensor& batch : hidden_) {
+  for (std::size_t i = 0; i < states_.size(); ++i) {
     check_interrupt();
-    batch = block.forward(batch);
+    states_.fetch_ahead(i + 1);
+    states_.put(i, {block.forward(states_.take(i).hidden), {}});
   }
 }
 
 void Walker::pass_in_sequence(Block& block) {
-  const std::vector<torch::Tensor> inputs =
-      walk_.finish_block ? hidden_ : std::vector<torch::Tensor>();
+  std::optional<ActivationStore> inputs;
+  if (walk_.finish_block) inputs = states_.copy();
   finishes_ = false;
-  Streams streams{begin_all(block, hidden_), begin_all(block, dense_)};
   for (int index = 0; index < model::kSites; ++index) {
-    pass_site(block, static_cast<Site>(index), streams);
+    pass_site(block, static_cast<Site>(index));
   }
-  hidden_ = end_all(streams.compressed);
-  dense_ = end_all(streams.dense);
-  if (finishes_) finish(block, inputs);
+  if (finishes_) finish(block, *std::move(inputs));
 }
 
-void Walker::finish(Block& block, const std::vector<torch::Tensor>& inputs) {
-  walk_.finish_block(block, {inputs, dense_});
-  hidden_ = inputs;
+void Walker::finish(Block& block, ActivationStore inputs) {
+  walk_.finish_block(block, {inputs.hidden(), dense_->hidden()});
+  states_ = std::move(inputs);
   propagate(block);
 }
 
-void Walker::pass_site(Block& block, Site site, Streams& streams) {
+void Walker::pass_site(Block& block, Site site) {
   std::optional<SiteCollector> collector = collector_for(block, site);
   finishes_ = finishes_ || (collector && walk_.finish_block);
-  if (collector && !streams.dense.empty()) collector->follow_drift();
-  if (collector && walk_.dense_stream && streams.dense.empty()) streams.dense = streams.compressed;
-  for (std::size_t i = 0; i < streams.compressed.size(); ++i) {
-    check_interrupt();
-    visit(block, site, collector ? &*collector : nullptr, streams.compressed[i],
-          streams.dense.empty() ? nullptr : &streams.dense[i]);
-  }
+  if (collector && dense_) collector->follow_drift();
+  if (collector && walk_.dense_stream && !dense_) dense_ = states_.copy();
+  if (collector || dense_) visit_all(block, site, collector ? &*collector : nullptr);
   if (collector) handle(block, *collector);
+  residuals_part_ = residuals_part_ || (dense_ && adds_to_residual(site));
   // finish() computes the output of a block that it may still change.
   if (site == Site::kMlpOut && (!output_is_read() || finishes_)) return;
-  const StageTimer timer(walk_.timings, "propagate");
-  for (model::BlockState& state : streams.compressed) {
+  advance_all(block, site);
+}
+
+/// Everything that is to be done at a site before the handler.
+void Walker::visit_all(const Block& block, Site site, SiteCollector* collector) {
+  for (std::size_t i = 0; i < states_.size(); ++i) {
     check_interrupt();
-    block.advance(site, state, block.site_input(site, state));
+    model::BlockState dense;
+    if (dense_) {
+      dense_->fetch_ahead(i + 1);
+      dense = begun(block, site, dense_->take(i));
+    }
+    model::BlockState state;
+    if (collector != nullptr) {
+      states_.fetch_ahead(i + 1);
+      state = begun(block, site, states_.get(i));
+    }
+    const torch::Tensor input = visit(block, site, collector, state, dense_ ? &dense : nullptr);
+    if (dense_) dense_->put(i, dense);
+    if (keeps_input(i, input, state)) states_.put(i, {state.hidden, input});
+  }
+}
+
+/// Whether the input, when there is one, stays until the state goes on from it.
+bool Walker::keeps_input(std::size_t index, const torch::Tensor& input,
+                         const model::BlockState& state) {
+  if (!walk_.keeps_norms || !input.defined()) return false;
+  return !state.pending.defined() && !input.is_same(state.hidden) && states_.on_device(index);
+}
+
+void Walker::advance_all(const Block& block, Site site) {
+  const StageTimer timer(walk_.timings, "propagate");
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    check_interrupt();
+    states_.fetch_ahead(i + 1);
+    model::BlockState state = begun(block, site, states_.take(i));
+    const torch::Tensor input =
+        state.pending.defined() ? std::move(state.pending) : block.site_input(site, state);
+    block.advance(site, state, input);
+    states_.put(i, state);
   }
 }
 
 /// What one batch has to do at a site before the handler: it is collected, and its dense stream
-/// goes on.
-void Walker::visit(const Block& block, Site site, SiteCollector* collector,
-                   const model::BlockState& state, model::BlockState* dense) {
+/// goes on. Returns the site's input when it is collected.
+torch::Tensor Walker::visit(const Block& block, Site site, SiteCollector* collector,
+                            const model::BlockState& state, model::BlockState* dense) {
   torch::Tensor input;
   if (collector != nullptr) {
     const StageTimer timer(walk_.timings, "calibrate");
     input = block.site_input(site, state);
     collector->add(input);
   }
-  if (dense == nullptr) return;
+  if (dense == nullptr) return input;
   torch::Tensor dense_input = input;  // the same where the streams are about to part
   if (collector == nullptr || collector->follows_drift()) {
     const StageTimer timer(walk_.timings, "dense_stream");
@@ -266,13 +294,14 @@ void Walker::visit(const Block& block, Site site, SiteCollector* collector,
   if (collector != nullptr && collector->follows_drift()) {
     const StageTimer timer(walk_.timings, "drift");
     collector->add_drift(dense_input, input);
-    if (walk_.residual_drift && adds_to_residual(site)) {
+    if (walk_.residual_drift && residuals_part_ && adds_to_residual(site)) {
       collector->add_residual_drift(*dense, state, input);
     }
   }
-  if (site == Site::kMlpOut && !output_is_read() && !finishes_) return;
+  if (site == Site::kMlpOut && !output_is_read() && !finishes_) return input;
   const StageTimer timer(walk_.timings, "dense_stream");
   block.advance(site, *dense, dense_input);
+  return input;
 }
 
 void Walker::handle(Block& block, SiteCollector& collector) {

@@ -7,8 +7,8 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
+#include "activation_store.h"
 #include "sgpt_mi/calib/drift_stats.h"
 #include "sgpt_mi/calib/layer_stats.h"
 #include "sgpt_mi/model/model.h"
@@ -34,8 +34,8 @@ using SiteHandler = std::function<void(model::Block& block, SiteInput& input)>;
 
 /// A block of which all sites are handled, by batch: (b, T, hidden) on the device of the walk.
 struct BlockEnd {
-  const std::vector<torch::Tensor>& inputs;         ///< what it reads in the compressed stream
-  const std::vector<torch::Tensor>& dense_outputs;  ///< what it left in the dense stream
+  HiddenBatches inputs;         ///< what it reads in the compressed stream
+  HiddenBatches dense_outputs;  ///< what it left in the dense stream
 };
 
 /// May replace tensors of the block: what it leaves there makes the inputs of the next.
@@ -58,6 +58,11 @@ struct BlockWalk {
   /// Called after the last site of every block with a handled one; needs the dense stream. Empty:
   /// nobody is.
   BlockHandler finish_block = {};
+  /// Where the states of the windows may lie; results do not depend on it.
+  ActivationBudget activations = {};
+  /// The handler leaves the norms of the block as they are: a site's input that lies on the device
+  /// is then kept until its linears are applied, instead of being normed again.
+  bool keeps_norms = false;
 };
 
 /// Calls the handler for every site that a selected linear reads, in forward order.
@@ -71,11 +76,15 @@ struct BlockWalk {
 /// compressed stream: each block is loaded once, and at every site the dense stream goes first,
 /// before the handler replaces the weights. Until the first handled site both are one.
 ///
-/// Memory: one block and the hidden states of all windows; true-sequential also what is pending
-/// between two sites of them, up to the MLP's width a token. A dense stream has the same again, and
-/// finish_block needs the hidden states of all windows once more, and one more forward. The
-/// statistics of all sites of a block, true-sequential of one site, are (N, N) float32 each, two
-/// with a dense stream; the site's input exists for one batch at a time.
+/// While a block is worked on, the next one is read ahead (Model::read_ahead).
+///
+/// Memory: one block, two of them on a GPU, and the hidden states of all windows; true-sequential
+/// also what is pending between two sites of them, up to the MLP's width a token. A dense stream
+/// has the same again, and finish_block needs the hidden states of all windows once more, and one
+/// more forward. These states take the device's memory up to the budget; the others are fetched
+/// batch by batch, one ahead. The statistics of all sites of a block, true-sequential of one site,
+/// are (N, N) float32 each, two with a dense stream; the site's input exists for one batch at a
+/// time.
 ///
 /// \throws Error(kInternal) a dense stream that is not true-sequential; residual_drift or
 /// finish_block without one.

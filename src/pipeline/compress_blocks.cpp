@@ -4,6 +4,7 @@
 #include "rd_check.h"
 #include "rd_measure.h"
 #include "rd_plan.h"
+#include "sgpt_mi/core/error.h"
 #include "site_compressor.h"
 #include "width_planner.h"
 
@@ -30,6 +31,8 @@ BlockWalk walk_of(const BlockRun& run) {
                  run.timings};
   walk.dense_stream = run.settings.follows_dense();
   walk.residual_drift = run.settings.drift > 0.0 && run.settings.drift_residual;
+  walk.activations = run.activations;
+  walk.keeps_norms = !run.settings.channel_scaling;
   return walk;
 }
 
@@ -51,6 +54,8 @@ BlockResult compress_planned_blocks(const BlockRun& run, const RdPlan& plan) {
 }
 
 BlockResult compress_blocks(const BlockRun& run) {
+  ensure(run.settings.batch_windows >= 1,
+         "pipeline: blocks are compressed in batches of no window");
   if (run.settings.plan) {
     const Measurements measurements = load_or_measure(run);
     const RdPlan plan = choose_plan(run, make_plans(measurements, run.settings, run.stored_bits));

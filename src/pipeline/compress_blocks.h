@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "activation_space.h"
 #include "sgpt_mi/io/packed_size.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/events.h"
@@ -24,7 +25,7 @@ struct BlockRun {
   model::Model& model;
   model::Placement placement;
   const text::TokenWindows& windows;
-  const CompressionSettings& settings;
+  const CompressionSettings& settings;  ///< with batch_windows chosen: at least 1
   SaveFormat format;
   /// Bits a weight that a stored-size target leaves for the selected linears.
   std::optional<double> stored_bits;
@@ -35,6 +36,7 @@ struct BlockRun {
   std::map<std::string, double>& timings;  ///< adds to the stages
   /// What a measurement depends on: Measurements::key. Read with settings.plan->measurements.
   nlohmann::json measurement_key = nlohmann::json::object();
+  ActivationBudget activations = {};  ///< of every pass of calibration windows
 };
 
 /// The groups of one site for a picture.

@@ -1,6 +1,9 @@
 #include "sgpt_mi/pipeline/options.h"
 
+#include <algorithm>
+
 #include "names.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::pipeline {
@@ -66,6 +69,28 @@ void PlanOptions::validate() const {
   }
 }
 
+MemoryCap parse_memory_cap(const std::string& text) {
+  MemoryCap cap;
+  if (text.empty()) return cap;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    const std::size_t colon = part.find(':');
+    const std::string place = colon == std::string::npos ? "" : part.substr(0, colon);
+    const bool known = place.empty() || place == "cuda" || place == "host" || place == "cpu";
+    std::optional<std::int64_t>& target =
+        place.empty() ? cap.compute : (place == "cuda" ? cap.device : cap.host);
+    if (!known || target || (place.empty() && colon == 0)) {
+      fail(ErrorKind::kUsage,
+           "max_memory: '{}' is neither SIZE nor cuda:SIZE,host:SIZE, such as 20GiB", text);
+    }
+    target = parse_bytes(part.substr(colon == std::string::npos ? 0 : colon + 1));
+    if (*target < 1) fail(ErrorKind::kUsage, "max_memory: '{}' allows nothing", text);
+    begin = end + 1;
+  }
+  return cap;
+}
+
 void ModelOptions::validate() const {
   if (model.empty())
     fail(ErrorKind::kUsage, "MODEL is empty; give a folder, a GGUF file or a Hub id");
@@ -122,7 +147,7 @@ void CompressionSettings::validate() const {
          "method magnitude compensates nothing; leave out --drift, --l0_sweeps, --refit, --polish "
          "and --block_tuning, or use --method sparsegpt");
   }
-  if (batch_windows < 1) fail(ErrorKind::kUsage, "batch_windows: {} is below 1", batch_windows);
+  if (batch_windows < 0) fail(ErrorKind::kUsage, "batch_windows: {} is negative", batch_windows);
 }
 
 void CompressRun::validate() const {

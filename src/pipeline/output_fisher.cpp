@@ -144,6 +144,7 @@ void FisherPass::run_forward() {
   for (std::int64_t layer = 0; layer < run_.model.spec().layers; ++layer) {
     check_interrupt();
     const std::unique_ptr<Block> block = run_.model.load_block(layer, run_.placement);
+    run_.model.read_ahead(layer + 1, run_.placement);
     std::vector<torch::Tensor> outputs;
     for (const torch::Tensor& batch : inputs_.back()) {
       check_interrupt();
@@ -211,6 +212,7 @@ void FisherPass::watch_outputs(Block& block, std::int64_t layer) {
 /// Takes the gradients from the block's output to its input.
 void FisherPass::pass_back(std::int64_t layer) {
   const std::unique_ptr<Block> block = run_.model.load_block(layer, run_.placement);
+  if (layer > first_) run_.model.read_ahead(layer - 1, run_.placement);
   watch_outputs(*block, layer);
   for (std::size_t i = 0; i < gradients_.size(); ++i) {
     check_interrupt();

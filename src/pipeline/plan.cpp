@@ -3,11 +3,9 @@
 #include <ATen/Parallel.h>
 #include <spdlog/fmt/fmt.h>
 #include <spdlog/fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 
 #include "rd_measure.h"
 #include "rd_plan.h"
@@ -21,8 +19,6 @@ namespace sgpt_mi::pipeline {
 namespace {
 
 using report::human_bytes;
-
-constexpr std::int64_t kFloatBytes = 4;
 
 std::string describe_pruning(const obs::CompressOptions& options) {
   if (options.prune_n > 0) {
@@ -147,28 +143,60 @@ void check_save_dir(const CompressRun& run, const Session& session) {
   }
 }
 
-std::int64_t available_host_bytes() {
-  const long pages = sysconf(_SC_AVPHYS_PAGES);
-  const long size = sysconf(_SC_PAGESIZE);
-  return pages > 0 && size > 0 ? static_cast<std::int64_t>(pages) * size : 0;
+std::string describe_needs(const MemoryNeeds& needs) {
+  std::string text;
+  for (const MemoryNeed& need : needs) {
+    if (need.bytes == 0) continue;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", need.what, human_bytes(need.bytes));
+  }
+  return text;
+}
+
+/// Where the activations of the calibration windows lie.
+std::string describe_activations(const MemoryPlan& memory, bool on_gpu) {
+  std::string text = fmt::format("{} of activations: {} {}", human_bytes(memory.activation_bytes),
+                                 human_bytes(memory.activations.device_bytes),
+                                 on_gpu ? "on the GPU" : "in memory");
+  if (memory.host_states > 0) text += ", " + human_bytes(memory.host_states) + " in pinned memory";
+  if (memory.file_states > 0) {
+    text += fmt::format(", {} in a file in {}", human_bytes(memory.file_states),
+                        temporary_folder().string());
+  }
+  return fmt::format("{}; {} windows a forward", text, memory.batch_windows);
+}
+
+void warn_of_memory(const MemoryLimit& limit, const MemoryPhase& phase, const MemoryNeeds& needs,
+                    Events& events) {
+  if (!limit.bytes || total_of(needs) <= *limit.bytes) return;
+  events.warning(fmt::format(
+      "{} may need {} of memory, {} are free; fewer or shorter windows (--nsamples, --seqlen, "
+      "--eval_windows) need less",
+      phase.name, human_bytes(total_of(needs)), human_bytes(*limit.bytes)));
 }
 
 void tell_memory(const CompressRun& run, const PreparedRun& prepared, Events& events) {
-  const MemoryPlan memory = plan_memory(run, prepared);
-  events.plan(
-      fmt::format("memory     {} at the peak: activations {}, block {}, H {}, workspace "
-                  "{}, planning {}, kept weights {}, dense final states {}",
-                  human_bytes(memory.total()), human_bytes(memory.activations),
-                  human_bytes(memory.block_weights), human_bytes(memory.hessians),
-                  human_bytes(memory.workspace), human_bytes(memory.planning),
-                  human_bytes(memory.kept_weights), human_bytes(memory.dense_states)));
-  const std::int64_t available = available_host_bytes();
-  if (prepared.session.placement.device.is_cpu() && available > 0 && memory.total() > available) {
-    events.warning(
-        fmt::format("the run needs about {} of memory, {} are free; fewer --nsamples or "
-                    "a shorter --seqlen need less",
-                    human_bytes(memory.total()), human_bytes(available)));
+  const MemoryPlan& memory = prepared.memory;
+  const torch::Device device = prepared.session.placement.device;
+  const MemoryLimits limits = memory_limits(run.max_memory, device);
+  const MemoryPhase& host = memory.host_peak();
+  const MemoryPhase& gpu = memory.device_peak();
+  if (device.is_cuda()) {
+    const std::int64_t total = total_of(gpu.device);
+    events.plan(fmt::format("memory     GPU at most {}, {}: {}", human_bytes(total), gpu.name,
+                            describe_needs(gpu.device)));
+    if (!limits.device.bytes) {
+      events.plan(
+          fmt::format("           no CUDA device is here; this is the plan for a GPU with "
+                      "{} free or more, or as much as --max_memory says",
+                      human_bytes(total)));
+    }
   }
+  events.plan(fmt::format("{} host at most {}, {}: {}",
+                          device.is_cuda() ? "          " : "memory    ",
+                          human_bytes(total_of(host.host)), host.name, describe_needs(host.host)));
+  events.plan("           " + describe_activations(memory, device.is_cuda()));
+  if (device.is_cuda()) warn_of_memory(limits.device, gpu, gpu.device, events);
+  warn_of_memory(limits.host, host, host.host, events);
 }
 
 /// The devices that compress beside the first.
@@ -223,53 +251,19 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& even
 MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {
   const Session& session = prepared.session;
   const text::TokenWindows& windows = prepared.calibration.windows;
-  const auto element = static_cast<std::int64_t>(c10::elementSize(session.placement.dtype));
-  MemoryPlan plan;
-  plan.activations = 2 * windows.windows * windows.seqlen * session.model.spec().hidden * element;
-  std::map<model::Site, std::int64_t> hessian_of_site;
-  std::int64_t block_elements = 0;
-  for (const model::LinearInfo& linear : session.model.block_linears(0)) {
-    const std::int64_t square = linear.columns * linear.columns;
-    const std::int64_t count = linear.rows * linear.columns;
-    hessian_of_site[linear.site] = kFloatBytes * square;
-    block_elements += count;
-    // H damped, its factor and a spare; W, the swept copy, codes and mask.
-    plan.workspace = std::max(plan.workspace, 3 * kFloatBytes * square + 4 * kFloatBytes * count);
-  }
-  if (run.compression.widths && run.compression.widths->grouping.grouping != Grouping::kChannels) {
-    std::int64_t largest = 0;
-    for (const auto& [site, bytes] : hessian_of_site) largest = std::max(largest, bytes);
-    plan.workspace += largest;  // the affinity of the channels
-  }
-  if (run.compression.matrix.refine.any()) {
-    // H damped again, the target, its gradient and what a step of the refit needs.
-    plan.workspace += plan.workspace / 2;
-  }
-  if (run.compression.follows_dense()) plan.activations *= 2;
-  plan.block_weights = block_elements * element;
-  for (const auto& [site, bytes] : hessian_of_site) {
-    plan.hessians =
-        run.compression.true_sequential ? std::max(plan.hessians, bytes) : plan.hessians + bytes;
-  }
-  if (run.compression.follows_dense()) plan.hessians *= 2;  // C beside H
-  if (run.save_dir.empty()) {
-    plan.kept_weights = block_elements * session.model.spec().layers *
-                        static_cast<std::int64_t>(dtype_size(session.stored_dtype()));
-  }
-  if (run.compression.plan) {
-    const std::int64_t measured = split_windows(windows.windows, *run.compression.plan).measured;
-    const std::int64_t layers = session.model.spec().layers;
-    const std::int64_t block_inputs =
-        layers * measured * windows.seqlen * session.model.spec().hidden * element;
-    const std::int64_t trial =
-        block_elements * layers * static_cast<std::int64_t>(dtype_size(session.stored_dtype()));
-    plan.planning = std::max(block_inputs, trial);
-  }
+  MemoryQuestion question{session.model, run.compression, session.placement};
+  question.parameters = session.parameters();
+  question.stored_bytes = static_cast<std::int64_t>(dtype_size(session.stored_dtype()));
+  question.windows = windows.windows;
+  question.seqlen = windows.seqlen;
   for (const text::EvalSet& set : prepared.eval_sets) {
-    plan.dense_states += set.windows.windows * (set.windows.seqlen - 1) *
-                         session.model.spec().word_embed_dim * element;
+    question.eval_windows.push_back(set.windows.windows);
+    question.eval_seqlen = std::max(question.eval_seqlen, set.windows.seqlen);
   }
-  return plan;
+  question.keeps_weights = run.save_dir.empty();
+  question.packs = run.format == SaveFormat::kPacked;
+  question.program_bytes = resident_bytes();
+  return make_memory_plan(question, memory_limits(run.max_memory, session.placement.device));
 }
 
 }  // namespace sgpt_mi::pipeline

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "memory_plan.h"
 #include "session.h"
 #include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/pipeline/events.h"
@@ -18,6 +19,7 @@ struct PreparedRun {
   const text::CalibrationSet& calibration;
   const std::vector<text::EvalSet>& eval_sets;
   std::int64_t selected_linears = 0;
+  MemoryPlan memory = {};
   /// Of the dense model, one a set; null until it is scored.
   const std::vector<eval::FinalStates>* dense_states = nullptr;
 };
@@ -30,21 +32,8 @@ struct PreparedRun {
 /// memory than is free.
 void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& events);
 
-/// Bytes that a compression needs at its peak, by what they are for.
-struct MemoryPlan {
-  std::int64_t activations = 0;    ///< calibration windows between blocks, twice while one runs
-  std::int64_t block_weights = 0;  ///< one block in the compute type
-  std::int64_t hessians = 0;       ///< H of the sites held at once
-  std::int64_t workspace = 0;      ///< factor and float32 copies of the largest linear
-  std::int64_t planning = 0;       ///< inputs of all blocks, or a trial's compressed weights
-  std::int64_t kept_weights = 0;   ///< compressed weights in memory when nothing is saved
-  std::int64_t dense_states = 0;   ///< the dense model's final states on the evaluation sets, host
-  [[nodiscard]] std::int64_t total() const {
-    return activations + block_weights + hessians + workspace + planning + kept_weights +
-           dense_states;
-  }
-};
-
+/// The memory of the run within what --max_memory allows, or what is free.
+/// Throws Error(kUsage) when even the least plan is more than --max_memory.
 [[nodiscard]] MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared);
 
 }  // namespace sgpt_mi::pipeline

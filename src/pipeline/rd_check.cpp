@@ -56,9 +56,10 @@ class Trials {
     MemoryStore store(run_.saved_types);
     TrialEvents events;
     std::map<std::string, double> timings;
-    const BlockRun trial{run_.model,  run_.placement,   measured_, settings_,
-                         run_.format, run_.stored_bits, false,     run_.saved_types,
-                         store,       events,           timings,   {}};
+    const BlockRun trial{run_.model,      run_.placement,   measured_, settings_,
+                         run_.format,     run_.stored_bits, false,     run_.saved_types,
+                         store,           events,           timings,   {},
+                         run_.activations};
     static_cast<void>(compress_planned_blocks(trial, plan));
     model::Model compressed(run_.model.spec(), store);
     const eval::PerplexityOptions options{

@@ -235,7 +235,12 @@ Measurements measure_model(const BlockRun& run) {
                        /*true_sequential=*/true,  // nothing is replaced: every activation once
                        run.settings.batch_windows,
                        0,
-                       run.timings};
+                       run.timings,
+                       /*dense_stream=*/false,
+                       /*residual_drift=*/false,
+                       /*finish_block=*/{},
+                       run.activations,
+                       /*keeps_norms=*/true};
   Measurer measurer(run, std::move(fisher));
   walk_blocks(walk, [&](model::Block& block, SiteInput& input) { measurer.measure(block, input); });
   return measurer.take();

@@ -157,10 +157,12 @@ BlockResult compress(const Job& job, const SavedTypes& types, const FixedSize& f
   Session& session = job.prepared.session;
   CompressionSettings settings = job.run.compression;
   settings.matrix.rows = session.rows;
+  settings.batch_windows = job.prepared.memory.batch_windows;
   return compress_blocks({session.model, session.placement, job.prepared.calibration.windows,
                           settings, job.run.format, stored_bits_target(settings, fixed),
                           job.pictures != nullptr, types, store, job.events, job.report.timings,
-                          measurement_key(job.run, job.prepared, job.sha256)});
+                          measurement_key(job.run, job.prepared, job.sha256),
+                          job.prepared.memory.activations});
 }
 
 std::string report_bytes(const RunReport& report) { return to_json(report).dump(2) + "\n"; }
@@ -335,8 +337,10 @@ void tell_targets(const CompressionSettings& settings, Events& events) {
 
 }  // namespace
 
-void plan_compress(const CompressRun& run, Events& events) {
-  run.validate();
+void plan_compress(const CompressRun& asked, Events& events) {
+  asked.validate();
+  CompressRun run = asked;
+  run.model.assume_device = true;
   if (run.compression.plan) tell_targets(run.compression, events);
   Workbench bench;
   const PreparedRun prepared = bench.prepare(run, events);

@@ -34,7 +34,8 @@ int parse_device_index(const std::string& text, const std::string& device) {
   return index;
 }
 
-torch::Device resolve_device(const std::string& name) {
+/// \param assume  a GPU that is not here is taken for one.
+torch::Device resolve_device(const std::string& name, bool assume) {
   if (name == "cpu") return torch::kCPU;
   if (name == "auto") {
     return torch::cuda::is_available() ? torch::Device(torch::kCUDA, 0)
@@ -47,7 +48,7 @@ torch::Device resolve_device(const std::string& name) {
     fail(ErrorKind::kUsage, "device: '{}' is not auto, cpu, cuda or cuda:N", name);
   }
   const c10::DeviceIndex count = torch::cuda::device_count();
-  if (index >= count) {
+  if (index >= count && !(assume && count == 0)) {
     fail(ErrorKind::kDevice,
          "device: {} asked for, but {} CUDA devices are visible; use --device cpu, or check the "
          "driver and CUDA_VISIBLE_DEVICES",
@@ -66,9 +67,9 @@ torch::ScalarType resolve_dtype(const std::string& name, torch::Device device, D
   fail(ErrorKind::kUsage, "dtype: '{}' is not one of auto, float32, float16, bfloat16", name);
 }
 
-/// Waits for the work that this thread has given to a GPU; nothing on the CPU.
+/// Waits for the work that this thread has given to a GPU; nothing where there is none.
 std::function<void()> fence_of(torch::Device device) {
-  if (!device.is_cuda()) return {};
+  if (!device.is_cuda() || !torch::cuda::is_available()) return {};  // a plan can do without
   return [device] { c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize(); };
 }
 
@@ -111,7 +112,7 @@ io::Checkpoint open_model(const std::string& model) {
 Session::Session(const ModelOptions& options)
     : checkpoint(open_model(options.model)), model(checkpoint) {
   options.validate();
-  placement.device = resolve_device(options.device);
+  placement.device = resolve_device(options.device, options.assume_device);
   rows = place_rows(options.device, placement.device, torch::cuda::device_count());
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
   set_stage_fence(fence_of(placement.device));

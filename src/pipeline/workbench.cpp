@@ -11,7 +11,8 @@
 namespace sgpt_mi::pipeline {
 
 Session& Workbench::session(const ModelOptions& options) {
-  SessionKey key{options.model, options.device, options.dtype, options.threads};
+  SessionKey key{options.model, options.device, options.dtype, options.threads,
+                 options.assume_device};
   if (session_ && key == session_key_) return *session_;
   dense_evaluations_.clear();
   eval_sets_.clear();
@@ -109,6 +110,7 @@ PreparedRun Workbench::prepare(const CompressRun& run, Events& events) {
   Session& opened = session(run.model);
   const std::int64_t linears = check_run(run, opened);
   PreparedRun prepared{opened, calibration(run), eval_sets(run.eval), linears};
+  prepared.memory = plan_memory(run, prepared);
   tell_plan(run, prepared, events);
   return prepared;
 }

@@ -54,7 +54,7 @@ class Workbench {
   [[nodiscard]] std::shared_future<std::string> weights_sha256(const std::string& model);
 
  private:
-  using SessionKey = std::tuple<std::string, std::string, std::string, int>;
+  using SessionKey = std::tuple<std::string, std::string, std::string, int, bool>;
   using CalibrationKey =
       std::tuple<std::string, std::string, std::int64_t, std::int64_t, std::uint64_t>;
   using EvalKey = std::tuple<std::vector<std::string>, std::string, std::int64_t, std::int64_t>;

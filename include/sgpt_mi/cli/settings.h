@@ -22,6 +22,7 @@ struct Settings {
   std::string device = "auto";
   std::string dtype = "auto";
   int threads = 0;
+  std::string max_memory;
   std::string data_dir;
   std::string report;
   std::string trace;
@@ -58,7 +59,7 @@ struct Settings {
   std::int64_t maxlayer = 1000;
   std::string prune_only;
   bool invert = false;
-  std::int64_t batch_windows = 4;
+  std::string batch_windows = "auto";
   std::string save;
   std::string format = "auto";
   std::string plots;

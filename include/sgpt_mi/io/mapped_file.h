@@ -22,6 +22,13 @@ class MappedFile {
   /// All bytes; empty for an empty file.
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
 
+  /// Starts reading a part of bytes() from the disk; returns at once.
+  void will_need(std::span<const std::byte> part) const;
+
+  /// Gives the memory of a part of bytes() back to the system; touched again, it is read again.
+  /// Pages that the part shares with other bytes stay.
+  void done_with(std::span<const std::byte> part) const;
+
  private:
   std::span<const std::byte> bytes_;
 };

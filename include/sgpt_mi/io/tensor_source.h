@@ -44,6 +44,14 @@ class TensorSource {
   /// The data of one tensor. Throws Error(kInput) naming the tensor when there is none.
   [[nodiscard]] virtual TensorData read(const std::string& name) const = 0;
 
+  /// Starts reading a tensor's bytes from the disk, where a source has them there, so that read()
+  /// finds them in memory; returns at once. An unknown name is no error.
+  virtual void will_need(const std::string& name) const;
+
+  /// Tells that a tensor's bytes are not read soon again: memory that only mirrors a file may go.
+  /// What read() returned stays valid. An unknown name is no error.
+  virtual void done_with(const std::string& name) const;
+
   /// The description of one tensor, or nullptr. Default: linear search; overridden by indexes.
   [[nodiscard]] virtual const TensorInfo* find(const std::string& name) const;
 };

@@ -131,6 +131,12 @@ class Model {
   /// index when a weight is NaN or infinite.
   [[nodiscard]] std::unique_ptr<Block> load_block(std::int64_t layer, const Placement& where) const;
 
+  /// Makes load_block() of this block wait less: its bytes start coming from the disk, and for a
+  /// GPU its tensors are copied there beside the computation (so that two blocks are in memory).
+  /// What goes wrong is thrown by load_block(). Returns at once but for the copy asked for before;
+  /// a layer outside the model is ignored.
+  void read_ahead(std::int64_t layer, const Placement& where) const;
+
   /// The linears of block `layer` without loading it.
   [[nodiscard]] std::vector<LinearInfo> block_linears(std::int64_t layer) const;
 

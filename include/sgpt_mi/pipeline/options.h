@@ -11,6 +11,17 @@
 
 namespace sgpt_mi::pipeline {
 
+/// What a run may take of memory, bytes; nothing: what is free.
+struct MemoryCap {
+  std::optional<std::int64_t> compute;  ///< on the device that computes, GPU or CPU
+  std::optional<std::int64_t> device;   ///< instead: on the GPU
+  std::optional<std::int64_t> host;     ///< instead, or besides a GPU: host memory
+};
+
+/// "4GiB", "cuda:20GiB,host:64GiB" or ""; SIZE as parse_bytes() reads it, "cpu" is another name of
+/// "host". Throws Error(kUsage) naming the text.
+[[nodiscard]] MemoryCap parse_memory_cap(const std::string& text);
+
 /// Which model, and where and how it is computed.
 struct ModelOptions {
   std::string model;            ///< folder, GGUF file or Hub id in the local cache
@@ -18,6 +29,8 @@ struct ModelOptions {
   std::string dtype =
       "auto";       ///< auto (float32 on the CPU, the stored type on a GPU), float32, ...
   int threads = 0;  ///< of LibTorch's pool; 0: LibTorch's choice
+  /// A GPU that is not here counts as one: nothing may be computed then, only planned.
+  bool assume_device = false;
 
   /// Throws Error(kUsage) naming the field, its value and its range.
   void validate() const;
@@ -118,7 +131,7 @@ struct CompressionSettings {
   bool bias_update = false;         ///< b += W E xd - Q E x, where there are biases
   std::int64_t block_tuning = 0;    ///< steps of Adam a block, after its linears; 0: off
   std::optional<PlanOptions> plan;  ///< unset: every linear gets the same sparsity and width
-  std::int64_t batch_windows = 4;   ///< windows in one forward
+  std::int64_t batch_windows = 0;   ///< windows in one forward; 0: chosen by the memory plan
 
   [[nodiscard]] bool quantizes() const { return matrix.quantizes() || widths.has_value(); }
   /// Whether the dense model's activations are needed beside the compressed ones.
@@ -145,6 +158,7 @@ struct CompressRun {
   /// Sizes are counted and grids are rounded as this format stores them, also without save_dir.
   SaveFormat format = SaveFormat::kHf;
   std::string plots_dir;  ///< pictures are written here; empty: none
+  MemoryCap max_memory;
 
   void validate() const;
 };

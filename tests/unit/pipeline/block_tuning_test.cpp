@@ -60,6 +60,10 @@ std::vector<Scene> scenes() {
   return all;
 }
 
+HiddenBatches batches(const std::vector<torch::Tensor>& tensors) {
+  return {tensors.size(), [&tensors](std::size_t index) { return tensors.at(index); }};
+}
+
 /// Block 1 of a scene with all linears compressed, and what it is tuned with.
 struct Bench {
   SavedTypes types;
@@ -69,7 +73,7 @@ struct Bench {
   std::vector<torch::Tensor> targets;
 
   TunedBlock tune(std::int64_t steps) {
-    return tune_block({*block, inputs, targets, types, steps}, linears);
+    return tune_block({*block, batches(inputs), batches(targets), types, steps}, linears);
   }
 
   /// The loss of the block as it is.

@@ -98,6 +98,13 @@ Forward forward(const Scene& made, const std::optional<Replacement>& replacement
   return record;
 }
 
+/// All windows of some batches.
+torch::Tensor joined(const HiddenBatches& batches) {
+  std::vector<torch::Tensor> parts;
+  for (std::size_t i = 0; i < batches.size(); ++i) parts.push_back(batches[i]);
+  return at::cat(parts);
+}
+
 /// One walk over a scene.
 struct Walk {
   LayerSelection selection;
@@ -185,8 +192,8 @@ void expect_drift_of_two_forwards(const Scene& made, const std::string& short_na
   torch::Tensor output;
   if (finishes) {
     walk.finish_block = [&](const model::Block& block, const BlockEnd& end) {
-      dense_output = at::cat(end.dense_outputs);
-      output = block.forward(at::cat(end.inputs));
+      dense_output = joined(end.dense_outputs);
+      output = block.forward(joined(end.inputs));
     };
   }
   const auto seen = walk.run(made, replacement);

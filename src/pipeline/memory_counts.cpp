@@ -1,0 +1,301 @@
+#include "memory_counts.h"
+
+#include <c10/core/ScalarType.h>
+
+#include <algorithm>
+#include <array>
+
+#include "rd_measure.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+constexpr std::int64_t kFloat = 4;
+
+/// Logits that exist at a time, as eval/perplexity.cpp and output_fisher.cpp cut them.
+constexpr std::int64_t kLogitsAtOnce = 4'000'000;
+/// Two sets of logits in the compute type and in float32, their log-softmax, and the three
+/// temporaries of a divergence.
+constexpr std::int64_t kBytesPerLogit = 2 * kFloat + 2 * kFloat + 2 * kFloat + 3 * kFloat;
+
+/// Windows that eval::PerplexityOptions takes at a time.
+constexpr std::int64_t kScoredWindows = 4;
+
+/// Bytes a weight of the largest linear while it is compressed. One sweep: the weights as given,
+/// swept, in another order, their difference, scores, the mask, codes and what is saved.
+constexpr std::int64_t kSweepBytes = 5 * kFloat + 4;
+/// With widths of its own also squares and magnitudes in float64.
+constexpr std::int64_t kWidthBytes = 2 * 8;
+/// The refinement: given, target, weights, five vectors of the conjugate gradients and two
+/// temporaries, mask, codes and what is saved.
+constexpr std::int64_t kRefineBytes = 11 * kFloat + 6;
+/// The curves: target, weights of two levels, the gradient, scores, a sweep, masks and codes.
+constexpr std::int64_t kCurveBytes = 10 * kFloat + 6;
+/// Tuning: float32 start, theta, two moments and gradient of levels, and what expressions need.
+constexpr std::int64_t kTuneBytes = 12 * kFloat;
+/// Of a linear that waits for the end of its block: weights, saved weights, mask, codes.
+constexpr std::int64_t kPendingBytes = 2 * kFloat + 2;
+
+}  // namespace
+
+MemoryCounts::MemoryCounts(const MemoryQuestion& question)
+    : question_(question),
+      settings_(question.settings),
+      sites_(model::kSites),
+      element_(static_cast<std::int64_t>(c10::elementSize(question.placement.dtype))),
+      hidden_(question.model.spec().hidden) {
+  for (const model::LinearInfo& linear : question.model.block_linears(0)) {
+    SiteShape& site = sites_[static_cast<std::size_t>(linear.site)];
+    const std::int64_t count = linear.rows * linear.columns;
+    site.columns = linear.columns;
+    site.largest = std::max(site.largest, count);
+    widest_ = std::max(widest_, linear.columns);
+    largest_ = std::max(largest_, count);
+    block_ += count;
+  }
+  ends_ = std::max<std::int64_t>(0, question.parameters - block_ * question.model.spec().layers);
+  if (!settings_.plan) return;
+  const WindowSplit split = split_windows(question.windows, *settings_.plan);
+  measured_ = split.measured;
+  held_out_ = split.held_out;
+}
+
+/// Two blocks on a GPU, with the tensor that is on its way in its stored type.
+std::int64_t MemoryCounts::weights() const {
+  if (!question_.placement.device.is_cuda()) return block_ * element_;
+  return 2 * block_ * element_ + largest_ * question_.stored_bytes;
+}
+
+/// Temporaries of one block on some tokens. Attention: the norm (in float32 too), q, k, v, their
+/// rotated copies and the output; MLP: the norm, what up to two linears give, and the sum.
+std::int64_t MemoryCounts::block_forward(std::int64_t tokens) const {
+  const std::int64_t norm = hidden_ * (2 * element_ + (element_ < kFloat ? 2 : 1) * kFloat);
+  const std::int64_t attention = norm + 8 * hidden_ * element_;
+  const std::int64_t mlp = norm + (2 * widest_ + 2 * hidden_) * element_;
+  return tokens * std::max(attention, mlp);
+}
+
+/// A forward with what its statistics need: float32 copies of the input, and with drift also of the
+/// dense input and their difference; a GPU takes magnitudes besides.
+std::int64_t MemoryCounts::forward(std::int64_t batch) const {
+  const std::int64_t tokens = batch * question_.seqlen;
+  const bool gpu = question_.placement.device.is_cuda();
+  const std::int64_t copies = (element_ < kFloat ? 1 : 0) + (gpu ? 1 : 0);
+  const std::int64_t drift = settings_.follows_dense() ? copies + 1 : 0;
+  const std::int64_t samples = tokens * widest_ * kFloat * (copies + drift);
+  return std::max(block_forward(tokens) + state_bytes(batch),
+                  samples + 2 * state_bytes(batch) + tokens * hidden_ * element_);
+}
+
+/// What autograd keeps of a block, and the gradients on their way back.
+std::int64_t MemoryCounts::graph(std::int64_t tokens) const {
+  const std::int64_t kept = tokens * (16 * hidden_ + 8 * widest_) * element_;
+  const std::int64_t norms = tokens * 4 * hidden_ * kFloat;
+  const model::ModelSpec& spec = question_.model.spec();
+  // A window narrower than the text is a mask, with which attention keeps its (T, T) weights.
+  const bool masked = spec.sliding_window && *spec.sliding_window < question_.seqlen;
+  const std::int64_t maps = masked ? 4 * spec.heads * tokens * question_.seqlen * kFloat : 0;
+  return kept + norms + maps;
+}
+
+std::int64_t MemoryCounts::state_bytes(std::int64_t batch) const {
+  return batch * question_.seqlen * (hidden_ + widest_) * element_;
+}
+
+std::int64_t MemoryCounts::fetched(std::int64_t batch) const {
+  const int streams = settings_.follows_dense() ? 2 : 1;
+  return (question_.placement.device.is_cuda() ? 2 : 1) * streams * state_bytes(batch);
+}
+
+/// Hidden states of windows, and between two sites what is pending.
+std::int64_t MemoryCounts::states(std::int64_t windows, int streams, bool between_sites) const {
+  const std::int64_t width = hidden_ + (between_sites ? widest_ : 0);
+  return streams * windows * question_.seqlen * width * element_;
+}
+
+std::int64_t MemoryCounts::activations(const std::string& phase) const {
+  if (phase == "curves" || phase == "plan check") return states(measured_, 1, true);
+  if (phase != "calibration" && phase != "solving" && phase != "tuning") return 0;
+  const int streams = settings_.follows_dense() ? 2 : 1;
+  const std::int64_t inputs = settings_.block_tuning > 0 ? states(question_.windows, 1, false) : 0;
+  return inputs + states(question_.windows, streams, settings_.true_sequential);
+}
+
+std::int64_t MemoryCounts::largest_activations() const {
+  return std::max(activations("calibration"), activations("curves"));
+}
+
+/// The sums that calibration fills: H of the sites held at once, with drift also the cross moment
+/// and the residual stream's.
+std::int64_t MemoryCounts::sums(bool together, bool drift) const {
+  std::int64_t held = 0;
+  for (const SiteShape& site : sites_) {
+    const std::int64_t square = kFloat * site.columns * site.columns;
+    const std::int64_t bytes = drift ? 2 * square + kFloat * hidden_ * site.columns : square;
+    held = together ? held + bytes : std::max(held, bytes);
+  }
+  return held;
+}
+
+/// Beside the sums: H, and at once the ordered and damped copies, the factor and its inverse, in
+/// float64 where float32 did not do (obs/factor.cpp).
+std::int64_t MemoryCounts::factor_workspace() const { return 10 * kFloat * widest_ * widest_; }
+
+/// Beside the sums: H, its factor, H damped, the cross moment scaled, or the affinity of groups;
+/// and the copies of the largest linear that reads the site.
+std::int64_t MemoryCounts::solve_workspace(const CompressionSettings& settings) const {
+  const bool refines = settings.matrix.refine.any();
+  const bool groups = settings.widths && settings.widths->grouping.grouping != Grouping::kChannels;
+  const std::int64_t squares =
+      2 + (refines ? 1 : 0) + (settings.drift > 0.0 ? 1 : 0) + (groups ? 3 : 0);
+  std::int64_t bytes_a_weight = refines ? kRefineBytes : kSweepBytes;
+  if (settings.widths) bytes_a_weight += kWidthBytes;
+  if (settings.drift > 0.0) bytes_a_weight += kFloat;
+  std::int64_t most = 0;
+  for (const SiteShape& site : sites_) {
+    most = std::max(most,
+                    squares * kFloat * site.columns * site.columns + bytes_a_weight * site.largest);
+  }
+  return most;
+}
+
+std::int64_t MemoryCounts::curve_workspace() const {
+  std::int64_t most = 0;
+  for (const SiteShape& site : sites_) {
+    most = std::max(most, 3 * kFloat * site.columns * site.columns + kCurveBytes * site.largest);
+  }
+  return most;
+}
+
+std::int64_t MemoryCounts::stored_weights() const {
+  return block_ * question_.model.spec().layers * question_.stored_bytes;
+}
+
+/// What the host holds from the first scoring on, or collects.
+void MemoryCounts::add_results(MemoryPhase& phase) const {
+  std::int64_t states = 0;
+  for (const std::int64_t windows : question_.eval_windows) {
+    states += windows * question_.eval_seqlen * question_.model.spec().word_embed_dim * element_;
+  }
+  phase.host.push_back({"dense final states", states});
+}
+
+MemoryPhase MemoryCounts::scoring(const char* name) const {
+  std::int64_t windows = 0;
+  for (const std::int64_t set : question_.eval_windows) windows = std::max(windows, set);
+  const std::int64_t tokens = std::min(kScoredWindows, windows) * question_.eval_seqlen;
+  const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, kLogitsAtOnce);
+  MemoryPhase phase{name, {}, {}};
+  phase.device = {{"blocks", weights()},
+                  {"embedding and head", ends_ * element_},
+                  {"states", windows * question_.eval_seqlen * hidden_ * element_},
+                  {"forward", block_forward(tokens)},
+                  {"logits", logits * kBytesPerLogit + 2 * tokens * hidden_ * element_}};
+  add_results(phase);
+  return phase;
+}
+
+MemoryPhase MemoryCounts::sensitivities() const {
+  MemoryPhase phase{"sensitivities", {}, {}};
+  const std::int64_t layers = question_.model.spec().layers;
+  const std::int64_t logits =
+      std::min(question_.seqlen * question_.model.spec().vocab, kLogitsAtOnce);
+  phase.device = {{"blocks", weights()},
+                  {"embedding and head", ends_ * element_},
+                  {"gradients", graph(question_.seqlen) + logits * 5 * kFloat}};
+  phase.host = {{"inputs of all blocks", (layers + 2) * states(measured_, 1, false)}};
+  add_results(phase);
+  return phase;
+}
+
+MemoryPhase MemoryCounts::curves(std::int64_t batch) const {
+  MemoryPhase phase{"curves", {}, {}};
+  phase.device = {{"blocks", weights()},
+                  {"H", sums(false, false)},
+                  {"forward", forward(std::min(batch, measured_))},
+                  {"workspace", std::max(factor_workspace(), curve_workspace())}};
+  add_results(phase);
+  return phase;
+}
+
+MemoryPhase MemoryCounts::check(std::int64_t batch) const {
+  MemoryPhase phase{"plan check", {}, {}};
+  const std::int64_t states_bytes =
+      held_out_ * question_.seqlen * (hidden_ + question_.model.spec().word_embed_dim) * element_;
+  phase.device = {
+      {"blocks", weights()},
+      {"embedding and head", ends_ * element_},
+      {"states", states_bytes},
+      {"logits", std::min(batch * question_.seqlen * question_.model.spec().vocab, kLogitsAtOnce) *
+                     kBytesPerLogit},
+      {"H", sums(!settings_.true_sequential, false)},
+      {"forward", forward(std::min(batch, measured_))},
+      {"workspace", std::max(factor_workspace(), solve_workspace(settings_))}};
+  phase.host = {{"weights of a trial", stored_weights()}};
+  add_results(phase);
+  return phase;
+}
+
+MemoryPhase MemoryCounts::calibration(std::int64_t batch) const {
+  MemoryPhase phase{"calibration", {}, {}};
+  const bool drift = settings_.follows_dense();
+  const std::int64_t samples =
+      settings_.widths ? settings_.widths->grouping.sample_tokens * widest_ * kFloat : 0;
+  phase.device = {{"blocks", weights()},
+                  {"H", sums(!settings_.true_sequential, drift)},
+                  {"forward", forward(batch) + samples}};
+  if (settings_.block_tuning > 0)
+    phase.device.push_back({"waiting linears", block_ * kPendingBytes});
+  add_results(phase);
+  return phase;
+}
+
+MemoryPhase MemoryCounts::solving() const {
+  MemoryPhase phase{"solving", {}, {}};
+  const bool drift = settings_.follows_dense();
+  phase.device = {{"blocks", weights()},
+                  {"H", sums(!settings_.true_sequential, drift)},
+                  {"workspace", std::max(factor_workspace(), solve_workspace(settings_))}};
+  if (settings_.block_tuning > 0)
+    phase.device.push_back({"waiting linears", block_ * kPendingBytes});
+  phase.host = {{"codes of a linear", 4 * largest_}};
+  add_results(phase);
+  return phase;
+}
+
+MemoryPhase MemoryCounts::tuning(std::int64_t batch) const {
+  MemoryPhase phase{"tuning", {}, {}};
+  phase.device = {{"blocks", weights()},
+                  {"waiting linears", block_ * kPendingBytes},
+                  {"tuned values", block_ * kTuneBytes},
+                  {"gradients", graph(batch * question_.seqlen) + block_ * element_}};
+  add_results(phase);
+  return phase;
+}
+
+std::vector<MemoryPhase> MemoryCounts::phases(std::int64_t batch) const {
+  constexpr std::int64_t kShardBytes = 1'000'000'000;  // io::PackedWriter fills one in memory
+  std::vector<MemoryPhase> phases;
+  const bool scores = !question_.eval_windows.empty();
+  if (scores) phases.push_back(scoring("scoring the dense model"));
+  if (settings_.plan) {
+    if (settings_.plan->sensitivity == Sensitivity::kFisher) phases.push_back(sensitivities());
+    phases.push_back(curves(batch));
+    if (held_out_ > 0) phases.push_back(check(batch));
+  }
+  const std::size_t first = phases.size();
+  phases.push_back(calibration(batch));
+  phases.push_back(solving());
+  if (settings_.block_tuning > 0) phases.push_back(tuning(batch));
+  if (scores) phases.push_back(scoring("scoring the compressed model"));
+  for (std::size_t i = first; i < phases.size(); ++i) {
+    if (question_.keeps_weights) {
+      phases[i].host.push_back({"compressed weights", stored_weights()});
+    } else if (question_.packs) {
+      phases[i].host.push_back({"a shard", std::min(kShardBytes, stored_weights())});
+    }
+  }
+  return phases;
+}
+
+}  // namespace sgpt_mi::pipeline
