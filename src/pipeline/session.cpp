@@ -98,7 +98,8 @@ Session::Session(const ModelOptions& options)
       model(checkpoint) {
   options.validate();
   placement.device = resolve_device(options.device);
-  rows = place_rows(options.device, placement.device, torch::cuda::device_count());
+  rows = place_rows(options.device, placement.device,
+                    placement.device.is_cuda() ? torch::cuda::device_count() : 0);
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
   if (options.threads > 0) at::set_num_threads(options.threads);
 }
