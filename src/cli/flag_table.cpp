@@ -188,7 +188,8 @@ std::vector<FlagRow> machine_and_output_flags() {
        "also score the model that a compressed one was made from, and KL between them"},
 
       {"device", &S::device, "NAME", kMachine, kScores, true,
-       "auto (a GPU when there is one), cpu, cuda, cuda:N"},
+       "auto (cuda when there is a GPU), cpu, cuda (the first visible GPU, and all of them for the "
+       "rows of a matrix), cuda:N (one alone)"},
       {"dtype", &S::dtype, "NAME", kMachine, kScores, true,
        "auto (float32 on the CPU, the stored type on a GPU), float32, float16, bfloat16"},
       {"threads", &S::threads, "N", kMachine, kScores, true, "CPU threads; 0: automatic"},

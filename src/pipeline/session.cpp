@@ -113,7 +113,8 @@ Session::Session(const ModelOptions& options)
     : checkpoint(open_model(options.model)), model(checkpoint) {
   options.validate();
   placement.device = resolve_device(options.device, options.assume_device);
-  rows = place_rows(options.device, placement.device, torch::cuda::device_count());
+  rows = place_rows(options.device, placement.device,
+                    placement.device.is_cuda() ? torch::cuda::device_count() : 0);
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
   set_stage_fence(fence_of(placement.device));
   if (options.threads > 0) at::set_num_threads(options.threads);
