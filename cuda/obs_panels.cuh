@@ -30,7 +30,7 @@ __device__ inline void choose_panel_mask(NmPattern pattern, const PanelBuffers& 
       const float theirs = score[other * kChangeStride];
       rank += (other < k ? theirs <= own : theirs < own) ? 1 : 0;
     }
-    at.pruned[r * kByteStride + j + k] = rank < pattern.n;
+    at.pruned[r * kByteStride + j + k - panel.first] = rank < pattern.n;
   }
 }
 
@@ -45,17 +45,31 @@ __device__ inline double walk_panel(const ObsBlock& block, const PanelBuffers& a
     }
     const float* factor = at.factor + (j - panel.first) * kPanelWidth;
     const float weight = weights[j];
-    float value = at.pruned[r * kByteStride + j] ? 0.0F : weight;
+    const int byte = r * kByteStride + j - panel.first;
+    float value = at.pruned[byte] ? 0.0F : weight;
     if (block.grid.group_of_column != nullptr) {
-      value = round_to_grid(block.grid, row, j, value, at.code + r * kByteStride + j);
+      value = round_to_grid(block.grid, row, j, value, at.code + byte);
     }
     const float error = (weight - value) / factor[j];
     loss += 0.5 * static_cast<double>(error) * static_cast<double>(error);
     for (int k = j + 1; k < panel.end; ++k) weights[k] -= error * factor[k];
-    weights[j] = value;
+    at.value[(j - panel.first) * kChangeStride + r] = value;
     at.change[(j - panel.first) * kChangeStride + r] = -error;
   }
   return loss;
+}
+
+/// Writes what a panel's columns have become.
+__device__ inline void store_panel(const ObsBlock& block, const PanelBuffers& at, Panel panel) {
+  for_panel_elements(block.weight.rows, panel, [&](std::int64_t row, int r, int j) {
+    const int column = panel.first + j;
+    block.weight.row(row)[column] = at.value[j * kChangeStride + r];
+    block.error.row(row)[column] = -at.change[j * kChangeStride + r];
+    if (block.pattern.m > 0) block.pruned.row(row)[column] = at.pruned[r * kByteStride + j];
+    if (block.grid.group_of_column != nullptr) {
+      block.codes.row(row)[column] = at.code[r * kByteStride + j];
+    }
+  });
 }
 
 /// The column loop for kPanelRows rows per block of threads.
@@ -63,10 +77,8 @@ __global__ void obs_panels(ObsBlock block) {
   const PanelBuffers at = panel_buffers();
   const std::int64_t rows = block.weight.rows;
   const auto width = static_cast<int>(block.weight.columns);
-  const bool chooses = block.pattern.m > 0;
-  for_panel_elements(rows, width, [&](std::int64_t row, int r, int j) {
+  for_panel_elements(rows, {0, width}, [&](std::int64_t row, int r, int j) {
     at.current[r * kRowStride + j] = block.weight.row(row)[j];
-    if (!chooses) at.pruned[r * kByteStride + j] = block.pruned.row(row)[j];
   });
   const std::int64_t own_row = static_cast<std::int64_t>(blockIdx.x) * kPanelRows + lane_index();
   const bool walks = threadIdx.x < kWarp && own_row < rows;
@@ -75,23 +87,19 @@ __global__ void obs_panels(ObsBlock block) {
   for (Panel panel{0, 0}; panel.first < width; panel.first = panel.end) {
     panel.end = panel.first + step < width ? panel.first + step : width;
     load_factor(block.factor, panel, at.factor);
+    if (block.pattern.m == 0) {
+      for_panel_elements(rows, panel, [&](std::int64_t row, int r, int j) {
+        at.pruned[r * kByteStride + j] = block.pruned.row(row)[panel.first + j];
+      });
+    }
     __syncthreads();
     if (walks) loss = walk_panel(block, at, panel, own_row, loss);
     __syncthreads();
-    for_panel_elements(rows, panel.end - panel.first, [&](std::int64_t row, int r, int j) {
-      block.error.row(row)[panel.first + j] = -at.change[j * kChangeStride + r];
-    });
+    store_panel(block, at, panel);
     spread_changes(at, panel, width);
     __syncthreads();
   }
   if (walks) block.row_loss[own_row] += loss;
-  for_panel_elements(rows, width, [&](std::int64_t row, int r, int j) {
-    block.weight.row(row)[j] = at.current[r * kRowStride + j];
-    if (chooses) block.pruned.row(row)[j] = at.pruned[r * kByteStride + j];
-    if (block.grid.group_of_column != nullptr) {
-      block.codes.row(row)[j] = at.code[r * kByteStride + j];
-    }
-  });
 }
 
 inline void launch_obs_panels(const ObsBlock& block, void* stream) {

@@ -16,7 +16,7 @@ constexpr int kPanelRows = kWarp;
 constexpr int kPanelWarps = 4;
 constexpr int kPanelThreads = kPanelWarps * kWarp;
 constexpr int kRowStride = kPanelWidth + 1;    // a column of the rows lies in different banks
-constexpr int kByteStride = kPanelWidth + 4;   // the same for bytes
+constexpr int kByteStride = kWarp + 4;         // the same for bytes
 constexpr int kChangeStride = kPanelRows + 1;  // the same for changes
 constexpr int kRowsPerWarp = kPanelRows / kPanelWarps;
 constexpr int kChunks = kPanelWidth / kWarp;
@@ -26,13 +26,14 @@ struct PanelBuffers {
   float* current;      // (kPanelRows, kRowStride) the matrix that columns change
   float* factor;       // (kWarp, kPanelWidth) the panel's rows of the matrix that spreads changes
   float* change;       // (kWarp, kChangeStride) column of the panel, row
-  bool* pruned;        // (kPanelRows, kByteStride)
+  float* value;        // (kWarp, kChangeStride) the same: the panel's weights
+  bool* pruned;        // (kPanelRows, kByteStride) row, column of the panel
   std::uint8_t* code;  // (kPanelRows, kByteStride)
 };
 
 constexpr std::int64_t kPanelBytes =
     static_cast<std::int64_t>(sizeof(float)) *
-        (kPanelRows * kRowStride + kWarp * kPanelWidth + kWarp * kChangeStride) +
+        (kPanelRows * kRowStride + kWarp * kPanelWidth + 2 * kWarp * kChangeStride) +
     2 * kPanelRows * kByteStride;
 static_assert(kPanelBytes <= kSharedBytes, "every device grants this much");
 
@@ -40,9 +41,10 @@ __device__ inline PanelBuffers panel_buffers() {
   auto* current = shared_memory<float>();
   float* factor = current + kPanelRows * kRowStride;
   float* change = factor + kWarp * kPanelWidth;
-  bool* pruned = reinterpret_cast<bool*>(change + kWarp * kChangeStride);
-  return {current, factor, change, pruned,
-          reinterpret_cast<std::uint8_t*>(pruned + kPanelRows * kByteStride)};
+  float* value = change + kWarp * kChangeStride;
+  bool* pruned = reinterpret_cast<bool*>(value + kWarp * kChangeStride);
+  return {current, factor, change,
+          value,   pruned, reinterpret_cast<std::uint8_t*>(pruned + kPanelRows * kByteStride)};
 }
 
 /// Columns first .. end - 1.
@@ -56,14 +58,15 @@ constexpr int panel_columns(std::int64_t m) {
   return m > 1 ? static_cast<int>(kWarp / m * m) : kWarp;
 }
 
-/// Rows of a matrix that the block of threads has, to or from shared memory: warp by row, lane by
-/// column.
+/// visit(row of the matrix, row of the block of threads, column of the panel) for the elements of a
+/// panel in the rows that exist: warp by row, lane by column.
 template <typename Visit>
-__device__ void for_panel_elements(std::int64_t rows, int width, const Visit& visit) {
+__device__ void for_panel_elements(std::int64_t rows, Panel panel, const Visit& visit) {
   const std::int64_t first_row = static_cast<std::int64_t>(blockIdx.x) * kPanelRows;
+  const int columns = panel.end - panel.first;
   for (int r = static_cast<int>(threadIdx.x) / kWarp; r < kPanelRows; r += kPanelWarps) {
     if (first_row + r >= rows) return;
-    for (int j = lane_index(); j < width; j += kWarp) visit(first_row + r, r, j);
+    for (int j = lane_index(); j < columns; j += kWarp) visit(first_row + r, r, j);
   }
 }
 
