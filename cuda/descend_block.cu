@@ -4,6 +4,7 @@
 
 #include "arithmetic.h"
 #include "cuda_twins.h"
+#include "descend_panels.cuh"
 #include "grid_rounding.cuh"
 #include "launch.cuh"
 
@@ -177,6 +178,7 @@ __global__ void descend_rows(DescentBlock block) {
 }  // namespace
 
 void descend_block(const DescentBlock& block, void* stream) {
+  if (fits_panels(block)) return launch_descend_panels(block, stream);
   constexpr std::int64_t kColumnBytes = 2 * sizeof(float) + sizeof(bool);
   const std::int64_t bytes_per_row = block.weight.columns * kColumnBytes;
   const std::int64_t warps = std::min<std::int64_t>(kMostWarps, kSharedBytes / bytes_per_row);

@@ -6,6 +6,7 @@
 #include "cuda_twins.h"
 #include "grid_rounding.cuh"
 #include "launch.cuh"
+#include "obs_panels.cuh"
 
 namespace sgpt_mi::kernels::cuda {
 namespace {
@@ -84,6 +85,7 @@ __global__ void obs_rows(ObsBlock block) {
 }  // namespace
 
 void obs_block(const ObsBlock& block, void* stream) {
+  if (fits_panels(block)) return launch_obs_panels(block, stream);
   const std::int64_t bytes_per_row =
       block.weight.columns * static_cast<std::int64_t>(sizeof(float) + sizeof(bool));
   const std::int64_t warps = std::min<std::int64_t>(kMostWarps, kSharedBytes / bytes_per_row);

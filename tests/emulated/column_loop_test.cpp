@@ -148,9 +148,17 @@ TEST(EmulatedTwins, ObsBlockOfOddWidths) {
   }
 }
 
-TEST(EmulatedTwins, ObsBlockWithPatternsWiderThanAWarp) {
-  for (const std::int64_t m : {3, 6, 48, 96}) {
-    ObsProblem problem = obs_problem(9, 96, {m / 3, m}, static_cast<unsigned>(m));
+TEST(EmulatedTwins, ObsBlockOfManyRows) {
+  for (const std::int64_t rows : {32, 33, 70}) {
+    ObsProblem problem = obs_problem(rows, 96, {2, 4}, static_cast<unsigned>(rows));
+    add_grids(problem, false);
+    compare(problem, false);
+  }
+}
+
+TEST(EmulatedTwins, ObsBlockWithPatternsOfManyWidths) {
+  for (const std::int64_t m : {1, 3, 6, 24, 32, 48, 96}) {
+    ObsProblem problem = obs_problem(5, 96, {m / 3, m}, static_cast<unsigned>(m));
     add_grids(problem, false);
     compare(problem, false);
   }
@@ -217,6 +225,13 @@ TEST(EmulatedTwins, DescendBlock) {
         compare_descents(problem);
       }
     }
+  }
+}
+
+TEST(EmulatedTwins, DescendBlockOfManyRows) {
+  for (const std::int64_t rows : {32, 33, 70}) {
+    compare_descents(with_grid(make_problem(rows, 48, 5, kPadding)));
+    compare_descents(with_threshold(make_problem(rows, 48, 6, kPadding), 0.8F));
   }
 }
 

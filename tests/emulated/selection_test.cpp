@@ -160,6 +160,13 @@ TEST(EmulatedTwins, FitGrid) {
   }
 }
 
+TEST(EmulatedTwins, FitGridOfMoreTrialsThanABlockKeeps) {
+  Fit fit(1, 1, 5, 9);
+  fit.options.clip_trials = 6145;  // 48 KiB of errors and one more
+  fit.options.clip_step = 1e-4;
+  compare_fits(fit);
+}
+
 TEST(EmulatedTwins, FitGridOfLongRows) {
   for (const std::int64_t group_size : {1000, 2051, 4096}) {
     Fit fit(2, 1, group_size, static_cast<unsigned>(group_size));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <random>
 #include <vector>
@@ -124,9 +125,8 @@ inline void unpack_bits(TwinDevice device) {
         std::uint8_t* place = placed(device, found);
         kernels::unpack_bits(bits, first, count, width, place + 1, device.backend);
         device.fetch(found.data(), place, found.size());
-        std::vector<std::uint8_t> wanted = {0xa5};
-        wanted.insert(wanted.end(), codes.begin() + first, codes.begin() + first + count);
-        wanted.push_back(0xa5);
+        std::vector<std::uint8_t> wanted(found.size(), 0xa5);
+        std::copy_n(codes.begin() + first, count, wanted.begin() + 1);
         EXPECT_EQ(found, wanted);
       }
     }
