@@ -50,6 +50,25 @@ TEST(CompressSettings, ContradictionsAreNamed) {
   EXPECT_THAT(usage_error({"--wbits", "4", "--method", "obd"}), HasSubstr("sparsegpt, magnitude"));
 }
 
+TEST(CompressSettings, BatchWindowsAreANumberOrAuto) {
+  EXPECT_EQ(compress_run({"--wbits", "4"}).compression.batch_windows, 0);
+  EXPECT_EQ(compress_run({"--wbits", "4", "--batch_windows", "auto"}).compression.batch_windows, 0);
+  EXPECT_EQ(compress_run({"--wbits", "4", "--batch_windows", "8"}).compression.batch_windows, 8);
+  for (const char* text : {"0", "-1", "many", "4x", ""}) {
+    EXPECT_THAT(usage_error({"--wbits", "4", "--batch_windows", text}), HasSubstr("batch_windows"))
+        << text;
+  }
+}
+
+TEST(CompressSettings, MaxMemoryIsOneSizeOrOneAPlace) {
+  EXPECT_EQ(compress_run({"--wbits", "4", "--max_memory", "2GB"}).max_memory.compute,
+            2'000'000'000);
+  const auto both = compress_run({"--wbits", "4", "--max_memory", "cuda:2GB,host:3GB"}).max_memory;
+  EXPECT_EQ(both.device, 2'000'000'000);
+  EXPECT_EQ(both.host, 3'000'000'000);
+  EXPECT_THAT(usage_error({"--wbits", "4", "--max_memory", "disk:2GB"}), HasSubstr("max_memory"));
+}
+
 TEST(CompressSettings, RangesAreNamed) {
   EXPECT_THAT(usage_error({"--wbits", "9"}), HasSubstr("wbits"));
   EXPECT_THAT(usage_error({"--wbits", "1"}), HasSubstr("wbits"));
