@@ -2,6 +2,7 @@
 
 #include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
 #include <utility>
@@ -36,6 +37,24 @@ bool mostly_zeros(const torch::Tensor& difference, std::int64_t nonzeros, const 
 void add_product(const torch::Tensor& difference, const torch::Tensor& x, torch::Tensor& sum) {
   sum.addmm_(difference.t(), x);
 }
+
+/// Whether both are 16-bit and on a device, which multiplies them an order of magnitude faster than
+/// their difference in float32.
+bool multiplies_halves(const torch::Tensor& x_dense, const torch::Tensor& x) {
+  const auto is_half = [](const torch::Tensor& tensor) {
+    return tensor.scalar_type() == torch::kFloat16 || tensor.scalar_type() == torch::kBFloat16;
+  };
+  return x.is_cuda() && is_half(x) && x.scalar_type() == x_dense.scalar_type();
+}
+
+/// sum (N, M) += (dense - drifted)^T x, all (tokens, ...) and 16-bit: two products whose terms are
+/// exact and whose sums are float32, so their difference is off by float32 epsilons of the sums.
+void add_half_products(const torch::Tensor& dense, const torch::Tensor& drifted,
+                       const torch::Tensor& x, torch::Tensor& sum) {
+  sum.add_(at::mm(dense.t(), x, torch::kFloat32).sub_(at::mm(drifted.t(), x, torch::kFloat32)));
+}
+
+torch::Tensor rows_of(const torch::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 torch::Tensor scaled(const torch::Tensor& sum, std::int64_t sequences) {
   ensure(sequences > 0, "calib: a drift was asked for before any sequence was seen");
@@ -85,7 +104,9 @@ void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x)
   if (!scan.finite) fail_not_finite("the input of " + name_, x_dense, x);
   stats_.shift_sum += figures.sum;
   if (scan.nonzeros == 0) return;
-  if (mostly_zeros(difference, scan.nonzeros, tokens)) {
+  if (multiplies_halves(x_dense, x)) {
+    add_half_products(rows_of(x_dense), rows_of(x), rows_of(x), stats_.cross_sum);
+  } else if (mostly_zeros(difference, scan.nonzeros, tokens)) {
     kernels::add_sparse_product(quant::view_of<const float>(difference),
                                 quant::view_of<const float>(tokens),
                                 quant::view_of<float>(stats_.cross_sum), quant::backend_of(tokens));
@@ -110,7 +131,11 @@ void DriftAccumulator::add_residual(const torch::Tensor& residual_dense,
   if (!sum.defined()) {
     sum = at::zeros({difference.size(1), x.size(2)}, stats_.cross_sum.options());
   }
-  add_product(difference, token_rows(x), sum);
+  if (multiplies_halves(residual_dense, residual) && residual.scalar_type() == x.scalar_type()) {
+    add_half_products(rows_of(residual_dense), rows_of(residual), rows_of(x), sum);
+  } else {
+    add_product(difference, token_rows(x), sum);
+  }
 }
 
 DriftStats DriftAccumulator::finish() { return std::exchange(stats_, {}); }
