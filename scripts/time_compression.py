@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Times build/sgpt-mi compress on the recorded SparseGPT configurations, beside the original.
+"""Times build/sgpt-mi compress beside the published SparseGPT script: whole compressions.
 
 Called by scripts/benchmark. Prints one line for each model, configuration and number of threads:
-the fastest of a few runs of ours, the reference's seconds, and their quotient. With --reference
-the original script runs here, in turn with ours, and its fastest run counts; without it the
-recorded seconds stand in.
+the fastest of a few runs of ours, the reference's seconds, and how many times ours fits into them.
+Models are the small recorded ones, with their recorded configurations, and a random one in the
+shape of OPT-125M (--random), 50 % with and without 4 bits. With --reference the original script
+runs here, in turn with ours, and its fastest run counts; without it the recorded seconds stand in,
+and there are none of the random model.
 """
 
 import argparse
@@ -43,38 +45,74 @@ def output_of(command, threads):
     return run.stdout
 
 
-def our_seconds(program, shared, model, settings, threads):
-    """Seconds of the compression stage of one run of ours."""
-    golden = shared / "golden" / "sparsegpt" / model
-    with tempfile.TemporaryDirectory() as folder:
-        report = pathlib.Path(folder) / "report.json"
-        command = [program, "compress", shared / "models" / model,
-                   golden / "calibration.safetensors", "--method", "sparsegpt",
-                   "--nsamples", "32", "--seqlen", "512", "--eval", "none", "--device", "cpu",
-                   "--dtype", "float32", "--threads", threads, "--report", report, "--quiet",
-                   *flags(settings)]
-        output_of(command, threads)
-        return json.loads(report.read_text(encoding="utf-8"))["timings"][STAGE]
+class Case:
+    """One compression to time: a model with its calibration windows, and settings."""
+
+    def __init__(self, name, model, windows, shape, settings, recorded=None):
+        self.name, self.model, self.windows, self.shape = name, model, windows, shape
+        self.settings, self.recorded = settings, recorded or {}
+
+    def our_seconds(self, program, threads):
+        """Seconds of the compression stage of one run of ours."""
+        count, seqlen = self.shape
+        with tempfile.TemporaryDirectory() as folder:
+            report = pathlib.Path(folder) / "report.json"
+            output_of([program, "compress", self.model, self.windows, "--method", "sparsegpt",
+                       "--nsamples", count, "--seqlen", seqlen, "--eval", "none", "--device", "cpu",
+                       "--dtype", "float32", "--threads", threads, "--report", report, "--quiet",
+                       *flags(self.settings)], threads)
+            return json.loads(report.read_text(encoding="utf-8"))["timings"][STAGE]
+
+    def reference_seconds(self, python, reference, threads):
+        """Seconds of one run of the original script with the same windows and settings."""
+        command = [python, ROOT / "scripts" / "time_reference.py", reference, "--model", self.model,
+                   "--windows", self.windows, "--threads", threads, *flags(self.settings)]
+        return float(output_of(command, threads))
 
 
-def reference_seconds(arguments, model, settings, threads):
-    """Seconds of one run of the original script with the same windows and settings."""
-    windows = arguments.shared / "golden" / "sparsegpt" / model / "calibration.safetensors"
-    command = [arguments.python, ROOT / "scripts" / "time_reference.py", arguments.reference,
-               "--model", arguments.shared / "models" / model, "--windows", windows,
-               "--threads", threads, *flags(settings)]
-    return float(output_of(command, threads))
+def recorded_cases(shared, wanted):
+    """The recorded configurations of the small models."""
+    for model in MODELS:
+        golden = shared / "golden" / "sparsegpt" / model
+        results = json.loads((golden / "results.json").read_text(encoding="utf-8"))["configs"]
+        for name in wanted or results:
+            seconds = {threads: results[name][key] for threads, key in RECORDED.items()}
+            yield Case(f"{model} {name}", shared / "models" / model,
+                       golden / "calibration.safetensors", (32, 512), results[name]["settings"],
+                       seconds)
 
 
-def compare(arguments, model, recorded, threads):
+def random_cases(python, folder, windows):
+    """OPT-125M's shape, written into the folder unless it is there already."""
+    model = folder / "random-opt-125m"
+    if not (model / "windows.safetensors").exists():
+        output_of([python, ROOT / "scripts" / "make_random_model.py", "opt-125m", model,
+                   "--windows", f"{windows}x512"], 1)
+    for name, bits in (("s50", 16), ("s50_w4", 4)):
+        settings = {"blocksize": 128, "wbits": bits, "prunen": 0, "prunem": 0, "sparsity": 0.5,
+                    "true_sequential": False}
+        yield Case(f"random-opt-125m {name}", model, model / "windows.safetensors",
+                   (windows, 512), settings)
+
+
+def compare(arguments, case, threads):
     """Our seconds and the reference's: the fastest of runs taken in turn, or the recorded ones."""
-    settings = recorded["settings"]
     ours, reference = [], []
     for _ in range(arguments.runs):
-        ours.append(our_seconds(arguments.program, arguments.shared, model, settings, threads))
+        ours.append(case.our_seconds(arguments.program, threads))
         if arguments.reference:
-            reference.append(reference_seconds(arguments, model, settings, threads))
-    return min(ours), min(reference, default=recorded[RECORDED[threads]])
+            reference.append(case.reference_seconds(arguments.python, arguments.reference, threads))
+    return min(ours), min(reference, default=case.recorded.get(threads))
+
+
+def print_table(arguments, cases):
+    print(f"\n{'model and configuration':28}{'threads':>8}{'ours, s':>10}{'reference, s':>14}"
+          f"{'ref./ours':>11}")
+    for case in cases:
+        for threads in arguments.threads:
+            ours, reference = compare(arguments, case, threads)
+            beside = f"{reference:14.2f}{reference / ours:11.2f}" if reference else f"{'-':>14}"
+            print(f"{case.name:28}{threads:8}{ours:10.3f}{beside}", flush=True)
 
 
 def main():
@@ -87,17 +125,19 @@ def main():
     parser.add_argument("--python", type=pathlib.Path, default=ROOT / ".venv" / "bin" / "python",
                         help="a Python with torch, transformers and safetensors, for --reference")
     parser.add_argument("--configurations", nargs="+", metavar="NAME", help="only these, e.g. s50")
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted(RECORDED))
+    parser.add_argument("--random", type=int, metavar="WINDOWS", default=0,
+                        help="also a random model in the shape of OPT-125M, with so many windows of "
+                        "512 tokens; needs numpy in --python")
+    parser.add_argument("--folder", type=pathlib.Path,
+                        help="where the random model (250 MB) is kept; default: a temporary folder")
     arguments = parser.parse_args()
-    print(f"\n{'model':18}{'configuration':15}{'threads':>8}{'ours, s':>10}{'reference, s':>14}"
-          f"{'ours/ref.':>11}")
-    for model in MODELS:
-        results = arguments.shared / "golden" / "sparsegpt" / model / "results.json"
-        configurations = json.loads(results.read_text(encoding="utf-8"))["configs"]
-        for name in arguments.configurations or configurations:
-            for threads in RECORDED:
-                ours, reference = compare(arguments, model, configurations[name], threads)
-                print(f"{model:18}{name:15}{threads:8}{ours:10.3f}{reference:14.2f}"
-                      f"{ours / reference:11.2f}", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        cases = list(recorded_cases(arguments.shared, arguments.configurations))
+        if arguments.random:
+            cases += random_cases(arguments.python, arguments.folder or pathlib.Path(temporary),
+                                  arguments.random)
+        print_table(arguments, cases)
 
 
 if __name__ == "__main__":
