@@ -104,6 +104,11 @@ std::vector<std::byte> pack_ranks(std::span<const std::byte> bitmask, std::int64
   return ranks;
 }
 
+std::vector<std::uint8_t> patterns_of_ranks(int prune_n, int prune_m) {
+  const Table patterns = rank_tables(prune_n, prune_m).pattern;
+  return {patterns.begin(), patterns.begin() + (1 << rank_bits(prune_n, prune_m))};
+}
+
 KeptBits::KeptBits(const PackedParts& parts, const PackedRecord& record,
                    const ParallelFor& parallel_for) {
   bits_ = parts.at(PackedPartKind::kMask)->bytes;

@@ -18,6 +18,10 @@ namespace sgpt_mi::io {
 [[nodiscard]] std::vector<std::byte> pack_ranks(std::span<const std::byte> bitmask,
                                                 std::int64_t weights, int prune_n, int prune_m);
 
+/// (2^rank_bits) the kept weights of each rank of an N:M mask, bit i for weight i; 0xff for numbers
+/// that are no rank.
+[[nodiscard]] std::vector<std::uint8_t> patterns_of_ranks(int prune_n, int prune_m);
+
 /// The bitmask of a matrix in layout 1 or 2: NAME.mask itself, or made from its ranks.
 class KeptBits {
  public:

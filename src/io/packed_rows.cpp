@@ -52,7 +52,7 @@ void PackedRows::load_kept(std::int64_t row, std::uint8_t* kept) const {
 
 PackedCodes::PackedCodes(const PackedParts& parts, PackedPartKind kind, const PackedRows& rows,
                          std::int64_t row_count)
-    : rows_(rows) {
+    : rows_(rows), row_count_(row_count) {
   const std::optional<TensorData>& part = parts.at(kind);
   const std::span<const std::byte> bytes = part ? part->bytes : std::span<const std::byte>{};
   const std::vector<WidthRun>& runs = rows.order().runs;
@@ -70,6 +70,12 @@ PackedCodes::PackedCodes(const PackedParts& parts, PackedPartKind kind, const Pa
     const std::int64_t bits = rows.first(row_count, run) * runs[run].width;
     check_padding(parts, kind, begins[run] * 8 + bits);
   }
+}
+
+std::span<const std::byte> PackedCodes::stream(std::size_t run) const {
+  const std::int64_t codes = rows_.first(row_count_, run);
+  const std::int64_t bytes = kernels::packed_bytes(codes, rows_.order().runs[run].width);
+  return {reinterpret_cast<const std::byte*>(streams_[run]), static_cast<std::size_t>(bytes)};
 }
 
 void PackedCodes::read_row(std::int64_t row, Scratch& scratch, std::uint8_t* codes) const {

@@ -57,11 +57,15 @@ class PackedCodes {
     std::vector<std::uint8_t> taken;  ///< codes of one run; one more may be read than is there
   };
 
+  /// The codes of run `run`, from the first row on.
+  [[nodiscard]] std::span<const std::byte> stream(std::size_t run) const;
+
   /// The row's codes in natural order; where a weight is pruned, any code below 256.
   void read_row(std::int64_t row, Scratch& scratch, std::uint8_t* codes) const;
 
  private:
   const PackedRows& rows_;
+  std::int64_t row_count_;
   std::vector<const std::uint8_t*> streams_;  // one per run
 };
 

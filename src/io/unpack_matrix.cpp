@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "packed_columns.h"
+#include "packed_mask.h"
 #include "packed_record.h"
 #include "packed_rows.h"
 #include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/io/packed_streams.h"
 #include "sgpt_mi/kernels/dequantize.h"
 #include "sgpt_mi/kernels/half.h"
 
@@ -81,6 +83,8 @@ class Grids {
   }
 
   [[nodiscard]] bool shared() const { return shared_; }
+  [[nodiscard]] const std::vector<float>& scales() const { return scale_; }
+  [[nodiscard]] const std::vector<float>& zeros() const { return zero_; }
 
   /// Scale and zero point of each column in a row.
   void load_row(std::int64_t row, std::vector<float>& scale, std::vector<float>& zero) const {
@@ -232,6 +236,30 @@ void read_codes(const PackedParts& parts, const PackedRecord& record, CodedMatri
   matrix.bits_of_group = std::move(groups.bits_of_group);
 }
 
+PackedCodeStream code_stream(const PackedRows& rows, const PackedCodes& codes, std::size_t run,
+                             std::int64_t row_count) {
+  const WidthRun& columns = rows.order().runs[run];
+  PackedCodeStream stream;
+  stream.width = columns.width;
+  stream.column.assign(rows.order().column.begin() + columns.begin,
+                       rows.order().column.begin() + columns.end);
+  stream.first.resize(static_cast<std::size_t>(row_count));
+  for (std::int64_t row = 0; row < row_count; ++row) {
+    stream.first[static_cast<std::size_t>(row)] = rows.first(row, run);
+  }
+  stream.bits = codes.stream(run);
+  return stream;
+}
+
+void add_mask(const PackedParts& parts, const PackedRecord& record, PackedStreams& streams) {
+  streams.mask = parts.at(PackedPartKind::kMask)->bytes;
+  streams.pattern = {0, 1};
+  if (record.layout == PackedLayout::kBitmask) return;
+  streams.mask_width = rank_bits(record.prune_n, record.prune_m);
+  streams.mask_size = record.prune_m;
+  streams.pattern = patterns_of_ranks(record.prune_n, record.prune_m);
+}
+
 }  // namespace
 
 double PackedMatrixInfo::stored_bits_per_weight() const {
@@ -270,6 +298,31 @@ std::vector<std::byte> unpack_matrix(const PackedParts& parts, const ParallelFor
   const PackedRecord record = checked_record(parts, parallel_for);
   return record.quantized() ? unpack_coded(parts, record, parallel_for)
                             : unpack_values(parts, record, parallel_for);
+}
+
+PackedStreams read_packed_streams(const PackedParts& parts, const ParallelFor& parallel_for) {
+  const PackedRecord record = checked_record(parts, parallel_for);
+  ensure(record.quantized(), "io: the code streams of a matrix without codes were asked for");
+  ColumnGroups groups = read_column_groups(parts, record);
+  const PackedRows rows(parts, record,
+                        stream_order(column_widths(groups.group_of_column, groups.bits_of_group)),
+                        parallel_for);
+  const PackedCodes codes(parts, PackedPartKind::kCodes, rows, record.rows);
+  PackedStreams streams;
+  streams.rows = record.rows;
+  streams.columns = record.columns;
+  streams.dtype = record.dtype;
+  for (std::size_t run = 0; run < rows.order().runs.size(); ++run) {
+    streams.codes.push_back(code_stream(rows, codes, run, record.rows));
+  }
+  if (record.masked()) add_mask(parts, record, streams);
+  streams.grid_rows = record.grid_rows;
+  streams.groups = record.groups;
+  streams.group_of_column = groups.group_of_column;
+  const Grids grids(parts, record, std::move(groups));
+  streams.scale = grids.scales();
+  streams.zero = grids.zeros();
+  return streams;
 }
 
 CodedMatrixBuffers unpack_codes(const PackedParts& parts) {

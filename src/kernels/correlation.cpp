@@ -16,11 +16,20 @@ namespace {
 
 constexpr std::int64_t kTile = 64;  // a tile of floats and its transpose stay in the L1 cache
 
-SGPT_MI_SIMD_CLONES void correlate_row(const float* __restrict moment, Channel own, double share,
-                                       double cap, const double* __restrict mean,
-                                       const double* __restrict inverse, std::int64_t count,
-                                       float* __restrict rho) {
-  for (std::int64_t j = 0; j < count; ++j) {
+/// Neighbouring channels and their second moments with another one.
+struct Partners {
+  const float* moment;
+  const double* mean;
+  const double* inverse_deviation;
+  std::int64_t count;
+};
+
+SGPT_MI_SIMD_CLONES void correlate_row(const Partners& partners, Channel own, double share,
+                                       double cap, float* __restrict rho) {
+  const float* __restrict moment = partners.moment;
+  const double* __restrict mean = partners.mean;
+  const double* __restrict inverse = partners.inverse_deviation;
+  for (std::int64_t j = 0; j < partners.count; ++j) {
     const double second_moment = static_cast<double>(moment[j]) * share;
     rho[j] = correlation_of(second_moment, own, {mean[j], inverse[j]}, cap);
   }
@@ -53,8 +62,9 @@ class Tile {
       const std::int64_t from = row_ == column_ ? i + 1 : 0;  // the diagonal is set apart
       const std::int64_t j = column_ + from;
       const Channel own{map_.mean[row_ + i], map_.inverse_deviation[row_ + i]};
-      correlate_row(map_.second_moment_sum.row(row_ + i) + j, own, map_.share, map_.cap,
-                    map_.mean + j, map_.inverse_deviation + j, columns_ - from, at(i) + from);
+      const Partners partners{map_.second_moment_sum.row(row_ + i) + j, map_.mean + j,
+                              map_.inverse_deviation + j, columns_ - from};
+      correlate_row(partners, own, map_.share, map_.cap, at(i) + from);
     }
     if (row_ == column_) mirror();
     set_diagonal(true);
