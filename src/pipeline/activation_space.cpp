@@ -1,11 +1,16 @@
 #include "activation_space.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::pipeline {
+
+std::int64_t pinned_bytes(std::int64_t bytes) {
+  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(bytes)));
+}
 
 std::filesystem::path temporary_folder() {
   const char* folder = std::getenv("TMPDIR");
@@ -43,10 +48,10 @@ ActivationSpace::Place ActivationSpace::reserve(std::int64_t bytes) {
   Place place = Place::kFile;
   if (bytes <= budget_.device_bytes - use_.device) {
     place = Place::kDevice;
-  } else if (bytes <= budget_.host_bytes - use_.host) {
+  } else if (counted(Place::kHost, bytes) <= budget_.host_bytes - use_.host) {
     place = Place::kHost;
   }
-  counter(use_, place) += bytes;
+  counter(use_, place) += counted(place, bytes);
   counter(peak_, place) = std::max(counter(peak_, place), counter(use_, place));
   return place;
 }

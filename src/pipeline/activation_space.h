@@ -18,9 +18,12 @@ namespace sgpt_mi::pipeline {
 struct ActivationBudget {
   /// On the device that computes: GPU memory, or host memory where the CPU computes.
   std::int64_t device_bytes = std::numeric_limits<std::int64_t>::max();
-  std::int64_t host_bytes = 0;   ///< pinned host memory, for a GPU
+  std::int64_t host_bytes = 0;   ///< pinned host memory, for a GPU: pinned_bytes() of each tensor
   std::filesystem::path folder;  ///< where the file is made; empty: TMPDIR, or /tmp
 };
+
+/// What a tensor takes in pinned memory, whose allocator rounds up to a power of two.
+[[nodiscard]] std::int64_t pinned_bytes(std::int64_t bytes);
 
 /// Regions of a file that grows as needed. A freed region serves a later one of nearly its size.
 class FileRegions {
@@ -58,7 +61,7 @@ class ActivationSpace {
 
   /// The first place with room for so many bytes, which are counted there.
   [[nodiscard]] Place reserve(std::int64_t bytes);
-  void release(Place place, std::int64_t bytes) { counter(use_, place) -= bytes; }
+  void release(Place place, std::int64_t bytes) { counter(use_, place) -= counted(place, bytes); }
 
   [[nodiscard]] torch::Device device() const { return device_; }
   [[nodiscard]] const CopyLane& lane() const { return lane_; }
@@ -72,6 +75,9 @@ class ActivationSpace {
 
  private:
   [[nodiscard]] static std::int64_t& counter(Use& use, Place place);
+  [[nodiscard]] std::int64_t counted(Place place, std::int64_t bytes) const {
+    return place == Place::kHost && device_.is_cuda() ? pinned_bytes(bytes) : bytes;
+  }
 
   torch::Device device_;
   ActivationBudget budget_;

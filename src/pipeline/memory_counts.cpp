@@ -102,6 +102,11 @@ std::int64_t MemoryCounts::state_bytes(std::int64_t batch) const {
   return batch * question_.seqlen * (hidden_ + widest_) * element_;
 }
 
+std::int64_t MemoryCounts::pinned_state(std::int64_t batch) const {
+  const std::int64_t tokens = batch * question_.seqlen;
+  return pinned_bytes(tokens * hidden_ * element_) + pinned_bytes(tokens * widest_ * element_);
+}
+
 std::int64_t MemoryCounts::fetched(std::int64_t batch) const {
   const int streams = settings_.follows_dense() ? 2 : 1;
   return (question_.placement.device.is_cuda() ? 2 : 1) * streams * state_bytes(batch);

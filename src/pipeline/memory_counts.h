@@ -24,6 +24,8 @@ class MemoryCounts {
 
   /// The state of one batch of one stream.
   [[nodiscard]] std::int64_t state_bytes(std::int64_t batch) const;
+  /// What it takes in pinned memory.
+  [[nodiscard]] std::int64_t pinned_state(std::int64_t batch) const;
   /// Batches that do not stay on the device: one in use and, on a GPU, one on its way, a stream.
   [[nodiscard]] std::int64_t fetched(std::int64_t batch) const;
   /// Temporaries of a calibration forward of so many windows.

@@ -3,8 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <bit>
-#include <map>
+#include <limits>
 #include <utility>
 
 #include "memory_counts.h"
@@ -30,11 +29,6 @@ constexpr std::int64_t kDeviceOverhead = 700'000'000;
 
 std::int64_t limit_of(const MemoryLimit& limit) {
   return limit.bytes.value_or(std::numeric_limits<std::int64_t>::max());
-}
-
-/// Bytes of pinned memory of a tensor: its allocator rounds up to a power of two.
-std::int64_t pinned_bytes(std::int64_t bytes) {
-  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(bytes)));
 }
 
 class Planner {
@@ -103,7 +97,7 @@ void Planner::place_activations(MemoryPlan& plan) const {
   const std::int64_t limit = compute_limit();
   std::int64_t room = std::numeric_limits<std::int64_t>::max();
   std::int64_t host_room = limit_of(limits_.host);
-  for (MemoryPhase& phase : plan.phases) {
+  for (const MemoryPhase& phase : plan.phases) {
     if (counts_.activations(phase.name) == 0) continue;
     room = std::min(room, limit - total_of(on_gpu() ? phase.device : phase.host));
     host_room = std::min(host_room, limit_of(limits_.host) - total_of(phase.host));
@@ -116,21 +110,22 @@ void Planner::place_activations(MemoryPlan& plan) const {
   plan.activations.device_bytes = std::min(room, plan.activation_bytes);
   std::int64_t rest = plan.activation_bytes - plan.activations.device_bytes;
   if (on_gpu()) {
-    // Pinned blocks are powers of two: of n bytes at least half are used.
-    const std::int64_t piece = counts_.state_bytes(plan.batch_windows);
-    const std::int64_t share = std::max<std::int64_t>(1, host_room / pinned_bytes(piece));
-    plan.activations.host_bytes = host_room > 0 ? std::min(rest, share * piece) : 0;
-    plan.host_states = plan.activations.host_bytes;
+    // Whole states of batches, as they are pinned.
+    const std::int64_t state = counts_.state_bytes(plan.batch_windows);
+    const std::int64_t pinned = counts_.pinned_state(plan.batch_windows);
+    const std::int64_t wanted = (rest + state - 1) / state;
+    const std::int64_t held = std::clamp<std::int64_t>(host_room / pinned, 0, wanted);
+    plan.activations.host_bytes = held * pinned;
+    plan.host_states = std::min(rest, held * state);
     rest -= plan.host_states;
   }
   plan.file_states = rest;
 }
 
-/// Fills the plan for its batch_windows; whether it keeps to the limits.
+/// Fills the plan for its batch_windows; whether it keeps to the limit where the run computes.
 bool Planner::try_plan(MemoryPlan& plan) const {
   plan.phases = phases(plan.batch_windows);
   place_activations(plan);
-  const bool spills = plan.host_states > 0 || plan.file_states > 0;
   for (MemoryPhase& phase : plan.phases) {
     const std::int64_t all = counts_.activations(phase.name);
     if (all == 0) continue;
@@ -138,14 +133,11 @@ bool Planner::try_plan(MemoryPlan& plan) const {
     const std::int64_t here = std::min(all, plan.activations.device_bytes);
     compute.push_back({"activations", here});
     if (here < all) compute.push_back({"fetched batches", counts_.fetched(plan.batch_windows)});
-    if (!on_gpu() || !spills) continue;
-    const std::int64_t piece = counts_.state_bytes(plan.batch_windows);
-    const std::int64_t pinned = std::min(all - here, plan.host_states);
-    phase.host.push_back(
-        {"pinned activations", (pinned + piece - 1) / piece * pinned_bytes(piece)});
+    if (here < all && plan.host_states > 0) {
+      phase.host.push_back({"pinned activations", plan.activations.host_bytes});
+    }
   }
-  return total_of(plan.host_peak().host) <= limit_of(limits_.host) &&
-         total_of(plan.device_peak().device) <= limit_of(limits_.device);
+  return total_of(on_gpu() ? plan.device_peak().device : plan.host_peak().host) <= compute_limit();
 }
 
 void Planner::refuse_side(const MemoryLimit& limit, const MemoryPhase& phase,

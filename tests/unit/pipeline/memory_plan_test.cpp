@@ -162,12 +162,24 @@ TEST(MemoryPlan, ActivationsSpillToTheHostAndThenToAFile) {
   EXPECT_EQ(plan.activations.device_bytes + plan.host_states, plan.activation_bytes);
   EXPECT_GT(need(phase_of(plan, "solving"), "fetched batches"), 0);
   EXPECT_GE(need(phase_of(plan, "solving"), "pinned activations"), plan.host_states);
+}
 
-  const std::int64_t host = total_of(plan.host_peak().host);
-  const MemoryPlan less = make_memory_plan(run.question(), limits(24 * kGB, host - 5 * kGB));
-  EXPECT_LE(total_of(less.host_peak().host), host - 5 * kGB);
-  EXPECT_LE(less.activations.device_bytes + less.host_states + less.file_states,
-            less.activation_bytes);
+TEST(MemoryPlan, WhatTheHostCannotTakeGoesToAFile) {
+  const Run13B run(Method::kSparseGpt);
+  MemoryQuestion question = run.question();
+  question.eval_windows = {};
+  const std::int64_t device =
+      total_of(make_memory_plan(question, limits(40 * kGB, 128 * kGB)).device_peak().device);
+  const MemoryPlan wide = make_memory_plan(question, limits(device - kGB, 128 * kGB));
+  EXPECT_LE(total_of(wide.device_peak().device), device - kGB);
+  EXPECT_GT(wide.host_states, kGB);
+  EXPECT_EQ(wide.file_states, 0);
+  const std::int64_t host = total_of(wide.host_peak().host) - kGB;
+  const MemoryPlan narrow = make_memory_plan(question, limits(device - kGB, host));
+  EXPECT_LE(total_of(narrow.host_peak().host), host);
+  EXPECT_GT(narrow.file_states, 0);
+  EXPECT_EQ(narrow.activations.device_bytes + narrow.host_states + narrow.file_states,
+            narrow.activation_bytes);
 }
 
 TEST(MemoryPlan, NamesThePartsOfALeastPlanThatIsTooLarge) {
