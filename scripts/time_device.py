@@ -7,11 +7,15 @@ evaluated. Called by scripts/benchmark --device cuda.
 """
 
 import argparse
+import array
 import json
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
+
+from model_shapes import SHAPES
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Seconds for (model, method, samples) on one H200.
@@ -21,29 +25,38 @@ TARGETS = {("vicuna-13b", "sparsegpt", 16): 60, ("vicuna-13b", "mi", 16): 60,
            ("llama-7b", "mi", 128): 120}
 
 
+def write_windows(path, vocabulary, windows, seqlen):
+    """Random token ids in the form of recorded windows: a safetensors file with input_ids."""
+    stream = random.Random(0)
+    ids = array.array("i", (stream.randrange(4, vocabulary) for _ in range(windows * seqlen)))
+    header = json.dumps({"input_ids": {"dtype": "I32", "shape": [windows, seqlen],
+                                       "data_offsets": [0, 4 * len(ids)]}}).encode()
+    header += b" " * (-len(header) % 8)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + ids.tobytes())
+
+
 def compress(arguments, model, method, samples):
     """The report's timings of one run; nothing, with its message, when the run failed."""
     with tempfile.TemporaryDirectory() as folder:
-        report = pathlib.Path(folder) / "report.json"
-        command = [arguments.program, "compress", f"random:{model}", arguments.windows, "--method",
-                   method, "--sparsity", "0.5", "--wbits", "4", "--nsamples", samples, "--seqlen",
+        report, windows = pathlib.Path(folder) / "report.json", pathlib.Path(folder) / "w.safetensors"
+        write_windows(windows, SHAPES[model]["vocab_size"], samples, arguments.seqlen)
+        command = [arguments.program, "compress", f"random:{model}", windows, "--method", method, "--sparsity", "0.5", "--wbits", "4", "--nsamples", samples, "--seqlen",
                    arguments.seqlen, "--eval", "none", "--device", "cuda", "--report", report,
                    "--quiet"]
         run = subprocess.run([str(word) for word in command], capture_output=True, text=True,
                              check=False)
         if run.returncode != 0:
-            return None, run.stderr.strip().splitlines()[-1:] or [f"exit {run.returncode}"]
+            return None, run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
         return json.loads(report.read_text(encoding="utf-8"))["timings"], []
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--models", nargs="+", default=["llama-7b", "vicuna-13b"])
+    parser.add_argument("--models", nargs="+", choices=SHAPES,
+                        default=["llama-7b", "vicuna-13b"])
     parser.add_argument("--methods", nargs="+", default=["sparsegpt", "mi", "rd"])
     parser.add_argument("--samples", type=int, nargs="+", default=[16, 128])
     parser.add_argument("--seqlen", type=int, default=2048)
-    parser.add_argument("--windows", default="random",
-                        help="calibration text or recorded windows (default: random tokens)")
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build" / "sgpt-mi")
     arguments = parser.parse_args()
     failed = False

@@ -14,6 +14,13 @@
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::obs {
+namespace {
+
+/// Columns whose errors reach the columns behind them together: with narrow blocks alone all of the
+/// weights are read and written for each (measured at 3,072 columns: a tenth of the sweep).
+constexpr std::int64_t kFarBlock = 1024;
+
+}  // namespace
 
 Sweep::Sweep(torch::Tensor weight, torch::Tensor upper, const CompressOptions& options)
     : weight_(std::move(weight)), upper_(std::move(upper)), options_(options) {
@@ -51,22 +58,41 @@ void Sweep::weigh_rows(torch::Tensor row_weight) {
 void Sweep::run(std::vector<Sweep>& parts) {
   const std::int64_t columns = parts.front().weight_.size(1);
   const std::int64_t block = parts.front().block_size();
-  const double sparsity = parts.front().options_.sparsity;
-  for (std::int64_t first = 0; first < columns; first += block) {
-    check_interrupt();
-    const std::int64_t end = std::min(first + block, columns);
-    if (sparsity > 0.0) {
-      std::vector<torch::Tensor> scores;
-      scores.reserve(parts.size());
-      for (const Sweep& part : parts) scores.push_back(part.scores(first, end));
-      const float threshold = falling_score(scores, sparsity);
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        const c10::DeviceGuard guard(scores[i].device());
-        parts[i].pruned_.narrow(1, first, end - first).copy_(scores[i].le(threshold));
-      }
+  const std::int64_t span = parts.front().far_block_size();
+  std::int64_t far_end = 0;
+  for (std::int64_t far_first = 0; far_first < columns; far_first = far_end) {
+    far_end = std::min(far_first + span, columns);
+    for (Sweep& part : parts) part.start_far_block(far_first, far_end);
+    for (std::int64_t first = far_first; first < far_end; first += block) {
+      check_interrupt();
+      const std::int64_t end = std::min(first + block, far_end);
+      choose_masks(parts, first, end);
+      for (Sweep& part : parts) part.run_block(first, end);
     }
-    for (Sweep& part : parts) part.run_block(first, end);
+    for (Sweep& part : parts) part.subtract(far_first, far_end, far_end, columns);
   }
+}
+
+/// The unstructured mask of a block, of all parts together.
+void Sweep::choose_masks(std::vector<Sweep>& parts, std::int64_t first, std::int64_t end) {
+  const double sparsity = parts.front().options_.sparsity;
+  if (sparsity == 0.0) return;
+  std::vector<torch::Tensor> scores;
+  scores.reserve(parts.size());
+  for (const Sweep& part : parts) scores.push_back(part.scores(first, end));
+  const float threshold = falling_score(scores, sparsity);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const c10::DeviceGuard guard(scores[i].device());
+    parts[i].pruned_.narrow(1, first, end - first).copy_(scores[i].le(threshold));
+  }
+}
+
+void Sweep::start_far_block(std::int64_t first, std::int64_t end) {
+  far_first_ = first;
+  far_end_ = end;
+  if (error_.defined()) return;
+  const std::int64_t kept = end < weight_.size(1) ? end - first : block_size();
+  error_ = at::empty({weight_.size(0), kept}, weight_.options());
 }
 
 /// All columns of a block, whose unstructured mask is chosen.
@@ -91,6 +117,13 @@ std::int64_t Sweep::block_size() const {
   return std::max(options_.prune_m, wanted - wanted % options_.prune_m);
 }
 
+/// Whole blocks, about kFarBlock columns of them; all columns where grids are fitted on the way,
+/// because each needs the columns of its group up to date, and a group may pass any border.
+std::int64_t Sweep::far_block_size() const {
+  if (fits_grids_) return weight_.size(1);
+  return std::max<std::int64_t>(1, kFarBlock / block_size()) * block_size();
+}
+
 std::int64_t Sweep::group_size() const { return weight_.size(1) / grid_.scale.size(1); }
 
 torch::Tensor Sweep::scores(std::int64_t first, std::int64_t end) const {
@@ -107,8 +140,7 @@ void Sweep::fit_group_at(std::int64_t first) {
 
 void Sweep::step(std::int64_t first, std::int64_t end) {
   const std::int64_t width = end - first;
-  if (!error_.defined()) error_ = at::empty({weight_.size(0), block_size()}, weight_.options());
-  const torch::Tensor error = error_.narrow(1, 0, width);
+  const torch::Tensor error = error_of(first, end);
   kernels::ObsBlock block;
   block.weight = quant::view_of<float>(weight_.narrow(1, first, width));
   block.factor =
@@ -123,7 +155,7 @@ void Sweep::step(std::int64_t first, std::int64_t end) {
   }
   kernels::obs_block(block, quant::backend_of(weight_));
   if (row_weight_.defined()) sum_columns(first, error);
-  update_tail(first, end, error);
+  subtract(first, end, end, far_end_);
 }
 
 void Sweep::sum_columns(std::int64_t first, const torch::Tensor& error) {
@@ -138,13 +170,20 @@ void Sweep::sum_columns(std::int64_t first, const torch::Tensor& error) {
       });
 }
 
-/// W[:, end:] -= Err U[first:end, end:].
-void Sweep::update_tail(std::int64_t first, std::int64_t end, const torch::Tensor& error) {
-  const std::int64_t rest = weight_.size(1) - end;
-  if (rest == 0) return;
-  add_product(weight_.narrow(1, end, rest), error,
-              upper_.narrow(0, first, end - first).narrow(1, end, rest), options_.rows.product_rows,
-              -1.0);
+/// Where the errors of columns first .. end - 1 are kept: until the far block's end when there are
+/// columns behind it, else only for the block.
+torch::Tensor Sweep::error_of(std::int64_t first, std::int64_t end) const {
+  const bool keeps = far_end_ - far_first_ <= error_.size(1);
+  return error_.narrow(1, keeps ? first - far_first_ : 0, end - first);
+}
+
+/// W[:, to:stop] -= Err[:, from:end] U[from:end, to:stop].
+void Sweep::subtract(std::int64_t from, std::int64_t end, std::int64_t to, std::int64_t stop) {
+  if (to == stop) return;
+  const c10::DeviceGuard guard(weight_.device());
+  add_product(weight_.narrow(1, to, stop - to), error_of(from, end),
+              upper_.narrow(0, from, end - from).narrow(1, to, stop - to),
+              options_.rows.product_rows, -1.0);
 }
 
 }  // namespace sgpt_mi::obs

@@ -16,6 +16,9 @@ namespace sgpt_mi::obs {
 /// A block is a run of columns whose unstructured mask is chosen together. Where groups get their
 /// grids along the way, a block is cut at the group borders, so that every grid is fitted to
 /// weights that carry the errors of all columns before it.
+///
+/// Errors reach the rest of about 1,024 columns block by block, and what lies behind these in one
+/// product at their end. Until then no column behind them is read.
 class Sweep {
  public:
   /// \param weight  (rows, N) float32; changed in place.
@@ -50,14 +53,18 @@ class Sweep {
 
  private:
   [[nodiscard]] std::int64_t block_size() const;
+  [[nodiscard]] std::int64_t far_block_size() const;
   [[nodiscard]] std::int64_t group_size() const;
   [[nodiscard]] bool rounds() const { return grid_.scale.defined(); }
   [[nodiscard]] torch::Tensor scores(std::int64_t first, std::int64_t end) const;
   void run_block(std::int64_t first, std::int64_t end);
   void fit_group_at(std::int64_t first);
   void step(std::int64_t first, std::int64_t end);
+  static void choose_masks(std::vector<Sweep>& parts, std::int64_t first, std::int64_t end);
+  void start_far_block(std::int64_t first, std::int64_t end);
   void sum_columns(std::int64_t first, const torch::Tensor& error);
-  void update_tail(std::int64_t first, std::int64_t end, const torch::Tensor& error);
+  [[nodiscard]] torch::Tensor error_of(std::int64_t first, std::int64_t end) const;
+  void subtract(std::int64_t from, std::int64_t end, std::int64_t to, std::int64_t stop);
 
   torch::Tensor weight_;
   torch::Tensor upper_;
@@ -65,9 +72,11 @@ class Sweep {
   quant::Grid grid_;
   bool fits_grids_ = false;
   std::optional<int> scale_exponent_;
-  torch::Tensor pruned_;       // (rows, N) bool
-  torch::Tensor codes_;        // (rows, N) uint8
-  torch::Tensor error_;        // (rows, block)
+  torch::Tensor pruned_;  // (rows, N) bool
+  torch::Tensor codes_;   // (rows, N) uint8
+  torch::Tensor error_;   // (rows, block), or (rows, far block)
+  std::int64_t far_first_ = 0;
+  std::int64_t far_end_ = 0;
   torch::Tensor row_loss_;     // (rows) float64
   torch::Tensor row_weight_;   // (rows) float32, undefined: columns are not summed
   torch::Tensor column_loss_;  // (products, N) float64

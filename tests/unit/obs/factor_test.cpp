@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "obs/measures.h"
+#include "obs/triangular.h"
 #include "support/random_tensor.h"
 
 namespace sgpt_mi::obs {
@@ -28,6 +29,30 @@ TEST(Factor, SquaresToTheInverse) {
   EXPECT_LT(residual, 1e-3);
   ASSERT_EQ(factor.steps.size(), 1U);
   EXPECT_LT(factor.steps[0].residual, 1e-3);
+}
+
+TEST(Triangular, FactorAndInverseAtPanelBorders) {
+  for (const std::int64_t n : {1, 127, 129, 256, 257, 700}) {
+    const torch::Tensor a =
+        test::correlated_hessian(n, 3 * n + 8, 3).to(torch::kFloat64) + at::eye(n, torch::kFloat64);
+    torch::Tensor lower = a.clone();
+    ASSERT_TRUE(factor_lower(lower)) << n;
+    EXPECT_TRUE(lower.equal(lower.tril())) << n;
+    const double scale = a.abs().max().item<double>();
+    EXPECT_LT((lower.matmul(lower.t()) - a).abs().max().item<double>(), 1e-12 * scale) << n;
+    const torch::Tensor inverse = invert_lower(lower);
+    EXPECT_TRUE(inverse.equal(inverse.tril())) << n;
+    const torch::Tensor identity = inverse.matmul(lower);
+    EXPECT_LT((identity - at::eye(n, torch::kFloat64)).abs().max().item<double>(), 1e-9) << n;
+  }
+}
+
+TEST(Triangular, SaysWhenAMatrixIsNotPositiveDefinite) {
+  for (const std::int64_t place : {std::int64_t{0}, std::int64_t{300}, std::int64_t{599}}) {
+    torch::Tensor a = at::eye(600, torch::kFloat64);
+    a[place][place] = -1.0;
+    EXPECT_FALSE(factor_lower(a)) << place;
+  }
 }
 
 TEST(QuadraticTrace, EqualsTheFormulaAcrossPanels) {

@@ -112,6 +112,32 @@ TEST(SparseGpt, LossIsTheOutputErrorUnderTheDampedMoment) {
   EXPECT_NEAR(2.0 * result.loss, damped_error, 1e-4 * damped_error);
 }
 
+/// The loss equals the output error only if the errors of all columns reached all others: with more
+/// columns than one far block (1,024) has, for blocks that divide it, that do not and that are
+/// wider, and for grids that are fitted on the way to groups that pass the borders.
+TEST(SparseGpt, ErrorsReachTheColumnsOfFarBlocks) {
+  const torch::Tensor weight = test::normal(4, 2200, 21);
+  const torch::Tensor hessian =
+      test::correlated_hessian(2200, 2400, 22) + 50.0 * at::eye(2200, torch::kFloat32);
+  struct Case {
+    std::int64_t blocksize;
+    std::int64_t groupsize;
+  };
+  for (const auto& [blocksize, groupsize] :
+       {Case{128, -1}, Case{100, -1}, Case{1500, -1}, Case{4000, -1}, Case{128, 100}}) {
+    CompressOptions options = unstructured(0.5);
+    options.wbits = 4;
+    options.blocksize = blocksize;
+    options.groupsize = groupsize;
+    const CompressResult result = compress_sparsegpt(weight, hessian, options, "fc1");
+    const torch::Tensor change = (result.matrix.weight - weight).to(torch::kFloat64);
+    const double damping = 0.01 * hessian.diagonal().mean().item<double>();
+    const double damped_error =
+        result.output_error + damping * change.square().sum().item<double>();
+    EXPECT_NEAR(2.0 * result.loss, damped_error, 1e-3 * damped_error) << blocksize;
+  }
+}
+
 TEST(SparseGpt, BeatsMagnitudePruning) {
   const torch::Tensor weight = test::normal(32, 160, 12);
   const torch::Tensor hessian = test::correlated_hessian(160, 500, 13);
