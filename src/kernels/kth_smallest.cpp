@@ -87,18 +87,7 @@ RadixHistogram Counter::count_all(const RadixDigit& digit) {
     const std::lock_guard lock(mutex);
     for (std::size_t b = 0; b < total.size(); ++b) total[b] += local[0][b] + local[1][b];
   });
-}
-
-void check(const std::vector<ValueRun>& runs, std::int64_t k) {
-  std::int64_t count = 0;
-  for (const ValueRun& run : runs) {
-    ensure(run.count >= 0 && (run.count == 0 || run.values != nullptr),
-           "kth_smallest: a run has no values");
-    ensure(run.backend.cuda == runs.front().backend.cuda,
-           "kth_smallest: some runs are on CUDA devices and others are not");
-    count += run.count;
-  }
-  ensure(k >= 0 && k < count, "kth_smallest: k is outside [0, count)");
+  return total;
 }
 
 void Counter::collect(const RadixDigit& digit) {
@@ -119,6 +108,18 @@ void Counter::collect(const RadixDigit& digit) {
     const std::lock_guard lock(mutex);
     keys_.insert(keys_.end(), local.begin(), local.end());
   });
+}
+
+void check(const std::vector<ValueRun>& runs, std::int64_t k) {
+  std::int64_t count = 0;
+  for (const ValueRun& run : runs) {
+    ensure(run.count >= 0 && (run.count == 0 || run.values != nullptr),
+           "kth_smallest: a run has no values");
+    ensure(run.backend.cuda == runs.front().backend.cuda,
+           "kth_smallest: some runs are on CUDA devices and others are not");
+    count += run.count;
+  }
+  ensure(k >= 0 && k < count, "kth_smallest: k is outside [0, count)");
 }
 
 }  // namespace
