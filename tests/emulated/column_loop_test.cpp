@@ -183,6 +183,21 @@ TEST(EmulatedTwins, ObsBlockOfEqualScoresAndNotANumber) {
   compare(equal, false);
 }
 
+TEST(EmulatedTwins, ABlockOfColumnsIsOneLaunch) {
+  ObsProblem problem = obs_problem(70, 128, {2, 4}, 1);
+  add_grids(problem, false);
+  emulated::reset_counts();
+  problem.run(test::emulated_backend());
+  EXPECT_EQ(emulated::counts().launches, 1);
+  EXPECT_EQ(emulated::counts().blocks, 3);  // 32 rows each
+  EXPECT_EQ(emulated::counts().copied_bytes, 0);
+  Problem descent = with_grid(make_problem(70, 128, 2));
+  emulated::reset_counts();
+  descent.run(test::emulated_backend());
+  EXPECT_EQ(emulated::counts().launches, 1);
+  EXPECT_EQ(emulated::counts().blocks, 3);
+}
+
 TEST(EmulatedTwins, BlocksWiderThanSharedMemoryAreRefused) {
   // Refused before anything is read, so that the matrices may be smaller than they say.
   ObsProblem obs = obs_problem(1, 8, {}, 1);
