@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t kFloat = 4;
 
 /// Logits that exist at a time, as eval/perplexity.cpp and output_fisher.cpp cut them.
-constexpr std::int64_t kLogitsAtOnce = 4'000'000;
+constexpr std::int64_t kLogitsHeld = 4'000'000;
 /// Two sets of logits in the compute type and in float32, their log-softmax, and the three
 /// temporaries of a divergence.
 constexpr std::int64_t kBytesPerLogit = 2 * kFloat + 2 * kFloat + 2 * kFloat + 3 * kFloat;
@@ -189,7 +189,7 @@ MemoryPhase MemoryCounts::scoring(const char* name) const {
   std::int64_t windows = 0;
   for (const std::int64_t set : question_.eval_windows) windows = std::max(windows, set);
   const std::int64_t tokens = std::min(kScoredWindows, windows) * question_.eval_seqlen;
-  const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, kLogitsAtOnce);
+  const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, kLogitsHeld);
   MemoryPhase phase{name, {}, {}};
   phase.device = {{"blocks", weights()},
                   {"embedding and head", ends_ * element_},
@@ -204,7 +204,7 @@ MemoryPhase MemoryCounts::sensitivities() const {
   MemoryPhase phase{"sensitivities", {}, {}};
   const std::int64_t layers = question_.model.spec().layers;
   const std::int64_t logits =
-      std::min(question_.seqlen * question_.model.spec().vocab, kLogitsAtOnce);
+      std::min(question_.seqlen * question_.model.spec().vocab, kLogitsHeld);
   phase.device = {{"blocks", weights()},
                   {"embedding and head", ends_ * element_},
                   {"gradients", graph(question_.seqlen) + logits * 5 * kFloat}};
@@ -231,7 +231,7 @@ MemoryPhase MemoryCounts::check(std::int64_t batch) const {
       {"blocks", weights()},
       {"embedding and head", ends_ * element_},
       {"states", states_bytes},
-      {"logits", std::min(batch * question_.seqlen * question_.model.spec().vocab, kLogitsAtOnce) *
+      {"logits", std::min(batch * question_.seqlen * question_.model.spec().vocab, kLogitsHeld) *
                      kBytesPerLogit},
       {"H", sums(!settings_.true_sequential, false)},
       {"forward", forward(std::min(batch, measured_))},
