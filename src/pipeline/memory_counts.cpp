@@ -25,7 +25,7 @@ constexpr std::int64_t kScoredWindows = 4;
 /// swept, in another order, their difference, scores, the mask, codes and what is saved.
 constexpr std::int64_t kSweepBytes = 5 * kFloat + 4;
 /// With widths of its own also squares and magnitudes in float64.
-constexpr std::int64_t kWidthBytes = 2 * 8;
+constexpr std::int64_t kWidthBytes = 16;
 /// The refinement: given, target, weights, five vectors of the conjugate gradients and two
 /// temporaries, mask, codes and what is saved.
 constexpr std::int64_t kRefineBytes = 11 * kFloat + 6;
@@ -108,8 +108,9 @@ std::int64_t MemoryCounts::pinned_state(std::int64_t batch) const {
 }
 
 std::int64_t MemoryCounts::fetched(std::int64_t batch) const {
-  const int streams = settings_.follows_dense() ? 2 : 1;
-  return (question_.placement.device.is_cuda() ? 2 : 1) * streams * state_bytes(batch);
+  const std::int64_t streams = settings_.follows_dense() ? 2 : 1;
+  const std::int64_t batches = question_.placement.device.is_cuda() ? 2 : 1;
+  return batches * streams * state_bytes(batch);
 }
 
 /// Hidden states of windows, and between two sites what is pending.
