@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <system_error>
 
 #include "posix_file.h"
@@ -25,26 +24,35 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
 
 namespace {
 
-/// madvise on whole pages; a hint, so that what the system refuses is no error.
-void advise(std::uintptr_t begin, std::uintptr_t end, int advice) {
+/// madvise on bytes [begin, end) of a mapping, which starts at a page; a hint, so that what the
+/// system refuses is no error.
+void advise(std::span<const std::byte> mapping, std::size_t begin, std::size_t end, int advice) {
   if (begin >= end) return;
-  static_cast<void>(::madvise(reinterpret_cast<void*>(begin), end - begin, advice));
+  // madvise's signature wants a pointer to non-const; it does not write through it.
+  static_cast<void>(::madvise(const_cast<std::byte*>(mapping.data() + begin), end - begin, advice));
 }
 
-std::uintptr_t page_bytes() { return static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE)); }
+std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+/// Where a part of a mapping begins in it.
+std::size_t offset_of(std::span<const std::byte> part, std::span<const std::byte> mapping) {
+  return static_cast<std::size_t>(part.data() - mapping.data());
+}
 
 }  // namespace
 
 void MappedFile::will_need(std::span<const std::byte> part) const {
-  const std::uintptr_t page = page_bytes();
-  const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
-  advise(begin / page * page, begin + part.size(), MADV_WILLNEED);
+  if (part.empty()) return;
+  const std::size_t begin = offset_of(part, bytes_);
+  advise(bytes_, begin / page_bytes() * page_bytes(), begin + part.size(), MADV_WILLNEED);
 }
 
 void MappedFile::done_with(std::span<const std::byte> part) const {
-  const std::uintptr_t page = page_bytes();
-  const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
-  advise((begin + page - 1) / page * page, (begin + part.size()) / page * page, MADV_DONTNEED);
+  if (part.empty()) return;
+  const std::size_t page = page_bytes();
+  const std::size_t begin = offset_of(part, bytes_);
+  advise(bytes_, (begin + page - 1) / page * page, (begin + part.size()) / page * page,
+         MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {

@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t kFloat = 4;
 
 /// Logits that exist at a time, as eval/perplexity.cpp and output_fisher.cpp cut them.
-constexpr std::int64_t kLogitsAtOnce = 4'000'000;
+constexpr std::int64_t kLogitsHeld = 4'000'000;
 /// Two sets of logits in the compute type and in float32, their log-softmax, and the three
 /// temporaries of a divergence.
 constexpr std::int64_t kBytesPerLogit = 2 * kFloat + 2 * kFloat + 2 * kFloat + 3 * kFloat;
@@ -25,7 +25,7 @@ constexpr std::int64_t kScoredWindows = 4;
 /// swept, in another order, their difference, scores, the mask, codes and what is saved.
 constexpr std::int64_t kSweepBytes = 5 * kFloat + 4;
 /// With widths of its own also squares and magnitudes in float64.
-constexpr std::int64_t kWidthBytes = 2 * 8;
+constexpr std::int64_t kWidthBytes = 16;
 /// The refinement: given, target, weights, five vectors of the conjugate gradients and two
 /// temporaries, mask, codes and what is saved.
 constexpr std::int64_t kRefineBytes = 11 * kFloat + 6;
@@ -108,8 +108,9 @@ std::int64_t MemoryCounts::pinned_state(std::int64_t batch) const {
 }
 
 std::int64_t MemoryCounts::fetched(std::int64_t batch) const {
-  const int streams = settings_.follows_dense() ? 2 : 1;
-  return (question_.placement.device.is_cuda() ? 2 : 1) * streams * state_bytes(batch);
+  const std::int64_t streams = settings_.follows_dense() ? 2 : 1;
+  const std::int64_t batches = question_.placement.device.is_cuda() ? 2 : 1;
+  return batches * streams * state_bytes(batch);
 }
 
 /// Hidden states of windows, and between two sites what is pending.
@@ -189,7 +190,7 @@ MemoryPhase MemoryCounts::scoring(const char* name) const {
   std::int64_t windows = 0;
   for (const std::int64_t set : question_.eval_windows) windows = std::max(windows, set);
   const std::int64_t tokens = std::min(kScoredWindows, windows) * question_.eval_seqlen;
-  const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, kLogitsAtOnce);
+  const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, kLogitsHeld);
   MemoryPhase phase{name, {}, {}};
   phase.device = {{"blocks", weights()},
                   {"embedding and head", ends_ * element_},
@@ -204,7 +205,7 @@ MemoryPhase MemoryCounts::sensitivities() const {
   MemoryPhase phase{"sensitivities", {}, {}};
   const std::int64_t layers = question_.model.spec().layers;
   const std::int64_t logits =
-      std::min(question_.seqlen * question_.model.spec().vocab, kLogitsAtOnce);
+      std::min(question_.seqlen * question_.model.spec().vocab, kLogitsHeld);
   phase.device = {{"blocks", weights()},
                   {"embedding and head", ends_ * element_},
                   {"gradients", graph(question_.seqlen) + logits * 5 * kFloat}};
@@ -231,7 +232,7 @@ MemoryPhase MemoryCounts::check(std::int64_t batch) const {
       {"blocks", weights()},
       {"embedding and head", ends_ * element_},
       {"states", states_bytes},
-      {"logits", std::min(batch * question_.seqlen * question_.model.spec().vocab, kLogitsAtOnce) *
+      {"logits", std::min(batch * question_.seqlen * question_.model.spec().vocab, kLogitsHeld) *
                      kBytesPerLogit},
       {"H", sums(!settings_.true_sequential, false)},
       {"forward", forward(std::min(batch, measured_))},

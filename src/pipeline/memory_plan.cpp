@@ -16,7 +16,7 @@ namespace {
 using report::human_bytes;
 
 /// Tokens of a forward beyond which a GPU's products are no faster.
-constexpr std::int64_t kTokensAtOnce = 16384;
+constexpr std::int64_t kTokensOfForward = 16384;
 constexpr std::int64_t kCpuBatchWindows = 4;
 /// Share of the memory that a forward's temporaries may take on a GPU before anything else has to.
 constexpr std::int64_t kForwardShare = 4;
@@ -70,7 +70,7 @@ class Planner {
 std::int64_t Planner::first_batch() const {
   if (question_.settings.batch_windows > 0) return question_.settings.batch_windows;
   if (!on_gpu()) return std::min(kCpuBatchWindows, question_.windows);
-  std::int64_t batch = std::clamp<std::int64_t>(kTokensAtOnce / question_.seqlen, 1,
+  std::int64_t batch = std::clamp<std::int64_t>(kTokensOfForward / question_.seqlen, 1,
                                                 std::max<std::int64_t>(1, question_.windows));
   while (batch > 1 && counts_.forward(batch) > compute_limit() / kForwardShare) batch /= 2;
   return batch;
@@ -144,15 +144,10 @@ void Planner::refuse_side(const MemoryLimit& limit, const MemoryPhase& phase,
                           const MemoryNeeds& needs, const char* side) const {
   const std::int64_t total = total_of(needs);
   if (!limit.asked_for || total <= *limit.bytes) return;
-  std::string parts;
-  for (const MemoryNeed& need : needs) {
-    if (need.bytes == 0) continue;
-    parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", need.what, human_bytes(need.bytes));
-  }
   fail(ErrorKind::kUsage,
        "max_memory: {} of {} memory are too few: {} takes {} ({}); give more, or fewer or shorter "
        "windows (--nsamples, --seqlen, --eval_windows)",
-       human_bytes(*limit.bytes), side, phase.name, human_bytes(total), parts);
+       human_bytes(*limit.bytes), side, phase.name, human_bytes(total), describe_needs(needs));
 }
 
 void Planner::refuse(const MemoryPlan& plan) const {
@@ -166,6 +161,15 @@ std::int64_t total_of(const MemoryNeeds& needs) {
   std::int64_t total = 0;
   for (const MemoryNeed& need : needs) total += need.bytes;
   return total;
+}
+
+std::string describe_needs(const MemoryNeeds& needs) {
+  std::string text;
+  for (const MemoryNeed& need : needs) {
+    if (need.bytes == 0) continue;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", need.what, human_bytes(need.bytes));
+  }
+  return text;
 }
 
 const MemoryPhase& MemoryPlan::device_peak() const {

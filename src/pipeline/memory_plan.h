@@ -36,6 +36,8 @@ struct MemoryNeed {
 using MemoryNeeds = std::vector<MemoryNeed>;
 
 [[nodiscard]] std::int64_t total_of(const MemoryNeeds& needs);
+/// "blocks 1.4 GB, H 1.1 GB": the needs that are not 0.
+[[nodiscard]] std::string describe_needs(const MemoryNeeds& needs);
 
 /// What is in memory at once in one stage of a run; on a CPU all of it is on the host.
 struct MemoryPhase {

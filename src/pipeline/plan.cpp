@@ -143,15 +143,6 @@ void check_save_dir(const CompressRun& run, const Session& session) {
   }
 }
 
-std::string describe_needs(const MemoryNeeds& needs) {
-  std::string text;
-  for (const MemoryNeed& need : needs) {
-    if (need.bytes == 0) continue;
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", need.what, human_bytes(need.bytes));
-  }
-  return text;
-}
-
 /// Where the activations of the calibration windows lie.
 std::string describe_activations(const MemoryPlan& memory, bool on_gpu) {
   std::string text = fmt::format("{} of activations: {} {}", human_bytes(memory.activation_bytes),
