@@ -50,13 +50,16 @@ def exponent(points, key):
 
 
 def print_table(title, name, points):
-    """The points, and under every column its exponent over the upper half of the points."""
+    """The points, and under every column its exponent: of all points, and of four or more without
+    the lower half of them, where constant costs weigh less."""
     keys = list(points[0][1])
     print(f"\n{title}\n{name:>10}" + "".join(f"{key:>14}" for key in keys))
     for x, values in points:
         print(f"{x:10}" + "".join(f"{values[key]:14.3f}" for key in keys))
-    upper = points[len(points) // 2 - (len(points) > 2):]
-    for label, chosen in (("exponent", points), ("upper half", upper)):
+    fits = [("exponent", points)]
+    if len(points) >= 4:
+        fits.append(("upper half", points[len(points) // 2:]))
+    for label, chosen in fits:
         print(f"{label:>10}" + "".join(f"{exponent(chosen, key):14.2f}" for key in keys), flush=True)
 
 
