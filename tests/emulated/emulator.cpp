@@ -307,10 +307,19 @@ std::uint64_t value_of(const Lanes& lanes, const char* name, int from) {
 // --------------------------------------------------------------------------------------
 
 const char* cudaGetErrorName(cudaError_t status) {
-  constexpr std::array<const char*, 4> kNames{"cudaSuccess", "cudaErrorInvalidValue",
-                                              "cudaErrorMemoryAllocation",
-                                              "cudaErrorInvalidConfiguration"};
-  return kNames[static_cast<std::size_t>(status)];
+  switch (status) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorInvalidValue:
+      return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidDevice:
+      return "cudaErrorInvalidDevice";
+    case cudaErrorInvalidConfiguration:
+      return "cudaErrorInvalidConfiguration";
+  }
+  return "unknown";
 }
 
 const char* cudaGetErrorString(cudaError_t /*status*/) { return "refused by the emulator"; }

@@ -28,6 +28,7 @@ text::TokenWindows some_windows() {
 
 Compressed compress(CompressionSettings settings, std::size_t devices) {
   settings.matrix.rows = {std::vector<torch::Device>(devices, torch::kCPU), 64};
+  settings.batch_windows = 4;
   settings.validate();
   const io::Checkpoint checkpoint =
       io::open_checkpoint(io::locate_model(SGPT_MI_SOURCE_DIR "/scripts/demo_model"));
