@@ -59,6 +59,7 @@ SGPT_MI_SIMD_CLONES void prune_if_among_lowest(const float* __restrict score, st
 RowTile::RowTile(const ObsBlock& block)
     : block_(block),
       weight_(at(block.weight.columns)),
+      error_(at(block.weight.columns)),
       pruned_(at(block.weight.columns)),
       score_(at(block.pattern.m)),
       grid_(block.grid) {}
@@ -71,12 +72,14 @@ void RowTile::run(std::int64_t first_row) {
     keep_unpruned(weight(j), pruned(j), value_.data());
     if (grid_.rounds()) grid_.round(j, value_.data());
     const float* factor_row = block_.factor.row(j);
-    divide_errors(weight(j), value_.data(), factor_row[j], error_.data(), loss_.data());
+    divide_errors(weight(j), value_.data(), factor_row[j], error(j), loss_.data());
     if (j + 1 < width) {
-      subtract_outer(error_.data(), factor_row + j + 1, width - j - 1, weight(j + 1));
+      subtract_outer(error(j), factor_row + j + 1, width - j - 1, weight(j + 1));
     }
-    store_column(j);
+    std::copy(value_.begin(), value_.end(), weight(j));
+    if (grid_.rounds()) grid_.store(j, block_.codes);
   }
+  store_rows();
   add_losses();
 }
 
@@ -109,15 +112,21 @@ void RowTile::choose_mask(std::int64_t column) {
   }
 }
 
-void RowTile::store_column(std::int64_t column) const {
-  const std::uint8_t* mask = &pruned_[at(column)];
+/// Row after row: rows often lie a multiple of 4 KiB apart, and a column's places then share a few
+/// cache lines.
+void RowTile::store_rows() {
+  const std::int64_t width = block_.weight.columns;
   for (std::int64_t r = 0; r < rows_; ++r) {
-    const auto i = static_cast<std::size_t>(r);
-    block_.weight.row(first_row_ + r)[column] = value_[i];
-    block_.error.row(first_row_ + r)[column] = error_[i];
-    if (block_.pattern.m > 0) block_.pruned.row(first_row_ + r)[column] = mask[r] != 0;
+    float* value_to = block_.weight.row(first_row_ + r);
+    float* error_to = block_.error.row(first_row_ + r);
+    for (std::int64_t j = 0; j < width; ++j) {
+      value_to[j] = weight(j)[r];
+      error_to[j] = error(j)[r];
+    }
+    if (block_.pattern.m == 0) continue;
+    bool* mask_to = block_.pruned.row(first_row_ + r);
+    for (std::int64_t j = 0; j < width; ++j) mask_to[j] = pruned(j)[r] != 0;
   }
-  if (grid_.rounds()) grid_.store(column, block_.codes);
 }
 
 void RowTile::add_losses() {

@@ -22,10 +22,11 @@ class RowTile {
  private:
   void load(std::int64_t first_row);
   void choose_mask(std::int64_t column);
-  void store_column(std::int64_t column) const;
+  void store_rows();
   void add_losses();
 
   [[nodiscard]] float* weight(std::int64_t column) { return &weight_[at(column)]; }
+  [[nodiscard]] float* error(std::int64_t column) { return &error_[at(column)]; }
   [[nodiscard]] std::uint8_t* pruned(std::int64_t column) { return &pruned_[at(column)]; }
   [[nodiscard]] static std::size_t at(std::int64_t column) {
     return static_cast<std::size_t>(column * kTileRows);
@@ -34,12 +35,12 @@ class RowTile {
   const ObsBlock& block_;
   std::int64_t first_row_ = 0;
   std::int64_t rows_ = 0;             // of this tile that exist
-  std::vector<float> weight_;         // (width, kTileRows)
+  std::vector<float> weight_;         // (width, kTileRows); values in the columns that are done
+  std::vector<float> error_;          // (width, kTileRows)
   std::vector<std::uint8_t> pruned_;  // (width, kTileRows)
   std::vector<float> score_;          // (m, kTileRows) of an N:M pattern
   TileGrid grid_;
   TileColumn value_{};
-  TileColumn error_{};
   std::array<double, kTileRows> loss_{};
 };
 

@@ -17,7 +17,7 @@ constexpr std::int64_t kMostRows = 8;  // of any kernel
 
 /// Tokens whose products are added up before they go to memory: their panels stay in the
 /// second-level cache, and the sums are written rarely enough.
-constexpr std::int64_t kTokens = 256;
+constexpr std::int64_t kTokens = 512;
 
 /// Words of 32 bits that start on a cache line.
 class AlignedWords {

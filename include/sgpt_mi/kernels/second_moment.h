@@ -12,11 +12,11 @@ namespace sgpt_mi::kernels {
 /// of x (tokens, N) into (N, N). Below the diagonal only the blocks of 48 columns that the diagonal
 /// crosses are written, with values of no use.
 ///
-/// Sums are float32 with fused multiply-adds, 256 tokens at a time, token after token. Results do
+/// Sums are float32 with fused multiply-adds, 512 tokens at a time, token after token. Results do
 /// not depend on the number of threads; they differ in rounding between instruction sets.
 ///
 /// CPU only. Cost: tokens N (N + 48) / 2 multiply-adds near the processor's peak rate, of AVX-512
-/// or AVX2 where it has them, and 1 KiB of memory a column.
+/// or AVX2 where it has them, and 2 KiB of memory a column.
 ///
 /// \throws Error(kInternal) shapes that disagree; a CUDA backend.
 void add_second_moment(const MatrixView<const float>& x, const MatrixView<float>& second_moment,
