@@ -13,7 +13,7 @@ float32 products 70 %, factorisations 15 % and streams 70 % of them; a column of
 
 import argparse
 
-from model_shapes import SHAPES
+from random_models import SHAPES
 
 BF16, FP32, MEMORY, HOST = 989e12, 67e12, 4.8e12, 25e9
 OF_BF16, OF_FP32, OF_FACTOR, OF_MEMORY = 0.6, 0.7, 0.15, 0.7

@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 
+from random_models import OPT_VOCABULARY, write_windows
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODELS = ("tinystories-656k", "opt-3m")
 RECORDED = {1: "compress_seconds_1_thread", 2: "compress_seconds_2_threads"}
@@ -82,17 +84,17 @@ def recorded_cases(shared, wanted):
                        seconds)
 
 
-def random_cases(python, folder, windows):
-    """OPT-125M's shape, written into the folder unless it is there already."""
+def random_cases(program, folder, windows):
+    """Random weights in OPT-125M's shape, written into the folder unless they are there already."""
     model = folder / "random-opt-125m"
-    if not (model / "windows.safetensors").exists():
-        output_of([python, ROOT / "scripts" / "make_random_model.py", "opt-125m", model,
-                   "--windows", f"{windows}x512"], 1)
+    if not model.exists():
+        output_of([program, "export", "random:opt-125m", "-o", model], 1)
+    ids = folder / f"windows-{windows}.safetensors"
+    write_windows(ids, OPT_VOCABULARY, windows, 512)
     for name, bits in (("s50", 16), ("s50_w4", 4)):
         settings = {"blocksize": 128, "wbits": bits, "prunen": 0, "prunem": 0, "sparsity": 0.5,
                     "true_sequential": False}
-        yield Case(f"random-opt-125m {name}", model, model / "windows.safetensors",
-                   (windows, 512), settings)
+        yield Case(f"random-opt-125m {name}", model, ids, (windows, 512), settings)
 
 
 def compare(arguments, case, threads):
@@ -128,14 +130,14 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=sorted(RECORDED))
     parser.add_argument("--random", type=int, metavar="WINDOWS", default=0,
                         help="also a random model in the shape of OPT-125M, with so many windows of "
-                        "512 tokens; needs numpy in --python")
+                        "512 tokens")
     parser.add_argument("--folder", type=pathlib.Path,
                         help="where the random model (250 MB) is kept; default: a temporary folder")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         cases = list(recorded_cases(arguments.shared, arguments.configurations))
         if arguments.random:
-            cases += random_cases(arguments.python, arguments.folder or pathlib.Path(temporary),
+            cases += random_cases(arguments.program, arguments.folder or pathlib.Path(temporary),
                                   arguments.random)
         print_table(arguments, cases)
 

@@ -5,7 +5,7 @@ Three tables, each with exponents p of a x^p fitted by least squares to the loga
 Columns: one layer of 256 rows by build/tests/bench/growth_bench, stage by stage. Samples and
 blocks: build/sgpt-mi compress on random models in the shape of OPT-125M with fewer blocks, windows
 of 512 tokens. Memory is the most that the process had, less what it has without work. Every point
-is the fastest of --runs, in a process of its own. Needs numpy in --python.
+is the fastest of --runs, in a process of its own.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+
+from random_models import opt_folder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICK_COLUMNS = (256, 512, 1024, 2048)
@@ -84,9 +86,8 @@ def model_point(arguments, model, windows, idle):
     for _ in range(arguments.runs):
         with tempfile.TemporaryDirectory() as folder:
             report = pathlib.Path(folder) / "report.json"
-            _, peak = measured([arguments.program, "compress", model, model / "windows.safetensors",
-                                "--method", "sparsegpt", "--sparsity", "0.5", "--wbits", "4",
-                                "--nsamples", windows, "--seqlen", 512, "--eval", "none",
+            _, peak = measured([arguments.program, "compress", model, "c4", "--method", "sparsegpt",
+                                "--sparsity", "0.5", "--wbits", "4", "--nsamples", windows, "--seqlen", 512, "--eval", "none",
                                 "--device", "cpu", "--dtype", "float32", "--quiet", "--report",
                                 report], arguments.threads)
             times = json.loads(report.read_text(encoding="utf-8"))["timings"]
@@ -94,14 +95,6 @@ def model_point(arguments, model, windows, idle):
                      ("calibrate", "factor", "obs", "propagate", "compress")}
                     | {"memory, MB": max(0, peak - idle) / 1e6})
     return fastest(runs)
-
-
-def make_model(arguments, folder, layers, windows):
-    """A random model with so many blocks and recorded windows."""
-    model = folder / f"{layers}-blocks"
-    measured([arguments.python, ROOT / "scripts" / "make_random_model.py", "opt-125m", model,
-              "--layers", layers, "--windows", f"{windows}x512"], 1)
-    return model
 
 
 def main():
@@ -114,7 +107,6 @@ def main():
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build" / "sgpt-mi")
     parser.add_argument("--layer-program", type=pathlib.Path,
                         default=ROOT / "build" / "tests" / "bench" / "growth_bench")
-    parser.add_argument("--python", type=pathlib.Path, default=ROOT / ".venv" / "bin" / "python")
     arguments = parser.parse_args()
     _, idle = measured([arguments.layer_program, 1, 1], arguments.threads)
     columns = FULL_COLUMNS if arguments.full else QUICK_COLUMNS
@@ -124,11 +116,11 @@ def main():
     blocks = (1, 2, 4, 8) if arguments.full else (1, 2, 4)
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        model = make_model(arguments, folder, 2, windows[-1])
+        model = opt_folder(folder / "2", "opt-125m", 2)
         print_table("Two blocks of 768 channels: seconds against windows of 512 tokens", "windows",
                     [(n, model_point(arguments, model, n, idle)) for n in windows])
         print_table("768 channels, 4 windows of 512 tokens: seconds against blocks", "blocks",
-                    [(n, model_point(arguments, make_model(arguments, folder, n, 4), 4, idle))
+                    [(n, model_point(arguments, opt_folder(folder / str(n), "opt-125m", n), 4, idle))
                      for n in blocks])
 
 
