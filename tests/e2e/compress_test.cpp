@@ -38,7 +38,9 @@ TEST_F(Compress, SavesAModelThatScoresWhatTheRunReported) {
   EXPECT_THAT(last_.out, HasSubstr("rd"));
   EXPECT_THAT(last_.out, HasSubstr("dense"));
   EXPECT_THAT(last_.err, HasSubstr("fc2"));
-  EXPECT_GT(ppl(report, "compressed"), ppl(report, "dense"));
+  // On four windows of its own domain the compressed model may score either way; it differs.
+  EXPECT_GT(report["perplexity"]["test"]["compressed"]["kl_mean"], 0.0);
+  EXPECT_LT(ppl(report, "compressed"), 1.1 * ppl(report, "dense"));
   EXPECT_GE(report["totals"]["sparsity"], 0.5);
   EXPECT_LE(report["totals"]["average_code_bits"], 4.0);
 
