@@ -18,9 +18,14 @@ namespace {
 /// (measured at 768 channels, where they break even near one sixth).
 constexpr double kSparseShare = 0.15;
 
-/// Columns per panel of the second moment on a device, and of copies within it. Only the blocks on
-/// and above the diagonal are summed, so narrow panels save almost half of the work; 8 panels,
-/// which leave 9/16 of it, still fill a GPU.
+/// Channels from which the symmetric kernel is worth it: narrower layers cost little either way,
+/// and with LibTorch's product they keep to the reference's rounding (near-equal scores of small
+/// models then fall on its side).
+constexpr std::int64_t kKernelChannels = 1024;
+
+/// Columns per panel of LibTorch's product, and of copies within the second moment. Only the blocks
+/// on and above the diagonal are summed, so narrow panels save almost half of the work; wide layers
+/// want wider ones for a fast product. On a GPU 8 panels leave 9/16 of it and are wide enough.
 std::int64_t panel_width(const torch::Tensor& second_moment) {
   const std::int64_t channels = second_moment.size(0);
   constexpr std::int64_t kGpuPanels = 8;
@@ -28,7 +33,7 @@ std::int64_t panel_width(const torch::Tensor& second_moment) {
   return channels <= 1024 ? 128 : 256;
 }
 
-/// H[:, panel] += x^T x[:, panel] for the rows of H down to the panel's last one, on a device.
+/// H[:, panel] += x^T x[:, panel] for the rows of H down to the panel's last one.
 void add_upper_products(const torch::Tensor& x, torch::Tensor& second_moment) {
   const std::int64_t channels = x.size(1);
   const std::int64_t panel = panel_width(second_moment);
@@ -51,8 +56,10 @@ void add_dense(const torch::Tensor& x, const torch::Tensor& tokens, torch::Tenso
         reinterpret_cast<const std::uint16_t*>(stored.const_data_ptr<at::BFloat16>());
     kernels::add_second_moment({bits, stored.size(0), stored.size(1), stored.size(1)}, sum,
                                backend);
-  } else {
+  } else if (tokens.size(1) >= kKernelChannels) {
     kernels::add_second_moment(quant::view_of<const float>(tokens), sum, backend);
+  } else {
+    add_upper_products(tokens, second_moment);
   }
 }
 
