@@ -24,6 +24,8 @@ constexpr std::int64_t kScoredWindows = 4;
 /// Bytes a weight of the largest linear while it is compressed. One sweep: the weights as given,
 /// swept, in another order, their difference, scores, the mask, codes and what is saved.
 constexpr std::int64_t kSweepBytes = 5 * kFloat + 4;
+/// Columns whose errors a sweep keeps: kFarBlock of obs/sweep.cpp.
+constexpr std::int64_t kFarColumns = 1024;
 /// With widths of its own also squares and magnitudes in float64.
 constexpr std::int64_t kWidthBytes = 16;
 /// The refinement: given, target, weights, five vectors of the conjugate gradients and two
@@ -159,8 +161,9 @@ std::int64_t MemoryCounts::solve_workspace(const CompressionSettings& settings) 
   if (settings.drift > 0.0) bytes_a_weight += kFloat;
   std::int64_t most = 0;
   for (const SiteShape& site : sites_) {
-    most = std::max(most,
-                    squares * kFloat * site.columns * site.columns + bytes_a_weight * site.largest);
+    const std::int64_t errors = kFloat * kFarColumns * site.largest / site.columns;
+    most = std::max(most, squares * kFloat * site.columns * site.columns +
+                              bytes_a_weight * site.largest + errors);
   }
   return most;
 }
@@ -168,7 +171,9 @@ std::int64_t MemoryCounts::solve_workspace(const CompressionSettings& settings) 
 std::int64_t MemoryCounts::curve_workspace() const {
   std::int64_t most = 0;
   for (const SiteShape& site : sites_) {
-    most = std::max(most, 3 * kFloat * site.columns * site.columns + kCurveBytes * site.largest);
+    const std::int64_t errors = kFloat * kFarColumns * site.largest / site.columns;
+    most = std::max(most,
+                    3 * kFloat * site.columns * site.columns + kCurveBytes * site.largest + errors);
   }
   return most;
 }

@@ -153,7 +153,8 @@ std::string describe_activations(const MemoryPlan& memory, bool on_gpu) {
     text += fmt::format(", {} in a file in {}", human_bytes(memory.file_states),
                         temporary_folder().string());
   }
-  return fmt::format("{}; {} windows a forward", text, memory.batch_windows);
+  return fmt::format("{}; {} window{} a forward", text, memory.batch_windows,
+                     memory.batch_windows == 1 ? "" : "s");
 }
 
 void warn_of_memory(const MemoryLimit& limit, const MemoryPhase& phase, const MemoryNeeds& needs,
