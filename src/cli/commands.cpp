@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -76,10 +77,27 @@ void run_compress(const ResolvedSettings& settings, const std::vector<std::strin
   show(pipeline::run_compress(run, console, start_report(settings, command_line)), settings.values);
 }
 
-void run_plan(const ResolvedSettings& settings) {
+/// Whether a flag or a file says what a compression has to reach.
+bool has_goal(const ResolvedSettings& settings) {
+  constexpr std::array<const char*, 10> kGoals{"sparsity",       "pattern",  "prunen",
+                                               "prunem",         "wbits",    "target_avg_bits",
+                                               "attention_bits", "ffn_bits", "target_stored_bits",
+                                               "target_bytes"};
+  return std::any_of(kGoals.begin(), kGoals.end(),
+                     [&](const char* goal) { return settings.given(goal); });
+}
+
+/// A plan that is not told what for is made for the usual goal, and says so.
+void run_plan(ResolvedSettings settings) {
+  Console console(settings.values.quiet);
+  if (!has_goal(settings)) {
+    settings.values.sparsity = 0.5;
+    settings.values.wbits = 4;
+    for (const char* goal : {"sparsity", "wbits"}) settings.origins[goal] = Origin::kDefault;
+    console.plan("goal       none given: this is the plan for --sparsity 0.5 --wbits 4");
+  }
   const pipeline::CompressRun run = to_compress_run(settings);
   check_places(settings.values);
-  Console console(settings.values.quiet);
   pipeline::plan_compress(run, console);
 }
 

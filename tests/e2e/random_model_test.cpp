@@ -23,6 +23,15 @@ TEST(RandomModel, PlansWithoutWeightsTextOrTokenizer) {
   EXPECT_THAT(result.err, HasSubstr("random weights predict nothing"));
 }
 
+TEST(RandomModel, PlanWithoutAGoalIsForTheUsualOneAndSaysSo) {
+  const TemporaryFolder folder;
+  const ProgramResult result = run_program(
+      folder, {"plan", "random:vicuna-13b", "c4", "--nsamples", "128", "--device", "cuda"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("this is the plan for --sparsity 0.5 --wbits 4"));
+  EXPECT_THAT(result.err, HasSubstr("GPU at most"));
+}
+
 TEST(RandomModel, CompressesExportsAndLoadsAgain) {
   const TemporaryFolder folder;
   const std::filesystem::path shape = folder.path() / "shape";
