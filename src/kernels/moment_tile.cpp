@@ -1,5 +1,6 @@
 #include "moment_tile.h"
 
+#include <cstddef>
 #include <cstring>
 
 #if defined(__x86_64__)
@@ -86,7 +87,7 @@ __attribute__((target("avx512f,avx512bf16"))) void add_bfloat16(const MomentTile
   for (std::int64_t step = 0; step < tile.steps; ++step) {
     __m512bh column[kVectors];
     for (int v = 0; v < kVectors; ++v) {
-      column[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(columns + v * 16));
+      column[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(columns + std::ptrdiff_t{16} * v));
     }
     for (int r = 0; r < kRows; ++r) {
       const __m512bh row = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(rows[r])));
@@ -97,7 +98,7 @@ __attribute__((target("avx512f,avx512bf16"))) void add_bfloat16(const MomentTile
   }
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) {
-      float* place = tile.sums + r * tile.stride + v * 16;
+      float* place = tile.sums + r * tile.stride + std::ptrdiff_t{16} * v;
       _mm512_storeu_ps(place, _mm512_add_ps(_mm512_loadu_ps(place), sums[r][v]));
     }
   }
