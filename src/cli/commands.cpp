@@ -1,5 +1,6 @@
 #include "commands.h"
 
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -163,7 +164,11 @@ void traced(const std::string& file, const Command& command) {
   try {
     command();
   } catch (const std::exception&) {
-    trace.write(file);
+    try {
+      trace.write(file);
+    } catch (const Error& second) {  // what ended the command is the error to report
+      spdlog::warn("warning: {}", second.what());
+    }
     throw;
   }
   trace.write(file);

@@ -16,7 +16,7 @@ namespace {
 
 /// A file that has a name for a moment only, for file systems without nameless ones.
 FileDescriptor create_and_unlink(const std::filesystem::path& folder) {
-  std::string name = (folder / "sgpt-mi-XXXXXX").string();
+  std::string name = (folder / "sgpt-mi-XXXXXX").string();  // mkostemp fills in the last six
   FileDescriptor file(::mkostemp(name.data(), O_CLOEXEC));
   if (file.get() < 0) fail_output(folder, errno);
   if (::unlink(name.c_str()) != 0) fail_output(name, errno);

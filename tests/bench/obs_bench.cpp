@@ -3,7 +3,6 @@
 
 #include "sgpt_mi/kernels/descend_block.h"
 #include "sgpt_mi/kernels/kth_smallest.h"
-#include "sgpt_mi/kernels/obs_block.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/quant/grid.h"
 #include "sgpt_mi/quant/tensor_view.h"
@@ -13,37 +12,6 @@ namespace sgpt_mi {
 namespace {
 
 constexpr std::int64_t kBlock = 128;
-
-/// The column loop over one block of 128 columns. Argument: rows. Rate: multiply-subtracts.
-void column_loop(benchmark::State& state, bool rounds) {
-  const std::int64_t rows = state.range(0);
-  const torch::Tensor start = test::normal(rows, kBlock, 1);
-  torch::Tensor weight = start.clone();
-  torch::Tensor factor = test::normal(kBlock, kBlock, 2).mul(0.05).triu();
-  factor.diagonal().abs_().add_(1.0);
-  const torch::Tensor pruned = test::normal(rows, kBlock, 3).gt(0);
-  const torch::Tensor error = at::empty_like(weight);
-  const torch::Tensor codes = at::empty({rows, kBlock}, torch::kUInt8);
-  const torch::Tensor row_loss = at::zeros({rows}, torch::kFloat64);
-  const quant::Grid grid = quant::find_grid(start, {});
-  kernels::ObsBlock block;
-  block.weight = quant::view_of<float>(weight);
-  block.factor = quant::view_of<const float>(factor);
-  block.pruned = quant::view_of<bool>(pruned);
-  block.error = quant::view_of<float>(error);
-  block.row_loss = row_loss.data_ptr<double>();
-  if (rounds) {
-    block.grid = grid.view(0, start.size(0));
-    block.codes = quant::view_of<std::uint8_t>(codes);
-  }
-  for (auto _ : state) {
-    weight.copy_(start);
-    kernels::obs_block(block, quant::backend_of(weight));
-  }
-  state.SetItemsProcessed(state.iterations() * rows * kBlock * (kBlock - 1) / 2);
-}
-BENCHMARK_CAPTURE(column_loop, prune_only, false)->Arg(768)->Arg(2048)->UseRealTime();
-BENCHMARK_CAPTURE(column_loop, joint, true)->Arg(768)->Arg(2048)->UseRealTime();
 
 /// Coordinate descent over one block of 128 columns. Argument: rows. Rate: multiply-adds.
 void descent(benchmark::State& state, kernels::Support support, bool rounds) {

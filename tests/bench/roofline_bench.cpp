@@ -100,10 +100,11 @@ void layer_sweep(benchmark::State& state, int bits) {
   options.sparsity = 0.5;
   options.wbits = bits;
   for (auto _ : state) {
-    obs::Sweep sweep(start.clone(), upper, options);
-    if (bits < 16) sweep.use_grid(quant::find_grid(start, {}));
-    sweep.run();
-    benchmark::DoNotOptimize(sweep.weight().data_ptr<float>());
+    std::vector<obs::Sweep> parts;
+    parts.emplace_back(start.clone(), upper, options);
+    if (bits < 16) parts.front().use_grid(quant::find_grid(start, {}));
+    obs::Sweep::run(parts);
+    benchmark::DoNotOptimize(parts.front().weight().data_ptr<float>());
   }
   count_operations(state, real(columns) * real(columns) * real(columns));
 }
