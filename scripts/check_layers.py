@@ -5,6 +5,9 @@
 
 Rules:
   * a file of a room includes headers of its own room and of the rooms in its USES list only;
+  * USES names rooms that come earlier in CMakeLists.txt: no circle, no arrow upward;
+  * no room has more than 14 sources or 3,000 lines in src and include: another idea, another room;
+  * every folder of tests/unit is named after a room;
   * a quoted include without "sgpt_mi/" does not leave the room's folder;
   * LibTorch's headers appear in rooms marked TORCH only;
   * host code has no preprocessor condition on CUDA: off means another source file;
@@ -14,6 +17,7 @@ Prints one line per breach and exits with 1, or nothing and 0.
 """
 
 import argparse
+import collections
 import dataclasses
 import json
 import pathlib
@@ -27,24 +31,24 @@ TORCH_HEADER = re.compile(r"^(torch|ATen|c10|caffe2)/")
 # __CUDACC__ stays allowed: it marks formulas that both compilers share as __host__ __device__.
 CUDA_CONDITION = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b.*(CUDA(?!CC__)|NVCC)")
 SOURCE_SUFFIXES = (".h", ".cpp", ".cu", ".cuh")
+MOST_SOURCES = 14
+MOST_LINES = 3000
 
 
 @dataclasses.dataclass(frozen=True)
 class Room:
     """One sgpt_mi_room() call."""
 
-    name: str
-    folder: str  # of src/ and include/sgpt_mi/; two rooms may share one
+    name: str  # also of its folder in src/ and include/sgpt_mi/
     torch: bool
     sources: tuple
     uses: tuple
 
 
 def load_rooms(path):
-    """The rooms of layers.json, by name."""
+    """The rooms of layers.json by name, the lowest first."""
     members = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Room(name, member["folder"], member["torch"], tuple(member["sources"]),
-                       tuple(member["uses"])) for name, member in members.items()}
+    return {name: Room(name, member["torch"], tuple(member["sources"]), tuple(member["uses"])) for name, member in members.items()}
 
 
 def folder_of(path):
@@ -59,18 +63,6 @@ def folder_of(path):
     return None
 
 
-def room_of(path, rooms):
-    """The room whose SOURCES list the file; a header of src/ goes with the source of its name, and
-    what no room lists (main.cpp, public headers) with the room that the folder is named after."""
-    folder = folder_of(path)
-    if path.parts[0] == "src":
-        source = path.relative_to("src", folder).with_suffix(".cpp").as_posix()
-        for room in rooms.values():
-            if room.folder == folder and source in room.sources:
-                return room
-    return rooms.get(folder)
-
-
 def check_include(path, room, include, rooms):
     """What is wrong with one #include line (a match of INCLUDE) of a room's file, or None."""
     angled, quoted = include["angled"], include["quoted"]
@@ -83,7 +75,7 @@ def check_include(path, room, include, rooms):
         if folder_of(reached) != folder_of(path):
             return f'"{quoted}" leaves the room; include "sgpt_mi/<room>/..." instead'
         return None
-    target = room_of(pathlib.Path("include") / quoted, rooms)
+    target = rooms.get(folder_of(pathlib.Path("include") / quoted))
     if target is None:
         return f'"{quoted}" belongs to no room'
     if target is not room and target.name not in room.uses:
@@ -93,7 +85,7 @@ def check_include(path, room, include, rooms):
 
 def check_file(path, text, rooms):
     """Breaches in one file; `path` relative to the project."""
-    room = room_of(path, rooms)
+    room = rooms.get(folder_of(path))
     if room is None:
         return [f"{path}: belongs to no room"]
     problems = []
@@ -105,6 +97,35 @@ def check_file(path, text, rooms):
         if problem:
             problems.append(f"{path}:{number}: {problem}")
     return problems
+
+
+def check_order(rooms):
+    """Arrows to rooms that do not lie below."""
+    names = list(rooms)
+    return [f"room '{room.name}' uses '{used}', which does not lie below it"
+            for room in rooms.values() for used in room.uses
+            if used not in names[:names.index(room.name)]]
+
+
+def check_sizes(root, rooms):
+    """Rooms that have outgrown one idea. The cuda folder is not counted: it repeats kernels."""
+    lines = collections.Counter()
+    for path in source_files(root):
+        if path.parts[0] != "cuda":
+            lines[folder_of(path)] += (root / path).read_text(encoding="utf-8").count("\n")
+    problems = []
+    for room in rooms.values():
+        if len(room.sources) > MOST_SOURCES or lines[room.name] > MOST_LINES:
+            problems.append(f"room '{room.name}' has {len(room.sources)} sources and "
+                            f"{lines[room.name]} lines; at most {MOST_SOURCES} and {MOST_LINES}")
+    return problems
+
+
+def check_tests(root, rooms):
+    """Folders of unit tests without a room."""
+    folders = sorted(path.name for path in (root / "tests" / "unit").iterdir() if path.is_dir())
+    return [f"tests/unit/{name}: there is no room of that name"
+            for name in folders if name not in rooms]
 
 
 def source_files(root):
@@ -142,6 +163,7 @@ def main():
     rooms = load_rooms(parser.parse_args().layers)
     problems = [problem for path in source_files(ROOT)
                 for problem in check_file(path, (ROOT / path).read_text(encoding="utf-8"), rooms)]
+    problems += check_order(rooms) + check_sizes(ROOT, rooms) + check_tests(ROOT, rooms)
     problems += check_registered(ROOT)
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0

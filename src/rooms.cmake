@@ -27,6 +27,10 @@ if(SGPT_MI_FUZZ)
   target_link_options(sgpt_mi_flags INTERFACE -fsanitize=address)
 endif()
 
+# Of rooms of numeric loops. Every formula is rounded operation by operation: the quantizer must
+# reproduce published codes. The loops count on -O3 for vectorisation in every build type.
+set(SGPT_MI_LOOP_FLAGS -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math)
+
 # The arguments as a JSON array of strings.
 function(sgpt_mi_json_list result)
   list(TRANSFORM ARGN REPLACE "(.+)" "\"\\1\"")
@@ -51,9 +55,7 @@ function(sgpt_mi_room name)
   endif()
   sgpt_mi_json_list(uses ${ROOM_USES})
   sgpt_mi_json_list(sources ${ROOM_SOURCES})
-  cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME folder)
-  set_property(GLOBAL APPEND PROPERTY SGPT_MI_LAYERS "\"${name}\": {\"folder\": \"${folder}\",\
- \"torch\": ${torch},\n    \"sources\": ${sources},\n    \"uses\": ${uses}}")
+  set_property(GLOBAL APPEND PROPERTY SGPT_MI_LAYERS "\"${name}\": {\"torch\": ${torch},\n    \"sources\": ${sources},\n    \"uses\": ${uses}}")
 endfunction()
 
 function(sgpt_mi_write_layers file)
@@ -64,13 +66,15 @@ endfunction()
 
 # sgpt_mi_test(NAME LABEL unit|golden|e2e|gpu|slow [TORCH] SOURCES file... ROOMS room... [LIBS target...])
 #
-# One GoogleTest program; every case becomes a ctest entry with the label. TORCH as above.
+# One GoogleTest program; every case becomes a ctest entry with the label. TORCH as above. Tests see
+# the rooms' own headers too, as "room/header.h".
 function(sgpt_mi_test name)
   cmake_parse_arguments(TEST "TORCH" "LABEL" "SOURCES;ROOMS;LIBS" ${ARGN})
   if(TEST_TORCH AND NOT SGPT_MI_TORCH_ROOMS)
     return()
   endif()
   add_executable(${name} ${TEST_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   list(TRANSFORM TEST_ROOMS PREPEND sgpt_mi_)
   target_link_libraries(${name} PRIVATE sgpt_mi_test_support ${TEST_ROOMS} ${TEST_LIBS}
                         GTest::gtest GTest::gmock GTest::gtest_main)

@@ -35,12 +35,13 @@ void add_product(const torch::Tensor& a, const torch::Tensor& b, torch::Tensor s
   }
 }
 
-kernels::ChannelScan add_figures(const torch::Tensor& x, ChannelFigures& figures) {
+cpu_kernels::ChannelScan add_figures(const torch::Tensor& x, ChannelFigures& figures) {
   if (x.is_cpu()) {
-    const kernels::ChannelSums sums{figures.sum.data_ptr<double>(),
-                                    figures.abs_sum.data_ptr<double>(),
-                                    figures.abs_max.data_ptr<float>()};
-    return kernels::add_channel_sums(quant::view_of<const float>(x), sums, quant::backend_of(x));
+    const cpu_kernels::ChannelSums sums{figures.sum.data_ptr<double>(),
+                                        figures.abs_sum.data_ptr<double>(),
+                                        figures.abs_max.data_ptr<float>()};
+    return cpu_kernels::add_channel_sums(quant::view_of<const float>(x), sums,
+                                         quant::backend_of(x));
   }
   const torch::Tensor magnitude = x.abs();
   const torch::Tensor total = magnitude.sum({0}, /*keepdim=*/false, torch::kFloat32);

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "sgpt_mi/kernels/channel_sums.h"
+#include "sgpt_mi/cpu_kernels/channel_sums.h"
 
 namespace sgpt_mi::calib {
 
@@ -31,7 +31,7 @@ void add_product(const torch::Tensor& a, const torch::Tensor& b, torch::Tensor s
 
 /// Adds x (tokens, N) to the figures: float32 by the kernel on the CPU, any type by LibTorch on a
 /// device, where the number of non-zeros is not asked for and stays at "all".
-[[nodiscard]] kernels::ChannelScan add_figures(const torch::Tensor& x, ChannelFigures& figures);
+[[nodiscard]] cpu_kernels::ChannelScan add_figures(const torch::Tensor& x, ChannelFigures& figures);
 
 /// Throws Error(kNumeric) naming `what` and the first index when a value of x (B, T, N) is not
 /// finite.

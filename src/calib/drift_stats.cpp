@@ -8,7 +8,7 @@
 
 #include "channel_scan.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/kernels/sparse_second_moment.h"
+#include "sgpt_mi/cpu_kernels/sparse_second_moment.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::calib {
@@ -64,20 +64,14 @@ torch::Tensor DriftStats::cross() const { return scaled(cross_sum, sequences); }
 
 torch::Tensor DriftStats::residual() const { return scaled(residual_sum, sequences); }
 
-torch::Tensor DriftStats::mean_shift() const {
-  ensure(tokens > 0, "calib: a drift was asked for before any token was seen");
-  return shift_sum / static_cast<double>(tokens);
-}
-
 DriftAccumulator::DriftAccumulator(std::string name, std::int64_t channels, torch::Device device)
     : name_(std::move(name)) {
   const auto options = torch::TensorOptions().device(device).dtype(torch::kFloat32);
   stats_.cross_sum = at::zeros({channels, channels}, options);
-  stats_.shift_sum = at::zeros({channels}, options.dtype(torch::kFloat64));
 }
 
 void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x) {
-  const std::int64_t channels = stats_.shift_sum.size(0);
+  const std::int64_t channels = stats_.cross_sum.size(0);
   ensure(x.dim() == 3 && x.size(2) == channels && x_dense.sizes() == x.sizes(),
          "calib: the inputs of a drift are not two of (sequences, tokens, N)");
   stats_.tokens += x.size(0) * x.size(1);
@@ -86,14 +80,13 @@ void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x)
   const torch::Tensor tokens = product_rows(x);
   const torch::Tensor difference = token_rows(x_dense) - tokens;
   ChannelFigures figures = zero_figures(channels, x.device());
-  const kernels::ChannelScan scan = add_figures(difference, figures);
+  const cpu_kernels::ChannelScan scan = add_figures(difference, figures);
   if (!scan.finite) fail_not_finite("the input of " + name_, x_dense, x);
-  stats_.shift_sum += figures.sum;
   if (scan.nonzeros == 0) return;
   if (mostly_zeros(difference, scan.nonzeros, tokens)) {
-    kernels::add_sparse_product(quant::view_of<const float>(difference),
-                                quant::view_of<const float>(tokens),
-                                quant::view_of<float>(stats_.cross_sum), quant::backend_of(tokens));
+    cpu_kernels::add_sparse_product(
+        quant::view_of<const float>(difference), quant::view_of<const float>(tokens),
+        quant::view_of<float>(stats_.cross_sum), quant::backend_of(tokens));
   } else {
     add_drift_product(difference, tokens, stats_.cross_sum);
   }
@@ -103,7 +96,7 @@ void DriftAccumulator::add_residual(const torch::Tensor& residual_dense,
                                     const torch::Tensor& residual, const torch::Tensor& x) {
   ensure(residual.dim() == 3 && residual_dense.sizes() == residual.sizes() && x.dim() == 3 &&
              x.size(0) == residual.size(0) && x.size(1) == residual.size(1) &&
-             x.size(2) == stats_.shift_sum.size(0),
+             x.size(2) == stats_.cross_sum.size(0),
          "calib: the residual streams of a drift are not two of (sequences, tokens, R)");
   if (residual_dense.is_same(residual) || residual.numel() == 0) return;
   const torch::Tensor difference = token_rows(residual_dense) - token_rows(residual);

@@ -7,8 +7,8 @@
 
 #include "channel_scan.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/kernels/second_moment.h"
-#include "sgpt_mi/kernels/sparse_second_moment.h"
+#include "sgpt_mi/cpu_kernels/second_moment.h"
+#include "sgpt_mi/cpu_kernels/sparse_second_moment.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::calib {
@@ -50,14 +50,14 @@ void add_dense(const torch::Tensor& x, const torch::Tensor& tokens, torch::Tenso
   if (!x.is_cpu()) return add_upper_products(tokens, second_moment);
   const kernels::MatrixView<float> sum = quant::view_of<float>(second_moment);
   const kernels::Backend backend = quant::backend_of(tokens);
-  if (x.scalar_type() == torch::kBFloat16 && kernels::multiplies_bfloat16()) {
+  if (x.scalar_type() == torch::kBFloat16 && cpu_kernels::multiplies_bfloat16()) {
     const torch::Tensor stored = x.reshape({-1, x.size(-1)}).contiguous();
     const auto* bits =
         reinterpret_cast<const std::uint16_t*>(stored.const_data_ptr<at::BFloat16>());
-    kernels::add_second_moment({bits, stored.size(0), stored.size(1), stored.size(1)}, sum,
-                               backend);
+    cpu_kernels::add_second_moment({bits, stored.size(0), stored.size(1), stored.size(1)}, sum,
+                                   backend);
   } else if (tokens.size(1) >= kKernelChannels) {
-    kernels::add_second_moment(quant::view_of<const float>(tokens), sum, backend);
+    cpu_kernels::add_second_moment(quant::view_of<const float>(tokens), sum, backend);
   } else {
     add_upper_products(tokens, second_moment);
   }
@@ -125,14 +125,14 @@ void StatsAccumulator::add(const torch::Tensor& x) {
   if (x.numel() == 0) return;
   const torch::Tensor tokens = product_rows(x);
   ChannelFigures figures{stats_.channel_sum, stats_.channel_abs_sum, stats_.channel_abs_max};
-  const kernels::ChannelScan scan = add_figures(tokens, figures);
+  const cpu_kernels::ChannelScan scan = add_figures(tokens, figures);
   stats_.channel_abs_max = figures.abs_max;
   if (!scan.finite) fail_not_finite(name_, x);
   const double share = static_cast<double>(scan.nonzeros) / static_cast<double>(tokens.numel());
   if (tokens.is_cpu() && share < kSparseShare) {
-    kernels::add_sparse_second_moment(quant::view_of<const float>(tokens),
-                                      quant::view_of<float>(stats_.second_moment_sum),
-                                      quant::backend_of(tokens));
+    cpu_kernels::add_sparse_second_moment(quant::view_of<const float>(tokens),
+                                          quant::view_of<float>(stats_.second_moment_sum),
+                                          quant::backend_of(tokens));
   } else {
     add_dense(x, tokens, stats_.second_moment_sum);
   }

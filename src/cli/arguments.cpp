@@ -7,7 +7,7 @@
 #include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/cli/version.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 
 namespace sgpt_mi::cli {
 namespace {
@@ -117,7 +117,7 @@ void apply_environment(ResolvedSettings& resolved) {
 
 void apply_config_file(ResolvedSettings& resolved, const CommandRow& command,
                        const std::string& path) {
-  const auto json = nlohmann::json::parse(io::read_text_file(path), nullptr, false);
+  const auto json = nlohmann::json::parse(documents::read_text_file(path), nullptr, false);
   if (!json.is_object()) fail(ErrorKind::kInput, "config: {} is not a JSON object", path);
   std::vector<std::string> known;
   for (const FlagRow& row : flag_table()) {

@@ -16,13 +16,13 @@
 #include "sgpt_mi/cli/version.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/pipeline/export.h"
 #include "sgpt_mi/pipeline/inspect.h"
 #include "sgpt_mi/pipeline/run.h"
-#include "sgpt_mi/pipeline/trace.h"
 #include "sgpt_mi/report/statistics.h"
+#include "sgpt_mi/walk/trace.h"
 #include "sweep_command.h"
 
 namespace sgpt_mi::cli {
@@ -147,8 +147,9 @@ std::string read_standard_input() {
 
 void run_tokenize(const ResolvedSettings& settings) {
   const auto tokenizer = pipeline::open_tokenizer(settings.values.model);
-  const std::string text = settings.values.file == "-" ? read_standard_input()
-                                                       : io::read_text_file(settings.values.file);
+  const std::string text = settings.values.file == "-"
+                               ? read_standard_input()
+                               : documents::read_text_file(settings.values.file);
   const std::vector<std::int32_t> ids = tokenizer->encode(text, !settings.values.no_special);
   const nlohmann::ordered_json json{
       {"ids", ids}, {"count", ids.size()}, {"sha256", token_sha256(ids)}};
@@ -160,7 +161,7 @@ template <typename Command>
 void traced(const std::string& file, const Command& command) {
   if (file.empty()) return command();
   check_place("trace", file);
-  const pipeline::Trace trace;
+  const walk::Trace trace;
   try {
     command();
   } catch (const std::exception&) {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "sgpt_mi/pipeline/events.h"
+#include "sgpt_mi/report/events.h"
 
 namespace sgpt_mi::cli {
 
@@ -16,7 +16,7 @@ void print_out(const std::string& text);
 
 /// Shows a run on stderr: plan, one line a linear, warnings; a progress bar with the remaining time
 /// at the bottom of a terminal, or a plain line now and then in a pipe.
-class Console : public pipeline::Events {
+class Console : public report::Events {
  public:
   explicit Console(bool quiet);
   ~Console() override;

@@ -133,8 +133,6 @@ std::vector<FlagRow> refinement_flags() {
        "sweeps of coordinate descent on the codes; -1: 3 for rd, else 0"},
       {"scale_step", &S::scale_step, "0|1", kRefinement, kRuns, true,
        "least-squares scales before every polish sweep; -1: 1 for rd, else 0"},
-      {"bias_update", &S::bias_update, "0|1", kRefinement, kRuns, true,
-       "correct biases for the mean error, where there are biases; -1: 0"},
       {"block_tuning", &S::block_tuning, "N", kRefinement, kRuns, true,
        "gradient steps a block on kept weights or codes and scales, norms and biases, against the "
        "dense block's output; slow; 0: none"},
@@ -159,9 +157,7 @@ std::vector<FlagRow> sweep_and_selection_flags() {
   using S = Settings;
   return {
       {"act_order", &S::act_order, "", kObsSweep, kRuns, true,
-       "columns in descending order of diag(H): --column_order hessian"},
-      {"column_order", &S::column_order, "NAME", kObsSweep, kRuns, true,
-       "order in which the sweep takes the columns: natural, hessian or mi"},
+       "columns in descending order of diag(H)"},
       {"percdamp", &S::percdamp, "X", kObsSweep, kRuns, true,
        "share of mean(diag H) added to the diagonal"},
       {"blocksize", &S::blocksize, "N", kObsSweep, kRuns, true, "columns updated together"},

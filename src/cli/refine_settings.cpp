@@ -6,7 +6,7 @@
 namespace sgpt_mi::cli {
 namespace {
 
-using pipeline::Method;
+using compress::Method;
 
 /// What a step is where no flag names it.
 struct StepDefaults {
@@ -18,7 +18,6 @@ struct StepDefaults {
   bool grid_after_mask = false;
   bool weighted_clip = false;
   bool scale_step = false;
-  bool bias_update = false;
 };
 
 StepDefaults defaults_of(Method method, bool quantizes) {
@@ -30,8 +29,7 @@ StepDefaults defaults_of(Method method, bool quantizes) {
           .drift_residual = true,
           .grid_after_mask = true,
           .weighted_clip = true,
-          .scale_step = true,
-          .bias_update = false};
+          .scale_step = true};
 }
 
 template <typename T>
@@ -48,7 +46,7 @@ bool switch_or(const char* key, int value, bool standard) {
 
 }  // namespace
 
-void set_refinement(pipeline::CompressionSettings& compression, const Settings& typed) {
+void set_refinement(compress::CompressionSettings& compression, const Settings& typed) {
   const StepDefaults standard = defaults_of(compression.method, compression.quantizes());
   obs::RefineOptions& refine = compression.matrix.refine;
   refine.l0_sweeps = given_or(typed.l0_sweeps, standard.l0_sweeps);
@@ -65,7 +63,6 @@ void set_refinement(pipeline::CompressionSettings& compression, const Settings& 
     fail(ErrorKind::kUsage,
          "drift_residual: 1 is a part of the drift correction, which is off; give --drift A too");
   }
-  compression.bias_update = switch_or("bias_update", typed.bias_update, standard.bias_update);
   compression.block_tuning = typed.block_tuning;
   compression.true_sequential =
       typed.true_sequential || compression.follows_dense() || compression.method == Method::kRd;
@@ -84,11 +81,11 @@ void drop_steps(Settings& typed) {
   typed.block_tuning = standard.block_tuning;
 }
 
-std::optional<pipeline::PlanOptions> plan_options(const ResolvedSettings& settings, Method method) {
+std::optional<planning::PlanOptions> plan_options(const ResolvedSettings& settings, Method method) {
   if (method != Method::kRd) return std::nullopt;
   const Settings& typed = settings.values;
-  pipeline::PlanOptions plan;
-  plan.sensitivity = pipeline::parse_sensitivity(typed.sensitivity);
+  planning::PlanOptions plan;
+  plan.sensitivity = planning::parse_sensitivity(typed.sensitivity);
   plan.windows = typed.plan_windows;
   plan.check_windows = typed.plan_check;
   plan.sparsity_range = typed.sparsity_range;

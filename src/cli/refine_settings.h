@@ -10,13 +10,13 @@ namespace sgpt_mi::cli {
 /// Sets the steps around the sweep: as the flags say, else as the method has them.
 /// Throws Error(kUsage) for a switch that is neither 0 nor 1, and for a residual correction without
 /// drift correction.
-void set_refinement(pipeline::CompressionSettings& compression, const Settings& typed);
+void set_refinement(compress::CompressionSettings& compression, const Settings& typed);
 
 /// Forgets the steps that need compensation, for the method magnitude in a comparison.
 void drop_steps(Settings& typed);
 
 /// The measured plan of method rd; nothing for the others. Throws Error(kUsage).
-[[nodiscard]] std::optional<pipeline::PlanOptions> plan_options(const ResolvedSettings& settings,
-                                                                pipeline::Method method);
+[[nodiscard]] std::optional<planning::PlanOptions> plan_options(const ResolvedSettings& settings,
+                                                                compress::Method method);
 
 }  // namespace sgpt_mi::cli

@@ -83,16 +83,6 @@ void set_pattern(obs::CompressOptions& options, const ResolvedSettings& settings
   }
 }
 
-/// --act_order is another name of one order.
-pipeline::ColumnOrder column_order_of(const Settings& typed) {
-  const pipeline::ColumnOrder order = pipeline::parse_column_order(typed.column_order);
-  if (!typed.act_order) return order;
-  if (order == pipeline::ColumnOrder::kMi) {
-    fail(ErrorKind::kUsage, "--act_order and --column_order mi are two orders; give one");
-  }
-  return pipeline::ColumnOrder::kHessian;
-}
-
 obs::CompressOptions matrix_options(const ResolvedSettings& settings) {
   const Settings& typed = settings.values;
   obs::CompressOptions options;
@@ -103,7 +93,7 @@ obs::CompressOptions matrix_options(const ResolvedSettings& settings) {
   options.mse = typed.mse;
   options.groupsize = typed.groupsize;
   options.static_groups = typed.static_groups;
-  options.act_order = column_order_of(typed) == pipeline::ColumnOrder::kHessian;
+  options.act_order = typed.act_order;
   options.percdamp = typed.percdamp;
   options.blocksize = typed.blocksize;
   if (typed.static_groups && typed.groupsize <= 0) {
@@ -134,8 +124,8 @@ std::int64_t parse_batch_windows(const std::string& text) {
 }
 
 /// A plan that chooses codes starts from the widest level that the target holds.
-void set_base_width(pipeline::CompressionSettings& compression) {
-  const pipeline::WidthOptions& widths = compression.plan->widths;
+void set_base_width(compress::CompressionSettings& compression) {
+  const planning::WidthOptions& widths = compression.plan->widths;
   int width = widths.levels.empty() ? compression.matrix.wbits : widths.levels.front();
   for (const int level : widths.levels) {
     if (static_cast<double>(level) <= widths.target.average_bits) width = level;
@@ -143,14 +133,10 @@ void set_base_width(pipeline::CompressionSettings& compression) {
   compression.matrix.wbits = width;
 }
 
-pipeline::SaveFormat save_format(const std::string& name,
-                                 const pipeline::CompressionSettings& settings) {
-  if (name == "packed") return pipeline::SaveFormat::kPacked;
-  if (name == "hf") return pipeline::SaveFormat::kHf;
-  if (name != "auto") {
-    fail(ErrorKind::kUsage, "format: '{}' is unknown; there are auto, packed, hf", name);
-  }
-  return settings.quantizes() ? pipeline::SaveFormat::kPacked : pipeline::SaveFormat::kHf;
+const formats::Format& save_format(const std::string& name,
+                                   const compress::CompressionSettings& settings) {
+  return name == "auto" ? formats::default_format(settings.quantizes())
+                        : formats::find_format(name);
 }
 
 }  // namespace
@@ -174,9 +160,8 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   pipeline::CompressRun run;
   run.model = model_options(typed);
   run.calibration = {typed.dataset, typed.nsamples, typed.seed};
-  run.compression.method = pipeline::parse_method(typed.method);
+  run.compression.method = compress::parse_method(typed.method);
   run.compression.matrix = matrix_options(settings);
-  run.compression.column_order = column_order_of(typed);
   run.compression.widths = width_options(settings, run.compression.method);
   if (run.compression.widths) run.compression.matrix.wbits = 16;
   if (typed.channel_scaling != -1.0) run.compression.channel_scaling = typed.channel_scaling;
@@ -185,12 +170,12 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   run.compression.selection = {typed.minlayer, typed.maxlayer, typed.prune_only, typed.invert};
   set_refinement(run.compression, typed);
   run.compression.batch_windows = parse_batch_windows(typed.batch_windows);
-  run.max_memory = pipeline::parse_memory_cap(typed.max_memory);
+  run.max_memory = memory::parse_memory_cap(typed.max_memory);
   run.eval = eval_options(typed);
   run.save_dir = typed.save;
   run.plots_dir = typed.plots;
   run.format = save_format(typed.format, run.compression);
-  run.compression.matrix.stored_scales = run.format == pipeline::SaveFormat::kPacked;
+  run.compression.matrix.stored_scales = run.format.holds_codes;
   run.validate();
   return run;
 }
@@ -210,10 +195,10 @@ pipeline::CompareRun to_compare_run(const ResolvedSettings& settings) {
     variant.values.method = method;
     variant.values.plots.clear();
     variant.origins["method"] = Origin::kFlag;
-    const pipeline::Method parsed = pipeline::parse_method(method);
+    const compress::Method parsed = compress::parse_method(method);
     drop_flags_of_others(variant, parsed);
-    if (parsed == pipeline::Method::kMagnitude) drop_steps(variant.values);
-    if (parsed != pipeline::Method::kMi || settings.values.use_mi_grouping == 0) {
+    if (parsed == compress::Method::kMagnitude) drop_steps(variant.values);
+    if (parsed != compress::Method::kMi || settings.values.use_mi_grouping == 0) {
       run.variants.push_back({method, "", to_compress_run(variant)});
       continue;
     }

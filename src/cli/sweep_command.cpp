@@ -6,7 +6,7 @@
 #include "sgpt_mi/cli/sweep_config.h"
 #include "sgpt_mi/cli/version.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/pipeline/sweep.h"
 #include "sgpt_mi/report/text_table.h"
 
@@ -15,7 +15,7 @@ namespace {
 
 pipeline::SweepRun read_sweep(const ResolvedSettings& settings) {
   const std::string& path = settings.values.grid;
-  const auto file = nlohmann::ordered_json::parse(io::read_text_file(path), nullptr, false);
+  const auto file = nlohmann::ordered_json::parse(documents::read_text_file(path), nullptr, false);
   if (file.is_discarded()) fail(ErrorKind::kInput, "sweep: {} is not valid JSON", path);
   pipeline::SweepRun run = expand_sweep(file, settings, path);
   run.version = kVersion;

@@ -14,7 +14,7 @@
 namespace sgpt_mi::cli {
 namespace {
 
-using pipeline::Method;
+using compress::Method;
 
 constexpr std::array<const char*, 18> kWidthFlags{
     "target_avg_bits", "attention_bits", "ffn_bits",           "target_stored_bits", "target_bytes",
@@ -100,8 +100,8 @@ std::optional<double> positive(double value) {
   return value == 0.0 ? std::nullopt : std::optional(value);
 }
 
-pipeline::WidthTarget parse_target(const Settings& typed) {
-  pipeline::WidthTarget target;
+planning::WidthTarget parse_target(const Settings& typed) {
+  planning::WidthTarget target;
   if (typed.target_avg_bits != 0.0) {
     target.average_bits = typed.target_avg_bits;
   } else if (typed.wbits < 16) {
@@ -115,14 +115,14 @@ pipeline::WidthTarget parse_target(const Settings& typed) {
   return target;
 }
 
-pipeline::GroupingOptions parse_grouping_options(const Settings& typed, Method method) {
-  pipeline::GroupingOptions grouping;
+planning::GroupingOptions parse_grouping_options(const Settings& typed, Method method) {
+  planning::GroupingOptions grouping;
   if (typed.use_mi_grouping != 0 && typed.use_mi_grouping != 1) {
     fail(ErrorKind::kUsage, "use_mi_grouping: {} is neither 0 nor 1", typed.use_mi_grouping);
   }
   const bool grouped = method == Method::kMi && typed.use_mi_grouping == 1;
   grouping.grouping =
-      grouped ? pipeline::parse_grouping(typed.grouping) : pipeline::Grouping::kChannels;
+      grouped ? planning::parse_grouping(typed.grouping) : planning::Grouping::kChannels;
   grouping.groups = parse_groups(typed.n_groups);
   grouping.estimator = mi::parse_estimator(typed.mi_method);
   grouping.clustering = cluster::parse_method(typed.clustering);
@@ -136,7 +136,7 @@ void refuse_width_flags(const ResolvedSettings& settings, Method method) {
     if (!asked(settings, key)) continue;
     fail(ErrorKind::kUsage,
          "--{} has no effect with --method {}; use --method rd or mi, or leave it out", key,
-         pipeline::method_name(method));
+         compress::method_name(method));
   }
 }
 
@@ -173,7 +173,7 @@ void drop_flags_of_others(ResolvedSettings& settings, Method method) {
   if (!has_widths(method)) drop(kWidthFlags);
 }
 
-pipeline::WidthOptions plan_width_options(const ResolvedSettings& settings) {
+planning::WidthOptions plan_width_options(const ResolvedSettings& settings) {
   const Settings& typed = settings.values;
   for (const char* key : kScoreFlags) {
     if (!asked(settings, key)) continue;
@@ -181,9 +181,9 @@ pipeline::WidthOptions plan_width_options(const ResolvedSettings& settings) {
          "--{} has no effect with --method rd, which measures; use --method mi, or leave it out",
          key);
   }
-  pipeline::WidthOptions widths;
-  widths.grouping.grouping = asked(settings, "grouping") ? pipeline::parse_grouping(typed.grouping)
-                                                         : pipeline::Grouping::kHessian;
+  planning::WidthOptions widths;
+  widths.grouping.grouping = asked(settings, "grouping") ? planning::parse_grouping(typed.grouping)
+                                                         : planning::Grouping::kHessian;
   widths.grouping.groups = asked(settings, "n_groups") ? parse_groups(typed.n_groups) : 1;
   widths.grouping.estimator = mi::parse_estimator(typed.mi_method);
   widths.grouping.clustering = cluster::parse_method(typed.clustering);
@@ -196,20 +196,20 @@ pipeline::WidthOptions plan_width_options(const ResolvedSettings& settings) {
   return widths;
 }
 
-std::optional<pipeline::WidthOptions> width_options(const ResolvedSettings& settings,
+std::optional<planning::WidthOptions> width_options(const ResolvedSettings& settings,
                                                     Method method) {
   const Settings& typed = settings.values;
   if (method == Method::kRd) return std::nullopt;
   for (const char* key : kPlanFlags) {
     if (!asked(settings, key)) continue;
     fail(ErrorKind::kUsage, "--{} has no effect with --method {}; use --method rd, or leave it out",
-         key, pipeline::method_name(method));
+         key, compress::method_name(method));
   }
   if (!has_widths(method)) {
     refuse_width_flags(settings, method);
     return std::nullopt;
   }
-  pipeline::WidthOptions widths;
+  planning::WidthOptions widths;
   widths.grouping = parse_grouping_options(typed, method);
   widths.levels = parse_levels(typed.levels);
   const auto shares = parse_numbers<5>("importance_weights", typed.importance_weights);
@@ -218,14 +218,14 @@ std::optional<pipeline::WidthOptions> width_options(const ResolvedSettings& sett
   widths.target = parse_target(typed);
   if (method == Method::kToky) {
     const auto bounds = parse_numbers<2>("toky_thresholds", typed.toky_thresholds);
-    widths.score = pipeline::ChannelScore::kContribution;
-    widths.allocation = pipeline::BitAllocation::kThreshold;
+    widths.score = planning::ChannelScore::kContribution;
+    widths.allocation = planning::BitAllocation::kThreshold;
     widths.thresholds = alloc::contribution_thresholds(bounds[0], bounds[1]);
     widths.levels = {2, 4, 8};
     return widths;
   }
-  widths.allocation = pipeline::parse_bit_allocation(typed.bit_allocation);
-  if (widths.allocation == pipeline::BitAllocation::kThreshold) {
+  widths.allocation = planning::parse_bit_allocation(typed.bit_allocation);
+  if (widths.allocation == planning::BitAllocation::kThreshold) {
     widths.thresholds = alloc::importance_thresholds(
         parse_list<double>("bit_thresholds", typed.bit_thresholds), widths.levels);
   }

@@ -9,22 +9,22 @@ namespace sgpt_mi::cli {
 
 /// Levels, target and units of a measured plan (method rd). Units are whole linears unless
 /// --n_groups is given.
-[[nodiscard]] pipeline::WidthOptions plan_width_options(const ResolvedSettings& settings);
+[[nodiscard]] planning::WidthOptions plan_width_options(const ResolvedSettings& settings);
 
 /// Whether a flag was given a value of its own: a file that lists the defaults asks for nothing.
 [[nodiscard]] bool asked(const ResolvedSettings& settings, const std::string& key);
 
 /// The options of a method with widths of its own; nothing for the others.
 /// Throws Error(kUsage) for values out of range and for flags that the method does not read.
-[[nodiscard]] std::optional<pipeline::WidthOptions> width_options(const ResolvedSettings& settings,
-                                                                  pipeline::Method method);
+[[nodiscard]] std::optional<planning::WidthOptions> width_options(const ResolvedSettings& settings,
+                                                                  compress::Method method);
 
 /// Whether a width or a size is asked for.
 [[nodiscard]] bool asks_for_codes(const Settings& typed);
 
 /// Forgets that flags were given which only other methods read.
-void drop_flags_of_others(ResolvedSettings& settings, pipeline::Method method);
+void drop_flags_of_others(ResolvedSettings& settings, compress::Method method);
 
-[[nodiscard]] bool has_widths(pipeline::Method method);
+[[nodiscard]] bool has_widths(compress::Method method);
 
 }  // namespace sgpt_mi::cli

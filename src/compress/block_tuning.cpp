@@ -16,7 +16,7 @@
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/quant/grid.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 namespace {
 
 // Adam's decay rates and epsilon as published.
@@ -396,4 +396,4 @@ TunedBlock tune_block(const BlockTuning& run, std::vector<CompressedLinear>& lin
   return Tuner(run, linears).tune();
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

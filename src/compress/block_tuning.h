@@ -7,12 +7,12 @@
 #include <utility>
 #include <vector>
 
-#include "activation_store.h"
+#include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/memory/activation_store.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
-#include "weight_store.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 
 /// A compressed linear of a block.
 struct CompressedLinear {
@@ -23,10 +23,10 @@ struct CompressedLinear {
 
 /// What one block is tuned with.
 struct BlockTuning {
-  model::Block& block;    ///< its linears as compressed, rounded
-  HiddenBatches inputs;   ///< batches (b, T, hidden) that the block reads
-  HiddenBatches targets;  ///< the same batches after the dense block
-  const SavedTypes& types;
+  model::Block& block;            ///< its linears as compressed, rounded
+  memory::HiddenBatches inputs;   ///< batches (b, T, hidden) that the block reads
+  memory::HiddenBatches targets;  ///< the same batches after the dense block
+  const formats::SavedTypes& types;
   std::int64_t steps = 0;  ///< of Adam, one batch each
 };
 
@@ -57,4 +57,4 @@ struct TunedBlock {
 /// \throws Error(kInternal) no batches, or not as many targets as inputs.
 [[nodiscard]] TunedBlock tune_block(const BlockTuning& run, std::vector<CompressedLinear>& linears);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

@@ -4,7 +4,7 @@
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/where.h>
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 namespace {
 
 /// s (N) float32.
@@ -26,10 +26,9 @@ torch::Tensor wanted_scale(const model::Block& block, const std::vector<model::L
 void divide_drift(calib::DriftStats& drift, const torch::Tensor& scale) {
   drift.cross_sum.div_(scale.unsqueeze(0)).div_(scale.unsqueeze(1));
   if (drift.residual_sum.defined()) drift.residual_sum.div_(scale.unsqueeze(0));
-  drift.shift_sum.div_(scale);
 }
 
-void divide_statistics(SiteInput& input, const torch::Tensor& scale) {
+void divide_statistics(walk::SiteInput& input, const torch::Tensor& scale) {
   calib::LayerStats& stats = input.stats;
   stats.second_moment_sum.div_(scale.unsqueeze(0)).div_(scale.unsqueeze(1));
   stats.channel_sum.div_(scale);
@@ -43,8 +42,8 @@ void divide_statistics(SiteInput& input, const torch::Tensor& scale) {
 
 std::optional<ScaledSite> fold_channel_scaling(model::Block& block,
                                                const std::vector<model::LinearInfo>& linears,
-                                               double alpha, SiteInput& input,
-                                               const SavedTypes& types) {
+                                               double alpha, walk::SiteInput& input,
+                                               const formats::SavedTypes& types) {
   const std::vector<model::NamedTensor> norm = block.norm_before(input.site);
   if (norm.empty()) return std::nullopt;
   const model::LinearInfo& first = linears.front();
@@ -69,4 +68,4 @@ std::optional<ScaledSite> fold_channel_scaling(model::Block& block,
   return scaled;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

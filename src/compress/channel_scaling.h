@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "block_walk.h"
+#include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/model.h"
-#include "weight_store.h"
+#include "sgpt_mi/walk/block_walk.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 
 /// A site whose channels were scaled.
 struct ScaledSite {
@@ -33,6 +33,6 @@ struct ScaledSite {
 /// \return nothing, and nothing is changed, when no norm's output is the site's input alone.
 [[nodiscard]] std::optional<ScaledSite> fold_channel_scaling(
     model::Block& block, const std::vector<model::LinearInfo>& linears, double alpha,
-    SiteInput& input, const SavedTypes& types);
+    walk::SiteInput& input, const formats::SavedTypes& types);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

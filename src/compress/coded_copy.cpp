@@ -5,7 +5,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 namespace {
 
 torch::Tensor on_host(const torch::Tensor& tensor, torch::ScalarType type) {
@@ -55,4 +55,4 @@ void CodedCopy::take_codes(const obs::CompressedMatrix& matrix) {
   view_.bits_of_group = bits_of_group_;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

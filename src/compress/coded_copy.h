@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "sgpt_mi/core/dtype.h"
-#include "sgpt_mi/io/packed_matrix.h"
 #include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 
 /// A compressed matrix on the CPU as the packed container takes it.
 class CodedCopy {
@@ -20,7 +20,7 @@ class CodedCopy {
             const obs::CompressOptions& options, DType dtype);
 
   /// Points into this object.
-  [[nodiscard]] const io::CodedMatrix& view() const { return view_; }
+  [[nodiscard]] const packing::CodedMatrix& view() const { return view_; }
 
  private:
   void take_codes(const obs::CompressedMatrix& matrix);
@@ -32,7 +32,7 @@ class CodedCopy {
   torch::Tensor zero_point_;
   torch::Tensor group_of_column_;
   std::vector<int> bits_of_group_;
-  io::CodedMatrix view_;
+  packing::CodedMatrix view_;
 };
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

@@ -6,11 +6,11 @@
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/planning/site_groups.h"
+#include "sgpt_mi/planning/width_planner.h"
 #include "sgpt_mi/report/run_report.h"
-#include "site_groups.h"
-#include "width_planner.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 
 /// What a report says of a compressed linear that has one width, but for what it takes as saved.
 /// \param saved  type of the dense matrix.
@@ -23,9 +23,10 @@ void describe_calibration(report::LayerReport& layer, const calib::LayerStats& s
                           std::int64_t constant_channels);
 
 /// Adds the groups and widths of a planned linear. Single channels are told by width.
-void describe_widths(report::LayerReport& layer, const LinearPlan& plan, const SiteGroups& groups);
+void describe_widths(report::LayerReport& layer, const planning::LinearPlan& plan,
+                     const planning::SiteGroups& groups);
 
 /// The widths of a measured plan.
 void describe_choice(report::LayerReport& layer, const obs::CompressOptions& options);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

@@ -5,19 +5,19 @@
 #include <algorithm>
 #include <utility>
 
-#include "rd_measure.h"
 #include "sgpt_mi/eval/perplexity.h"
-#include "stage_clock.h"
-#include "weight_store.h"
+#include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/planning/rd_measure.h"
+#include "sgpt_mi/walk/stage_clock.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 namespace {
 
 /// Share of the KL that a plan must save to be taken instead of a plainer one.
 constexpr double kLeastSaving = 0.02;
 
 /// Keeps a trial's layers and progress to itself.
-class TrialEvents : public Events {
+class TrialEvents : public report::Events {
  public:
   void plan(const std::string&) override {}
   void stage(const std::string&, std::int64_t) override {}
@@ -33,7 +33,6 @@ CompressionSettings trial_settings(const CompressionSettings& settings) {
   CompressionSettings trial = settings;
   trial.drift = 0.0;
   trial.drift_residual = false;
-  trial.bias_update = false;
   trial.block_tuning = 0;
   trial.matrix.refine = {};
   trial.matrix.refine.weighted_clip = settings.matrix.refine.weighted_clip;
@@ -42,24 +41,24 @@ CompressionSettings trial_settings(const CompressionSettings& settings) {
 
 class Trials {
  public:
-  Trials(const BlockRun& run, const WindowSplit& split)
+  Trials(const BlockRun& run, const planning::WindowSplit& split)
       : run_(run),
-        measured_(first_windows(run.windows, split.measured)),
-        held_out_(last_windows(run.windows, split.held_out)),
+        measured_(text::first_windows(run.windows, split.measured)),
+        held_out_(text::last_windows(run.windows, split.held_out)),
         settings_(trial_settings(run.settings)) {
     eval::PerplexityOptions options{run.placement, run.settings.batch_windows, {}, &dense_, {}};
     static_cast<void>(eval::perplexity(run.model, held_out_, options));
   }
 
   /// KL of a plan's model from the dense one on the held-out windows, nats a token.
-  [[nodiscard]] double score(const RdPlan& plan) {
-    MemoryStore store(run_.saved_types);
+  [[nodiscard]] double pipeline::score(const planning::RdPlan& plan) {
+    formats::MemoryStore store(run_.saved_types);
     TrialEvents events;
     std::map<std::string, double> timings;
-    const BlockRun trial{run_.model,      run_.placement,   measured_, settings_,
-                         run_.format,     run_.stored_bits, false,     run_.saved_types,
-                         store,           events,           timings,   {},
-                         run_.activations};
+    const BlockRun trial{
+        run_.model,      run_.placement,   measured_, settings_, run_.holds_codes, run_.stored_bits,
+        false,           run_.saved_types, store,     events,    timings,          {},
+        run_.activations};
     static_cast<void>(compress_planned_blocks(trial, plan));
     model::Model compressed(run_.model.spec(), store);
     const eval::PerplexityOptions options{
@@ -77,15 +76,17 @@ class Trials {
 
 }  // namespace
 
-RdPlan choose_plan(const BlockRun& run, std::vector<RdPlan> plans) {
-  const WindowSplit split = split_windows(run.windows.windows, *run.settings.plan);
+planning::RdPlan choose_plan(const BlockRun& run, std::vector<planning::RdPlan> plans) {
+  const planning::WindowSplit split =
+      planning::split_windows(run.windows.windows, *run.settings.plan);
   if (plans.size() == 1) return std::move(plans.front());
   if (split.held_out == 0) {
-    return std::move(*std::min_element(
-        plans.begin(), plans.end(),
-        [](const RdPlan& a, const RdPlan& b) { return a.predicted_damage < b.predicted_damage; }));
+    return std::move(*std::min_element(plans.begin(), plans.end(),
+                                       [](const planning::RdPlan& a, const planning::RdPlan& b) {
+                                         return a.predicted_damage < b.predicted_damage;
+                                       }));
   }
-  const StageTimer timer(run.timings, "plan_check");
+  const walk::StageTimer timer(run.timings, "plan_check");
   Trials trials(run, split);
   std::size_t best = 0;
   double least = 0.0;
@@ -101,4 +102,4 @@ RdPlan choose_plan(const BlockRun& run, std::vector<RdPlan> plans) {
   return std::move(plans[best]);
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

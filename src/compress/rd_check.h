@@ -2,10 +2,10 @@
 
 #include <vector>
 
-#include "compress_blocks.h"
-#include "rd_plan.h"
+#include "sgpt_mi/compress/compress_blocks.h"
+#include "sgpt_mi/planning/rd_plan.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 
 /// The plan of least KL(dense || compressed) on calibration windows that measured nothing.
 ///
@@ -16,6 +16,7 @@ namespace sgpt_mi::pipeline {
 ///
 /// Cost: a plan takes about two forward passes of the measured windows. Memory: the compressed
 /// weights of one plan in the checkpoint's types, the final states of the held-out windows.
-[[nodiscard]] RdPlan choose_plan(const BlockRun& run, std::vector<RdPlan> plans);
+[[nodiscard]] planning::RdPlan choose_plan(const BlockRun& run,
+                                           std::vector<planning::RdPlan> plans);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

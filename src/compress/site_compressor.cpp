@@ -11,10 +11,9 @@
 #include "layer_description.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
-#include "sgpt_mi/mi/gaussian.h"
-#include "stage_clock.h"
+#include "sgpt_mi/walk/stage_clock.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 namespace {
 
 using model::Block;
@@ -31,13 +30,6 @@ std::vector<LinearInfo> linears_of(const Block& block, model::Site site) {
   return linears;
 }
 
-/// What the sweep's order of columns goes by, where H does not say it.
-torch::Tensor order_key(const calib::LayerStats& stats, ColumnOrder order) {
-  if (order != ColumnOrder::kMi) return {};
-  return mi::gaussian_mi(stats.second_moment_sum, stats.channel_sum, stats.tokens)
-      .normalized.sum(0);
-}
-
 double share_of_zeros(const torch::Tensor& values) {
   const auto kept = static_cast<double>(at::count_nonzero(values).item<std::int64_t>());
   return 1.0 - kept / static_cast<double>(values.numel());
@@ -51,7 +43,7 @@ void SiteCompressor::warn_once(const std::string& text) {
   if (!text.empty() && warned_.insert(text).second) run_.events.warning(text);
 }
 
-void SiteCompressor::handle(Block& block, SiteInput& input) {
+void SiteCompressor::handle(Block& block, walk::SiteInput& input) {
   std::vector<LinearInfo> selected;
   for (const LinearInfo& linear : linears_of(block, input.site)) {
     if (run_.settings.selection.contains(input.layer, linear.name)) selected.push_back(linear);
@@ -65,26 +57,26 @@ void SiteCompressor::handle(Block& block, SiteInput& input) {
   }
 }
 
-SiteCompressor::SiteWork SiteCompressor::prepare(const SiteInput& input, const std::string& name) {
+SiteCompressor::SiteWork SiteCompressor::prepare(const walk::SiteInput& input,
+                                                 const std::string& name) {
   SiteWork work{input, {}, {}, {}, input.stats.constant_channels()};
   {
-    const StageTimer timer(run_.timings, "factor", name);
+    const walk::StageTimer timer(run_.timings, "factor", name);
     const torch::Tensor hessian = input.stats.hessian();
     if (run_.settings.method == Method::kMagnitude) {
       work.prepared.hessian = hessian;
     } else {
-      work.prepared = obs::prepare_input(hessian, run_.settings.matrix, name,
-                                         order_key(input.stats, run_.settings.column_order));
+      work.prepared = obs::prepare_input(hessian, run_.settings.matrix, name);
     }
   }
   if (planner_ == nullptr) return work;
   const bool keep_affinity = run_.keep_pictures && input.layer == 0;
   work.groups = planner_->groups_of(input, keep_affinity, run_.timings);
-  work.moments = channel_moments(input.stats, work.prepared.inverse_diagonal());
+  work.moments = planning::channel_moments(input.stats, work.prepared.inverse_diagonal());
   return work;
 }
 
-void SiteCompressor::scale_channels(Block& block, SiteInput& input) {
+void SiteCompressor::scale_channels(Block& block, walk::SiteInput& input) {
   const std::vector<LinearInfo> linears = linears_of(block, input.site);
   const std::optional<ScaledSite> scaled =
       fold_channel_scaling(block, linears, *run_.settings.channel_scaling, input, run_.saved_types);
@@ -98,7 +90,7 @@ void SiteCompressor::scale_channels(Block& block, SiteInput& input) {
     const std::string tensor = linear.name + ".weight";
     const torch::Tensor rounded = block.weight(linear.short_name)
                                       .to(model::to_scalar_type(run_.saved_types.dtype_of(tensor)));
-    run_.store.put(tensor, rounded);
+    run_.store.put(model::to_tensor_data(tensor, rounded));
     block.set_weight(linear.short_name, rounded.to(run_.placement.dtype));
   }
 }
@@ -107,7 +99,7 @@ obs::CompressResult SiteCompressor::compress_matrix(const torch::Tensor& weight,
                                                     const SiteWork& work,
                                                     const obs::CompressOptions& options,
                                                     const std::string& name) const {
-  const StageTimer timer(run_.timings, "obs", name);
+  const walk::StageTimer timer(run_.timings, "obs", name);
   if (run_.settings.method == Method::kMagnitude) {
     return obs::compress_magnitude(weight, work.prepared.hessian, options, name);
   }
@@ -117,16 +109,17 @@ obs::CompressResult SiteCompressor::compress_matrix(const torch::Tensor& weight,
 std::int64_t SiteCompressor::packed_bits(const obs::CompressResult& result, DType dtype) const {
   const torch::Tensor rounded = result.matrix.weight.to(model::to_scalar_type(dtype));
   const CodedCopy coded(result.matrix, rounded, run_.settings.matrix, dtype);
-  return 8 * io::predict_packed_size(io::packed_shape(coded.view())).total();
+  return 8 * packing::predict_packed_size(packing::packed_shape(coded.view())).total();
 }
 
 /// Compresses with the planned widths. A stored size depends on the mask, which depends a little on
 /// the widths: the plan is repeated with what the last mask kept, less what it was over, and the
 /// largest result within the budget is taken.
 obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight,
-                                                     const SiteWork& work, LinearPlan& plan,
+                                                     const SiteWork& work,
+                                                     planning::LinearPlan& plan,
                                                      const LinearInfo& linear) {
-  const WidthOptions& widths = planner_->options();
+  const planning::WidthOptions& widths = planner_->options();
   const DType dtype = run_.saved_types.dtype_of(linear.name + ".weight");
   obs::CompressOptions options = run_.settings.matrix;
   std::optional<obs::CompressResult> best;
@@ -134,7 +127,7 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
   std::int64_t best_size = 0;
   std::int64_t allowed = plan.budget_bits;
   for (int tried = 0; tried < kStoredTries; ++tried) {
-    options.groups = column_groups(plan.units, plan.bits, widths.sharing);
+    options.groups = planning::column_groups(plan.units, plan.bits, widths.sharing);
     obs::CompressResult result = compress_matrix(weight, work, options, linear.name);
     if (!planner_->counts_storage()) return result;
     const std::int64_t size = packed_bits(result, dtype);
@@ -163,7 +156,7 @@ torch::Tensor SiteCompressor::target_of(const torch::Tensor& weight, const SiteW
   const std::optional<calib::DriftStats>& drift = work.input.drift;
   const bool drifted = drift && drift->cross_sum.defined();
   if (run_.settings.drift == 0.0 || !drifted) return weight;
-  const StageTimer timer(run_.timings, "drift");
+  const walk::StageTimer timer(run_.timings, "drift");
   const torch::Tensor residual =
       drift->residual_sum.defined() ? drift->residual() : torch::Tensor();
   return obs::correct_drift(weight, work.prepared, drift->cross(), residual, run_.settings.drift);
@@ -173,7 +166,7 @@ torch::Tensor SiteCompressor::target_of(const torch::Tensor& weight, const SiteW
 obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
                                                      const SiteWork& work) const {
   obs::CompressOptions options = run_.settings.matrix;
-  const LinearChoice& choice = rd_plan_->linears.at(linear.name);
+  const planning::LinearChoice& choice = rd_plan_->linears.at(linear.name);
   if (options.prune_m == 0) options.sparsity = choice.sparsity;
   if (choice.unit_bits.empty()) return options;
   if (choice.grid_columns == 0 && choice.unit_bits.size() == 1) {
@@ -182,7 +175,7 @@ obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
   }
   quant::ColumnGroups groups;
   if (choice.grid_columns > 0) {
-    groups.group_of_column = grid_labels(work.input, linear.columns, choice.grid_columns);
+    groups.group_of_column = planning::grid_labels(work.input, linear.columns, choice.grid_columns);
     const auto count =
         *std::max_element(groups.group_of_column.begin(), groups.group_of_column.end()) + 1;
     groups.bits_of_group.assign(static_cast<std::size_t>(count), choice.unit_bits.front());
@@ -192,24 +185,6 @@ obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
   }
   options.groups = std::move(groups);
   return options;
-}
-
-/// b += W E xd - Q E x = (W - Q) E x + W (E xd - E x).
-void SiteCompressor::update_bias(Block& block, const LinearInfo& linear,
-                                 const torch::Tensor& compressed, const SiteWork& work) {
-  const std::optional<torch::Tensor> bias = block.bias(linear.short_name);
-  if (!bias) return;
-  const calib::LayerStats& stats = work.input.stats;
-  const torch::Tensor weight = block.weight(linear.short_name).to(torch::kFloat64);
-  const torch::Tensor mean = stats.channel_sum / static_cast<double>(stats.tokens);
-  torch::Tensor change = (weight - compressed.to(torch::kFloat64)).mv(mean);
-  const std::optional<calib::DriftStats>& drift = work.input.drift;
-  if (drift && drift->shift_sum.defined()) change += weight.mv(drift->mean_shift());
-  const std::string tensor = linear.name + ".bias";
-  const torch::Tensor rounded = (bias->to(torch::kFloat64) + change)
-                                    .to(model::to_scalar_type(run_.saved_types.dtype_of(tensor)));
-  finish_tensor(tensor, rounded);
-  block.set_bias(linear.short_name, rounded.to(run_.placement.dtype));
 }
 
 SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& weight,
@@ -231,12 +206,11 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
 
 void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, const SiteWork& work) {
   std::map<std::string, double> clock;
-  const StageTimer timer(clock, "linear", linear.name);
+  const walk::StageTimer timer(clock, "linear", linear.name);
   LinearWork done = compress_weight(block.weight(linear.short_name), linear, work);
   const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
   const torch::Tensor rounded = done.result.matrix.weight.to(model::to_scalar_type(saved));
   model::require_finite(rounded, linear.name + " (compressed)");
-  if (run_.settings.bias_update) update_bias(block, linear, rounded, work);
   block.set_weight(linear.short_name, rounded.to(run_.placement.dtype));
 
   report::LayerReport layer = describe_layer(linear, done.result, run_.settings, saved);
@@ -258,28 +232,36 @@ void SiteCompressor::finish_tensor(const std::string& name, const torch::Tensor&
   if (tunes()) {
     pending_.tensors.insert_or_assign(name, rounded);
   } else {
-    run_.store.put(name, rounded);
+    run_.store.put(model::to_tensor_data(name, rounded));
   }
 }
 
 /// Hands a linear to the store; bytes that it takes there.
 std::int64_t SiteCompressor::store_linear(const CompressedLinear& done) {
-  if (run_.format != SaveFormat::kPacked) {
-    run_.store.put(done.linear.name + ".weight", done.rounded);
+  const auto put_dense = [&] {
+    run_.store.put(model::to_tensor_data(done.linear.name + ".weight", done.rounded));
+  };
+  if (!run_.holds_codes) {
+    put_dense();
     return static_cast<std::int64_t>(done.rounded.nbytes());
   }
-  const StageTimer packing(run_.timings, "pack", done.linear.name);
+  const walk::StageTimer packing(run_.timings, "pack", done.linear.name);
   const CodedCopy coded(done.matrix, done.rounded, run_.settings.matrix,
                         model::from_scalar_type(done.rounded.scalar_type()));
-  const io::PackedSize size = io::predict_packed_size(io::packed_shape(coded.view()));
-  run_.store.put_packed(done.linear.name, done.rounded, coded.view(), size);
+  const packing::PackedSize size =
+      packing::predict_packed_size(packing::packed_shape(coded.view()));
+  if (run_.store.takes_codes()) {
+    run_.store.put_matrix(done.linear.name, coded.view(), size);
+  } else {
+    put_dense();
+  }
   result_.packed += size;
   return size.total();
 }
 
 void SiteCompressor::finish_linear(const CompressedLinear& done, report::LayerReport layer) {
   std::map<std::string, double> clock;
-  const StageTimer timer(clock, "store", done.linear.name);
+  const walk::StageTimer timer(clock, "store", done.linear.name);
   const auto weights = static_cast<double>(done.linear.rows * done.linear.columns);
   layer.stored_bits = 8.0 * static_cast<double>(store_linear(done)) / weights;
   layer.seconds += timer.seconds();
@@ -288,9 +270,9 @@ void SiteCompressor::finish_linear(const CompressedLinear& done, report::LayerRe
   result_.layers.push_back(std::move(layer));
 }
 
-void SiteCompressor::finish_block(Block& block, const BlockEnd& end) {
+void SiteCompressor::finish_block(Block& block, const walk::BlockEnd& end) {
   {
-    const StageTimer timer(run_.timings, "block_tuning");
+    const walk::StageTimer timer(run_.timings, "block_tuning");
     const BlockTuning tuning{block, end.inputs, end.dense_outputs, run_.saved_types,
                              run_.settings.block_tuning};
     const TunedBlock tuned = tune_block(tuning, pending_.linears);
@@ -301,7 +283,8 @@ void SiteCompressor::finish_block(Block& block, const BlockEnd& end) {
           pending_.linears.front().linear.name, run_.settings.block_tuning));
     }
   }
-  for (const auto& [name, rounded] : pending_.tensors) run_.store.put(name, rounded);
+  for (const auto& [name, rounded] : pending_.tensors)
+    run_.store.put(model::to_tensor_data(name, rounded));
   for (std::size_t i = 0; i < pending_.linears.size(); ++i) {
     pending_.layers[i].sparsity = share_of_zeros(pending_.linears[i].matrix.weight);
     finish_linear(pending_.linears[i], std::move(pending_.layers[i]));
@@ -311,7 +294,7 @@ void SiteCompressor::finish_block(Block& block, const BlockEnd& end) {
 
 /// Of every site whose affinity was kept, with the widths of its first linear.
 void SiteCompressor::keep_picture(const LinearInfo& linear, const SiteWork& work,
-                                  const std::optional<LinearPlan>& plan) {
+                                  const std::optional<planning::LinearPlan>& plan) {
   if (!plan || !work.groups.affinity.defined()) return;
   const bool first =
       result_.pictures.empty() || !result_.pictures.back().affinity.is_same(work.groups.affinity);
@@ -319,4 +302,4 @@ void SiteCompressor::keep_picture(const LinearInfo& linear, const SiteWork& work
   result_.pictures.push_back({linear.name, work.groups.affinity, work.groups.labels, plan->bits});
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

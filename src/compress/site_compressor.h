@@ -9,15 +9,15 @@
 #include <vector>
 
 #include "block_tuning.h"
-#include "block_walk.h"
-#include "compress_blocks.h"
-#include "rd_plan.h"
+#include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/planning/rd_plan.h"
+#include "sgpt_mi/planning/width_planner.h"
 #include "sgpt_mi/report/run_report.h"
-#include "width_planner.h"
+#include "sgpt_mi/walk/block_walk.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 
 /// Compresses the linears of one site after another and hands them to the run's store: at once, or
 /// at the end of their block when blocks are tuned.
@@ -26,12 +26,13 @@ class SiteCompressor {
   /// One sparsity and one width for all.
   explicit SiteCompressor(const BlockRun& run) : run_(run) {}
   /// Widths as the planner gives them.
-  SiteCompressor(const BlockRun& run, WidthPlanner& planner) : run_(run), planner_(&planner) {}
+  SiteCompressor(const BlockRun& run, planning::WidthPlanner& planner)
+      : run_(run), planner_(&planner) {}
   /// Sparsities and widths of a measured plan, which names every selected linear.
-  SiteCompressor(const BlockRun& run, const RdPlan& plan) : run_(run), rd_plan_(&plan) {}
+  SiteCompressor(const BlockRun& run, const planning::RdPlan& plan) : run_(run), rd_plan_(&plan) {}
 
   /// Compresses the selected linears that read the site and replaces them in the block.
-  void handle(model::Block& block, SiteInput& input);
+  void handle(model::Block& block, walk::SiteInput& input);
 
   /// Whether blocks are tuned: finish_block() is then to be called for every block with a handled
   /// site.
@@ -39,7 +40,7 @@ class SiteCompressor {
 
   /// Tunes a block whose sites are handled, replaces what it changes there, and hands the block's
   /// linears to the store.
-  void finish_block(model::Block& block, const BlockEnd& end);
+  void finish_block(model::Block& block, const walk::BlockEnd& end);
 
   /// What was done, in processing order.
   [[nodiscard]] BlockResult take_result();
@@ -47,17 +48,17 @@ class SiteCompressor {
  private:
   /// What the linears of one site share.
   struct SiteWork {
-    const SiteInput& input;
+    const walk::SiteInput& input;
     obs::PreparedInput prepared;
-    SiteGroups groups;
+    planning::SiteGroups groups;
     obs::ChannelMoments moments;  ///< with a planner only
     std::int64_t constant_channels = 0;
   };
 
   /// One compressed linear.
   struct LinearWork {
-    obs::CompressOptions options;    ///< but for a planner's widths
-    std::optional<LinearPlan> plan;  ///< with a planner
+    obs::CompressOptions options;              ///< but for a planner's widths
+    std::optional<planning::LinearPlan> plan;  ///< with a planner
     obs::CompressResult result;
   };
 
@@ -68,38 +69,37 @@ class SiteCompressor {
     std::map<std::string, torch::Tensor> tensors;  ///< in their saved types, by checkpoint name
   };
 
-  [[nodiscard]] SiteWork prepare(const SiteInput& input, const std::string& name);
-  void scale_channels(model::Block& block, SiteInput& input);
+  [[nodiscard]] SiteWork prepare(const walk::SiteInput& input, const std::string& name);
+  void scale_channels(model::Block& block, walk::SiteInput& input);
   void compress_linear(model::Block& block, const model::LinearInfo& linear, const SiteWork& work);
   [[nodiscard]] obs::CompressResult compress_matrix(const torch::Tensor& weight,
                                                     const SiteWork& work,
                                                     const obs::CompressOptions& options,
                                                     const std::string& name) const;
   [[nodiscard]] obs::CompressResult compress_planned(const torch::Tensor& weight,
-                                                     const SiteWork& work, LinearPlan& plan,
+                                                     const SiteWork& work,
+                                                     planning::LinearPlan& plan,
                                                      const model::LinearInfo& linear);
   [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight,
                                            const model::LinearInfo& linear, const SiteWork& work);
   [[nodiscard]] torch::Tensor target_of(const torch::Tensor& weight, const SiteWork& work) const;
   [[nodiscard]] obs::CompressOptions planned_options(const model::LinearInfo& linear,
                                                      const SiteWork& work) const;
-  void update_bias(model::Block& block, const model::LinearInfo& linear,
-                   const torch::Tensor& compressed, const SiteWork& work);
   [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, DType dtype) const;
   void finish_linear(const CompressedLinear& done, report::LayerReport layer);
   void finish_tensor(const std::string& name, const torch::Tensor& rounded);
   [[nodiscard]] std::int64_t store_linear(const CompressedLinear& done);
   void keep_picture(const model::LinearInfo& linear, const SiteWork& work,
-                    const std::optional<LinearPlan>& plan);
+                    const std::optional<planning::LinearPlan>& plan);
   void warn_once(const std::string& text);
 
   const BlockRun& run_;
-  WidthPlanner* planner_ = nullptr;
-  const RdPlan* rd_plan_ = nullptr;
+  planning::WidthPlanner* planner_ = nullptr;
+  const planning::RdPlan* rd_plan_ = nullptr;
   std::int64_t done_ = 0;
   Pending pending_;
   BlockResult result_;
   std::set<std::string> warned_;
 };
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

@@ -4,7 +4,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 std::string_view pickle_kind_name(PickleKind kind) {
   constexpr std::array<std::string_view, 11> kNames{
@@ -91,4 +91,4 @@ void PickleStack::recall(std::uint32_t key) {
   stack_.push_back(found->second);
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -10,7 +10,7 @@
 
 #include "sgpt_mi/core/dtype.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 enum class PickleKind : std::uint8_t {
   kNone,
@@ -81,4 +81,4 @@ class PickleStack {
   std::unordered_map<std::uint32_t, std::size_t> memo_;
 };
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

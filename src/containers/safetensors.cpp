@@ -1,17 +1,17 @@
-#include "sgpt_mi/io/safetensors.h"
+#include "sgpt_mi/containers/safetensors.h"
 
 #include <utility>
 
-#include "indexed_source.h"
 #include "safetensors_header.h"
+#include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/io/mapped_file.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
 
 class SafetensorsSource : public IndexedSource {
  public:
-  SafetensorsSource(std::shared_ptr<const MappedFile> file, const std::string& label,
+  SafetensorsSource(std::shared_ptr<const io::MappedFile> file, const std::string& label,
                     SafetensorsLayout layout)
       : IndexedSource(label, std::move(layout.tensors)),
         file_(std::move(file)),
@@ -35,21 +35,21 @@ class SafetensorsSource : public IndexedSource {
     return file_->bytes().subspan(offsets_[at], tensors()[at].bytes());
   }
 
-  std::shared_ptr<const MappedFile> file_;
+  std::shared_ptr<const io::MappedFile> file_;
   std::vector<std::size_t> offsets_;
 };
 
 }  // namespace
 
 std::unique_ptr<TensorSource> open_safetensors(const std::filesystem::path& path) {
-  auto file = std::make_shared<const MappedFile>(path);
+  auto file = std::make_shared<const io::MappedFile>(path);
   SafetensorsLayout layout = parse_safetensors(file->bytes(), path.string());
   return std::make_unique<SafetensorsSource>(std::move(file), path.string(), std::move(layout));
 }
 
 std::map<std::string, std::string> safetensors_metadata(const std::filesystem::path& path) {
-  const MappedFile file(path);
+  const io::MappedFile file(path);
   return parse_safetensors(file.bytes(), path.string()).metadata;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

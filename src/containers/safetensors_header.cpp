@@ -8,11 +8,11 @@
 #include <unordered_set>
 #include <utility>
 
-#include "checked_count.h"
-#include "json_events.h"
+#include "sgpt_mi/containers/checked_count.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/json_events.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
 
 constexpr std::size_t kLengthBytes = 8;
@@ -28,7 +28,7 @@ struct HeaderEntry {
 
 /// Collects the entries of {"name": {"dtype": …, "shape": […], "data_offsets": […]}, …} and of
 /// "__metadata__": {string: string}; refuses every other structure where it occurs.
-class HeaderEvents : public JsonEvents {
+class HeaderEvents : public io::JsonEvents {
  public:
   explicit HeaderEvents(const std::string& label) : label_(label) {}
 
@@ -258,4 +258,4 @@ SafetensorsLayout parse_safetensors(std::span<const std::byte> file, const std::
   return layout;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// Where everything lies in a safetensors file.
 struct SafetensorsLayout {
@@ -23,4 +23,4 @@ struct SafetensorsLayout {
 [[nodiscard]] SafetensorsLayout parse_safetensors(std::span<const std::byte> file,
                                                   const std::string& label);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -4,13 +4,13 @@
 #include <unordered_map>
 #include <utility>
 
-#include "posix_file.h"
-#include "safetensors_shards.h"
+#include "sgpt_mi/containers/safetensors.h"
+#include "sgpt_mi/containers/safetensors_shards.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/output.h"
-#include "sgpt_mi/io/safetensors.h"
+#include "sgpt_mi/io/posix_file.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -20,7 +20,7 @@ constexpr std::size_t kHeaderAlignment = 8;
 
 struct Shard {
   std::filesystem::path path;
-  FileDescriptor file;
+  io::FileDescriptor file;
   std::vector<std::size_t> members;  // indices of tensors, in the order of their data
 };
 
@@ -94,9 +94,9 @@ void SafetensorsWriter::State::start_shard(std::size_t index) {
   const std::uint64_t length = text.size();
   const std::uint64_t data_start = sizeof(length) + length;
   for (const std::size_t member : shard.members) places[member].offset += data_start;
-  shard.file = create_output(shard.path);
-  write_at(shard.file, 0, std::as_bytes(std::span(&length, 1)), shard.path);
-  write_at(shard.file, sizeof(length), std::as_bytes(std::span(text)), shard.path);
+  shard.file = io::create_output(shard.path);
+  io::write_at(shard.file, 0, std::as_bytes(std::span(&length, 1)), shard.path);
+  io::write_at(shard.file, sizeof(length), std::as_bytes(std::span(text)), shard.path);
   file_bytes += data_start + end;
 }
 
@@ -108,7 +108,7 @@ void SafetensorsWriter::State::write_index() {
     file_of_tensor[tensors[i].name] = shards[places[i].shard].path.filename().string();
   }
   const std::string text = shard_index(file_of_tensor, total);
-  write_file_atomic(folder / kShardIndexName, text);
+  io::write_file_atomic(folder / kShardIndexName, text);
   file_bytes += text.size();
 }
 
@@ -147,7 +147,7 @@ void SafetensorsWriter::put(const std::string& name, std::span<const std::byte> 
   }
   if (place.written) fail(ErrorKind::kInternal, "io: tensor '{}' was written twice", name);
   const Shard& shard = state_->shards[place.shard];
-  write_at(shard.file, place.offset, bytes, shard.path);
+  io::write_at(shard.file, place.offset, bytes, shard.path);
   place.written = true;
 }
 
@@ -158,12 +158,12 @@ void SafetensorsWriter::finish() {
     }
   }
   for (Shard& shard : state_->shards) {
-    sync_file(shard.file, shard.path);
-    shard.file = FileDescriptor();
+    io::sync_file(shard.file, shard.path);
+    shard.file = io::FileDescriptor();
   }
   if (state_->shards.size() > 1) state_->write_index();
 }
 
 std::size_t SafetensorsWriter::file_bytes() const { return state_->file_bytes; }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

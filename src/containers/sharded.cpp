@@ -1,4 +1,4 @@
-#include "sharded.h"
+#include "sgpt_mi/containers/sharded.h"
 
 #include <algorithm>
 #include <map>
@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "indexed_source.h"
-#include "json_file.h"
+#include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/json_file.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,7 +26,7 @@ bool stays_inside(const fs::path& name) {
 }
 
 WeightMap read_weight_map(const fs::path& index) {
-  const nlohmann::json json = read_json_object(index);
+  const nlohmann::json json = io::read_json_object(index);
   const auto found = json.find("weight_map");
   if (found == json.end() || !found->is_object() || found->empty()) {
     fail(ErrorKind::kInput, "io: {} has no \"weight_map\" of tensor names to files",
@@ -124,4 +124,4 @@ std::unique_ptr<TensorSource> open_sharded(const fs::path& index, OpenShard open
                                          std::move(shards));
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -1,13 +1,13 @@
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "checked_count.h"
-#include "indexed_source.h"
+#include "sgpt_mi/containers/checked_count.h"
+#include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 std::int64_t TensorInfo::count() const {
   const std::optional<std::int64_t> product = checked_count(shape);
@@ -57,4 +57,4 @@ std::size_t IndexedSource::position(const std::string& name) const {
   return found->second;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -1,4 +1,4 @@
-#include "sgpt_mi/io/torch_pickle.h"
+#include "sgpt_mi/containers/torch_pickle.h"
 
 #include <algorithm>
 #include <cstring>
@@ -7,15 +7,15 @@
 #include <string_view>
 #include <utility>
 
-#include "checked_count.h"
-#include "indexed_source.h"
+#include "sgpt_mi/containers/checked_count.h"
+#include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/mapped_file.h"
 #include "torch_pickle.h"
 #include "unpickler.h"
 #include "zip_archive.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -96,7 +96,7 @@ StridedTensor locate(PickledTensor tensor, const Records& records, const std::st
 
 class TorchSource : public IndexedSource {
  public:
-  TorchSource(std::shared_ptr<const MappedFile> file, const std::string& label,
+  TorchSource(std::shared_ptr<const io::MappedFile> file, const std::string& label,
               std::vector<TensorInfo> infos, std::vector<StridedTensor> tensors)
       : IndexedSource(label, std::move(infos)),
         file_(std::move(file)),
@@ -126,7 +126,7 @@ class TorchSource : public IndexedSource {
     return storage.first(std::min(storage.size(), tensors_[at].info.bytes()));
   }
 
-  std::shared_ptr<const MappedFile> file_;
+  std::shared_ptr<const io::MappedFile> file_;
   std::vector<StridedTensor> tensors_;
 };
 
@@ -177,7 +177,7 @@ std::vector<StridedTensor> parse_torch_pickle(Bytes file, const std::string& lab
 }
 
 std::unique_ptr<TensorSource> open_torch_pickle(const std::filesystem::path& path) {
-  auto file = std::make_shared<const MappedFile>(path);
+  auto file = std::make_shared<const io::MappedFile>(path);
   std::vector<StridedTensor> tensors = parse_torch_pickle(file->bytes(), path.string());
   std::vector<TensorInfo> infos;
   infos.reserve(tensors.size());
@@ -186,4 +186,4 @@ std::unique_ptr<TensorSource> open_torch_pickle(const std::filesystem::path& pat
                                        std::move(tensors));
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

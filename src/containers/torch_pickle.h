@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// A tensor of a torch file: elements of a storage that lies in the file.
 struct StridedTensor {
@@ -26,4 +26,4 @@ struct StridedTensor {
 [[nodiscard]] std::vector<StridedTensor> parse_torch_pickle(std::span<const std::byte> file,
                                                             const std::string& label);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

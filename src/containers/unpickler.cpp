@@ -7,11 +7,11 @@
 #include <unordered_set>
 #include <utility>
 
-#include "byte_cursor.h"
 #include "pickle_stack.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/byte_cursor.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
 
 using Kind = PickleKind;
@@ -82,7 +82,7 @@ class Unpickler {
   std::vector<std::int64_t> sizes(const Value& tuple) const;
   std::vector<PickledTensor> state_dict() const;
 
-  ByteCursor input_;
+  io::ByteCursor input_;
   PickleStack stack_;
   const std::string& label_;
   std::vector<PickledTensor> tensors_;
@@ -390,4 +390,4 @@ std::vector<PickledTensor> unpickle_state_dict(std::string_view pickle, const st
   return Unpickler(pickle, label).run();
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -8,7 +8,7 @@
 
 #include "sgpt_mi/core/dtype.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// A tensor as a pickle describes it: a strided view of a storage. Nothing is checked against the
 /// storage yet.
@@ -31,4 +31,4 @@ struct PickledTensor {
 [[nodiscard]] std::vector<PickledTensor> unpickle_state_dict(std::string_view pickle,
                                                              const std::string& label);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -6,7 +6,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -165,4 +165,4 @@ std::map<std::string, Bytes> read_stored_zip(Bytes file, const std::string& labe
   return records;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// The records of a zip archive by name, each in place in `file`.
 ///
@@ -16,4 +16,4 @@ namespace sgpt_mi::io {
 [[nodiscard]] std::map<std::string, std::span<const std::byte>> read_stored_zip(
     std::span<const std::byte> file, const std::string& label);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

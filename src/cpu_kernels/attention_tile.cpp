@@ -9,7 +9,7 @@
 // inlined into one function per set, because only that function may use its instructions.
 #define SGPT_MI_INLINE __attribute__((always_inline)) inline
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 /// Bytes of one vector register and rows of a tile.
@@ -208,4 +208,4 @@ std::vector<AttentionKernel> attention_kernels() {
   return kernels;
 }
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

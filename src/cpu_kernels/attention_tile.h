@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 
 /// Keys that a score panel holds, and elements of a head that a value panel holds.
 constexpr std::int64_t kAttentionPanel = 16;
@@ -34,4 +34,4 @@ struct AttentionKernel {
 /// The kernels that this machine can run, the fastest first; never empty.
 [[nodiscard]] std::vector<AttentionKernel> attention_kernels();
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

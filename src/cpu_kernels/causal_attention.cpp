@@ -1,4 +1,4 @@
-#include "sgpt_mi/kernels/causal_attention.h"
+#include "sgpt_mi/cpu_kernels/causal_attention.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include "attention_tile.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 constexpr std::int64_t kPanel = kAttentionPanel;
@@ -160,7 +160,7 @@ void check(const CausalAttention& attention) {
 
 }  // namespace
 
-void causal_attention(const CausalAttention& attention, const Backend& backend) {
+void causal_attention(const CausalAttention& attention, const kernels::Backend& backend) {
   ensure(!backend.cuda, "causal_attention: there is no CUDA twin; LibTorch's attention is it");
   if (attention.sequences == 0 || attention.tokens == 0 || attention.heads == 0) return;
   check(attention);
@@ -179,4 +179,4 @@ void causal_attention(const CausalAttention& attention, const Backend& backend) 
   });
 }
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -1,4 +1,4 @@
-#include "sgpt_mi/kernels/channel_sums.h"
+#include "sgpt_mi/cpu_kernels/channel_sums.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "sgpt_mi/core/error.h"
-#include "simd.h"
+#include "sgpt_mi/kernels/simd.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 /// Tokens summed in float32.
@@ -52,7 +52,8 @@ struct Partial {
   std::int64_t nonzeros = 0;
 };
 
-Partial sum_block(const MatrixView<const float>& x, std::int64_t first, std::int64_t last) {
+Partial sum_block(const kernels::MatrixView<const float>& x, std::int64_t first,
+                  std::int64_t last) {
   const auto channels = static_cast<std::size_t>(x.columns);
   Partial partial{std::vector<double>(channels), std::vector<double>(channels),
                   std::vector<float>(channels), 0};
@@ -77,8 +78,8 @@ Partial sum_block(const MatrixView<const float>& x, std::int64_t first, std::int
 
 }  // namespace
 
-ChannelScan add_channel_sums(const MatrixView<const float>& x, const ChannelSums& sums,
-                             const Backend& backend) {
+ChannelScan add_channel_sums(const kernels::MatrixView<const float>& x, const ChannelSums& sums,
+                             const kernels::Backend& backend) {
   ensure(!backend.cuda, "channel_sums: there is no CUDA twin; LibTorch's reductions are it");
   ChannelScan scan;
   if (x.rows == 0 || x.columns == 0) return scan;
@@ -105,4 +106,4 @@ ChannelScan add_channel_sums(const MatrixView<const float>& x, const ChannelSums
   return scan;
 }
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -1,9 +1,9 @@
-#include "sgpt_mi/kernels/dequantize.h"
+#include "sgpt_mi/cpu_kernels/dequantize.h"
 
 #include "sgpt_mi/kernels/half.h"
-#include "simd.h"
+#include "sgpt_mi/kernels/simd.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 SGPT_MI_SIMD_CLONES void dequantize_all(const std::uint8_t* __restrict codes,
@@ -34,12 +34,12 @@ void dequantize_row(const CodeRow& row, float* values) {
 
 SGPT_MI_SIMD_CLONES void round_to_half(const float* __restrict values, std::int64_t count,
                                        std::uint16_t* __restrict out) {
-  for (std::int64_t i = 0; i < count; ++i) out[i] = float_to_half(values[i]);
+  for (std::int64_t i = 0; i < count; ++i) out[i] = kernels::float_to_half(values[i]);
 }
 
 SGPT_MI_SIMD_CLONES void round_to_bfloat16(const float* __restrict values, std::int64_t count,
                                            std::uint16_t* __restrict out) {
-  for (std::int64_t i = 0; i < count; ++i) out[i] = float_to_bfloat16(values[i]);
+  for (std::int64_t i = 0; i < count; ++i) out[i] = kernels::float_to_bfloat16(values[i]);
 }
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

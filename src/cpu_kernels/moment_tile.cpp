@@ -12,7 +12,7 @@
 // function per set, because only that function may use its instructions.
 #define SGPT_MI_INLINE __attribute__((always_inline)) inline
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 /// Bytes of one vector register, rows of a tile, and vectors a row that are summed at a time.
@@ -128,4 +128,4 @@ std::vector<MomentKernel> bfloat16_moment_kernels() {
   return {};
 }
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

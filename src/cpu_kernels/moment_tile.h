@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 
 /// Columns of a packed panel.
 constexpr std::int64_t kMomentColumns = 48;
@@ -32,4 +32,4 @@ struct MomentKernel {
 /// Those for bfloat16; empty where the machine has none.
 [[nodiscard]] std::vector<MomentKernel> bfloat16_moment_kernels();
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -1,4 +1,4 @@
-#include "sgpt_mi/kernels/second_moment.h"
+#include "sgpt_mi/cpu_kernels/second_moment.h"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 #include "moment_tile.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 constexpr std::int64_t kColumns = kMomentColumns;
@@ -42,14 +42,15 @@ constexpr std::int64_t kWordTokens = static_cast<std::int64_t>(sizeof(std::uint3
 template <typename T>
 class Moment {
  public:
-  Moment(const MatrixView<const T>& x, const MatrixView<float>& sums, const MomentKernel& kernel)
+  Moment(const kernels::MatrixView<const T>& x, const kernels::MatrixView<float>& sums,
+         const MomentKernel& kernel)
       : x_(x),
         sums_(sums),
         kernel_(kernel),
         panels_((x.columns + kColumns - 1) / kColumns),
         words_(panels_ * kPanelWords) {}
 
-  void add(const Backend& backend);
+  void add(const kernels::Backend& backend);
 
  private:
   static constexpr std::int64_t kPanelWords = kTokens / kWordTokens<T> * kColumns;
@@ -62,8 +63,8 @@ class Moment {
     return words_.data() + panel * kPanelWords;
   }
 
-  const MatrixView<const T>& x_;
-  const MatrixView<float>& sums_;
+  const kernels::MatrixView<const T>& x_;
+  const kernels::MatrixView<float>& sums_;
   const MomentKernel& kernel_;
   std::int64_t panels_;
   std::int64_t first_ = 0;  ///< of the packed tokens
@@ -72,7 +73,7 @@ class Moment {
 };
 
 template <typename T>
-void Moment<T>::add(const Backend& backend) {
+void Moment<T>::add(const kernels::Backend& backend) {
   for (first_ = 0; first_ < x_.rows; first_ = last_) {
     last_ = std::min(first_ + kTokens, x_.rows);
     backend.parallel_for(panels_, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -152,8 +153,8 @@ void Moment<T>::add_tile(const MomentTile& tile, std::int64_t row, std::int64_t 
 }
 
 template <typename T>
-void add_with(const MatrixView<const T>& x, const MatrixView<float>& sums,
-              const MomentKernel& kernel, const Backend& backend) {
+void add_with(const kernels::MatrixView<const T>& x, const kernels::MatrixView<float>& sums,
+              const MomentKernel& kernel, const kernels::Backend& backend) {
   ensure(!backend.cuda, "second_moment: there is no CUDA twin; LibTorch's product is it");
   ensure(sums.rows == x.columns && sums.columns == x.columns,
          "second_moment: the second moment is not (N, N)");
@@ -164,18 +165,20 @@ void add_with(const MatrixView<const T>& x, const MatrixView<float>& sums,
 
 }  // namespace
 
-void add_second_moment(const MatrixView<const float>& x, const MatrixView<float>& second_moment,
-                       const Backend& backend) {
+void add_second_moment(const kernels::MatrixView<const float>& x,
+                       const kernels::MatrixView<float>& second_moment,
+                       const kernels::Backend& backend) {
   static const MomentKernel kernel = moment_kernels().front();
   add_with(x, second_moment, kernel, backend);
 }
 
 bool multiplies_bfloat16() { return !bfloat16_moment_kernels().empty(); }
 
-void add_second_moment(const MatrixView<const std::uint16_t>& x,
-                       const MatrixView<float>& second_moment, const Backend& backend) {
+void add_second_moment(const kernels::MatrixView<const std::uint16_t>& x,
+                       const kernels::MatrixView<float>& second_moment,
+                       const kernels::Backend& backend) {
   ensure(multiplies_bfloat16(), "second_moment: this processor does not multiply bfloat16");
   add_with(x, second_moment, bfloat16_moment_kernels().front(), backend);
 }
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -1,4 +1,4 @@
-#include "sgpt_mi/kernels/sparse_second_moment.h"
+#include "sgpt_mi/cpu_kernels/sparse_second_moment.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 /// Floats of the rows of second_moment that one thread sums at a time: 256 KiB stay in its cache.
@@ -35,7 +35,8 @@ std::int64_t list_nonzeros(const float* row, std::int64_t columns, std::int32_t*
   return count;
 }
 
-SparseRows remove_zeros(const MatrixView<const float>& x, const ParallelFor& parallel_for) {
+SparseRows remove_zeros(const kernels::MatrixView<const float>& x,
+                        const ParallelFor& parallel_for) {
   SparseRows rows;
   rows.first.resize(static_cast<std::size_t>(x.rows) + 1);
   parallel_for(x.rows, kGrain, [&](std::int64_t begin, std::int64_t end) {
@@ -80,7 +81,7 @@ struct Products {
 
   /// block[j - first][k] += the product, for the channels j in [first, last).
   void add_token(std::size_t t, std::int64_t first, std::int64_t last,
-                 const MatrixView<float>& block) const {
+                 const kernels::MatrixView<float>& block) const {
     const Token left = token_of(x, t);
     const Token right = token_of(y, t);
     const std::int64_t begin =
@@ -97,10 +98,10 @@ struct Products {
 
   /// Rows first .. last - 1 of the sums over all tokens.
   void add_rows(std::int64_t first, std::int64_t last, std::vector<float>& sums,
-                const MatrixView<float>& product) const {
+                const kernels::MatrixView<float>& product) const {
     const std::int64_t channels = product.columns;
     std::fill(sums.begin(), sums.end(), 0.0F);
-    const MatrixView<float> block{sums.data(), last - first, channels, channels};
+    const kernels::MatrixView<float> block{sums.data(), last - first, channels, channels};
     for (std::size_t t = 0; t + 1 < x.first.size(); ++t) add_token(t, first, last, block);
     for (std::int64_t j = first; j < last; ++j) {
       const float* from = block.row(j - first);
@@ -109,7 +110,7 @@ struct Products {
     }
   }
 
-  void add_all(const MatrixView<float>& product, const ParallelFor& parallel_for) const {
+  void add_all(const kernels::MatrixView<float>& product, const ParallelFor& parallel_for) const {
     const std::int64_t height = std::max<std::int64_t>(1, kBlockFloats / product.columns);
     const std::int64_t blocks = (product.rows + height - 1) / height;
     parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -127,8 +128,9 @@ struct Products {
 
 }  // namespace
 
-void add_sparse_second_moment(const MatrixView<const float>& x,
-                              const MatrixView<float>& second_moment, const Backend& backend) {
+void add_sparse_second_moment(const kernels::MatrixView<const float>& x,
+                              const kernels::MatrixView<float>& second_moment,
+                              const kernels::Backend& backend) {
   ensure(!backend.cuda, "sparse_second_moment: there is no CUDA twin");
   const std::int64_t channels = x.columns;
   ensure(second_moment.rows == channels && second_moment.columns == channels,
@@ -138,8 +140,10 @@ void add_sparse_second_moment(const MatrixView<const float>& x,
   Products{rows, rows, true}.add_all(second_moment, backend.parallel_for);
 }
 
-void add_sparse_product(const MatrixView<const float>& x, const MatrixView<const float>& y,
-                        const MatrixView<float>& product, const Backend& backend) {
+void add_sparse_product(const kernels::MatrixView<const float>& x,
+                        const kernels::MatrixView<const float>& y,
+                        const kernels::MatrixView<float>& product,
+                        const kernels::Backend& backend) {
   ensure(!backend.cuda, "sparse_product: there is no CUDA twin");
   ensure(x.rows == y.rows && product.rows == x.columns && product.columns == y.columns,
          "sparse_product: the shapes are not (tokens, N), (tokens, M) and (N, M)");
@@ -149,4 +153,4 @@ void add_sparse_product(const MatrixView<const float>& x, const MatrixView<const
   Products{left, right, false}.add_all(product, backend.parallel_for);
 }
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -1,4 +1,4 @@
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/mapped_file.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 namespace {
 
 namespace fs = std::filesystem;
@@ -36,7 +36,7 @@ ReadBytes read_from(std::span<const std::byte> bytes) {
 }
 
 std::vector<std::string> read_json_file(const fs::path& path, std::size_t limit) {
-  const MappedFile file(path);
+  const io::MappedFile file(path);
   if (!path.string().ends_with(kGzipEnding)) {
     return read_json_lines(read_from(file.bytes()), path.string(), limit);
   }
@@ -55,7 +55,7 @@ std::string unpack(std::span<const std::byte> packed, const std::string& label) 
 }  // namespace
 
 std::string read_text_file(const fs::path& path) {
-  const MappedFile file(path);
+  const io::MappedFile file(path);
   const std::string label = path.string();
   if (label.ends_with(kGzipEnding)) return unpack(file.bytes(), label);
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
@@ -75,4 +75,4 @@ std::vector<std::string> read_documents(const fs::path& path, std::size_t limit)
        path.string());
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

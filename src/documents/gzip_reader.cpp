@@ -8,7 +8,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 
 struct GzipReader::State {
   z_stream stream{};
@@ -85,4 +85,4 @@ std::size_t GzipReader::read(std::span<char> out) {
   return written;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 
 /// Unpacks gzip data piece by piece (RFC 1952; several members one after another count as one
 /// stream, zero bytes after the last are padding).
@@ -26,4 +26,4 @@ class GzipReader {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

@@ -4,10 +4,10 @@
 #include <string_view>
 #include <utility>
 
-#include "json_events.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/json_events.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 namespace {
 
 constexpr std::size_t kReadBytes = 1 << 16;
@@ -47,7 +47,7 @@ class LineReader {
 };
 
 /// Picks the string member "text" out of one JSON object.
-class TextEvents : public JsonEvents {
+class TextEvents : public io::JsonEvents {
  public:
   std::optional<std::string> text;
 
@@ -116,4 +116,4 @@ std::vector<std::string> read_json_lines(const ReadBytes& read, const std::strin
   return texts;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 
 /// Fills a buffer with the next bytes of a text and returns how many; 0 at the end.
 using ReadBytes = std::function<std::size_t(std::span<char> out)>;
@@ -17,4 +17,4 @@ using ReadBytes = std::function<std::size_t(std::span<char> out)>;
 [[nodiscard]] std::vector<std::string> read_json_lines(const ReadBytes& read,
                                                        const std::string& label, std::size_t limit);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

@@ -12,7 +12,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 namespace {
 
 void check(const arrow::Status& status, const std::string& label) {
@@ -95,4 +95,4 @@ std::vector<std::string> read_parquet_text(const std::filesystem::path& path, st
   }
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 
 /// The first `limit` values of the string column "text", else "sentence", of a parquet file. Only
 /// that column is read, one row group at a time.
@@ -14,4 +14,4 @@ namespace sgpt_mi::io {
 [[nodiscard]] std::vector<std::string> read_parquet_text(const std::filesystem::path& path,
                                                          std::size_t limit);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

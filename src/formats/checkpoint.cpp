@@ -1,19 +1,19 @@
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/formats/checkpoint.h"
 
 #include <array>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
-#include "json_file.h"
+#include "sgpt_mi/containers/safetensors.h"
+#include "sgpt_mi/containers/sharded.h"
+#include "sgpt_mi/containers/torch_pickle.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/gguf.h"
-#include "sgpt_mi/io/packed_checkpoint.h"
-#include "sgpt_mi/io/safetensors.h"
-#include "sgpt_mi/io/torch_pickle.h"
-#include "sharded.h"
+#include "sgpt_mi/formats/packed_checkpoint.h"
+#include "sgpt_mi/gguf/gguf.h"
+#include "sgpt_mi/io/json_file.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::formats {
 namespace {
 
 namespace fs = std::filesystem;
@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 /// A way to store the weights of a folder.
 struct Layout {
   std::string_view file;
-  OpenShard open;
+  containers::OpenShard open;
   bool is_index;
 };
 
@@ -32,13 +32,13 @@ constexpr std::array<Layout, 4> kLayouts{{
     {"pytorch_model.bin.index.json", open_torch_pickle, true},
 }};
 
-std::unique_ptr<TensorSource> open_weights(const fs::path& folder) {
+std::unique_ptr<containers::TensorSource> open_weights(const fs::path& folder) {
   std::string tried;
   for (const Layout& layout : kLayouts) {
     const fs::path path = folder / layout.file;
     std::error_code not_there;
     if (fs::exists(path, not_there)) {
-      return layout.is_index ? open_sharded(path, layout.open) : layout.open(path);
+      return layout.is_index ? containers::open_sharded(path, layout.open) : layout.open(path);
     }
     tried += fmt::format("{}{}", tried.empty() ? "" : ", ", layout.file);
   }
@@ -50,10 +50,16 @@ std::unique_ptr<TensorSource> open_weights(const fs::path& folder) {
 
 Checkpoint open_checkpoint(const ModelLocation& location, ParallelFor parallel_for) {
   ensure(!location.is_random, "io: a random model has no files to open");
-  if (location.is_gguf) return open_gguf(location.path);
   Checkpoint checkpoint;
   checkpoint.location = location;
-  checkpoint.config = read_json_object(location.path / "config.json");
+  if (location.is_gguf) {
+    gguf::OpenedGguf opened = gguf::open_gguf(location.path);
+    checkpoint.config = std::move(opened.config);
+    checkpoint.tensors = std::move(opened.tensors);
+    checkpoint.gguf_vocabulary = std::move(opened.vocabulary);
+    return checkpoint;
+  }
+  checkpoint.config = io::read_json_object(location.path / "config.json");
   checkpoint.tensors = open_weights(location.path);
   if (is_packed_config(checkpoint.config)) {
     PackedCheckpoint packed = open_packed(std::move(checkpoint.tensors), checkpoint.config,
@@ -65,4 +71,4 @@ Checkpoint open_checkpoint(const ModelLocation& location, ParallelFor parallel_f
   return checkpoint;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::formats

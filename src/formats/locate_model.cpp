@@ -6,11 +6,11 @@
 #include <system_error>
 
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/checkpoint.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/io/mapped_file.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::formats {
 namespace {
 
 namespace fs = std::filesystem;
@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 /// Whether the file begins as GGUF does.
 bool has_gguf_magic(const fs::path& path) {
   constexpr std::string_view kMagic = "GGUF";
-  const MappedFile file(path);
+  const io::MappedFile file(path);
   return file.bytes().size() >= kMagic.size() &&
          std::memcmp(file.bytes().data(), kMagic.data(), kMagic.size()) == 0;
 }
@@ -62,7 +62,7 @@ fs::path snapshot_of(const fs::path& cached, const std::string& id) {
          "io: {} is in the Hugging Face cache, but {} is missing; download it again", id,
          reference.string());
   }
-  std::string revision = read_text_file(reference);
+  std::string revision = documents::read_text_file(reference);
   revision.erase(std::remove_if(revision.begin(), revision.end(),
                                 [](unsigned char c) { return std::isspace(c) != 0; }),
                  revision.end());
@@ -105,4 +105,4 @@ ModelLocation locate_model(const std::string& model) {
   return {snapshot_of(cached, model), false};
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::formats

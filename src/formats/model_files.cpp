@@ -1,4 +1,4 @@
-#include "model_files.h"
+#include "sgpt_mi/formats/model_files.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -9,12 +9,12 @@
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/io/mapped_file.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::formats {
 namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{64} << 20;  // between looks at Ctrl-C
 
-std::vector<std::filesystem::path> weight_files(const io::ModelLocation& location) {
+std::vector<std::filesystem::path> weight_files(const ModelLocation& location) {
   if (location.is_gguf) return {location.path};
   std::vector<std::filesystem::path> safetensors;
   std::vector<std::filesystem::path> pickles;
@@ -29,7 +29,7 @@ std::vector<std::filesystem::path> weight_files(const io::ModelLocation& locatio
 
 }  // namespace
 
-std::string weight_files_sha256(const io::ModelLocation& location) {
+std::string weight_files_sha256(const ModelLocation& location) {
   // Random weights follow from their shape's name.
   if (location.is_random) return sha256_hex(location.path.string());
   Sha256 hash;
@@ -44,4 +44,4 @@ std::string weight_files_sha256(const io::ModelLocation& location) {
   return hash.hex_digest();
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::formats

@@ -1,4 +1,4 @@
-#include "sgpt_mi/io/packed_checkpoint.h"
+#include "sgpt_mi/formats/packed_checkpoint.h"
 
 #include <algorithm>
 #include <optional>
@@ -6,10 +6,10 @@
 #include <unordered_set>
 #include <utility>
 
-#include "indexed_source.h"
+#include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::formats {
 namespace {
 
 using NameSet = std::unordered_set<std::string>;
@@ -47,13 +47,13 @@ std::vector<std::string> read_config(const nlohmann::json& config, const std::st
   const auto version = quantization.find("format_version");
   if (version == quantization.end() || !version->is_number_integer()) {
     refuse(source, "quantization_config has no \"format_version\"; {} was expected",
-           kPackedFormatVersion);
+           packing::kPackedFormatVersion);
   }
-  if (*version != kPackedFormatVersion) {
+  if (*version != packing::kPackedFormatVersion) {
     refuse(source,
            "quantization_config has format_version {}; this program reads version {}: use "
            "the program that wrote it, or a newer one",
-           version->dump(), kPackedFormatVersion);
+           version->dump(), packing::kPackedFormatVersion);
   }
   return read_matrix_names(quantization, source);
 }
@@ -61,13 +61,13 @@ std::vector<std::string> read_config(const nlohmann::json& config, const std::st
 /// A tensor name taken apart: a matrix and one of its parts.
 struct PartName {
   std::string matrix;
-  PackedPartKind kind;
+  packing::PackedPartKind kind;
 };
 
 std::optional<PartName> part_name(const std::string& tensor) {
-  for (std::size_t i = 0; i < kPackedPartKinds; ++i) {
-    const auto kind = static_cast<PackedPartKind>(i);
-    const std::string_view suffix = packed_suffix(kind);
+  for (std::size_t i = 0; i < packing::kPackedPartKinds; ++i) {
+    const auto kind = static_cast<packing::PackedPartKind>(i);
+    const std::string_view suffix = packing::packed_suffix(kind);
     if (tensor.size() > suffix.size() && tensor.ends_with(suffix)) {
       return PartName{tensor.substr(0, tensor.size() - suffix.size()), kind};
     }
@@ -76,13 +76,13 @@ std::optional<PartName> part_name(const std::string& tensor) {
 }
 
 /// The tensors that the dense model would have: a matrix takes the place of its record.
-std::vector<TensorInfo> dense_tensors(const TensorSource& stored,
-                                      const std::vector<PackedMatrixInfo>& matrices,
-                                      const std::string& source) {
-  std::unordered_map<std::string, const PackedMatrixInfo*> by_name;
-  for (const PackedMatrixInfo& matrix : matrices) by_name.emplace(matrix.name, &matrix);
-  std::vector<TensorInfo> tensors;
-  for (const TensorInfo& info : stored.tensors()) {
+std::vector<containers::TensorInfo> dense_tensors(
+    const containers::TensorSource& stored, const std::vector<packing::PackedMatrixInfo>& matrices,
+    const std::string& source) {
+  std::unordered_map<std::string, const packing::PackedMatrixInfo*> by_name;
+  for (const packing::PackedMatrixInfo& matrix : matrices) by_name.emplace(matrix.name, &matrix);
+  std::vector<containers::TensorInfo> tensors;
+  for (const containers::TensorInfo& info : stored.tensors()) {
     const std::optional<PartName> part = part_name(info.name);
     if (!part) {
       tensors.push_back(info);
@@ -94,29 +94,31 @@ std::vector<TensorInfo> dense_tensors(const TensorSource& stored,
              "tensor '{}' is part of a packed matrix that quantization_config does not list",
              info.name);
     }
-    if (part->kind == PackedPartKind::kRecord) tensors.push_back(matrix->second->dense);
+    if (part->kind == packing::PackedPartKind::kRecord) tensors.push_back(matrix->second->dense);
   }
   return tensors;
 }
 
-class PackedSource : public IndexedSource {
+class PackedSource : public containers::IndexedSource {
  public:
-  PackedSource(std::unique_ptr<TensorSource> stored, std::vector<TensorInfo> tensors,
-               const std::vector<PackedMatrixInfo>& matrices, const std::string& source,
+  PackedSource(std::unique_ptr<containers::TensorSource> stored,
+               std::vector<containers::TensorInfo> tensors,
+               const std::vector<packing::PackedMatrixInfo>& matrices, const std::string& source,
                ParallelFor parallel_for)
-      : IndexedSource(source, std::move(tensors)),
+      : containers::IndexedSource(source, std::move(tensors)),
         stored_(std::move(stored)),
         source_(source),
         parallel_for_(std::move(parallel_for)) {
-    for (const PackedMatrixInfo& matrix : matrices) packed_.emplace(matrix.dense.name, matrix.name);
+    for (const packing::PackedMatrixInfo& matrix : matrices)
+      packed_.emplace(matrix.dense.name, matrix.name);
   }
 
-  [[nodiscard]] TensorData read(const std::string& name) const override {
-    const TensorInfo& info = tensors()[position(name)];
+  [[nodiscard]] containers::TensorData read(const std::string& name) const override {
+    const containers::TensorInfo& info = tensors()[position(name)];
     const auto matrix = packed_.find(name);
     if (matrix == packed_.end()) return stored_->read(name);
-    const auto buffer = std::make_shared<const std::vector<std::byte>>(
-        unpack_matrix(find_packed_parts(*stored_, matrix->second, source_), parallel_for_));
+    const auto buffer = std::make_shared<const std::vector<std::byte>>(packing::unpack_matrix(
+        packing::find_packed_parts(*stored_, matrix->second, source_), parallel_for_));
     return {info, *buffer, buffer};
   }
 
@@ -134,12 +136,13 @@ class PackedSource : public IndexedSource {
   void for_stored(const std::string& name, const Call& call) const {
     const auto matrix = packed_.find(name);
     if (matrix == packed_.end()) return call(name);
-    for (std::size_t kind = 0; kind < kPackedPartKinds; ++kind) {
-      call(matrix->second + std::string(packed_suffix(static_cast<PackedPartKind>(kind))));
+    for (std::size_t kind = 0; kind < packing::kPackedPartKinds; ++kind) {
+      call(matrix->second +
+           std::string(packing::packed_suffix(static_cast<packing::PackedPartKind>(kind))));
     }
   }
 
-  std::unique_ptr<TensorSource> stored_;
+  std::unique_ptr<containers::TensorSource> stored_;
   std::string source_;
   ParallelFor parallel_for_;
   std::unordered_map<std::string, std::string> packed_;  // dense tensor -> matrix
@@ -149,7 +152,7 @@ class PackedSource : public IndexedSource {
 
 nlohmann::ordered_json packed_quantization_config(const std::vector<std::string>& matrices) {
   return {{"quant_method", kPackedQuantMethod},
-          {"format_version", kPackedFormatVersion},
+          {"format_version", packing::kPackedFormatVersion},
           {"matrices", matrices}};
 }
 
@@ -160,8 +163,9 @@ bool is_packed_config(const nlohmann::json& config) {
   return method != quantization->end() && *method == kPackedQuantMethod;
 }
 
-PackedCheckpoint open_packed(std::unique_ptr<TensorSource> stored, const nlohmann::json& config,
-                             const std::string& source, ParallelFor parallel_for) {
+PackedCheckpoint open_packed(std::unique_ptr<containers::TensorSource> stored,
+                             const nlohmann::json& config, const std::string& source,
+                             ParallelFor parallel_for) {
   PackedCheckpoint checkpoint;
   for (const std::string& name : read_config(config, source)) {
     if (stored->find(name + ".weight") != nullptr) {
@@ -169,12 +173,13 @@ PackedCheckpoint open_packed(std::unique_ptr<TensorSource> stored, const nlohman
              "matrix '{}' is listed as packed, but the dense tensor '{}.weight' is there, too",
              name, name);
     }
-    checkpoint.matrices.push_back(describe_packed(find_packed_parts(*stored, name, source)));
+    checkpoint.matrices.push_back(
+        packing::describe_packed(packing::find_packed_parts(*stored, name, source)));
   }
-  std::vector<TensorInfo> tensors = dense_tensors(*stored, checkpoint.matrices, source);
+  std::vector<containers::TensorInfo> tensors = dense_tensors(*stored, checkpoint.matrices, source);
   checkpoint.tensors = std::make_unique<PackedSource>(
       std::move(stored), std::move(tensors), checkpoint.matrices, source, std::move(parallel_for));
   return checkpoint;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::formats

@@ -3,13 +3,13 @@
 #include <unordered_set>
 #include <utility>
 
-#include "safetensors_shards.h"
+#include "sgpt_mi/containers/safetensors.h"
+#include "sgpt_mi/containers/safetensors_shards.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/formats/packed_checkpoint.h"
 #include "sgpt_mi/io/output.h"
-#include "sgpt_mi/io/packed_checkpoint.h"
-#include "sgpt_mi/io/safetensors.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::formats {
 
 namespace fs = std::filesystem;
 
@@ -17,8 +17,8 @@ struct PackedWriter::State {
   fs::path folder;
   std::size_t shard_bytes = 0;
   std::vector<std::string> matrices;
-  std::unordered_set<std::string> names;  // of all tensors so far
-  std::vector<TensorData> waiting;        // of the next shard
+  std::unordered_set<std::string> names;        // of all tensors so far
+  std::vector<containers::TensorData> waiting;  // of the next shard
   std::size_t waiting_bytes = 0;
   std::vector<std::vector<std::string>> shards;  // tensor names of those written
   std::size_t tensor_bytes = 0;
@@ -28,12 +28,12 @@ struct PackedWriter::State {
   [[nodiscard]] fs::path place(std::size_t shard) const {
     return folder / fmt::format("shard-{}", shard);
   }
-  void put(TensorData tensor);
+  void put(containers::TensorData tensor);
   void write_shard();
   void name_shards();
 };
 
-void PackedWriter::State::put(TensorData tensor) {
+void PackedWriter::State::put(containers::TensorData tensor) {
   if (!names.insert(tensor.info.name).second) {
     fail(ErrorKind::kInternal, "io: tensor '{}' was written twice", tensor.info.name);
   }
@@ -45,16 +45,17 @@ void PackedWriter::State::put(TensorData tensor) {
 }
 
 void PackedWriter::State::write_shard() {
-  std::vector<TensorInfo> infos;
+  std::vector<containers::TensorInfo> infos;
   std::vector<std::string> shard_names;
-  for (const TensorData& tensor : waiting) {
+  for (const containers::TensorData& tensor : waiting) {
     infos.push_back(tensor.info);
     shard_names.push_back(tensor.info.name);
   }
   const fs::path shard = place(shards.size());
   fs::create_directory(shard);
-  SafetensorsWriter writer(shard, std::move(infos), std::numeric_limits<std::size_t>::max());
-  for (const TensorData& tensor : waiting) writer.put(tensor.info.name, tensor.bytes);
+  containers::SafetensorsWriter writer(shard, std::move(infos),
+                                       std::numeric_limits<std::size_t>::max());
+  for (const containers::TensorData& tensor : waiting) writer.put(tensor.info.name, tensor.bytes);
   writer.finish();
   file_bytes += writer.file_bytes();
   shards.push_back(std::move(shard_names));
@@ -65,14 +66,14 @@ void PackedWriter::State::write_shard() {
 void PackedWriter::State::name_shards() {
   std::map<std::string, std::string> file_of_tensor;
   for (std::size_t i = 0; i < shards.size(); ++i) {
-    const std::string file = shard_name(i, shards.size());
-    fs::rename(place(i) / shard_name(0, 1), folder / file);
+    const std::string file = containers::shard_name(i, shards.size());
+    fs::rename(place(i) / containers::shard_name(0, 1), folder / file);
     fs::remove(place(i));
     for (const std::string& tensor : shards[i]) file_of_tensor[tensor] = file;
   }
   if (shards.size() == 1) return;
-  const std::string index = shard_index(file_of_tensor, tensor_bytes);
-  write_file_atomic(folder / kShardIndexName, index);
+  const std::string index = containers::shard_index(file_of_tensor, tensor_bytes);
+  io::write_file_atomic(folder / containers::kShardIndexName, index);
   file_bytes += index.size();
 }
 
@@ -84,10 +85,11 @@ PackedWriter::PackedWriter(fs::path folder, std::size_t shard_bytes)
 
 PackedWriter::~PackedWriter() = default;
 
-PackedSize PackedWriter::put_matrix(const std::string& name, const CodedMatrix& matrix) {
-  std::vector<PackedPart> parts = pack_matrix(name, matrix);
-  const PackedSize size = packed_size(parts);
-  for (PackedPart& part : parts) {
+packing::PackedSize PackedWriter::put_matrix(const std::string& name,
+                                             const packing::CodedMatrix& matrix) {
+  std::vector<packing::PackedPart> parts = packing::pack_matrix(name, matrix);
+  const packing::PackedSize size = packing::packed_size(parts);
+  for (packing::PackedPart& part : parts) {
     const auto buffer = std::make_shared<const std::vector<std::byte>>(std::move(part.bytes));
     state_->put({std::move(part.info), *buffer, buffer});
   }
@@ -95,7 +97,7 @@ PackedSize PackedWriter::put_matrix(const std::string& name, const CodedMatrix& 
   return size;
 }
 
-void PackedWriter::put_dense(const TensorData& tensor) {
+void PackedWriter::put_dense(const containers::TensorData& tensor) {
   ensure(tensor.owner != nullptr, "io: a tensor to be written later has no owner");
   state_->put(tensor);
 }
@@ -111,10 +113,10 @@ void PackedWriter::finish(const nlohmann::json& config) {
   nlohmann::json packed = config;
   packed["quantization_config"] = packed_quantization_config(state_->matrices);
   const std::string text = packed.dump(2) + "\n";
-  write_file_atomic(state_->folder / "config.json", text);
+  io::write_file_atomic(state_->folder / "config.json", text);
   state_->file_bytes += text.size();
 }
 
 std::size_t PackedWriter::file_bytes() const { return state_->file_bytes; }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::formats

@@ -1,23 +1,23 @@
-#include "sgpt_mi/io/gguf.h"
+#include "sgpt_mi/gguf/gguf.h"
 
 #include <utility>
 
 #include "gguf_model.h"
-#include "indexed_source.h"
+#include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/io/mapped_file.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 namespace {
 
-class GgufSource : public IndexedSource {
+class GgufSource : public containers::IndexedSource {
  public:
-  GgufSource(std::shared_ptr<const MappedFile> file, const std::string& label,
-             std::vector<TensorInfo> infos, std::vector<GgufWeight> weights)
-      : IndexedSource(label, std::move(infos)),
+  GgufSource(std::shared_ptr<const io::MappedFile> file, const std::string& label,
+             std::vector<containers::TensorInfo> infos, std::vector<GgufWeight> weights)
+      : containers::IndexedSource(label, std::move(infos)),
         file_(std::move(file)),
         weights_(std::move(weights)) {}
 
-  [[nodiscard]] TensorData read(const std::string& name) const override {
+  [[nodiscard]] containers::TensorData read(const std::string& name) const override {
     const GgufWeight& weight = weights_[position(name)];
     if (weight.type->unpack == nullptr && weight.paired_heads == 0) {
       return {weight.info, weight.bytes, file_};
@@ -35,24 +35,20 @@ class GgufSource : public IndexedSource {
   }
 
  private:
-  std::shared_ptr<const MappedFile> file_;
+  std::shared_ptr<const io::MappedFile> file_;
   std::vector<GgufWeight> weights_;
 };
 
 }  // namespace
 
-Checkpoint open_gguf(const std::filesystem::path& path) {
-  auto file = std::make_shared<const MappedFile>(path);
+OpenedGguf open_gguf(const std::filesystem::path& path) {
+  auto file = std::make_shared<const io::MappedFile>(path);
   GgufModel model = translate_gguf(parse_gguf(file->bytes(), path.string()));
-  std::vector<TensorInfo> infos;
+  std::vector<containers::TensorInfo> infos;
   for (const GgufWeight& weight : model.weights) infos.push_back(weight.info);
-  Checkpoint checkpoint;
-  checkpoint.location = {path, true};
-  checkpoint.config = std::move(model.config);
-  checkpoint.gguf_vocabulary = std::move(model.vocabulary);
-  checkpoint.tensors = std::make_unique<GgufSource>(std::move(file), path.string(),
-                                                    std::move(infos), std::move(model.weights));
-  return checkpoint;
+  auto tensors = std::make_unique<GgufSource>(std::move(file), path.string(), std::move(infos),
+                                              std::move(model.weights));
+  return {std::move(model.config), std::move(tensors), std::move(model.vocabulary)};
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

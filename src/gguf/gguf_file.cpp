@@ -7,11 +7,11 @@
 #include <unordered_set>
 #include <utility>
 
-#include "byte_cursor.h"
-#include "checked_count.h"
+#include "sgpt_mi/containers/checked_count.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/byte_cursor.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -45,7 +45,7 @@ std::uint64_t fixed_bytes(GgufKind kind) {
 }
 
 /// A text with its length in front.
-std::string read_text(ByteCursor& cursor, std::string_view what) {
+std::string read_text(io::ByteCursor& cursor, std::string_view what) {
   return std::string(cursor.take_text(cursor.number<std::uint64_t>(what), what));
 }
 
@@ -54,7 +54,7 @@ struct Counts {
   std::uint64_t values = 0;
 };
 
-Counts read_start(ByteCursor& cursor, const std::string& label) {
+Counts read_start(io::ByteCursor& cursor, const std::string& label) {
   const Bytes magic = cursor.take(4, "the magic");
   if (std::memcmp(magic.data(), "GGUF", 4) != 0) {
     fail(ErrorKind::kInput, "io: {} does not begin with \"GGUF\": not a GGUF file", label);
@@ -78,7 +78,7 @@ Counts read_start(ByteCursor& cursor, const std::string& label) {
   return counts;
 }
 
-GgufKind read_kind(ByteCursor& cursor, const std::string& key, const std::string& label) {
+GgufKind read_kind(io::ByteCursor& cursor, const std::string& key, const std::string& label) {
   const auto kind = cursor.number<std::uint32_t>("a metadata kind");
   if (kind > static_cast<std::uint32_t>(GgufKind::kF64)) {
     fail(ErrorKind::kInput, "io: {}: metadata '{}' has the unknown kind {}", label, key, kind);
@@ -86,7 +86,7 @@ GgufKind read_kind(ByteCursor& cursor, const std::string& key, const std::string
   return static_cast<GgufKind>(kind);
 }
 
-GgufValue read_value(ByteCursor& cursor, Bytes file, const std::string& key,
+GgufValue read_value(io::ByteCursor& cursor, Bytes file, const std::string& key,
                      const std::string& label) {
   GgufValue value;
   value.kind = read_kind(cursor, key, label);
@@ -127,7 +127,7 @@ struct Entry {
 
 /// Packed bytes of a tensor, after its shape has been checked.
 std::uint64_t packed_bytes(const GgufTensor& tensor, const std::string& label) {
-  const std::optional<std::int64_t> count = checked_count(tensor.shape);
+  const std::optional<std::int64_t> count = containers::checked_count(tensor.shape);
   std::int64_t bytes = 0;
   if (!count || *count == 0 ||
       __builtin_mul_overflow(*count / tensor.type->block_elements, tensor.type->block_bytes,
@@ -142,7 +142,7 @@ std::uint64_t packed_bytes(const GgufTensor& tensor, const std::string& label) {
   return static_cast<std::uint64_t>(bytes);
 }
 
-Entry read_entry(ByteCursor& cursor, const std::string& label) {
+Entry read_entry(io::ByteCursor& cursor, const std::string& label) {
   Entry entry;
   GgufTensor& tensor = entry.tensor;
   tensor.name = read_text(cursor, "a tensor's name");
@@ -198,7 +198,7 @@ void check_places(const std::vector<Entry>& entries, std::uint64_t data_bytes,
   }
 }
 
-GgufMetadata read_metadata(ByteCursor& cursor, Bytes file, std::uint64_t count,
+GgufMetadata read_metadata(io::ByteCursor& cursor, Bytes file, std::uint64_t count,
                            const std::string& label) {
   std::map<std::string, GgufValue> values;
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -224,7 +224,7 @@ std::uint64_t data_alignment(const GgufMetadata& metadata) {
 }  // namespace
 
 GgufFile parse_gguf(Bytes file, const std::string& label) {
-  ByteCursor cursor(file, label);
+  io::ByteCursor cursor(file, label);
   const Counts counts = read_start(cursor, label);
   GgufFile result;
   result.metadata = read_metadata(cursor, file, counts.values, label);
@@ -321,7 +321,7 @@ std::vector<std::string> GgufMetadata::texts(const std::string& key) const {
   std::vector<std::string> result;
   const GgufValue* value = find_array(key, GgufKind::kString);
   if (value == nullptr) return result;
-  ByteCursor cursor(value->bytes, label_);
+  io::ByteCursor cursor(value->bytes, label_);
   for (std::uint64_t i = 0; i < value->count; ++i) result.push_back(read_text(cursor, key));
   return result;
 }
@@ -344,4 +344,4 @@ std::vector<std::int32_t> GgufMetadata::wholes(const std::string& key) const {
   return result;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

@@ -11,7 +11,7 @@
 
 #include "gguf_types.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 
 /// Kinds of metadata values, numbered as in the file.
 enum class GgufKind : std::uint32_t {
@@ -90,4 +90,4 @@ struct GgufFile {
 /// Throws Error(kInput) naming the file (`label`) and the key or tensor.
 [[nodiscard]] GgufFile parse_gguf(std::span<const std::byte> file, const std::string& label);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

@@ -8,7 +8,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 namespace {
 
 struct NamePair {
@@ -236,7 +236,7 @@ GgufModel translate_gguf(const GgufFile& file) {
       continue;
     }
     model.weights.push_back(translate_tensor(tensor, model.config, parameters));
-    const TensorInfo& info = model.weights.back().info;
+    const containers::TensorInfo& info = model.weights.back().info;
     if (info.name == "model.embed_tokens.weight" && !info.shape.empty()) {
       model.config["vocab_size"] = info.shape.front();
     }
@@ -285,4 +285,4 @@ std::vector<std::byte> unpack_weight(const GgufWeight& weight) {
   return result;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

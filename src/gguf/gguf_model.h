@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "gguf_file.h"
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/containers/tensor_source.h"
+#include "sgpt_mi/tokenizer/gguf_vocabulary.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 
 /// A tensor of a GGUF model under its Hugging Face name.
 struct GgufWeight {
-  TensorInfo info;  ///< dtype after unpacking
+  containers::TensorInfo info;  ///< dtype after unpacking
   const GgufType* type = nullptr;
   std::span<const std::byte> bytes;  ///< packed
   /// Heads whose rows are stored as rotary pairs and must be put back in order; 0: none.
@@ -24,7 +25,7 @@ struct GgufWeight {
 struct GgufModel {
   nlohmann::json config;
   std::vector<GgufWeight> weights;
-  std::optional<GgufVocabulary> vocabulary;
+  std::optional<tokenizer::GgufVocabulary> vocabulary;
 };
 
 /// Translates names, hyper-parameters and vocabulary; the rules are open_gguf's.
@@ -43,6 +44,7 @@ struct GgufModel {
 
 /// The tokenizer in the metadata, or nothing when there is none.
 /// Throws Error(kInput) when scores or types do not match the tokens.
-[[nodiscard]] std::optional<GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata);
+[[nodiscard]] std::optional<tokenizer::GgufVocabulary> gguf_vocabulary(
+    const GgufMetadata& metadata);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

@@ -5,7 +5,7 @@
 #include "gguf_model.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 namespace {
 
 /// The llama3 rule (transformers, modeling_rope_utils.py, _compute_llama3_parameters).
@@ -88,4 +88,4 @@ nlohmann::json gguf_rope_scaling(const GgufMetadata& metadata, const std::string
   return nullptr;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

@@ -4,7 +4,7 @@
 
 #include "sgpt_mi/kernels/half.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 namespace {
 
 // Block layouts and formulas: ggml, src/ggml-common.h and src/ggml-quants.c (dequantize_row_*).
@@ -183,4 +183,4 @@ std::string_view gguf_type_name(std::uint32_t id) {
   return "of an unknown number";
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

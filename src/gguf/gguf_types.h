@@ -7,7 +7,7 @@
 
 #include "sgpt_mi/core/dtype.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 
 /// A tensor type of GGUF. Quantized types pack a block of consecutive elements of a row.
 struct GgufType {
@@ -26,4 +26,4 @@ struct GgufType {
 /// ggml's name for a type number, known to this program or not.
 [[nodiscard]] std::string_view gguf_type_name(std::uint32_t id);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

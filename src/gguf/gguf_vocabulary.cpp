@@ -3,7 +3,7 @@
 #include "gguf_model.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 namespace {
 
 std::optional<std::int32_t> token_id(const GgufMetadata& metadata, const std::string& key,
@@ -29,10 +29,10 @@ void check_length(const GgufMetadata& metadata, const char* key, std::size_t len
 
 }  // namespace
 
-std::optional<GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata) {
+std::optional<tokenizer::GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata) {
   const std::optional<std::string> model = metadata.text("tokenizer.ggml.model");
   if (!model) return std::nullopt;
-  GgufVocabulary vocabulary;
+  tokenizer::GgufVocabulary vocabulary;
   vocabulary.model = *model;
   vocabulary.pre = metadata.text("tokenizer.ggml.pre").value_or("");
   vocabulary.tokens = metadata.texts("tokenizer.ggml.tokens");
@@ -53,4 +53,4 @@ std::optional<GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata) {
   return vocabulary;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

@@ -1,4 +1,4 @@
-#include "byte_cursor.h"
+#include "sgpt_mi/io/byte_cursor.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "json_events.h"
+#include "sgpt_mi/io/json_events.h"
 
 namespace sgpt_mi::io {
 

@@ -1,7 +1,7 @@
-#include "json_file.h"
+#include "sgpt_mi/io/json_file.h"
 
-#include "json_events.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/json_events.h"
 #include "sgpt_mi/io/mapped_file.h"
 
 namespace sgpt_mi::io {

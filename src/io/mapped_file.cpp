@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <system_error>
 
-#include "posix_file.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/posix_file.h"
 
 namespace sgpt_mi::io {
 

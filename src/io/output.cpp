@@ -6,8 +6,8 @@
 #include <system_error>
 #include <utility>
 
-#include "posix_file.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/posix_file.h"
 
 namespace sgpt_mi::io {
 namespace {

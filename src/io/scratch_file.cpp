@@ -8,8 +8,8 @@
 #include <string>
 #include <system_error>
 
-#include "posix_file.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/posix_file.h"
 
 namespace sgpt_mi::io {
 namespace {

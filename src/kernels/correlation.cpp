@@ -8,8 +8,8 @@
 #include "arithmetic.h"
 #include "cuda_twins.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/simd.h"
 #include "shapes.h"
-#include "simd.h"
 
 namespace sgpt_mi::kernels {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "arithmetic.h"
-#include "simd.h"
+#include "sgpt_mi/kernels/simd.h"
 
 // As in row_tile.cpp, the loops over the rows of a tile are free functions on plain arrays.
 namespace sgpt_mi::kernels {

@@ -7,7 +7,7 @@
 #include "arithmetic.h"
 #include "cuda_twins.h"
 #include "sgpt_mi/core/error.h"
-#include "simd.h"
+#include "sgpt_mi/kernels/simd.h"
 
 namespace sgpt_mi::kernels {
 namespace {

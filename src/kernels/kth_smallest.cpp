@@ -10,7 +10,7 @@
 #include "cuda_twins.h"
 #include "radix_select.h"
 #include "sgpt_mi/core/error.h"
-#include "simd.h"
+#include "sgpt_mi/kernels/simd.h"
 
 namespace sgpt_mi::kernels {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "arithmetic.h"
-#include "simd.h"
+#include "sgpt_mi/kernels/simd.h"
 
 // The loops over the rows of a tile are free functions on plain arrays: that is what the compiler
 // vectorises and what function multiversioning accepts.

@@ -1,7 +1,7 @@
 #include "tile_grid.h"
 
 #include "arithmetic.h"
-#include "simd.h"
+#include "sgpt_mi/kernels/simd.h"
 
 namespace sgpt_mi::kernels {
 namespace {

@@ -1,4 +1,4 @@
-#include "activation_space.h"
+#include "sgpt_mi/memory/activation_space.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,7 +6,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 
 std::int64_t pinned_bytes(std::int64_t bytes) {
   return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(bytes)));
@@ -61,4 +61,4 @@ io::ScratchFile& ActivationSpace::file() {
   return *file_;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

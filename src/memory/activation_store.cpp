@@ -1,11 +1,11 @@
-#include "activation_store.h"
+#include "sgpt_mi/memory/activation_store.h"
 
 #include <span>
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 
 /// One tensor in its place.
 class ActivationStore::Slot {
@@ -164,4 +164,4 @@ HiddenBatches ActivationStore::hidden() {
   return {size(), [this](std::size_t index) { return slots_.at(2 * index).get(); }};
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

@@ -1,4 +1,4 @@
-#include "copy_lane.h"
+#include "sgpt_mi/memory/copy_lane.h"
 
 #include <ATen/ops/empty.h>
 #include <c10/core/StreamGuard.h>
@@ -6,7 +6,7 @@
 
 #include <utility>
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 namespace {
 
 c10::Stream present_stream(torch::Device device) {
@@ -62,4 +62,4 @@ void wait_for(const LaneCopy& copy) {
   if (copy.done) copy.done->synchronize();
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

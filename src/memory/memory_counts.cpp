@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "rd_measure.h"
-
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 namespace {
 
 constexpr std::int64_t kFloat = 4;
@@ -42,7 +40,6 @@ constexpr std::int64_t kPendingBytes = 2 * kFloat + 2;
 
 MemoryCounts::MemoryCounts(const MemoryQuestion& question)
     : question_(question),
-      settings_(question.settings),
       sites_(model::kSites),
       element_(static_cast<std::int64_t>(c10::elementSize(question.placement.dtype))),
       hidden_(question.model.spec().hidden) {
@@ -56,10 +53,6 @@ MemoryCounts::MemoryCounts(const MemoryQuestion& question)
     block_ += count;
   }
   ends_ = std::max<std::int64_t>(0, question.parameters - block_ * question.model.spec().layers);
-  if (!settings_.plan) return;
-  const WindowSplit split = split_windows(question.windows, *settings_.plan);
-  measured_ = split.measured;
-  held_out_ = split.held_out;
 }
 
 /// Two blocks on a GPU, with the tensor that is on its way in its stored type.
@@ -83,7 +76,7 @@ std::int64_t MemoryCounts::forward(std::int64_t batch) const {
   const std::int64_t tokens = batch * question_.seqlen;
   const bool gpu = question_.placement.device.is_cuda();
   const std::int64_t copies = (element_ < kFloat ? 1 : 0) + (gpu ? 1 : 0);
-  const std::int64_t drift = settings_.follows_dense() ? copies + 1 : 0;
+  const std::int64_t drift = question_.dense_stream ? copies + 1 : 0;
   const std::int64_t samples = tokens * widest_ * kFloat * (copies + drift);
   return std::max(block_forward(tokens) + state_bytes(batch),
                   samples + 2 * state_bytes(batch) + tokens * hidden_ * element_);
@@ -110,7 +103,7 @@ std::int64_t MemoryCounts::pinned_state(std::int64_t batch) const {
 }
 
 std::int64_t MemoryCounts::fetched(std::int64_t batch) const {
-  const std::int64_t streams = settings_.follows_dense() ? 2 : 1;
+  const std::int64_t streams = question_.dense_stream ? 2 : 1;
   const std::int64_t batches = question_.placement.device.is_cuda() ? 2 : 1;
   return batches * streams * state_bytes(batch);
 }
@@ -122,11 +115,12 @@ std::int64_t MemoryCounts::states(std::int64_t windows, int streams, bool betwee
 }
 
 std::int64_t MemoryCounts::activations(const std::string& phase) const {
-  if (phase == "curves" || phase == "plan check") return states(measured_, 1, true);
+  if (phase == "curves" || phase == "plan check")
+    return states(question_.measured_windows, 1, true);
   if (phase != "calibration" && phase != "solving" && phase != "tuning") return 0;
-  const int streams = settings_.follows_dense() ? 2 : 1;
-  const std::int64_t inputs = settings_.block_tuning > 0 ? states(question_.windows, 1, false) : 0;
-  return inputs + states(question_.windows, streams, settings_.true_sequential);
+  const int streams = question_.dense_stream ? 2 : 1;
+  const std::int64_t inputs = question_.tunes_blocks ? states(question_.windows, 1, false) : 0;
+  return inputs + states(question_.windows, streams, question_.true_sequential);
 }
 
 std::int64_t MemoryCounts::largest_activations() const {
@@ -151,14 +145,13 @@ std::int64_t MemoryCounts::factor_workspace() const { return 10 * kFloat * wides
 
 /// Beside the sums: H, its factor, H damped, the cross moment scaled, or the affinity of groups;
 /// and the copies of the largest linear that reads the site.
-std::int64_t MemoryCounts::solve_workspace(const CompressionSettings& settings) const {
-  const bool refines = settings.matrix.refine.any();
-  const bool groups = settings.widths && settings.widths->grouping.grouping != Grouping::kChannels;
-  const std::int64_t squares =
-      2 + (refines ? 1 : 0) + (settings.drift > 0.0 ? 1 : 0) + (groups ? 3 : 0);
+std::int64_t MemoryCounts::solve_workspace() const {
+  const bool refines = question_.refines;
+  const std::int64_t squares = 2 + (refines ? 1 : 0) + (question_.corrects_drift ? 1 : 0) +
+                               (question_.groups_channels ? 3 : 0);
   std::int64_t bytes_a_weight = refines ? kRefineBytes : kSweepBytes;
-  if (settings.widths) bytes_a_weight += kWidthBytes;
-  if (settings.drift > 0.0) bytes_a_weight += kFloat;
+  if (question_.chooses_widths) bytes_a_weight += kWidthBytes;
+  if (question_.corrects_drift) bytes_a_weight += kFloat;
   std::int64_t most = 0;
   for (const SiteShape& site : sites_) {
     const std::int64_t errors = kFloat * kFarColumns * site.largest / site.columns;
@@ -214,7 +207,8 @@ MemoryPhase MemoryCounts::sensitivities() const {
   phase.device = {{"blocks", weights()},
                   {"embedding and head", ends_ * element_},
                   {"gradients", graph(question_.seqlen) + logits * 5 * kFloat}};
-  phase.host = {{"inputs of all blocks", (layers + 2) * states(measured_, 1, false)}};
+  phase.host = {
+      {"inputs of all blocks", (layers + 2) * states(question_.measured_windows, 1, false)}};
   add_results(phase);
   return phase;
 }
@@ -223,7 +217,7 @@ MemoryPhase MemoryCounts::curves(std::int64_t batch) const {
   MemoryPhase phase{"curves", {}, {}};
   phase.device = {{"blocks", weights()},
                   {"H", sums(false, false)},
-                  {"forward", forward(std::min(batch, measured_))},
+                  {"forward", forward(std::min(batch, question_.measured_windows))},
                   {"workspace", std::max(factor_workspace(), curve_workspace())}};
   add_results(phase);
   return phase;
@@ -231,17 +225,17 @@ MemoryPhase MemoryCounts::curves(std::int64_t batch) const {
 
 MemoryPhase MemoryCounts::check(std::int64_t batch) const {
   MemoryPhase phase{"plan check", {}, {}};
-  const std::int64_t states_bytes =
-      held_out_ * question_.seqlen * (hidden_ + question_.model.spec().word_embed_dim) * element_;
+  const std::int64_t states_bytes = question_.held_out_windows * question_.seqlen *
+                                    (hidden_ + question_.model.spec().word_embed_dim) * element_;
   phase.device = {
       {"blocks", weights()},
       {"embedding and head", ends_ * element_},
       {"states", states_bytes},
       {"logits", std::min(batch * question_.seqlen * question_.model.spec().vocab, kLogitsHeld) *
                      kBytesPerLogit},
-      {"H", sums(!settings_.true_sequential, false)},
-      {"forward", forward(std::min(batch, measured_))},
-      {"workspace", std::max(factor_workspace(), solve_workspace(settings_))}};
+      {"H", sums(!question_.true_sequential, false)},
+      {"forward", forward(std::min(batch, question_.measured_windows))},
+      {"workspace", std::max(factor_workspace(), solve_workspace())}};
   phase.host = {{"weights of a trial", stored_weights()}};
   add_results(phase);
   return phase;
@@ -249,26 +243,23 @@ MemoryPhase MemoryCounts::check(std::int64_t batch) const {
 
 MemoryPhase MemoryCounts::calibration(std::int64_t batch) const {
   MemoryPhase phase{"calibration", {}, {}};
-  const bool drift = settings_.follows_dense();
-  const std::int64_t samples =
-      settings_.widths ? settings_.widths->grouping.sample_tokens * widest_ * kFloat : 0;
+  const bool drift = question_.dense_stream;
+  const std::int64_t samples = question_.sampled_tokens * widest_ * kFloat;
   phase.device = {{"blocks", weights()},
-                  {"H", sums(!settings_.true_sequential, drift)},
+                  {"H", sums(!question_.true_sequential, drift)},
                   {"forward", forward(batch) + samples}};
-  if (settings_.block_tuning > 0)
-    phase.device.push_back({"waiting linears", block_ * kPendingBytes});
+  if (question_.tunes_blocks) phase.device.push_back({"waiting linears", block_ * kPendingBytes});
   add_results(phase);
   return phase;
 }
 
 MemoryPhase MemoryCounts::solving() const {
   MemoryPhase phase{"solving", {}, {}};
-  const bool drift = settings_.follows_dense();
+  const bool drift = question_.dense_stream;
   phase.device = {{"blocks", weights()},
-                  {"H", sums(!settings_.true_sequential, drift)},
-                  {"workspace", std::max(factor_workspace(), solve_workspace(settings_))}};
-  if (settings_.block_tuning > 0)
-    phase.device.push_back({"waiting linears", block_ * kPendingBytes});
+                  {"H", sums(!question_.true_sequential, drift)},
+                  {"workspace", std::max(factor_workspace(), solve_workspace())}};
+  if (question_.tunes_blocks) phase.device.push_back({"waiting linears", block_ * kPendingBytes});
   phase.host = {{"codes of a linear", 4 * largest_}};
   add_results(phase);
   return phase;
@@ -285,19 +276,19 @@ MemoryPhase MemoryCounts::tuning(std::int64_t batch) const {
 }
 
 std::vector<MemoryPhase> MemoryCounts::phases(std::int64_t batch) const {
-  constexpr std::int64_t kShardBytes = 1'000'000'000;  // io::PackedWriter fills one in memory
+  constexpr std::int64_t kShardBytes = 1'000'000'000;  // formats::PackedWriter fills one in memory
   std::vector<MemoryPhase> phases;
   const bool scores = !question_.eval_windows.empty();
   if (scores) phases.push_back(scoring("scoring the dense model"));
-  if (settings_.plan) {
-    if (settings_.plan->sensitivity == Sensitivity::kFisher) phases.push_back(sensitivities());
+  if (question_.measured_windows > 0) {
+    if (question_.backward_pass) phases.push_back(sensitivities());
     phases.push_back(curves(batch));
-    if (held_out_ > 0) phases.push_back(check(batch));
+    if (question_.held_out_windows > 0) phases.push_back(check(batch));
   }
   const std::size_t first = phases.size();
   phases.push_back(calibration(batch));
   phases.push_back(solving());
-  if (settings_.block_tuning > 0) phases.push_back(tuning(batch));
+  if (question_.tunes_blocks) phases.push_back(tuning(batch));
   if (scores) phases.push_back(scoring("scoring the compressed model"));
   for (std::size_t i = first; i < phases.size(); ++i) {
     if (question_.keeps_weights) {
@@ -309,4 +300,4 @@ std::vector<MemoryPhase> MemoryCounts::phases(std::int64_t batch) const {
   return phases;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "memory_plan.h"
+#include "sgpt_mi/memory/memory_plan.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 
 /// The bytes that the stages of a compression take, counted from shapes. Upper estimates: where a
 /// step has two ways, the larger one.
@@ -51,23 +51,20 @@ class MemoryCounts {
   [[nodiscard]] std::int64_t graph(std::int64_t tokens) const;
   [[nodiscard]] std::int64_t sums(bool together, bool drift) const;
   [[nodiscard]] std::int64_t factor_workspace() const;
-  [[nodiscard]] std::int64_t solve_workspace(const CompressionSettings& settings) const;
+  [[nodiscard]] std::int64_t solve_workspace() const;
   [[nodiscard]] std::int64_t curve_workspace() const;
   [[nodiscard]] std::int64_t states(std::int64_t windows, int streams, bool between_sites) const;
   [[nodiscard]] std::int64_t stored_weights() const;
   void add_results(MemoryPhase& phase) const;
 
   const MemoryQuestion& question_;
-  const CompressionSettings& settings_;
   std::vector<SiteShape> sites_;
   std::int64_t element_;  // bytes of a value in the compute type
   std::int64_t hidden_;
-  std::int64_t widest_ = 0;    // columns of the widest site
-  std::int64_t block_ = 0;     // weights of a block
-  std::int64_t largest_ = 0;   // weights of its largest linear
-  std::int64_t ends_ = 0;      // parameters outside the blocks' linears
-  std::int64_t measured_ = 0;  // windows that rd measures
-  std::int64_t held_out_ = 0;  // windows that rd compares plans on
+  std::int64_t widest_ = 0;   // columns of the widest site
+  std::int64_t block_ = 0;    // weights of a block
+  std::int64_t largest_ = 0;  // weights of its largest linear
+  std::int64_t ends_ = 0;     // parameters outside the blocks' linears
 };
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

@@ -1,4 +1,4 @@
-#include "memory_limits.h"
+#include "sgpt_mi/memory/memory_limits.h"
 
 #include <c10/core/CachingDeviceAllocator.h>
 #include <torch/cuda.h>
@@ -9,9 +9,10 @@
 #include <sstream>
 #include <vector>
 
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 namespace {
 
 namespace fs = std::filesystem;
@@ -128,6 +129,28 @@ std::int64_t resident_bytes() {
   return resident * static_cast<std::int64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+MemoryCap parse_memory_cap(const std::string& text) {
+  MemoryCap cap;
+  if (text.empty()) return cap;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    const std::size_t colon = part.find(':');
+    const std::string place = colon == std::string::npos ? "" : part.substr(0, colon);
+    const bool known = place.empty() || place == "cuda" || place == "host" || place == "cpu";
+    std::optional<std::int64_t>& target =
+        place.empty() ? cap.compute : (place == "cuda" ? cap.device : cap.host);
+    if (!known || target || (place.empty() && colon == 0)) {
+      fail(ErrorKind::kUsage,
+           "max_memory: '{}' is neither SIZE nor cuda:SIZE,host:SIZE, such as 20GiB", text);
+    }
+    target = parse_bytes(part.substr(colon == std::string::npos ? 0 : colon + 1));
+    if (*target < 1) fail(ErrorKind::kUsage, "max_memory: '{}' allows nothing", text);
+    begin = end + 1;
+  }
+  return cap;
+}
+
 MemoryLimits memory_limits(const MemoryCap& cap, torch::Device device) {
   const bool on_gpu = device.is_cuda();
   if (!on_gpu && cap.device) {
@@ -150,4 +173,4 @@ MemoryLimits memory_limits(const MemoryCap& cap, torch::Device device) {
   return limits;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

@@ -1,4 +1,4 @@
-#include "memory_plan.h"
+#include "sgpt_mi/memory/memory_plan.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -7,13 +7,11 @@
 #include <utility>
 
 #include "memory_counts.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/report/run_report.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 namespace {
-
-using report::human_bytes;
 
 /// Tokens of a forward beyond which a GPU's products are no faster.
 constexpr std::int64_t kTokensOfForward = 16384;
@@ -52,7 +50,7 @@ class Planner {
   /// Whether fewer windows a forward may be taken. On a CPU only for a limit that was asked for:
   /// results, which differ by rounding, then do not depend on what else is running.
   [[nodiscard]] bool may_shrink() const {
-    return question_.settings.batch_windows == 0 && (on_gpu() || limits_.host.asked_for);
+    return question_.batch_windows == 0 && (on_gpu() || limits_.host.asked_for);
   }
   [[nodiscard]] std::int64_t first_batch() const;
   [[nodiscard]] bool try_plan(MemoryPlan& plan) const;
@@ -68,7 +66,7 @@ class Planner {
 };
 
 std::int64_t Planner::first_batch() const {
-  if (question_.settings.batch_windows > 0) return question_.settings.batch_windows;
+  if (question_.batch_windows > 0) return question_.batch_windows;
   if (!on_gpu()) return std::min(kCpuBatchWindows, question_.windows);
   std::int64_t batch = std::clamp<std::int64_t>(kTokensOfForward / question_.seqlen, 1,
                                                 std::max<std::int64_t>(1, question_.windows));
@@ -188,4 +186,4 @@ MemoryPlan make_memory_plan(const MemoryQuestion& question, const MemoryLimits& 
   return Planner(question, limits).plan();
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

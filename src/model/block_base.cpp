@@ -6,7 +6,7 @@
 
 #include "linear.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/kernels/causal_attention.h"
+#include "sgpt_mi/cpu_kernels/causal_attention.h"
 #include "sgpt_mi/quant/tensor_view.h"  // backend_of
 
 namespace sgpt_mi::model {
@@ -14,7 +14,7 @@ namespace {
 
 /// (B, T, heads, D) as the kernel sees it.
 template <typename T>
-kernels::HeadsView<T> heads_view(const torch::Tensor& x) {
+cpu_kernels::HeadsView<T> heads_view(const torch::Tensor& x) {
   return {x.data_ptr<float>(), x.stride(0), x.stride(1), x.stride(2)};
 }
 
@@ -30,7 +30,7 @@ bool kernel_attends(const torch::Tensor& query, const torch::Tensor& key,
 torch::Tensor attend_by_kernel(const torch::Tensor& query, const torch::Tensor& key,
                                const torch::Tensor& value, std::int64_t window) {
   torch::Tensor output = at::empty(query.sizes(), query.options());
-  kernels::CausalAttention attention;
+  cpu_kernels::CausalAttention attention;
   attention.query = heads_view<const float>(query);
   attention.key = heads_view<const float>(key);
   attention.value = heads_view<const float>(value);
@@ -42,7 +42,7 @@ torch::Tensor attend_by_kernel(const torch::Tensor& query, const torch::Tensor& 
   attention.head_dim = query.size(3);
   attention.window = window;
   attention.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(query.size(3))));
-  kernels::causal_attention(attention, quant::backend_of(query));
+  cpu_kernels::causal_attention(attention, quant::backend_of(query));
   return output.flatten(2);
 }
 

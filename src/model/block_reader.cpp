@@ -17,7 +17,7 @@ torch::Tensor pinned_copy(const torch::Tensor& tensor) {
 }
 
 /// The block's tensors on a GPU, complete when this returns, by way of a stream of its own.
-BlockTensors load_beside(const io::TensorSource& source, const BlockNames& names,
+BlockTensors load_beside(const containers::TensorSource& source, const BlockNames& names,
                          const Placement& where) {
   const c10::DeviceGuard device(where.device);
   const c10::impl::VirtualGuardImpl gpu(where.device.type());
@@ -48,7 +48,7 @@ bool same_place(const Placement& a, const Placement& b) {
 
 }  // namespace
 
-torch::Tensor load_tensor(const io::TensorSource& source, const std::string& name,
+torch::Tensor load_tensor(const containers::TensorSource& source, const std::string& name,
                           const Placement& where) {
   torch::Tensor tensor = to_torch(source.read(name))
                              .to(where.device, where.dtype, /*non_blocking=*/false,

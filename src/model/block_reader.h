@@ -9,15 +9,15 @@
 #include <utility>
 #include <vector>
 
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 #include "sgpt_mi/model/model.h"
 
 namespace sgpt_mi::model {
 
 /// A tensor on `where`, in memory of its own: results then do not depend on where a file happens to
 /// place it (matrix products take other paths for other alignments). Throws as require_finite().
-[[nodiscard]] torch::Tensor load_tensor(const io::TensorSource& source, const std::string& name,
-                                        const Placement& where);
+[[nodiscard]] torch::Tensor load_tensor(const containers::TensorSource& source,
+                                        const std::string& name, const Placement& where);
 
 /// Names of a block's tensors, in the order in which they are read: inside the block and in the
 /// checkpoint.
@@ -28,7 +28,7 @@ using BlockTensors = std::map<std::string, torch::Tensor>;
 /// Reads the tensors of blocks, one block ahead where it is told which is next.
 class BlockReader {
  public:
-  explicit BlockReader(const io::TensorSource& source) : source_(source) {}
+  explicit BlockReader(const containers::TensorSource& source) : source_(source) {}
 
   /// The tensors of a block. Throws Error(kNumeric) naming the tensor that is not finite.
   [[nodiscard]] BlockTensors read(std::int64_t layer, const BlockNames& names,
@@ -41,7 +41,7 @@ class BlockReader {
   void read_ahead(std::int64_t layer, const BlockNames& names, const Placement& where);
 
  private:
-  const io::TensorSource& source_;
+  const containers::TensorSource& source_;
   std::int64_t ahead_layer_ = -1;
   Placement ahead_where_;
   std::future<BlockTensors> ahead_;  ///< of ahead_layer_ on ahead_where_, when valid

@@ -40,7 +40,7 @@ std::vector<ExpectedTensor> expected_of_block(const ModelSpec& spec) {
 
 /// The first prefix under which block 0 has its first linear. Without any, the usual one: the error
 /// about the missing tensor then shows the usual name.
-std::string find_prefix(const Family& family, const io::TensorSource& tensors) {
+std::string find_prefix(const Family& family, const containers::TensorSource& tensors) {
   const std::string probe =
       std::string(kBlocks) + "0." + std::string(family.linears.front().name) + ".weight";
   for (const std::string_view prefix : family.prefixes) {
@@ -52,10 +52,10 @@ std::string find_prefix(const Family& family, const io::TensorSource& tensors) {
 /// Holds the checkpoint against what is expected, tensor by tensor.
 class Checker {
  public:
-  explicit Checker(const io::TensorSource& tensors) : tensors_(tensors) {}
+  explicit Checker(const containers::TensorSource& tensors) : tensors_(tensors) {}
 
   void require(const ExpectedTensor& expected) {
-    const io::TensorInfo* const found = tensors_.find(expected.name);
+    const containers::TensorInfo* const found = tensors_.find(expected.name);
     if (found == nullptr) {
       fail(ErrorKind::kInput,
            "model: the checkpoint has no tensor {}; expected it with shape [{}]; are all of its "
@@ -79,7 +79,7 @@ class Checker {
   }
 
   void refuse_others() const {
-    for (const io::TensorInfo& info : tensors_.tensors()) {
+    for (const containers::TensorInfo& info : tensors_.tensors()) {
       const bool ignored =
           std::any_of(kIgnoredEndings.begin(), kIgnoredEndings.end(),
                       [&](std::string_view ending) { return info.name.ends_with(ending); });
@@ -92,13 +92,13 @@ class Checker {
   }
 
  private:
-  const io::TensorSource& tensors_;
+  const containers::TensorSource& tensors_;
   std::unordered_set<std::string> known_;
 };
 
 }  // namespace
 
-Layout::Layout(const ModelSpec& spec, const io::TensorSource& tensors) {
+Layout::Layout(const ModelSpec& spec, const containers::TensorSource& tensors) {
   const Family& family = family_of(spec);
   prefix_ = find_prefix(family, tensors);
   embedding_ = end_name(kEmbedding);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "family.h"
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 
 namespace sgpt_mi::model {
 
@@ -16,7 +16,7 @@ class Layout {
  public:
   /// Finds the prefix and checks that every tensor of the family is there with its shape and a
   /// float type, and that nothing else is. Throws Error(kInput) naming the first wrong tensor.
-  Layout(const ModelSpec& spec, const io::TensorSource& tensors);
+  Layout(const ModelSpec& spec, const containers::TensorSource& tensors);
 
   /// "model.layers.3."
   [[nodiscard]] std::string block_prefix(std::int64_t layer) const;

@@ -12,7 +12,7 @@
 namespace sgpt_mi::model {
 
 struct Model::State {
-  State(ModelSpec model_spec, const io::TensorSource& source)
+  State(ModelSpec model_spec, const containers::TensorSource& source)
       : spec(std::move(model_spec)),
         family(family_of(spec)),
         tensors(source),
@@ -50,17 +50,17 @@ struct Model::State {
 
   ModelSpec spec;
   const Family& family;
-  const io::TensorSource& tensors;
+  const containers::TensorSource& tensors;
   Layout layout;
   BlockReader blocks;
   std::map<std::string, torch::Tensor> ends;
   Placement ends_placement;  ///< where `ends` are
 };
 
-Model::Model(const io::Checkpoint& checkpoint)
+Model::Model(const formats::Checkpoint& checkpoint)
     : Model(parse_model_spec(checkpoint.config), *checkpoint.tensors) {}
 
-Model::Model(ModelSpec spec, const io::TensorSource& tensors)
+Model::Model(ModelSpec spec, const containers::TensorSource& tensors)
     : state_(std::make_unique<State>(std::move(spec), tensors)) {}
 
 Model::~Model() = default;

@@ -14,7 +14,7 @@
 #include "layout.h"
 #include "published_shapes.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/model/spec.h"
 
@@ -72,7 +72,7 @@ bool is_norm_weight(const std::string& name) {
 }
 
 /// The tensors of random_checkpoint().
-class RandomSource : public io::TensorSource {
+class RandomSource : public containers::TensorSource {
  public:
   explicit RandomSource(const ModelSpec& spec) : table_(half_of_sums()) {
     for (ExpectedTensor& tensor : expected_tensors(spec)) {
@@ -81,15 +81,17 @@ class RandomSource : public io::TensorSource {
     }
   }
 
-  [[nodiscard]] const std::vector<io::TensorInfo>& tensors() const override { return infos_; }
+  [[nodiscard]] const std::vector<containers::TensorInfo>& tensors() const override {
+    return infos_;
+  }
 
-  [[nodiscard]] const io::TensorInfo* find(const std::string& name) const override {
+  [[nodiscard]] const containers::TensorInfo* find(const std::string& name) const override {
     const auto found = index_.find(name);
     return found == index_.end() ? nullptr : &infos_[found->second];
   }
 
-  [[nodiscard]] io::TensorData read(const std::string& name) const override {
-    const io::TensorInfo* info = find(name);
+  [[nodiscard]] containers::TensorData read(const std::string& name) const override {
+    const containers::TensorInfo* info = find(name);
     if (info == nullptr) {
       fail(ErrorKind::kInput, "model: a random model has no tensor {}; expected one of its shape's",
            name);
@@ -108,7 +110,7 @@ class RandomSource : public io::TensorSource {
 
  private:
   HalfTable table_;
-  std::vector<io::TensorInfo> infos_;
+  std::vector<containers::TensorInfo> infos_;
   std::unordered_map<std::string, std::size_t> index_;
 };
 
@@ -121,7 +123,7 @@ nlohmann::json config_of_shape(const std::string& shape) {
          "config.json, or one of {}",
          shape, fmt::join(published_names(), ", "));
   }
-  auto config = nlohmann::json::parse(io::read_text_file(path), nullptr, false);
+  auto config = nlohmann::json::parse(documents::read_text_file(path), nullptr, false);
   if (config.is_discarded()) {
     fail(ErrorKind::kInput, "model: {} is not JSON; expected a model's description", path.string());
   }
@@ -130,8 +132,8 @@ nlohmann::json config_of_shape(const std::string& shape) {
 
 }  // namespace
 
-io::Checkpoint random_checkpoint(const std::string& shape) {
-  io::Checkpoint checkpoint;
+formats::Checkpoint random_checkpoint(const std::string& shape) {
+  formats::Checkpoint checkpoint;
   checkpoint.location.path = "random:" + shape;
   checkpoint.location.is_random = true;
   checkpoint.config = config_of_shape(shape);

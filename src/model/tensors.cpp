@@ -51,7 +51,7 @@ DType from_scalar_type(torch::ScalarType type) {
   fail(ErrorKind::kInternal, "model: no checkpoint type for torch's {}", at::toString(type));
 }
 
-torch::Tensor to_torch(const io::TensorData& data) {
+torch::Tensor to_torch(const containers::TensorData& data) {
   const torch::ScalarType type = to_scalar_type(data.info.dtype);
   const auto options = torch::TensorOptions(type);
   const auto address = reinterpret_cast<std::uintptr_t>(data.bytes.data());
@@ -64,6 +64,14 @@ torch::Tensor to_torch(const io::TensorData& data) {
   void* const memory = const_cast<std::byte*>(data.bytes.data());
   return at::from_blob(
       memory, data.info.shape, [owner = data.owner](void*) {}, options);
+}
+
+containers::TensorData to_tensor_data(const std::string& name, const torch::Tensor& value) {
+  auto owner = std::make_shared<torch::Tensor>(value.detach().to(torch::kCPU).contiguous());
+  const auto* bytes = static_cast<const std::byte*>(owner->const_data_ptr());
+  return {{name, from_scalar_type(owner->scalar_type()), owner->sizes().vec()},
+          {bytes, owner->nbytes()},
+          owner};
 }
 
 void require_finite(const torch::Tensor& tensor, const std::string& name) {

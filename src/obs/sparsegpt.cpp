@@ -66,15 +66,15 @@ torch::Tensor PreparedInput::damped() const {
 }
 
 PreparedInput prepare_input(const torch::Tensor& hessian, const CompressOptions& options,
-                            const std::string& name, const torch::Tensor& order_key) {
+                            const std::string& name) {
   check_hessian(hessian, name);
   PreparedInput input;
   input.hessian = hessian;
   torch::Tensor living = hessian.clone();
   living.diagonal().masked_fill_(hessian.diagonal().eq(0), 1.0);
-  const torch::Tensor key = options.act_order ? living.diagonal() : order_key;
-  if (key.defined()) {
-    input.column_order = at::argsort(key, /*stable=*/true, /*dim=*/0, /*descending=*/true);
+  if (options.act_order) {
+    input.column_order =
+        at::argsort(living.diagonal(), /*stable=*/true, /*dim=*/0, /*descending=*/true);
     living = living.index_select(0, input.column_order).index_select(1, input.column_order);
   }
   Factor factor = factorize(living, options.percdamp, name);

@@ -5,10 +5,10 @@
 #include "packed_mask.h"
 #include "packed_record.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/packed_matrix.h"
 #include "sgpt_mi/kernels/pack_bits.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -172,7 +172,8 @@ class PartList {
   std::vector<PackedPart> sealed(PackedRecord record) && {
     PackedParts found{{}, name_, {}};
     for (const PackedPart& part : parts_) {
-      found.parts[static_cast<std::size_t>(part.kind)] = TensorData{part.info, part.bytes, nullptr};
+      found.parts[static_cast<std::size_t>(part.kind)] =
+          containers::TensorData{part.info, part.bytes, nullptr};
     }
     record.checksum = packed_checksum(found);
     const auto bytes = record_bytes(record);
@@ -279,4 +280,4 @@ std::vector<PackedPart> pack_matrix(const std::string& name, const CodedMatrix& 
   return std::move(parts).sealed(record);
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -5,7 +5,7 @@
 
 #include "sgpt_mi/kernels/pack_bits.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 namespace {
 
 constexpr int kMinWidth = 2;
@@ -123,4 +123,4 @@ void check_padding(const PackedParts& parts, PackedPartKind kind, std::int64_t u
   }
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

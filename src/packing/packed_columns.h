@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "packed_record.h"
-#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 
 /// Columns of one width: one bit stream.
 struct WidthRun {
@@ -52,4 +52,4 @@ struct ColumnGroups {
 /// 0.
 void check_padding(const PackedParts& parts, PackedPartKind kind, std::int64_t used_bits);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

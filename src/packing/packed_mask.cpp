@@ -8,7 +8,7 @@
 #include "packed_columns.h"
 #include "sgpt_mi/kernels/pack_bits.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 namespace {
 
 /// Tuples translated at a time: a multiple of 8, so that every piece begins at a whole byte.
@@ -136,4 +136,4 @@ KeptBits::KeptBits(const PackedParts& parts, const PackedRecord& record,
   bits_ = made_;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

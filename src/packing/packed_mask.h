@@ -8,7 +8,7 @@
 #include "packed_record.h"
 #include "sgpt_mi/core/parallel.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 
 /// The bitmask of `weights` flags: bit set where `pruned` is 0.
 [[nodiscard]] std::vector<std::byte> pack_bitmask(std::span<const std::uint8_t> pruned);
@@ -38,4 +38,4 @@ class KeptBits {
   std::span<const std::byte> bits_;
 };
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "byte_cursor.h"
+#include "sgpt_mi/io/byte_cursor.h"
 #include "sgpt_mi/kernels/pack_bits.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 namespace {
 
 constexpr std::size_t kChecksumOffset = 40;
@@ -87,7 +87,7 @@ ExpectedParts expected_parts(const PackedRecord& record) {
 void check_parts(const PackedParts& parts, const PackedRecord& record) {
   const ExpectedParts expected = expected_parts(record);
   for (std::size_t kind = 0; kind < kPackedPartKinds; ++kind) {
-    const std::optional<TensorData>& found = parts.parts[kind];
+    const std::optional<containers::TensorData>& found = parts.parts[kind];
     const std::optional<Expected>& wanted = expected[kind];
     const std::string_view suffix = kSuffixes[kind];
     if (!found && !wanted) continue;
@@ -261,7 +261,7 @@ std::array<std::byte, kRecordBytes> record_bytes(const PackedRecord& record) {
 }
 
 PackedRecord read_record(const PackedParts& parts) {
-  const std::optional<TensorData>& part = parts.at(PackedPartKind::kRecord);
+  const std::optional<containers::TensorData>& part = parts.at(PackedPartKind::kRecord);
   if (!part) {
     refuse_packed(parts, "part {}.packed is missing: the matrix cannot be read without",
                   parts.name);
@@ -281,7 +281,7 @@ std::uint32_t packed_checksum(const PackedParts& parts, const ParallelFor& paral
   Crc crc =
       continue_crc(::crc32_z(0, nullptr, 0), std::as_bytes(std::span(parts.name)), parallel_for);
   for (std::size_t kind = 0; kind < kPackedPartKinds; ++kind) {
-    const std::optional<TensorData>& part = parts.parts[kind];
+    const std::optional<containers::TensorData>& part = parts.parts[kind];
     if (!part) continue;
     std::span<const std::byte> bytes = part->bytes;
     if (kind == index_of(PackedPartKind::kRecord)) {
@@ -292,7 +292,7 @@ std::uint32_t packed_checksum(const PackedParts& parts, const ParallelFor& paral
   return static_cast<std::uint32_t>(crc);
 }
 
-PackedParts find_packed_parts(const TensorSource& tensors, const std::string& name,
+PackedParts find_packed_parts(const containers::TensorSource& tensors, const std::string& name,
                               const std::string& source) {
   PackedParts parts{source, name, {}};
   for (std::size_t kind = 0; kind < kPackedPartKinds; ++kind) {
@@ -302,4 +302,4 @@ PackedParts find_packed_parts(const TensorSource& tensors, const std::string& na
   return parts;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 
 inline constexpr std::size_t kRecordBytes = 44;
 inline constexpr int kGroupWidthBits = 3;  ///< of each number in NAME.bits
@@ -61,4 +61,4 @@ template <typename... Args>
 /// Throws Error(kInput).
 [[nodiscard]] PackedRecord read_record(const PackedParts& parts);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

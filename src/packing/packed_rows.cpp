@@ -5,7 +5,7 @@
 
 #include "sgpt_mi/kernels/pack_bits.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 
 PackedRows::PackedRows(const PackedParts& parts, const PackedRecord& record, StreamOrder order,
                        const ParallelFor& parallel_for)
@@ -53,7 +53,7 @@ void PackedRows::load_kept(std::int64_t row, std::uint8_t* kept) const {
 PackedCodes::PackedCodes(const PackedParts& parts, PackedPartKind kind, const PackedRows& rows,
                          std::int64_t row_count)
     : rows_(rows), row_count_(row_count) {
-  const std::optional<TensorData>& part = parts.at(kind);
+  const std::optional<containers::TensorData>& part = parts.at(kind);
   const std::span<const std::byte> bytes = part ? part->bytes : std::span<const std::byte>{};
   const std::vector<WidthRun>& runs = rows.order().runs;
   std::vector<std::int64_t> begins{0};
@@ -105,4 +105,4 @@ void PackedCodes::read_row(std::int64_t row, Scratch& scratch, std::uint8_t* cod
   }
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

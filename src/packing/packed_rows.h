@@ -10,7 +10,7 @@
 #include "packed_record.h"
 #include "sgpt_mi/core/parallel.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 
 /// Where the weights of each row begin in the streams of a packed matrix.
 class PackedRows {
@@ -69,4 +69,4 @@ class PackedCodes {
   std::vector<const std::uint8_t*> streams_;  // one per run
 };
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -1,13 +1,13 @@
-#include "sgpt_mi/io/packed_size.h"
+#include "sgpt_mi/packing/packed_size.h"
 
 #include <algorithm>
 #include <bit>
 #include <numeric>
 
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 namespace {
 
 constexpr std::int64_t kRecordBytes = 44;
@@ -141,4 +141,4 @@ PackedShape packed_shape(const CodedMatrix& matrix) {
   return shape;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

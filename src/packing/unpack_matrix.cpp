@@ -7,12 +7,12 @@
 #include "packed_mask.h"
 #include "packed_record.h"
 #include "packed_rows.h"
-#include "sgpt_mi/io/packed_matrix.h"
-#include "sgpt_mi/io/packed_streams.h"
-#include "sgpt_mi/kernels/dequantize.h"
+#include "sgpt_mi/cpu_kernels/dequantize.h"
 #include "sgpt_mi/kernels/half.h"
+#include "sgpt_mi/packing/packed_matrix.h"
+#include "sgpt_mi/packing/packed_streams.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 namespace {
 
 constexpr std::int64_t kRowGrain = 16;  // rows that one task unpacks at least
@@ -122,9 +122,9 @@ void store_row(const std::vector<float>& values, DType dtype, std::vector<std::u
   }
   const auto count = static_cast<std::int64_t>(values.size());
   if (dtype == DType::kF16) {
-    kernels::round_to_half(values.data(), count, rounded.data());
+    cpu_kernels::round_to_half(values.data(), count, rounded.data());
   } else {
-    kernels::round_to_bfloat16(values.data(), count, rounded.data());
+    cpu_kernels::round_to_bfloat16(values.data(), count, rounded.data());
   }
   std::memcpy(out, rounded.data(), rounded.size() * sizeof(std::uint16_t));
 }
@@ -147,13 +147,13 @@ std::vector<std::byte> unpack_coded(const PackedParts& parts, const PackedRecord
     std::vector<float> zero(columns);
     std::vector<float> values(columns);
     std::vector<std::uint16_t> rounded(columns);
-    const kernels::CodeRow row_of_codes{row_codes.data(),
-                                        rows.masked() ? scratch.kept.data() : nullptr, scale.data(),
-                                        zero.data(), record.columns};
+    const cpu_kernels::CodeRow row_of_codes{row_codes.data(),
+                                            rows.masked() ? scratch.kept.data() : nullptr,
+                                            scale.data(), zero.data(), record.columns};
     for (std::int64_t row = begin; row < end; ++row) {
       if (row == begin || !grids.shared()) grids.load_row(row, scale, zero);
       codes.read_row(row, scratch, row_codes.data());
-      kernels::dequantize_row(row_of_codes, values.data());
+      cpu_kernels::dequantize_row(row_of_codes, values.data());
       store_row(values, record.dtype, rounded,
                 out.data() + static_cast<std::size_t>(row) * row_bytes);
     }
@@ -191,7 +191,7 @@ std::vector<std::byte> spread_values(std::span<const std::byte> stored, const Pa
 
 std::vector<std::byte> unpack_values(const PackedParts& parts, const PackedRecord& record,
                                      const ParallelFor& parallel_for) {
-  const std::optional<TensorData>& part = parts.at(PackedPartKind::kValues);
+  const std::optional<containers::TensorData>& part = parts.at(PackedPartKind::kValues);
   const std::span<const std::byte> stored = part ? part->bytes : std::span<const std::byte>{};
   if (!record.masked()) return {stored.begin(), stored.end()};
   const PackedRows rows(parts, record, natural_order(record.columns), parallel_for);
@@ -286,7 +286,7 @@ PackedMatrixInfo describe_packed(const PackedParts& parts) {
     info.weights_of_width[0] = record.weights();
   }
   for (std::size_t i = 0; i < kPackedPartKinds; ++i) {
-    const std::optional<TensorData>& part = parts.parts[i];
+    const std::optional<containers::TensorData>& part = parts.parts[i];
     if (!part) continue;
     entry_of(info.size, static_cast<PackedPartKind>(i)) +=
         static_cast<std::int64_t>(part->bytes.size());
@@ -345,4 +345,4 @@ CodedMatrixBuffers unpack_codes(const PackedParts& parts) {
   return matrix;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -8,7 +8,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/io/output.h"
-#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/plots/plots.h"
 #include "workbench.h"
 
 namespace sgpt_mi::pipeline {
@@ -16,7 +16,7 @@ namespace {
 
 /// Pictures of the last variant with groups, for the first seed.
 struct KeptPictures {
-  std::vector<GroupPicture> groups;
+  std::vector<compress::GroupPicture> groups;
   std::vector<report::LayerReport> layers;
 };
 
@@ -40,7 +40,7 @@ void write_files(const std::string& folder, const report::ComparisonReport& comp
   if (!points.empty()) {
     pictures.push_back({"ppl_vs_stored_bits.png",
                         "Perplexity (geometric mean of the sets) against stored bits a weight.",
-                        report::ppl_vs_stored_bits_png(points, comparison.model)});
+                        plots::ppl_vs_stored_bits_png(points, comparison.model)});
   }
   write_document(folder, "performance_report",
                  report::comparison_document(comparison, std::move(pictures)));
@@ -65,7 +65,7 @@ void CompareRun::validate() const {
   }
 }
 
-report::ComparisonReport run_compare(const CompareRun& run, Events& events,
+report::ComparisonReport run_compare(const CompareRun& run, report::Events& events,
                                      report::ComparisonReport start) {
   run.validate();
   Workbench bench;
@@ -78,7 +78,7 @@ report::ComparisonReport run_compare(const CompareRun& run, Events& events,
       if (one.compression.widths) one.compression.widths->grouping.seed = seed;
       if (one.compression.plan) one.compression.plan->widths.grouping.seed = seed;
       const bool draws = !run.folder.empty() && seed == run.seeds.front();
-      std::vector<GroupPicture> pictures;
+      std::vector<compress::GroupPicture> pictures;
       const report::RunReport result =
           run_compress(bench, one, events, {}, draws ? &pictures : nullptr);
       add_row(start, variant, seed, result);

@@ -54,7 +54,7 @@ void check_windows(const text::TokenWindows& windows, const model::ModelSpec& sp
 }
 
 std::vector<text::EvalSet> load_eval_sets(const EvalOptions& options, const Session& session,
-                                          const text::Tokenizer* tokenizer) {
+                                          const tokenizer::Tokenizer* tokenizer) {
   const std::int64_t seqlen = session.resolve_seqlen(options.seqlen);
   std::vector<text::EvalSet> sets;
   std::set<std::string> names;
@@ -85,7 +85,7 @@ report::PerplexityReport describe(const text::EvalSet& set, torch::ScalarType dt
 
 report::PerplexityFigures score(model::Model& model, const text::EvalSet& set,
                                 const model::Placement& placement, const std::string& label,
-                                Events& events, const StateExchange& states) {
+                                report::Events& events, const StateExchange& states) {
   events.stage(fmt::format("{} perplexity, {}", label, set.name), model.spec().layers + 1);
   eval::PerplexityOptions options;
   options.placement = placement;

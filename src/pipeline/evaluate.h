@@ -5,8 +5,8 @@
 
 #include "session.h"
 #include "sgpt_mi/eval/divergence.h"
-#include "sgpt_mi/pipeline/events.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/text/corpus.h"
 
@@ -17,7 +17,7 @@ namespace sgpt_mi::pipeline {
 /// Throws Error(kInput) also for ids that the model has no embedding for.
 [[nodiscard]] std::vector<text::EvalSet> load_eval_sets(const EvalOptions& options,
                                                         const Session& session,
-                                                        const text::Tokenizer* tokenizer);
+                                                        const tokenizer::Tokenizer* tokenizer);
 
 /// Throws Error(kInput) when a window holds an id that the model has no embedding for, or is longer
 /// than the model's positions. `what` names the text.
@@ -40,7 +40,7 @@ struct StateExchange {
 /// figures have the divergence from the dense model.
 [[nodiscard]] report::PerplexityFigures score(model::Model& model, const text::EvalSet& set,
                                               const model::Placement& placement,
-                                              const std::string& label, Events& events,
+                                              const std::string& label, report::Events& events,
                                               const StateExchange& states = {});
 
 }  // namespace sgpt_mi::pipeline

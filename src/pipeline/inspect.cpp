@@ -7,13 +7,14 @@
 
 #include "packed_totals.h"
 #include "session.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/interrupt.h"
-#include "sgpt_mi/io/checkpoint.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/report/text_table.h"
-#include "weight_store.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -37,7 +38,7 @@ std::string part_of(const std::string& name, const std::set<std::string>& linear
   return "other";
 }
 
-std::int64_t count_zeros(const io::TensorData& data) {
+std::int64_t count_zeros(const containers::TensorData& data) {
   const torch::Tensor tensor = model::to_torch(data);
   return tensor.numel() - tensor.count_nonzero().item<std::int64_t>();
 }
@@ -51,10 +52,10 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
   return text.empty() ? "scalar" : text;
 }
 
-std::optional<nlohmann::json> run_of(const io::ModelLocation& location) {
-  const std::filesystem::path path = location.path / SavingStore::kReportFile;
+std::optional<nlohmann::json> run_of(const formats::ModelLocation& location) {
+  const std::filesystem::path path = location.path / formats::SavingStore::kReportFile;
   if (!location.is_folder() || !std::filesystem::exists(path)) return std::nullopt;
-  auto run = nlohmann::json::parse(io::read_text_file(path), nullptr, false);
+  auto run = nlohmann::json::parse(documents::read_text_file(path), nullptr, false);
   if (run.is_discarded() || !run.is_object()) return std::nullopt;
   return run;
 }
@@ -65,7 +66,7 @@ std::string tensor_table(const ModelSummary& summary) {
     const double count = static_cast<double>(std::max<std::int64_t>(tensor.info.count(), 1));
     rows.push_back({tensor.info.name, std::string(dtype_name(tensor.info.dtype)),
                     shape_text(tensor.info.shape),
-                    report::human_bytes(static_cast<std::int64_t>(tensor.info.bytes())),
+                    human_bytes(static_cast<std::int64_t>(tensor.info.bytes())),
                     fmt::format("{:.2f} %", 100.0 * static_cast<double>(tensor.zeros) / count)});
   }
   return report::text_table(rows);
@@ -77,11 +78,11 @@ std::string part_table(const ModelSummary& summary) {
   std::int64_t bytes = 0;
   for (const auto& [part, part_bytes] : summary.bytes_by_part) {
     const std::int64_t count = summary.parameters_by_part.at(part);
-    rows.push_back({part, std::to_string(count), report::human_bytes(part_bytes)});
+    rows.push_back({part, std::to_string(count), human_bytes(part_bytes)});
     parameters += count;
     bytes += part_bytes;
   }
-  rows.push_back({"total", std::to_string(parameters), report::human_bytes(bytes)});
+  rows.push_back({"total", std::to_string(parameters), human_bytes(bytes)});
   return report::text_table(rows);
 }
 
@@ -89,13 +90,13 @@ std::string percent(std::int64_t part, std::int64_t whole) {
   return fmt::format("{:.1f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
 }
 
-std::string layout_name(const io::PackedMatrixInfo& matrix) {
+std::string layout_name(const packing::PackedMatrixInfo& matrix) {
   switch (matrix.layout) {
-    case io::PackedLayout::kDense:
+    case packing::PackedLayout::kDense:
       return "all codes";
-    case io::PackedLayout::kBitmask:
+    case packing::PackedLayout::kBitmask:
       return "bitmask";
-    case io::PackedLayout::kRanks:
+    case packing::PackedLayout::kRanks:
       return fmt::format("{}:{} ranks", matrix.prune_m - matrix.prune_n, matrix.prune_m);
   }
   return "?";
@@ -106,8 +107,8 @@ std::string packed_tables(const ModelSummary& summary) {
   std::vector<std::vector<std::string>> matrices{{"packed matrix", "layout", "kept", "groups",
                                                   "codes", "mask", "scales", "zero points",
                                                   "permutation", "bits/weight"}};
-  for (const io::PackedMatrixInfo& matrix : summary.packed_matrices) {
-    const io::PackedSize& size = matrix.size;
+  for (const packing::PackedMatrixInfo& matrix : summary.packed_matrices) {
+    const packing::PackedSize& size = matrix.size;
     matrices.push_back(
         {matrix.name, layout_name(matrix), percent(matrix.stored, matrix.dense.count()),
          std::to_string(matrix.groups), std::to_string(size.codes), std::to_string(size.mask),
@@ -137,8 +138,8 @@ nlohmann::ordered_json packed_json(const ModelSummary& summary) {
                               {"bytes", totals.bytes},
                               {"bytes_by_part", totals.bytes_by_part},
                               {"bit_histogram", totals.bit_histogram}};
-  for (const io::PackedMatrixInfo& matrix : summary.packed_matrices) {
-    const io::PackedSize& size = matrix.size;
+  for (const packing::PackedMatrixInfo& matrix : summary.packed_matrices) {
+    const packing::PackedSize& size = matrix.size;
     json["matrices"].push_back({{"name", matrix.name},
                                 {"layout", layout_name(matrix)},
                                 {"stored_weights", matrix.stored},
@@ -171,12 +172,12 @@ std::string run_table(const nlohmann::json& run) {
 }  // namespace
 
 ModelSummary inspect_model(const std::string& model) {
-  const io::Checkpoint checkpoint = open_model(model);
+  const formats::Checkpoint checkpoint = open_model(model);
   const model::Model opened(checkpoint);
   const std::set<std::string> linears = linear_weights(opened);
   ModelSummary summary;
   summary.family = opened.spec().model_type;
-  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) {
+  for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
     check_interrupt();
     TensorSummary tensor{info, part_of(info.name, linears),
                          count_zeros(checkpoint.tensors->read(info.name))};

@@ -2,26 +2,26 @@
 
 #include <string>
 
-#include "saved_size.h"
+#include "sgpt_mi/formats/saved_size.h"
 
 namespace sgpt_mi::pipeline {
 
-std::optional<report::TotalsReport> packed_totals(const io::Checkpoint& checkpoint) {
+std::optional<report::TotalsReport> packed_totals(const formats::Checkpoint& checkpoint) {
   if (checkpoint.packed_matrices.empty()) return std::nullopt;
   std::int64_t dense_bytes = 0;
-  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) {
+  for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
     dense_bytes += static_cast<std::int64_t>(info.bytes());
   }
   report::TotalsReport totals;
-  io::PackedSize packed;
+  packing::PackedSize packed;
   std::int64_t kept = 0;
   double code_bits = 0.0;
-  for (const io::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
+  for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
     dense_bytes -= static_cast<std::int64_t>(matrix.dense.bytes());
     totals.weights += matrix.dense.count();
     kept += matrix.stored;
     packed += matrix.size;
-    for (std::size_t width = 0; width < io::kWidths; ++width) {
+    for (std::size_t width = 0; width < packing::kWidths; ++width) {
       const std::int64_t weights = matrix.weights_of_width[width];
       if (weights == 0) continue;
       const std::size_t bits = width == 0 ? 8 * dtype_size(matrix.dense.dtype) : width;
@@ -34,7 +34,7 @@ std::optional<report::TotalsReport> packed_totals(const io::Checkpoint& checkpoi
   totals.average_code_bits = code_bits / weights;
   totals.stored_bits_per_weight = 8.0 * static_cast<double>(packed.total()) / weights;
   totals.bytes = dense_bytes + packed.total();
-  totals.bytes_by_part = bytes_by_part(dense_bytes, packed);
+  totals.bytes_by_part = formats::bytes_by_part(dense_bytes, packed);
   return totals;
 }
 

@@ -8,7 +8,7 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/output.h"
-#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/plots/plots.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -21,10 +21,10 @@ std::string file_stem(const std::string& linear) {
   return stem;
 }
 
-void draw_groups(const GroupPicture& group, std::vector<report::Picture>& pictures) {
+void draw_groups(const compress::GroupPicture& group, std::vector<report::Picture>& pictures) {
   const std::vector<std::int64_t> labels(group.labels.begin(), group.labels.end());
   const torch::Tensor host = group.affinity.to(torch::kCPU).contiguous();
-  report::GroupedMatrix matrix;
+  plots::GroupedMatrix matrix;
   matrix.title = group.name;
   matrix.unit = "normalised MI";
   matrix.channels = host.size(0);
@@ -34,24 +34,24 @@ void draw_groups(const GroupPicture& group, std::vector<report::Picture>& pictur
   pictures.push_back({"mi_matrix_" + stem + ".png",
                       "Normalised mutual information of the input channels of " + group.name +
                           ", ordered by group.",
-                      report::mi_matrix_png(matrix)});
+                      plots::mi_matrix_png(matrix)});
   pictures.push_back(
       {"grouping_result_" + stem + ".png",
        "Groups of the input channels of " + group.name + " and the width of each in bits.",
-       report::grouping_result_png(matrix, group.bits)});
+       plots::grouping_result_png(matrix, group.bits)});
 }
 
 }  // namespace
 
-std::vector<report::Picture> draw_pictures(const std::vector<GroupPicture>& groups,
+std::vector<report::Picture> draw_pictures(const std::vector<compress::GroupPicture>& groups,
                                            const std::vector<report::LayerReport>& layers) {
   std::vector<report::Picture> pictures;
-  for (const GroupPicture& group : groups) draw_groups(group, pictures);
+  for (const compress::GroupPicture& group : groups) draw_groups(group, pictures);
   if (layers.empty()) return pictures;
   pictures.push_back({"bits_per_layer.png", "Average code bits a weight of every linear.",
-                      report::bits_per_layer_png(layers)});
+                      plots::bits_per_layer_png(layers)});
   pictures.push_back({"loss_per_layer.png", "Compression loss of every linear.",
-                      report::loss_per_layer_png(layers)});
+                      plots::loss_per_layer_png(layers)});
   return pictures;
 }
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "compress_blocks.h"
+#include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/report/document.h"
 #include "sgpt_mi/report/run_report.h"
 
@@ -11,7 +11,8 @@ namespace sgpt_mi::pipeline {
 
 /// Heat maps and block structures of grouped sites, then bits and losses of all layers.
 [[nodiscard]] std::vector<report::Picture> draw_pictures(
-    const std::vector<GroupPicture>& groups, const std::vector<report::LayerReport>& layers);
+    const std::vector<compress::GroupPicture>& groups,
+    const std::vector<report::LayerReport>& layers);
 
 /// Writes a document as `stem`.md, the page report.html and the pictures of all its sections into
 /// `folder`, which is made when it is missing.

@@ -7,18 +7,17 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "rd_measure.h"
-#include "rd_plan.h"
-#include "saved_size.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/formats/saved_size.h"
+#include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/planning/rd_measure.h"
+#include "sgpt_mi/planning/rd_plan.h"
+#include "sgpt_mi/planning/width_planner.h"
 #include "sgpt_mi/report/run_report.h"
-#include "weight_store.h"
-#include "width_planner.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
-
-using report::human_bytes;
 
 std::string describe_pruning(const obs::CompressOptions& options) {
   if (options.prune_n > 0) {
@@ -30,7 +29,7 @@ std::string describe_pruning(const obs::CompressOptions& options) {
   return "no pruning";
 }
 
-std::string describe_target(const WidthTarget& target) {
+std::string describe_target(const planning::WidthTarget& target) {
   if (target.bytes) return fmt::format("at most {} of files", human_bytes(*target.bytes));
   if (target.stored_bits)
     return fmt::format("at most {:g} bits a weight stored", *target.stored_bits);
@@ -42,32 +41,33 @@ std::string describe_target(const WidthTarget& target) {
   return fmt::format("{:g} code bits a weight", target.average_bits);
 }
 
-std::string describe_widths(const WidthOptions& widths) {
-  const GroupingOptions& grouping = widths.grouping;
+std::string describe_widths(const planning::WidthOptions& widths) {
+  const planning::GroupingOptions& grouping = widths.grouping;
   std::string groups = "every channel by itself";
-  if (grouping.grouping != Grouping::kChannels) {
+  if (grouping.grouping != planning::Grouping::kChannels) {
     groups = fmt::format("{} groups by {}",
                          grouping.groups == 0 ? "auto" : std::to_string(grouping.groups),
-                         grouping_name(grouping.grouping));
+                         planning::grouping_name(grouping.grouping));
   }
   return fmt::format("widths {}, {}, {} for {}{}", fmt::join(widths.levels, "/"), groups,
-                     bit_allocation_name(widths.allocation), describe_target(widths.target),
+                     planning::bit_allocation_name(widths.allocation),
+                     describe_target(widths.target),
                      widths.target.over_model ? " over the model" : "");
 }
 
-std::string describe_plan(const PlanOptions& plan) {
-  const GroupingOptions& grouping = plan.widths.grouping;
+std::string describe_plan(const planning::PlanOptions& plan) {
+  const planning::GroupingOptions& grouping = plan.widths.grouping;
   const std::string units =
       grouping.groups == 1
           ? "linears"
           : fmt::format("{} groups of columns by {}",
                         grouping.groups == 0 ? "auto" : std::to_string(grouping.groups),
-                        grouping_name(grouping.grouping));
+                        planning::grouping_name(grouping.grouping));
   return fmt::format("widths {} of {}, {} over the model", fmt::join(plan.widths.levels, "/"),
                      units, describe_target(plan.widths.target));
 }
 
-std::string describe_grid(const CompressionSettings& settings) {
+std::string describe_grid(const compress::CompressionSettings& settings) {
   if (settings.widths) return describe_widths(*settings.widths);
   if (settings.plan && settings.quantizes()) return describe_plan(*settings.plan);
   const obs::CompressOptions& options = settings.matrix;
@@ -78,10 +78,6 @@ std::string describe_grid(const CompressionSettings& settings) {
                      options.mse ? ", clip search" : "");
 }
 
-std::string describe_format(SaveFormat format) {
-  return format == SaveFormat::kPacked ? " (packed)" : " (Hugging Face folder)";
-}
-
 std::string join(const std::vector<std::string>& parts) {
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
@@ -89,49 +85,45 @@ std::string join(const std::vector<std::string>& parts) {
 }
 
 /// Counts the selected linears and checks that the options fit each of them.
-std::int64_t check_linears(const CompressionSettings& settings, const model::Model& model) {
-  std::int64_t selected = 0;
-  for (std::int64_t layer = 0; layer < model.spec().layers; ++layer) {
-    for (const model::LinearInfo& linear : model.block_linears(layer)) {
-      if (!settings.selection.contains(layer, linear.name)) continue;
-      settings.matrix.validate_for(linear.name, linear.columns);
-      ++selected;
-    }
+std::int64_t check_linears(const compress::CompressionSettings& settings,
+                           const model::Model& model) {
+  const auto selected = walk::selected_linears(model, settings.selection);
+  for (const model::LinearInfo& linear : selected) {
+    settings.matrix.validate_for(linear.name, linear.columns);
   }
-  if (selected == 0) {
+  if (selected.empty()) {
     fail(ErrorKind::kUsage,
          "no linear is selected by --minlayer, --maxlayer, --prune_only and --invert");
   }
-  return selected;
+  return static_cast<std::int64_t>(selected.size());
 }
 
 /// The selected linears without curves.
-Measurements linears_of(const model::Model& model, const LayerSelection& selection) {
-  Measurements result;
-  for (std::int64_t layer = 0; layer < model.spec().layers; ++layer) {
-    for (const model::LinearInfo& linear : model.block_linears(layer)) {
-      if (!selection.contains(layer, linear.name)) continue;
-      LinearCurves& curves = result.linears.emplace_back();
-      curves.name = linear.name;
-      curves.rows = linear.rows;
-      curves.columns = linear.columns;
-      curves.unit_of_column.assign(static_cast<std::size_t>(linear.columns), 0);
-    }
+planning::Measurements linears_of(const model::Model& model,
+                                  const walk::LayerSelection& selection) {
+  planning::Measurements result;
+  for (const model::LinearInfo& linear : walk::selected_linears(model, selection)) {
+    planning::LinearCurves& curves = result.linears.emplace_back();
+    curves.name = linear.name;
+    curves.rows = linear.rows;
+    curves.columns = linear.columns;
+    curves.unit_of_column.assign(static_cast<std::size_t>(linear.columns), 0);
   }
   return result;
 }
 
 /// Refuses a target that no widths can reach.
-void check_target(const CompressionSettings& settings, const Session& session) {
+void check_target(const compress::CompressionSettings& settings, const Session& session) {
   if (!settings.widths && !settings.plan) return;
-  const SavedTypes types(session.checkpoint);
-  const FixedSize fixed = fixed_size(types, session.model, settings.selection);
+  const formats::SavedTypes types(session.checkpoint);
+  const SizeBudget budget = size_budget(types, session.model, settings);
   if (settings.plan) {
-    require_plannable(linears_of(session.model, settings.selection), settings,
-                      stored_bits_target(settings, fixed));
+    planning::require_plannable(linears_of(session.model, settings.selection), settings.goal(),
+                                budget.stored_bits);
     return;
   }
-  static_cast<void>(WidthPlanner(settings, session.model, stored_bits_target(settings, fixed)));
+  static_cast<void>(planning::WidthPlanner(
+      {*settings.widths, settings.matrix, settings.selection, budget.stored_bits}, session.model));
 }
 
 /// The output folder must not be the model itself: it would be replaced while it is read.
@@ -144,38 +136,38 @@ void check_save_dir(const CompressRun& run, const Session& session) {
 }
 
 /// Where the activations of the calibration windows lie.
-std::string describe_activations(const MemoryPlan& memory, bool on_gpu) {
+std::string describe_activations(const memory::MemoryPlan& memory, bool on_gpu) {
   std::string text = fmt::format("{} of activations: {} {}", human_bytes(memory.activation_bytes),
                                  human_bytes(memory.activations.device_bytes),
                                  on_gpu ? "on the GPU" : "in memory");
   if (memory.host_states > 0) text += ", " + human_bytes(memory.host_states) + " in pinned memory";
   if (memory.file_states > 0) {
     text += fmt::format(", {} in a file in {}", human_bytes(memory.file_states),
-                        temporary_folder().string());
+                        memory::temporary_folder().string());
   }
   return fmt::format("{}; {} window{} a forward", text, memory.batch_windows,
                      memory.batch_windows == 1 ? "" : "s");
 }
 
-void warn_of_memory(const MemoryLimit& limit, const MemoryPhase& phase, const MemoryNeeds& needs,
-                    Events& events) {
-  if (!limit.bytes || total_of(needs) <= *limit.bytes) return;
+void warn_of_memory(const memory::MemoryLimit& limit, const memory::MemoryPhase& phase,
+                    const memory::MemoryNeeds& needs, report::Events& events) {
+  if (!limit.bytes || memory::total_of(needs) <= *limit.bytes) return;
   events.warning(fmt::format(
       "{} may need {} of memory, {} are free; fewer or shorter windows (--nsamples, --seqlen, "
       "--eval_windows) need less",
-      phase.name, human_bytes(total_of(needs)), human_bytes(*limit.bytes)));
+      phase.name, human_bytes(memory::total_of(needs)), human_bytes(*limit.bytes)));
 }
 
-void tell_memory(const CompressRun& run, const PreparedRun& prepared, Events& events) {
-  const MemoryPlan& memory = prepared.memory;
+void tell_memory(const CompressRun& run, const PreparedRun& prepared, report::Events& events) {
+  const memory::MemoryPlan& memory = prepared.memory;
   const torch::Device device = prepared.session.placement.device;
-  const MemoryLimits limits = memory_limits(run.max_memory, device);
-  const MemoryPhase& host = memory.host_peak();
-  const MemoryPhase& gpu = memory.device_peak();
+  const memory::MemoryLimits limits = memory::memory_limits(run.max_memory, device);
+  const memory::MemoryPhase& host = memory.host_peak();
+  const memory::MemoryPhase& gpu = memory.device_peak();
   if (device.is_cuda()) {
-    const std::int64_t total = total_of(gpu.device);
+    const std::int64_t total = memory::total_of(gpu.device);
     events.plan(fmt::format("memory     GPU at most {}, {}: {}", human_bytes(total), gpu.name,
-                            describe_needs(gpu.device)));
+                            memory::describe_needs(gpu.device)));
     if (!limits.device.bytes) {
       events.plan(
           fmt::format("           no CUDA device is here; this is the plan for a GPU with "
@@ -183,12 +175,35 @@ void tell_memory(const CompressRun& run, const PreparedRun& prepared, Events& ev
                       human_bytes(total)));
     }
   }
-  events.plan(fmt::format("{} host at most {}, {}: {}",
-                          device.is_cuda() ? "          " : "memory    ",
-                          human_bytes(total_of(host.host)), host.name, describe_needs(host.host)));
+  events.plan(fmt::format(
+      "{} host at most {}, {}: {}", device.is_cuda() ? "          " : "memory    ",
+      human_bytes(memory::total_of(host.host)), host.name, memory::describe_needs(host.host)));
   events.plan("           " + describe_activations(memory, device.is_cuda()));
   if (device.is_cuda()) warn_of_memory(limits.device, gpu, gpu.device, events);
   warn_of_memory(limits.host, host, host.host, events);
+}
+
+/// What memory depends on of the method.
+void describe_method(const compress::CompressionSettings& settings,
+                     memory::MemoryQuestion& question) {
+  question.batch_windows = settings.batch_windows;
+  question.true_sequential = settings.true_sequential;
+  question.dense_stream = settings.follows_dense();
+  question.corrects_drift = settings.drift > 0.0;
+  question.refines = settings.matrix.refine.any();
+  question.tunes_blocks = settings.block_tuning > 0;
+  if (settings.widths) {
+    const planning::GroupingOptions& grouping = settings.widths->grouping;
+    question.chooses_widths = true;
+    question.sampled_tokens = grouping.sample_tokens;
+    question.groups_channels = grouping.grouping != planning::Grouping::kChannels;
+  }
+  if (settings.plan) {
+    const auto split = planning::split_windows(question.windows, *settings.plan);
+    question.measured_windows = split.measured;
+    question.held_out_windows = split.held_out;
+    question.backward_pass = settings.plan->sensitivity == planning::Sensitivity::kFisher;
+  }
 }
 
 /// The devices that compress beside the first.
@@ -202,6 +217,19 @@ std::string describe_further_devices(const obs::RowPlacement& rows) {
 
 }  // namespace
 
+SizeBudget size_budget(const formats::SavedTypes& types, const model::Model& model,
+                       const compress::CompressionSettings& settings) {
+  std::vector<formats::MatrixShape> selected;
+  for (const model::LinearInfo& linear : walk::selected_linears(model, settings.selection)) {
+    selected.push_back({linear.name, linear.rows, linear.columns});
+  }
+  SizeBudget budget{formats::fixed_size(types, selected), std::nullopt};
+  if (const planning::WidthTarget* target = settings.width_target()) {
+    budget.stored_bits = planning::stored_bits_target(*target, budget.fixed);
+  }
+  return budget;
+}
+
 std::int64_t check_run(const CompressRun& run, const Session& session) {
   check_save_dir(run, session);
   const std::int64_t selected = check_linears(run.compression, session.model);
@@ -209,7 +237,7 @@ std::int64_t check_run(const CompressRun& run, const Session& session) {
   return selected;
 }
 
-void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& events) {
+void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Events& events) {
   const Session& session = prepared.session;
   const model::ModelSpec& spec = session.model.spec();
   const text::TokenWindows& windows = prepared.calibration.windows;
@@ -224,7 +252,7 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& even
                           prepared.calibration.dataset, windows.windows, windows.seqlen,
                           run.calibration.seed));
   events.plan(fmt::format(
-      "compress   {}: {}; {}; {} linears{}", method_name(run.compression.method),
+      "compress   {}: {}; {}; {} linears{}", compress::method_name(run.compression.method),
       describe_pruning(run.compression.matrix), describe_grid(run.compression),
       prepared.selected_linears, run.compression.true_sequential ? ", true-sequential" : ""));
   tell_memory(run, prepared, events);
@@ -236,14 +264,15 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, Events& even
   events.plan("evaluate   " + (session.is_random() && sets.empty()
                                    ? "none: random weights predict nothing"
                                    : join(sets)));
-  events.plan("save       " + (run.save_dir.empty() ? "nothing (--save DIR keeps the model)"
-                                                    : run.save_dir + describe_format(run.format)));
+  events.plan("save       " + (run.save_dir.empty()
+                                   ? "nothing (--save DIR keeps the model)"
+                                   : fmt::format("{} ({})", run.save_dir, run.format.description)));
 }
 
-MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {
+memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {
   const Session& session = prepared.session;
   const text::TokenWindows& windows = prepared.calibration.windows;
-  MemoryQuestion question{session.model, run.compression, session.placement};
+  memory::MemoryQuestion question{session.model, session.placement};
   question.parameters = session.parameters();
   question.stored_bytes = static_cast<std::int64_t>(dtype_size(session.stored_dtype()));
   question.windows = windows.windows;
@@ -252,10 +281,12 @@ MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {
     question.eval_windows.push_back(set.windows.windows);
     question.eval_seqlen = std::max(question.eval_seqlen, set.windows.seqlen);
   }
+  describe_method(run.compression, question);
   question.keeps_weights = run.save_dir.empty();
-  question.packs = run.format == SaveFormat::kPacked;
-  question.program_bytes = resident_bytes();
-  return make_memory_plan(question, memory_limits(run.max_memory, session.placement.device));
+  question.packs = run.format.holds_codes;
+  question.program_bytes = memory::resident_bytes();
+  return memory::make_memory_plan(question,
+                                  memory::memory_limits(run.max_memory, session.placement.device));
 }
 
 }  // namespace sgpt_mi::pipeline

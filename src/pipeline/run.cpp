@@ -9,20 +9,20 @@
 #include <utility>
 #include <vector>
 
-#include "compress_blocks.h"
 #include "evaluate.h"
 #include "packed_totals.h"
-#include "pareto_targets.h"
 #include "pictures.h"
 #include "plan.h"
-#include "rd_measure.h"
-#include "saved_size.h"
 #include "session.h"
+#include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/formats/saved_size.h"
+#include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/io/output.h"
+#include "sgpt_mi/planning/pareto_targets.h"
+#include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/report/statistics.h"
-#include "stage_clock.h"
-#include "weight_store.h"
+#include "sgpt_mi/walk/stage_clock.h"
 #include "workbench.h"
 
 namespace sgpt_mi::pipeline {
@@ -52,7 +52,7 @@ report::CalibrationReport describe_calibration(const text::CalibrationSet& set,
 }
 
 /// What the user should know of the compressed layers taken together.
-void warn_of_layers(RunReport& report, Events& events) {
+void warn_of_layers(RunReport& report, report::Events& events) {
   std::int64_t deficient = 0;
   std::int64_t dead = 0;
   std::int64_t constant = 0;
@@ -75,17 +75,19 @@ void warn_of_layers(RunReport& report, Events& events) {
 }
 
 /// Says how far a rule without a budget ended from its target.
-void warn_of_target(RunReport& report, const CompressionSettings& settings, Events& events) {
-  if (!settings.widths || settings.widths->allocation != BitAllocation::kThreshold) return;
+void warn_of_target(RunReport& report, const compress::CompressionSettings& settings,
+                    report::Events& events) {
+  if (!settings.widths || settings.widths->allocation != planning::BitAllocation::kThreshold)
+    return;
   const double target = settings.widths->target.average_bits;
   const double actual = report.totals->average_code_bits;
   if (actual <= target && target - actual < 0.5) return;
-  report.warnings.push_back(
-      fmt::format("the fixed thresholds gave {:.3f} bits a weight on average for a target of {:g}; "
-                  "{}",
-                  actual, target,
-                  settings.method == Method::kToky ? "set others with --toky_thresholds"
-                                                   : "--bit_allocation budget keeps to it"));
+  report.warnings.push_back(fmt::format(
+      "the fixed thresholds gave {:.3f} bits a weight on average for a target of {:g}; "
+      "{}",
+      actual, target,
+      settings.method == compress::Method::kToky ? "set others with --toky_thresholds"
+                                                 : "--bit_allocation budget keeps to it"));
   events.warning(report.warnings.back());
 }
 
@@ -96,8 +98,9 @@ struct Scored {
 };
 
 void score_sets(RunReport& report, const std::vector<text::EvalSet>& sets, model::Model& model,
-                const model::Placement& placement, const Scored& scored, Events& events) {
-  const StageTimer timer(report.timings, scored.compressed ? "eval_compressed" : "eval_dense");
+                const model::Placement& placement, const Scored& scored, report::Events& events) {
+  const walk::StageTimer timer(report.timings,
+                               scored.compressed ? "eval_compressed" : "eval_dense");
   for (std::size_t i = 0; i < sets.size(); ++i) {
     const std::string label = scored.compressed ? "compressed" : "dense";
     StateExchange exchange;
@@ -114,27 +117,27 @@ struct Job {
   const CompressRun& run;
   PreparedRun& prepared;
   RunReport& report;
-  Events& events;
-  std::vector<GroupPicture>* pictures;            ///< nullptr: not wanted
+  report::Events& events;
+  std::vector<compress::GroupPicture>* pictures;  ///< nullptr: not wanted
   const std::shared_future<std::string>& sha256;  ///< of the model's weight files
 };
 
 /// What a file of measurements depends on; nothing without one.
 nlohmann::json measurement_key(const CompressRun& run, const PreparedRun& prepared,
                                const std::shared_future<std::string>& sha256) {
-  const CompressionSettings& settings = run.compression;
+  const compress::CompressionSettings& settings = run.compression;
   if (!settings.plan || settings.plan->measurements.empty()) return nlohmann::json::object();
-  const GroupingOptions& grouping = settings.plan->widths.grouping;
-  const LayerSelection& selection = settings.selection;
+  const planning::GroupingOptions& grouping = settings.plan->widths.grouping;
+  const walk::LayerSelection& selection = settings.selection;
   const text::TokenWindows& windows = prepared.calibration.windows;
   return {{"model_sha256", sha256.get()},
           {"token_sha256", windows.sha256()},
-          {"plan_windows", split_windows(windows.windows, *settings.plan).measured},
-          {"sensitivity", sensitivity_name(settings.plan->sensitivity)},
+          {"plan_windows", planning::split_windows(windows.windows, *settings.plan).measured},
+          {"sensitivity", planning::sensitivity_name(settings.plan->sensitivity)},
           {"levels", settings.plan->widths.levels},
           {"percdamp", settings.matrix.percdamp},
           {"sym", settings.matrix.symmetric},
-          {"grouping", grouping_name(grouping.grouping)},
+          {"grouping", planning::grouping_name(grouping.grouping)},
           {"n_groups", grouping.groups},
           {"pattern", {settings.matrix.prune_n, settings.matrix.prune_m}},
           {"linears",
@@ -147,60 +150,46 @@ void check_measurements(const CompressRun& run, const PreparedRun& prepared,
   if (!run.compression.plan) return;
   const std::string& path = run.compression.plan->measurements;
   if (path.empty() || !std::filesystem::exists(path)) return;
-  require_match(read_measurements(path), measurement_key(run, prepared, sha256), path);
+  planning::require_match(planning::read_measurements(path), measurement_key(run, prepared, sha256),
+                          path);
 }
 
-BlockResult compress(const Job& job, const SavedTypes& types, const FixedSize& fixed,
-                     WeightStore& store) {
-  const StageTimer timer(job.report.timings, "compress");
+compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
+                               std::optional<double> stored_bits, formats::WeightStore& store) {
+  const walk::StageTimer timer(job.report.timings, "compress");
   job.events.stage("compress", job.prepared.selected_linears);
   Session& session = job.prepared.session;
-  CompressionSettings settings = job.run.compression;
+  compress::CompressionSettings settings = job.run.compression;
   settings.matrix.rows = session.rows;
   settings.batch_windows = job.prepared.memory.batch_windows;
-  return compress_blocks({session.model, session.placement, job.prepared.calibration.windows,
-                          settings, job.run.format, stored_bits_target(settings, fixed),
-                          job.pictures != nullptr, types, store, job.events, job.report.timings,
-                          measurement_key(job.run, job.prepared, job.sha256),
-                          job.prepared.memory.activations});
+  return compress::compress_blocks(
+      {session.model, session.placement, job.prepared.calibration.windows, settings,
+       job.run.format.holds_codes, stored_bits, job.pictures != nullptr, types, store, job.events,
+       job.report.timings, measurement_key(job.run, job.prepared, job.sha256),
+       job.prepared.memory.activations});
 }
 
 std::string report_bytes(const RunReport& report) { return to_json(report).dump(2) + "\n"; }
 
-std::int64_t dense_bytes(const SavedTypes& types) {
-  std::size_t bytes = 0;
-  for (const io::TensorInfo& info : types.tensors()) bytes += info.bytes();
-  return static_cast<std::int64_t>(bytes);
-}
-
 /// Runs the blocks into the store and fills in what the report says of them.
-void compress_into(const Job& job, const SavedTypes& types, WeightStore& store) {
-  const FixedSize fixed =
-      fixed_size(types, job.prepared.session.model, job.run.compression.selection);
-  BlockResult result = compress(job, types, fixed, store);
+void compress_into(const Job& job, const formats::SavedTypes& types, formats::WeightStore& store) {
+  const SizeBudget budget = size_budget(types, job.prepared.session.model, job.run.compression);
+  compress::BlockResult result = compress(job, types, budget.stored_bits, store);
   if (job.pictures != nullptr) *job.pictures = std::move(result.pictures);
   RunReport& report = job.report;
   report.layers = std::move(result.layers);
-  const bool packed = job.run.format == SaveFormat::kPacked;
-  const std::int64_t dense = packed ? fixed.dense_bytes : dense_bytes(types);
+  const std::int64_t dense = job.run.format.holds_codes ? budget.fixed.dense_bytes
+                                                        : static_cast<std::int64_t>(types.bytes());
   report.totals = report::sum_layers(report.layers, dense + result.packed.total());
-  report.totals->bytes_by_part = bytes_by_part(dense, result.packed);
+  report.totals->bytes_by_part = formats::bytes_by_part(dense, result.packed);
   warn_of_layers(report, job.events);
   warn_of_target(report, job.run.compression, job.events);
-}
-
-std::unique_ptr<SavingStore> open_store(const CompressRun& run, const Session& session,
-                                        const SavedTypes& types) {
-  if (run.format == SaveFormat::kPacked) {
-    return std::make_unique<PackedStore>(run.save_dir, session.checkpoint, types);
-  }
-  return std::make_unique<FolderStore>(run.save_dir, session.checkpoint, types);
 }
 
 /// Compares what was predicted with what lies on disk.
 void check_saved_size(RunReport& report, const std::string& folder) {
   report.totals->predicted_file_bytes = report.totals->bytes;
-  report.totals->written_file_bytes = tensor_bytes_in(folder);
+  report.totals->written_file_bytes = formats::tensor_bytes_in(folder);
   if (report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
     fail(ErrorKind::kInternal, "save: {} holds {} bytes of tensors where {} were predicted", folder,
          *report.totals->written_file_bytes, *report.totals->predicted_file_bytes);
@@ -209,17 +198,18 @@ void check_saved_size(RunReport& report, const std::string& folder) {
 
 void compress_and_save(const Job& job) {
   const PreparedRun& prepared = job.prepared;
-  const SavedTypes types(prepared.session.checkpoint);
+  const formats::SavedTypes types(prepared.session.checkpoint);
   {
-    const std::unique_ptr<SavingStore> store = open_store(job.run, prepared.session, types);
+    const std::unique_ptr<formats::SavingStore> store =
+        job.run.format.open(job.run.save_dir, prepared.session.checkpoint, types);
     compress_into(job, types, *store);
     job.report.model.sha256 = job.sha256.get();
-    const StageTimer timer(job.report.timings, "save");
+    const walk::StageTimer timer(job.report.timings, "save");
     store->finish(report_bytes(job.report));
   }
   check_saved_size(job.report, job.run.save_dir);
-  const io::Checkpoint saved =
-      io::open_checkpoint(io::locate_model(job.run.save_dir), torch_threads());
+  const formats::Checkpoint saved =
+      formats::open_checkpoint(formats::locate_model(job.run.save_dir), torch_threads());
   model::Model model(saved);
   score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
              {true, prepared.dense_states}, job.events);
@@ -227,8 +217,8 @@ void compress_and_save(const Job& job) {
 
 void compress_in_memory(const Job& job) {
   const PreparedRun& prepared = job.prepared;
-  const SavedTypes types(prepared.session.checkpoint);
-  MemoryStore store(types);
+  const formats::SavedTypes types(prepared.session.checkpoint);
+  formats::MemoryStore store(types);
   compress_into(job, types, store);
   job.report.model.sha256 = job.sha256.get();
   model::Model model(prepared.session.model.spec(), store);
@@ -238,8 +228,8 @@ void compress_in_memory(const Job& job) {
 
 /// The dense figures of the evaluation sets, measured unless the bench has them.
 void report_dense(RunReport& report, Workbench& bench, const EvalOptions& options,
-                  PreparedRun& prepared, Events& events) {
-  const StageTimer timer(report.timings, "eval_dense");
+                  PreparedRun& prepared, report::Events& events) {
+  const walk::StageTimer timer(report.timings, "eval_dense");
   const DenseEvaluation& dense = bench.dense_evaluation(options, events);
   for (std::size_t i = 0; i < dense.figures.size(); ++i) {
     report.perplexity[i].dense = dense.figures[i];
@@ -247,15 +237,16 @@ void report_dense(RunReport& report, Workbench& bench, const EvalOptions& option
   prepared.dense_states = &dense.states;
 }
 
-PreparedRun prepare(Workbench& bench, const CompressRun& run, RunReport& report, Events& events) {
-  const StageTimer timer(report.timings, "prepare");
+PreparedRun prepare(Workbench& bench, const CompressRun& run, RunReport& report,
+                    report::Events& events) {
+  const walk::StageTimer timer(report.timings, "prepare");
   return bench.prepare(run, events);
 }
 
 /// Everything from opening the model to the perplexity of the compressed one.
 void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& report,
-                          Events& events, std::vector<GroupPicture>* pictures) {
-  report.method = method_name(run.compression.method);
+                          report::Events& events, std::vector<compress::GroupPicture>* pictures) {
+  report.method = compress::method_name(run.compression.method);
   PreparedRun prepared = prepare(bench, run, report, events);
   Session& session = prepared.session;
   const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
@@ -275,15 +266,16 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
 }
 
 /// Whether `compress --save` wrote the folder.
-bool is_saved_run(const io::ModelLocation& location) {
-  return location.is_folder() && std::filesystem::exists(location.path / SavingStore::kReportFile);
+bool is_saved_run(const formats::ModelLocation& location) {
+  return location.is_folder() &&
+         std::filesystem::exists(location.path / formats::SavingStore::kReportFile);
 }
 
 /// Scores the dense model on the sets of the compressed one, for KL and the table's first row.
 std::vector<eval::FinalStates> score_dense(const EvalRun& run,
                                            const std::vector<text::EvalSet>& sets,
-                                           RunReport& report, Events& events) {
-  const StageTimer timer(report.timings, "eval_dense");
+                                           RunReport& report, report::Events& events) {
+  const walk::StageTimer timer(report.timings, "eval_dense");
   ModelOptions options = run.model;
   options.model = run.dense_model;
   Session dense(options);
@@ -296,7 +288,7 @@ std::vector<eval::FinalStates> score_dense(const EvalRun& run,
   return states;
 }
 
-void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
+void open_and_score(const EvalRun& run, RunReport& report, report::Events& events) {
   run.validate();
   Workbench bench;
   Session& session = bench.session(run.model);
@@ -323,13 +315,13 @@ void open_and_score(const EvalRun& run, RunReport& report, Events& events) {
 }
 
 /// The targets that a file of measurements makes possible, when there is one.
-void tell_targets(const CompressionSettings& settings, Events& events) {
+void tell_targets(const compress::CompressionSettings& settings, report::Events& events) {
   const std::string& path = settings.plan->measurements;
   if (path.empty() || !std::filesystem::exists(path)) return;
-  const Measurements measurements = read_measurements(path);
+  const planning::Measurements measurements = planning::read_measurements(path);
   events.plan(fmt::format("targets    from {}; no other target is better in both columns", path));
   events.plan("           stored bits  sparsity  code bits  predicted damage");
-  for (const PlanPoint& point : pareto_targets(measurements, settings)) {
+  for (const planning::PlanPoint& point : planning::pareto_targets(measurements, settings)) {
     events.plan(fmt::format("           {:11.3f}  {:8.2f}  {:9.2f}  {:16.6f}", point.stored_bits,
                             point.sparsity, point.code_bits, point.damage));
   }
@@ -337,7 +329,7 @@ void tell_targets(const CompressionSettings& settings, Events& events) {
 
 }  // namespace
 
-void plan_compress(const CompressRun& asked, Events& events) {
+void plan_compress(const CompressRun& asked, report::Events& events) {
   asked.validate();
   CompressRun run = asked;
   run.model.assume_device = true;
@@ -350,9 +342,9 @@ void plan_compress(const CompressRun& asked, Events& events) {
   }
 }
 
-RunReport run_compress(const CompressRun& run, Events& events, RunReport report) {
+RunReport run_compress(const CompressRun& run, report::Events& events, RunReport report) {
   Workbench bench;
-  std::vector<GroupPicture> pictures;
+  std::vector<compress::GroupPicture> pictures;
   const bool draws = !run.plots_dir.empty();
   RunReport result =
       run_compress(bench, run, events, std::move(report), draws ? &pictures : nullptr);
@@ -363,23 +355,23 @@ RunReport run_compress(const CompressRun& run, Events& events, RunReport report)
   return result;
 }
 
-RunReport run_compress(Workbench& bench, const CompressRun& run, Events& events, RunReport report,
-                       std::vector<GroupPicture>* pictures) {
+RunReport run_compress(Workbench& bench, const CompressRun& run, report::Events& events,
+                       RunReport report, std::vector<compress::GroupPicture>* pictures) {
   {
-    const StageTimer total(report.timings, "total");
+    const walk::StageTimer total(report.timings, "total");
     prepare_and_compress(bench, run, report, events, pictures);
   }
   report.peak_host_bytes = peak_host_bytes();
   if (!run.save_dir.empty()) {
-    io::write_file_atomic(std::filesystem::path(run.save_dir) / SavingStore::kReportFile,
+    io::write_file_atomic(std::filesystem::path(run.save_dir) / formats::SavingStore::kReportFile,
                           report_bytes(report));
   }
   return report;
 }
 
-RunReport run_eval(const EvalRun& run, Events& events, RunReport report) {
+RunReport run_eval(const EvalRun& run, report::Events& events, RunReport report) {
   {
-    const StageTimer total(report.timings, "total");
+    const walk::StageTimer total(report.timings, "total");
     open_and_score(run, report, events);
   }
   report.peak_host_bytes = peak_host_bytes();

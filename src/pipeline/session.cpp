@@ -12,7 +12,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/model/random_model.h"
 #include "sgpt_mi/pipeline/run.h"
-#include "stage_clock.h"
+#include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -103,9 +103,9 @@ std::string scalar_type_name(torch::ScalarType type) {
   return c10::toString(type);
 }
 
-io::Checkpoint open_model(const std::string& model) {
-  const io::ModelLocation location = io::locate_model(model);
-  if (!location.is_random) return io::open_checkpoint(location, torch_threads());
+formats::Checkpoint open_model(const std::string& model) {
+  const formats::ModelLocation location = formats::locate_model(model);
+  if (!location.is_random) return formats::open_checkpoint(location, torch_threads());
   return model::random_checkpoint(model.substr(model.find(':') + 1));
 }
 
@@ -116,13 +116,13 @@ Session::Session(const ModelOptions& options)
   rows = place_rows(options.device, placement.device,
                     placement.device.is_cuda() ? torch::cuda::device_count() : 0);
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
-  set_stage_fence(fence_of(placement.device));
+  walk::set_stage_fence(fence_of(placement.device));
   if (options.threads > 0) at::set_num_threads(options.threads);
 }
 
 DType Session::stored_dtype() const {
   std::map<DType, std::size_t> bytes;
-  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) {
+  for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
     if (is_floating(info.dtype)) bytes[info.dtype] += info.bytes();
   }
   const auto most = std::max_element(
@@ -136,13 +136,13 @@ DType Session::stored_dtype() const {
 
 std::int64_t Session::parameters() const {
   std::int64_t count = 0;
-  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) count += info.count();
+  for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) count += info.count();
   return count;
 }
 
 std::int64_t Session::stored_bytes() const {
   std::size_t bytes = 0;
-  for (const io::TensorInfo& info : checkpoint.tensors->tensors()) bytes += info.bytes();
+  for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) bytes += info.bytes();
   return static_cast<std::int64_t>(bytes);
 }
 
@@ -156,19 +156,19 @@ std::int64_t Session::resolve_seqlen(std::int64_t asked) const {
   return asked;
 }
 
-std::unique_ptr<text::Tokenizer> load_tokenizer_of(const io::Checkpoint& checkpoint) {
-  if (checkpoint.gguf_vocabulary) return text::load_tokenizer(*checkpoint.gguf_vocabulary);
+std::unique_ptr<tokenizer::Tokenizer> load_tokenizer_of(const formats::Checkpoint& checkpoint) {
+  if (checkpoint.gguf_vocabulary) return tokenizer::load_tokenizer(*checkpoint.gguf_vocabulary);
   if (checkpoint.location.is_random) {
     fail(ErrorKind::kUsage, "text: {} has no tokenizer; it is calibrated with random token ids",
          checkpoint.location.path.string());
   }
-  return text::load_tokenizer(checkpoint.location.path);
+  return tokenizer::load_tokenizer(checkpoint.location.path);
 }
 
-std::unique_ptr<text::Tokenizer> open_tokenizer(const std::string& model) {
-  const io::ModelLocation location = io::locate_model(model);
+std::unique_ptr<tokenizer::Tokenizer> open_tokenizer(const std::string& model) {
+  const formats::ModelLocation location = formats::locate_model(model);
   if (!location.is_folder()) return load_tokenizer_of(open_model(model));
-  return text::load_tokenizer(location.path);
+  return tokenizer::load_tokenizer(location.path);
 }
 
 }  // namespace sgpt_mi::pipeline

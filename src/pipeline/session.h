@@ -4,21 +4,21 @@
 #include <string>
 
 #include "sgpt_mi/core/parallel.h"
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/pipeline/options.h"
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::pipeline {
 
 /// Opens MODEL: files, or random weights ("random:SHAPE").
-/// Throws Error(kInput) as io::open_checkpoint(), Error(kUsage) for an unknown shape.
-[[nodiscard]] io::Checkpoint open_model(const std::string& model);
+/// Throws Error(kInput) as formats::open_checkpoint(), Error(kUsage) for an unknown shape.
+[[nodiscard]] formats::Checkpoint open_model(const std::string& model);
 
 /// An opened model with the place where it is computed; what `compress` and `eval` start from.
 struct Session {
-  io::Checkpoint checkpoint;
+  formats::Checkpoint checkpoint;
   model::Model model;
   model::Placement placement;
   obs::RowPlacement rows;  ///< where matrices are compressed; its first device is the placement's
@@ -48,7 +48,8 @@ struct Session {
 [[nodiscard]] ParallelFor torch_threads();
 
 /// The tokenizer of a checkpoint: its folder's files or the GGUF metadata.
-[[nodiscard]] std::unique_ptr<text::Tokenizer> load_tokenizer_of(const io::Checkpoint& checkpoint);
+[[nodiscard]] std::unique_ptr<tokenizer::Tokenizer> load_tokenizer_of(
+    const formats::Checkpoint& checkpoint);
 
 /// The name people use for a dtype: "float32".
 [[nodiscard]] std::string scalar_type_name(torch::ScalarType type);

@@ -10,9 +10,9 @@
 #include "pictures.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/interrupt.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/io/output.h"
-#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/plots/plots.h"
 #include "sgpt_mi/report/run_summary.h"
 #include "workbench.h"
 
@@ -36,7 +36,7 @@ std::optional<RunSummary> read_cell(const SweepRun& run, const GridCell& cell,
                                     const std::string& model_sha256) {
   const std::filesystem::path path = cell_file(run, cell);
   if (!std::filesystem::exists(path)) return std::nullopt;
-  const Json json = Json::parse(io::read_text_file(path), nullptr, false);
+  const Json json = Json::parse(documents::read_text_file(path), nullptr, false);
   if (!json.is_object() || !json.contains("report")) return std::nullopt;
   // A plain json compares members by key, whatever their order in the file.
   const bool same = json.value("version", Json()) == run.version &&
@@ -58,9 +58,9 @@ void write_cell(const SweepRun& run, const GridCell& cell, const std::string& mo
 
 /// Passes on what is worth showing of one compression among many: not its plan and its linears, and
 /// a warning only the first time.
-class CellEvents : public Events {
+class CellEvents : public report::Events {
  public:
-  explicit CellEvents(Events& shown) : shown_(shown) {}
+  explicit CellEvents(report::Events& shown) : shown_(shown) {}
 
   void begin(std::string cell) { cell_ = std::move(cell); }
 
@@ -76,7 +76,7 @@ class CellEvents : public Events {
   void result(const std::string& /*line*/) override {}
 
  private:
-  Events& shown_;
+  report::Events& shown_;
   std::string cell_;
   std::set<std::string> warned_;
 };
@@ -91,7 +91,7 @@ std::string describe(const RunSummary& summary) {
 /// The state of a sweep at work.
 class Sweeper {
  public:
-  Sweeper(const SweepRun& run, Events& events)
+  Sweeper(const SweepRun& run, report::Events& events)
       : run_(run),
         events_(events),
         cell_events_(events),
@@ -110,7 +110,7 @@ class Sweeper {
   [[nodiscard]] std::string position() const;
 
   const SweepRun& run_;
-  Events& events_;
+  report::Events& events_;
   CellEvents cell_events_;
   Workbench bench_;
   std::string model_sha256_;
@@ -175,7 +175,7 @@ void write_tables(const SweepRun& run, const report::SweepReport& report) {
   if (!points.empty()) {
     pictures.push_back({"ppl_vs_stored_bits.png",
                         "Perplexity (geometric mean of the sets) against stored bits a weight.",
-                        report::ppl_vs_stored_bits_png(points, report.model)});
+                        plots::ppl_vs_stored_bits_png(points, report.model)});
   }
   write_document(run.out.string(), "sweep", report::sweep_document(report, std::move(pictures)));
 }
@@ -203,7 +203,7 @@ std::vector<bool> finished_cells(const SweepRun& run) {
   return finished;
 }
 
-SweepResult run_sweep(const SweepRun& run, Events& events) {
+SweepResult run_sweep(const SweepRun& run, report::Events& events) {
   make_folder(run.out / "cells");
   try {
     SweepResult result = Sweeper(run, events).sweep();

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "evaluate.h"
-#include "model_files.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/formats/model_files.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -24,7 +24,7 @@ Session& Workbench::session(const ModelOptions& options) {
   return *session_;
 }
 
-const text::Tokenizer* Workbench::tokenizer_for(const std::vector<std::string>& sets) {
+const tokenizer::Tokenizer* Workbench::tokenizer_for(const std::vector<std::string>& sets) {
   if (std::all_of(sets.begin(), sets.end(), is_recorded)) return nullptr;
   if (!tokenizer_) tokenizer_ = load_tokenizer_of(session_->checkpoint);
   return tokenizer_.get();
@@ -80,7 +80,8 @@ const std::vector<text::EvalSet>& Workbench::eval_sets(const EvalOptions& option
   return eval_sets_.emplace(key, std::move(sets)).first->second;
 }
 
-const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options, Events& events) {
+const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options,
+                                                   report::Events& events) {
   const std::vector<text::EvalSet>& sets = eval_sets(options);
   const EvalKey key = key_of(options);
   const auto found = dense_evaluations_.find(key);
@@ -97,15 +98,16 @@ const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options, E
 }
 
 std::shared_future<std::string> Workbench::weights_sha256(const std::string& model) {
-  const io::ModelLocation location = io::locate_model(model);
+  const formats::ModelLocation location = formats::locate_model(model);
   auto& hash = hashes_[location.path.string()];
   if (!hash.valid()) {
-    hash = std::async(std::launch::async, [location] { return weight_files_sha256(location); });
+    hash = std::async(std::launch::async,
+                      [location] { return formats::weight_files_sha256(location); });
   }
   return hash;
 }
 
-PreparedRun Workbench::prepare(const CompressRun& run, Events& events) {
+PreparedRun Workbench::prepare(const CompressRun& run, report::Events& events) {
   run.validate();
   Session& opened = session(run.model);
   const std::int64_t linears = check_run(run, opened);

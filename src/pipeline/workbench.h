@@ -8,16 +8,16 @@
 #include <tuple>
 #include <vector>
 
-#include "compress_blocks.h"
 #include "plan.h"
 #include "session.h"
+#include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/eval/divergence.h"
-#include "sgpt_mi/pipeline/events.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/text/calibration.h"
 #include "sgpt_mi/text/corpus.h"
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -38,7 +38,7 @@ class Workbench {
   /// Everything that a compression starts from, checked (whatever can fail early, fails here);
   /// tells the plan through events.plan(). The result refers to this bench and is valid until a run
   /// with another model is prepared.
-  [[nodiscard]] PreparedRun prepare(const CompressRun& run, Events& events);
+  [[nodiscard]] PreparedRun prepare(const CompressRun& run, report::Events& events);
 
   /// The opened model.
   [[nodiscard]] Session& session(const ModelOptions& options);
@@ -47,10 +47,11 @@ class Workbench {
   [[nodiscard]] const std::vector<text::EvalSet>& eval_sets(const EvalOptions& options);
 
   /// The dense model on eval_sets(options), in that order; measured once.
-  [[nodiscard]] const DenseEvaluation& dense_evaluation(const EvalOptions& options, Events& events);
+  [[nodiscard]] const DenseEvaluation& dense_evaluation(const EvalOptions& options,
+                                                        report::Events& events);
 
   /// Starts hashing a model's weight files beside the other work, once a model; the result as
-  /// weight_files_sha256().
+  /// formats::weight_files_sha256().
   [[nodiscard]] std::shared_future<std::string> weights_sha256(const std::string& model);
 
  private:
@@ -64,11 +65,11 @@ class Workbench {
   [[nodiscard]] text::CalibrationSet draw(const std::string& dataset, const std::string& data_dir,
                                           const text::CalibrationOptions& options);
   /// Null when all of `sets` are recorded windows.
-  [[nodiscard]] const text::Tokenizer* tokenizer_for(const std::vector<std::string>& sets);
+  [[nodiscard]] const tokenizer::Tokenizer* tokenizer_for(const std::vector<std::string>& sets);
 
   SessionKey session_key_;
   std::unique_ptr<Session> session_;
-  std::unique_ptr<text::Tokenizer> tokenizer_;
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer_;
   std::map<CalibrationKey, text::CalibrationSet> calibrations_;
   std::map<EvalKey, std::vector<text::EvalSet>> eval_sets_;
   std::map<EvalKey, DenseEvaluation> dense_evaluations_;
@@ -77,8 +78,8 @@ class Workbench {
 
 /// run_compress() with what `bench` holds, but without pictures of its own.
 /// \param pictures  filled with the grouped sites of block 0; nullptr: not wanted.
-[[nodiscard]] report::RunReport run_compress(Workbench& bench, const CompressRun& run,
-                                             Events& events, report::RunReport report,
-                                             std::vector<GroupPicture>* pictures = nullptr);
+[[nodiscard]] report::RunReport run_compress(
+    Workbench& bench, const CompressRun& run, report::Events& events, report::RunReport report,
+    std::vector<compress::GroupPicture>* pictures = nullptr);
 
 }  // namespace sgpt_mi::pipeline

@@ -1,10 +1,10 @@
-#include "linear_choice.h"
+#include "sgpt_mi/planning/linear_choice.h"
 
 #include <cmath>
 
-#include "sgpt_mi/io/packed_size.h"
+#include "sgpt_mi/packing/packed_size.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 std::int64_t zeros_of(const LinearCurves& linear, double sparsity) {
   return static_cast<std::int64_t>(
@@ -25,7 +25,7 @@ std::vector<std::int64_t> columns_of_units(const LinearCurves& linear) {
 
 std::int64_t stored_bits_of(const LinearCurves& linear, const LinearChoice& choice,
                             const obs::CompressOptions& matrix) {
-  io::PackedShape shape;
+  packing::PackedShape shape;
   shape.rows = linear.rows;
   shape.columns = linear.columns;
   shape.prune_n = static_cast<int>(matrix.prune_n);
@@ -36,7 +36,7 @@ std::int64_t stored_bits_of(const LinearCurves& linear, const LinearChoice& choi
   if (choice.unit_bits.empty()) {
     shape.columns_of_width[0] = linear.columns;
     shape.survivors_of_width[0] = kept;
-    return 8 * io::predict_packed_size(shape).total();
+    return 8 * packing::predict_packed_size(shape).total();
   }
   shape.grid_rows = linear.rows;
   const std::vector<std::int64_t> columns = columns_of_units(linear);
@@ -50,7 +50,7 @@ std::int64_t stored_bits_of(const LinearCurves& linear, const LinearChoice& choi
     shape.survivors_of_width[width] += kept * columns[unit] / linear.columns;
   }
   shape.labels = shape.groups() > 1;
-  return 8 * io::predict_packed_size(shape).total();
+  return 8 * packing::predict_packed_size(shape).total();
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -1,4 +1,4 @@
-#include "measurements.h"
+#include "sgpt_mi/planning/measurements.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,7 +9,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/output.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 using nlohmann::json;
@@ -180,4 +180,4 @@ void write_measurements(const Measurements& measurements, const std::filesystem:
   io::write_file_atomic(path, to_json(measurements).dump(1) + "\n");
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

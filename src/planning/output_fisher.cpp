@@ -10,9 +10,9 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
-#include "stage_clock.h"
+#include "sgpt_mi/walk/stage_clock.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 using model::Block;
@@ -257,9 +257,9 @@ void check(const FisherRun& run) {
 
 std::map<std::string, torch::Tensor> output_fisher(const FisherRun& run) {
   check(run);
-  const StageTimer timer(run.timings, "fisher");
+  const walk::StageTimer timer(run.timings, "fisher");
   const at::AutoGradMode with_gradients(true);
   return FisherPass(run).compute();
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

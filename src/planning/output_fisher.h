@@ -7,10 +7,10 @@
 #include <string>
 
 #include "sgpt_mi/model/model.h"
-#include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/text/windows.h"
+#include "sgpt_mi/walk/layer_selection.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// A backward pass of calibration windows through a model.
 struct FisherRun {
@@ -18,7 +18,7 @@ struct FisherRun {
   model::Placement placement;
   const text::TokenWindows& windows;
   std::int64_t windows_used = 8;  ///< the first ones, in 1..windows.windows
-  const LayerSelection& selection;
+  const walk::LayerSelection& selection;
   std::int64_t batch_windows = 1;          ///< windows whose graph is in memory at once, >= 1
   std::map<std::string, double>& timings;  ///< adds to "fisher"
 };
@@ -51,4 +51,4 @@ struct FisherRun {
 /// and row whose f is not finite, Error(kInternal) for counts out of range.
 [[nodiscard]] std::map<std::string, torch::Tensor> output_fisher(const FisherRun& run);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

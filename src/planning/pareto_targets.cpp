@@ -1,24 +1,24 @@
-#include "pareto_targets.h"
+#include "sgpt_mi/planning/pareto_targets.h"
 
 #include <algorithm>
 #include <optional>
 
-#include "rd_plan.h"
+#include "sgpt_mi/planning/rd_plan.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 /// What one target of a grid takes and does.
-PlanPoint plan_point(const Measurements& measurements, const CompressionSettings& settings,
-                     double sparsity, double bits) {
-  CompressionSettings target = settings;
+PlanPoint plan_point(const Measurements& measurements, const PlanGoal& goal, double sparsity,
+                     double bits) {
+  PlanGoal target = goal;
   target.matrix.prune_n = 0;
   target.matrix.prune_m = 0;
   target.matrix.sparsity = sparsity;
   target.matrix.wbits = static_cast<int>(bits);
-  target.plan->plan_widths = true;
-  target.plan->widths.target = {};
-  target.plan->widths.target.average_bits = bits;
+  target.plan.plan_widths = true;
+  target.plan.widths.target = {};
+  target.plan.widths.target.average_bits = bits;
   const std::vector<RdPlan> plans =
       make_plans(measurements, target, std::nullopt, {.exchange_units = 0});
   const RdPlan& best = *std::min_element(plans.begin(), plans.end(), least_damage_first);
@@ -32,8 +32,7 @@ PlanPoint plan_point(const Measurements& measurements, const CompressionSettings
 
 }  // namespace
 
-std::vector<PlanPoint> pareto_targets(const Measurements& measurements,
-                                      const CompressionSettings& settings) {
+std::vector<PlanPoint> pareto_targets(const Measurements& measurements, const PlanGoal& goal) {
   std::vector<double> sparsities{0.0};
   const bool prunes =
       std::all_of(measurements.linears.begin(), measurements.linears.end(),
@@ -42,7 +41,7 @@ std::vector<PlanPoint> pareto_targets(const Measurements& measurements,
     for (int percent = 10; percent <= 80; percent += 5) sparsities.push_back(percent / 100.0);
   }
   std::vector<double> widths;
-  const std::vector<int>& levels = settings.plan->widths.levels;
+  const std::vector<int>& levels = goal.plan.widths.levels;
   for (double bits = levels.front(); bits <= levels.back(); bits += 0.5) widths.push_back(bits);
   std::vector<PlanPoint> points;
   for (const double sparsity : sparsities) {
@@ -60,4 +59,4 @@ std::vector<PlanPoint> pareto_targets(const Measurements& measurements,
   return front;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

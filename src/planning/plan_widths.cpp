@@ -8,7 +8,7 @@
 
 #include "sgpt_mi/alloc/bit_plan.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 /// Prices of a kept bit that are tried: upward by fours until one is dear enough, then by halves.
@@ -39,9 +39,9 @@ std::vector<std::int64_t> measured_grids(const LinearCurves& linear) {
 /// Widths for the units of some linears within one budget of bits.
 class WidthProblem {
  public:
-  WidthProblem(const CompressionSettings& settings, const WidthBudget& budget,
+  WidthProblem(const obs::CompressOptions& matrix, const WidthBudget& budget,
                std::vector<int> levels)
-      : settings_(settings),
+      : matrix_(matrix),
         stored_(budget.stored_bits.has_value()),
         effort_(budget.effort),
         levels_(std::move(levels)) {}
@@ -72,7 +72,7 @@ class WidthProblem {
   [[nodiscard]] Solution solve_at(double price, std::int64_t budget,
                                   const alloc::AllocateOptions& effort) const;
 
-  const CompressionSettings& settings_;
+  const obs::CompressOptions& matrix_;
   bool stored_;
   alloc::AllocateOptions effort_;
   std::vector<int> levels_;
@@ -107,8 +107,7 @@ void WidthProblem::add(const LinearCurves& linear, LinearChoice& choice) {
 std::int64_t WidthProblem::cost(const LinearCurves& linear, const LinearChoice& choice,
                                 const Entry& entry, std::int64_t columns) const {
   if (!stored_) return linear.rows * columns * entry.bits;
-  return stored_bits_of(linear, {choice.sparsity, {entry.bits}, {}, entry.grid_columns},
-                        settings_.matrix);
+  return stored_bits_of(linear, {choice.sparsity, {entry.bits}, {}, entry.grid_columns}, matrix_);
 }
 
 WidthProblem::Solution WidthProblem::solve_at(double price, std::int64_t budget,
@@ -187,16 +186,16 @@ std::vector<int> plannable_widths(const PlanOptions& options) {
   return {near.begin(), near.end()};
 }
 
-void plan_measured_widths(const Measurements& measurements, const CompressionSettings& settings,
+void plan_measured_widths(const Measurements& measurements, const PlanGoal& goal,
                           const WidthBudget& budget, Choices& choices) {
-  const WidthOptions& widths = settings.plan->widths;
+  const WidthOptions& widths = goal.plan.widths;
   std::map<double, std::vector<std::size_t>> by_target;
   for (std::size_t i = 0; i < choices.size(); ++i) {
     by_target[budget.stored_bits.value_or(target_of(measurements.linears[i], widths.target))]
         .push_back(i);
   }
   for (const auto& [target, members] : by_target) {
-    WidthProblem problem(settings, budget,
+    WidthProblem problem(goal.matrix, budget,
                          budget.stored_bits ? widths.levels : levels_near(widths.levels, target));
     for (const std::size_t i : members) {
       choices[i].unit_bits.clear();
@@ -206,4 +205,4 @@ void plan_measured_widths(const Measurements& measurements, const CompressionSet
   }
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

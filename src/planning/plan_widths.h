@@ -3,10 +3,10 @@
 #include <optional>
 #include <vector>
 
-#include "linear_choice.h"
-#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/planning/linear_choice.h"
+#include "sgpt_mi/planning/plan_options.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// The widths that plan_measured_widths() may choose: the levels next to the targets', or all where
 /// the target counts what is stored.
@@ -24,7 +24,7 @@ struct WidthBudget {
 /// that a plan never takes more on disk than they do. Where stored bits count, grids of groups of
 /// columns are on the menu if they were measured.
 /// \throws Error(kUsage) a target below what the narrowest widths take.
-void plan_measured_widths(const Measurements& measurements, const CompressionSettings& settings,
+void plan_measured_widths(const Measurements& measurements, const PlanGoal& goal,
                           const WidthBudget& budget, Choices& choices);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

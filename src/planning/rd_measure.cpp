@@ -1,4 +1,4 @@
-#include "rd_measure.h"
+#include "sgpt_mi/planning/rd_measure.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -7,16 +7,16 @@
 #include <utility>
 #include <vector>
 
-#include "block_walk.h"
 #include "output_fisher.h"
 #include "plan_widths.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/obs/curves.h"
-#include "site_groups.h"
-#include "stage_clock.h"
+#include "sgpt_mi/planning/site_groups.h"
+#include "sgpt_mi/walk/block_walk.h"
+#include "sgpt_mi/walk/stage_clock.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 using FisherMap = std::map<std::string, torch::Tensor>;
@@ -27,10 +27,10 @@ struct SparsityLevels {
   std::size_t target = 0;
 };
 
-SparsityLevels sparsity_levels(const CompressionSettings& settings) {
-  const double target = settings.matrix.sparsity;
-  if (settings.matrix.prune_m > 0) return {{0.5}, 0};  // one level: the pattern's
-  const PlanOptions& plan = *settings.plan;
+SparsityLevels sparsity_levels(const PlanGoal& goal) {
+  const double target = goal.matrix.sparsity;
+  if (goal.matrix.prune_m > 0) return {{0.5}, 0};  // one level: the pattern's
+  const PlanOptions& plan = goal.plan;
   std::set<double> levels;
   if (target > 0.0) levels.insert(target);
   if (target > 0.0 && plan.sparsity_range > 0.0) {
@@ -47,16 +47,15 @@ SparsityLevels sparsity_levels(const CompressionSettings& settings) {
 }
 
 /// Widths of a curve: those that a plan may choose, or all levels for a file.
-std::vector<int> measured_widths(const CompressionSettings& settings) {
-  const bool for_file = !settings.plan->measurements.empty();
-  if (for_file) return settings.plan->widths.levels;
-  return settings.matrix.quantizes() ? plannable_widths(*settings.plan) : std::vector<int>{};
+std::vector<int> measured_widths(const PlanGoal& goal) {
+  const bool for_file = !goal.plan.measurements.empty();
+  if (for_file) return goal.plan.widths.levels;
+  return goal.matrix.quantizes() ? plannable_widths(goal.plan) : std::vector<int>{};
 }
 
 /// Columns that may share a grid besides a whole unit's, where the target counts what is stored.
-std::vector<std::int64_t> measured_grids(const CompressionSettings& settings,
-                                         std::int64_t columns) {
-  const WidthTarget& target = settings.plan->widths.target;
+std::vector<std::int64_t> measured_grids(const PlanGoal& goal, std::int64_t columns) {
+  const WidthTarget& target = goal.plan.widths.target;
   std::vector<std::int64_t> grids;
   if (!target.stored_bits && !target.bytes) return grids;
   for (const std::int64_t grid : {128, 64, 32}) {
@@ -67,49 +66,49 @@ std::vector<std::int64_t> measured_grids(const CompressionSettings& settings,
 
 class Measurer {
  public:
-  Measurer(const BlockRun& run, FisherMap fisher)
+  Measurer(const MeasureRun& run, FisherMap fisher)
       : run_(run),
-        settings_(run.settings),
+        goal_(run.goal),
         fisher_(std::move(fisher)),
-        sparsities_(sparsity_levels(run.settings)),
-        widths_(measured_widths(run.settings)) {}
+        sparsities_(sparsity_levels(run.goal)),
+        widths_(measured_widths(run.goal)) {}
 
-  void measure(model::Block& block, SiteInput& input);
+  void measure(model::Block& block, walk::SiteInput& input);
   [[nodiscard]] Measurements take() { return std::move(result_); }
 
  private:
   void measure_linear(const torch::Tensor& weight, const model::LinearInfo& linear,
-                      const SiteInput& input, const SiteGroups& groups,
+                      const walk::SiteInput& input, const SiteGroups& groups,
                       const obs::PreparedInput& prepared);
-  void measure_coding(LinearCurves& curves, const obs::PruneCurve& pruned, const SiteInput& input,
-                      const obs::CurveInput& with, double unit) const;
+  void measure_coding(LinearCurves& curves, const obs::PruneCurve& pruned,
+                      const walk::SiteInput& input, const obs::CurveInput& with, double unit) const;
   [[nodiscard]] std::pair<torch::Tensor, double> row_weight(const torch::Tensor& weight,
                                                             const model::LinearInfo& linear,
-                                                            const SiteInput& input) const;
+                                                            const walk::SiteInput& input) const;
 
-  const BlockRun& run_;
-  const CompressionSettings& settings_;
+  const MeasureRun& run_;
+  const PlanGoal& goal_;
   FisherMap fisher_;
   SparsityLevels sparsities_;
   std::vector<int> widths_;
   Measurements result_;
 };
 
-void Measurer::measure(model::Block& block, SiteInput& input) {
+void Measurer::measure(model::Block& block, walk::SiteInput& input) {
   std::optional<obs::PreparedInput> prepared;
   SiteGroups groups;
   for (const model::LinearInfo& linear : block.linears()) {
     if (linear.site != input.site) continue;
-    if (!settings_.selection.contains(input.layer, linear.name)) continue;
+    if (!run_.selection.contains(input.layer, linear.name)) continue;
     check_interrupt();
     if (!prepared) {
-      if (settings_.plan->widths.grouping.groups != 1) {
-        groups = group_site(input, settings_.plan->widths.grouping, false, run_.timings);
+      if (goal_.plan.widths.grouping.groups != 1) {
+        groups = group_site(input, goal_.plan.widths.grouping, false, run_.timings);
       }
-      const StageTimer timer(run_.timings, "factor", linear.name);
-      prepared = obs::prepare_input(input.stats.hessian(), settings_.matrix, linear.name);
+      const walk::StageTimer timer(run_.timings, "factor", linear.name);
+      prepared = obs::prepare_input(input.stats.hessian(), goal_.matrix, linear.name);
     }
-    const StageTimer timer(run_.timings, "curves", linear.name);
+    const walk::StageTimer timer(run_.timings, "curves", linear.name);
     measure_linear(block.weight(linear.short_name), linear, input, groups, *prepared);
   }
 }
@@ -118,11 +117,11 @@ void Measurer::measure(model::Block& block, SiteInput& input) {
 /// taken per token and halved (second order).
 std::pair<torch::Tensor, double> Measurer::row_weight(const torch::Tensor& weight,
                                                       const model::LinearInfo& linear,
-                                                      const SiteInput& input) const {
+                                                      const walk::SiteInput& input) const {
   const auto options = torch::TensorOptions().dtype(torch::kFloat64).device(weight.device());
   const double per_token =
       static_cast<double>(input.stats.sequences) / (2.0 * static_cast<double>(input.stats.tokens));
-  switch (settings_.plan->sensitivity) {
+  switch (goal_.plan.sensitivity) {
     case Sensitivity::kFisher:
       return {fisher_.at(linear.name).to(options), 0.5 * per_token};
     case Sensitivity::kEnergy: {
@@ -136,7 +135,7 @@ std::pair<torch::Tensor, double> Measurer::row_weight(const torch::Tensor& weigh
 }
 
 void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearInfo& linear,
-                              const SiteInput& input, const SiteGroups& groups,
+                              const walk::SiteInput& input, const SiteGroups& groups,
                               const obs::PreparedInput& prepared) {
   LinearCurves curves;
   curves.name = linear.name;
@@ -149,7 +148,7 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
   curves.unit_of_column.resize(static_cast<std::size_t>(linear.columns), 0);
   curves.units = std::max<std::int64_t>(1, groups.groups);
   const auto [rows, unit] = row_weight(weight, linear, input);
-  const obs::CurveInput with{prepared, settings_.matrix, rows};
+  const obs::CurveInput with{prepared, goal_.matrix, rows};
   obs::PruneCurve pruned;
   if (sparsities_.values.empty()) {
     pruned.weight = weight.to(torch::kFloat32).contiguous();
@@ -161,7 +160,7 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
     }
   }
   measure_coding(curves, pruned, input, with, unit);
-  if (!settings_.plan->measurements.empty() && !sparsities_.values.empty()) {
+  if (!goal_.plan.measurements.empty() && !sparsities_.values.empty()) {
     obs::PruneCurve dense;
     dense.weight = weight.to(torch::kFloat32).contiguous();
     dense.pruned = at::zeros(weight.sizes(), weight.options().dtype(torch::kBool));
@@ -171,7 +170,7 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
 }
 
 void Measurer::measure_coding(LinearCurves& curves, const obs::PruneCurve& pruned,
-                              const SiteInput& input, const obs::CurveInput& with,
+                              const walk::SiteInput& input, const obs::CurveInput& with,
                               double unit) const {
   if (widths_.empty()) return;
   const double sparsity = pruned.pruned.to(torch::kFloat64).mean().item<double>();
@@ -190,59 +189,40 @@ void Measurer::measure_coding(LinearCurves& curves, const obs::PruneCurve& prune
     curves.coding.push_back(std::move(curve));
   };
   measure_grid(curves.unit_of_column, curves.units, 0);
-  for (const std::int64_t grid : measured_grids(settings_, curves.columns)) {
+  for (const std::int64_t grid : measured_grids(goal_, curves.columns)) {
     const std::vector<std::int32_t> labels = grid_labels(input, curves.columns, grid);
     measure_grid(labels, *std::max_element(labels.begin(), labels.end()) + 1, grid);
   }
 }
 
-text::TokenWindows some_windows(const text::TokenWindows& windows, std::int64_t first,
-                                std::int64_t count) {
-  const auto begin = windows.ids.begin() + first * windows.seqlen;
-  return {{begin, begin + count * windows.seqlen}, count, windows.seqlen};
-}
-
 }  // namespace
 
-text::TokenWindows first_windows(const text::TokenWindows& windows, std::int64_t count) {
-  return some_windows(windows, 0, count);
-}
-
-text::TokenWindows last_windows(const text::TokenWindows& windows, std::int64_t count) {
-  return some_windows(windows, windows.windows - count, count);
-}
-
-WindowSplit split_windows(std::int64_t windows, const PlanOptions& options) {
-  WindowSplit split;
-  split.held_out = std::min(options.check_windows, windows / 4);
-  split.measured = std::min(options.windows, windows - split.held_out);
-  return split;
-}
-
-Measurements measure_model(const BlockRun& run) {
-  const PlanOptions& plan = *run.settings.plan;
+Measurements measure_model(const MeasureRun& run) {
+  const PlanOptions& plan = run.goal.plan;
   const text::TokenWindows windows =
-      first_windows(run.windows, split_windows(run.windows.windows, plan).measured);
+      text::first_windows(run.windows, split_windows(run.windows.windows, plan).measured);
   FisherMap fisher;
   if (plan.sensitivity == Sensitivity::kFisher) {
-    fisher = output_fisher({run.model, run.placement, windows, windows.windows,
-                            run.settings.selection, 1, run.timings});
+    fisher = output_fisher(
+        {run.model, run.placement, windows, windows.windows, run.selection, 1, run.timings});
   }
-  const BlockWalk walk{run.model,
-                       run.placement,
-                       windows,
-                       run.settings.selection,
-                       /*true_sequential=*/true,  // nothing is replaced: every activation once
-                       run.settings.batch_windows,
-                       0,
-                       run.timings,
-                       /*dense_stream=*/false,
-                       /*residual_drift=*/false,
-                       /*finish_block=*/{},
-                       run.activations,
-                       /*keeps_norms=*/true};
+  const walk::BlockWalk walk{
+      run.model,
+      run.placement,
+      windows,
+      run.selection,
+      /*true_sequential=*/true,  // nothing is replaced: every activation once
+      run.batch_windows,
+      0,
+      run.timings,
+      /*dense_stream=*/false,
+      /*residual_drift=*/false,
+      /*finish_block=*/{},
+      run.activations,
+      /*keeps_norms=*/true};
   Measurer measurer(run, std::move(fisher));
-  walk_blocks(walk, [&](model::Block& block, SiteInput& input) { measurer.measure(block, input); });
+  walk::walk_blocks(
+      walk, [&](model::Block& block, walk::SiteInput& input) { measurer.measure(block, input); });
   return measurer.take();
 }
 
@@ -258,18 +238,18 @@ void require_match(const Measurements& measurements, const nlohmann::json& key,
   }
 }
 
-Measurements load_or_measure(const BlockRun& run) {
-  const std::string& path = run.settings.plan->measurements;
+Measurements load_or_measure(const MeasureRun& run) {
+  const std::string& path = run.goal.plan.measurements;
   if (path.empty()) return measure_model(run);
   if (std::filesystem::exists(path)) {
     Measurements known = read_measurements(path);
-    require_match(known, run.measurement_key, path);
+    require_match(known, run.key, path);
     return known;
   }
   Measurements measured = measure_model(run);
-  measured.key = run.measurement_key;
+  measured.key = run.key;
   write_measurements(measured, path);
   return measured;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

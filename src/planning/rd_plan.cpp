@@ -1,4 +1,4 @@
-#include "rd_plan.h"
+#include "sgpt_mi/planning/rd_plan.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include "sgpt_mi/alloc/allocate.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 constexpr double kSparsityStep = 0.01;
@@ -105,13 +105,13 @@ double damage_of(const LinearCurves& linear, const LinearChoice& choice, bool pa
   return damage;
 }
 
-RdPlan named(std::string name, const Measurements& measurements,
-             const CompressionSettings& settings, const Choices& choices) {
+RdPlan named(std::string name, const Measurements& measurements, const PlanGoal& goal,
+             const Choices& choices) {
   RdPlan plan{std::move(name), {}, 0.0};
   for (std::size_t i = 0; i < choices.size(); ++i) {
     const LinearCurves& linear = measurements.linears[i];
     plan.linears.emplace(linear.name, choices[i]);
-    plan.predicted_damage += damage_of(linear, choices[i], settings.matrix.prune_m > 0);
+    plan.predicted_damage += damage_of(linear, choices[i], goal.matrix.prune_m > 0);
   }
   return plan;
 }
@@ -122,36 +122,36 @@ double pattern_share(const obs::CompressOptions& matrix) {
              : static_cast<double>(matrix.prune_n) / static_cast<double>(matrix.prune_m);
 }
 
-Choices uniform_choices(const Measurements& measurements, const CompressionSettings& settings) {
+Choices uniform_choices(const Measurements& measurements, const PlanGoal& goal) {
   Choices choices;
   for (const LinearCurves& linear : measurements.linears) {
-    choices.push_back({pattern_share(settings.matrix), {}, linear.unit_of_column, 0});
+    choices.push_back({pattern_share(goal.matrix), {}, linear.unit_of_column, 0});
   }
   return choices;
 }
 
-Choices sparsity_choices(const Measurements& measurements, const CompressionSettings& settings,
+Choices sparsity_choices(const Measurements& measurements, const PlanGoal& goal,
                          const alloc::AllocateOptions& effort) {
-  const std::vector<double> sparsities = planned_sparsities(measurements, settings.matrix.sparsity,
-                                                            settings.plan->sparsity_range, effort);
-  Choices choices = uniform_choices(measurements, settings);
+  const std::vector<double> sparsities =
+      planned_sparsities(measurements, goal.matrix.sparsity, goal.plan.sparsity_range, effort);
+  Choices choices = uniform_choices(measurements, goal);
   for (std::size_t i = 0; i < choices.size(); ++i) choices[i].sparsity = sparsities[i];
   return choices;
 }
 
 }  // namespace
 
-void require_plannable(const Measurements& linears, const CompressionSettings& settings,
+void require_plannable(const Measurements& linears, const PlanGoal& goal,
                        std::optional<double> stored_bits) {
-  const WidthOptions& widths = settings.plan->widths;
-  if (!settings.matrix.quantizes()) return;
-  if (settings.matrix.groupsize != -1) {
+  const WidthOptions& widths = goal.plan.widths;
+  if (!goal.matrix.quantizes()) return;
+  if (goal.matrix.groupsize != -1) {
     fail(ErrorKind::kUsage,
          "groupsize: {} contradicts method rd, which plans grids by their stored size "
          "(--target_stored_bits); leave it out",
-         settings.matrix.groupsize);
+         goal.matrix.groupsize);
   }
-  if (!settings.plan->plan_widths && (stored_bits || !uniform_width(widths))) {
+  if (!goal.plan.plan_widths && (stored_bits || !uniform_width(widths))) {
     fail(ErrorKind::kUsage,
          "width_plan: 0 gives all linears one width, and no width of the levels is the target; ask "
          "for a level, or leave it out");
@@ -176,9 +176,9 @@ void require_plannable(const Measurements& linears, const CompressionSettings& s
   }
   std::int64_t stored = 0;
   for (LinearChoice choice; const LinearCurves& linear : linears.linears) {
-    choice.sparsity = pattern_share(settings.matrix);
+    choice.sparsity = pattern_share(goal.matrix);
     choice.unit_bits = {widths.levels.front()};
-    stored += stored_bits_of(linear, choice, settings.matrix);
+    stored += stored_bits_of(linear, choice, goal.matrix);
   }
   const double least = static_cast<double>(stored) / static_cast<double>(all_weights(linears));
   if (*stored_bits >= least) return;
@@ -192,41 +192,39 @@ bool least_damage_first(const RdPlan& a, const RdPlan& b) {
   return a.predicted_damage < b.predicted_damage;
 }
 
-std::vector<RdPlan> make_plans(const Measurements& measurements,
-                               const CompressionSettings& settings,
+std::vector<RdPlan> make_plans(const Measurements& measurements, const PlanGoal& goal,
                                std::optional<double> stored_bits,
                                const alloc::AllocateOptions& effort) {
-  ensure(settings.plan.has_value(), "pipeline: a plan was asked for without its options");
-  const PlanOptions& options = *settings.plan;
-  const bool quantizes = settings.matrix.quantizes();
+  const PlanOptions& options = goal.plan;
+  const bool quantizes = goal.matrix.quantizes();
   const std::optional<int> width =
       stored_bits || !quantizes ? std::nullopt : uniform_width(options.widths);
   const bool plans_widths = quantizes && (options.plan_widths || !width);
-  const bool plans_sparsities = settings.matrix.sparsity > 0.0 && options.sparsity_range > 0.0;
+  const bool plans_sparsities = goal.matrix.sparsity > 0.0 && options.sparsity_range > 0.0;
   std::vector<RdPlan> plans;
   const auto add = [&](const char* name, Choices choices, bool with_widths) {
     if (with_widths) {
-      plan_measured_widths(measurements, settings, {stored_bits, effort}, choices);
+      plan_measured_widths(measurements, goal, {stored_bits, effort}, choices);
     } else if (width) {
       set_uniform_width(measurements, *width, choices);
     }
-    RdPlan plan = named(name, measurements, settings, choices);
+    RdPlan plan = named(name, measurements, goal, choices);
     const bool promises = std::all_of(plans.begin(), plans.end(), [&](const RdPlan& plainer) {
       return plan.predicted_damage < (1.0 - kLeastGain) * plainer.predicted_damage;
     });
     if (promises) plans.push_back(std::move(plan));
   };
-  const Choices uniform = uniform_choices(measurements, settings);
+  const Choices uniform = uniform_choices(measurements, goal);
   if (width || !quantizes) add("uniform", uniform, false);
   if (!plans_sparsities) {
     if (plans_widths) add("planned widths", uniform, true);
     return plans;
   }
-  const Choices planned = sparsity_choices(measurements, settings, effort);
+  const Choices planned = sparsity_choices(measurements, goal, effort);
   if (width || !quantizes) add("planned sparsities", planned, false);
   if (!width && quantizes) add("planned widths", uniform, true);
   if (plans_widths) add("planned sparsities and widths", planned, true);
   return plans;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

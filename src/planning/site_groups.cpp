@@ -1,4 +1,4 @@
-#include "site_groups.h"
+#include "sgpt_mi/planning/site_groups.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,19 +7,19 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/mi/gaussian.h"
 #include "sgpt_mi/mi/sampled.h"
-#include "stage_clock.h"
+#include "sgpt_mi/walk/stage_clock.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 /// A seed that differs between sites and follows from the run's.
-std::uint64_t site_seed(const SiteInput& input, std::uint64_t seed) {
+std::uint64_t site_seed(const walk::SiteInput& input, std::uint64_t seed) {
   const auto place = static_cast<std::uint64_t>(input.layer) * model::kSites +
                      static_cast<std::uint64_t>(input.site);
   return seed * 1'000'003U + place;
 }
 
-mi::MiMatrix mutual_information(const SiteInput& input, const GroupingOptions& options) {
+mi::MiMatrix mutual_information(const walk::SiteInput& input, const GroupingOptions& options) {
   const calib::LayerStats& stats = input.stats;
   if (options.estimator == mi::Estimator::kGaussian) {
     return mi::gaussian_mi(stats.second_moment_sum, stats.channel_sum, stats.tokens);
@@ -42,7 +42,7 @@ std::vector<double> hessian_diagonal(const calib::LayerStats& stats) {
   return {data, data + diagonal.numel()};
 }
 
-cluster::Clustering cluster_channels(const SiteInput& input, const torch::Tensor& affinity,
+cluster::Clustering cluster_channels(const walk::SiteInput& input, const torch::Tensor& affinity,
                                      const GroupingOptions& options) {
   const calib::LayerStats& stats = input.stats;
   cluster::ClusterOptions clustering;
@@ -70,23 +70,23 @@ cluster::Clustering cluster_channels(const SiteInput& input, const torch::Tensor
 
 }  // namespace
 
-std::vector<std::int32_t> grid_labels(const SiteInput& input, std::int64_t channels,
+std::vector<std::int32_t> grid_labels(const walk::SiteInput& input, std::int64_t channels,
                                       std::int64_t per_group) {
   return cluster::sorted_groups(hessian_diagonal(input.stats),
                                 (channels + per_group - 1) / per_group)
       .labels;
 }
 
-SiteGroups group_site(const SiteInput& input, const GroupingOptions& options, bool keep_affinity,
-                      std::map<std::string, double>& timings) {
+SiteGroups group_site(const walk::SiteInput& input, const GroupingOptions& options,
+                      bool keep_affinity, std::map<std::string, double>& timings) {
   SiteGroups result;
   if (options.grouping == Grouping::kChannels) return result;
   mi::MiMatrix information;
   {
-    const StageTimer timer(timings, "mi");
+    const walk::StageTimer timer(timings, "mi");
     information = mutual_information(input, options);
   }
-  const StageTimer timer(timings, "cluster");
+  const walk::StageTimer timer(timings, "cluster");
   cluster::Clustering clustering = cluster_channels(input, information.normalized, options);
   if (options.grouping != Grouping::kMi) cluster::measure(clustering, information.normalized);
   result.labels = std::move(clustering.labels);
@@ -97,4 +97,4 @@ SiteGroups group_site(const SiteInput& input, const GroupingOptions& options, bo
   return result;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

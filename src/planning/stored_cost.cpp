@@ -1,13 +1,13 @@
-#include "stored_cost.h"
+#include "sgpt_mi/planning/stored_cost.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
 
-#include "sgpt_mi/io/packed_size.h"
+#include "sgpt_mi/packing/packed_size.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 constexpr std::int64_t kScaleBits = 16;
@@ -16,9 +16,9 @@ constexpr std::int64_t kRecordBits = 352;  // of 44 bytes
 
 std::int64_t mask_bits(const StoredLinear& linear, const obs::CompressOptions& matrix) {
   const std::int64_t weights = linear.rows * linear.columns;
-  if (matrix.prune_m == 0 || matrix.prune_m > io::kMaxRankedColumns) return weights;
+  if (matrix.prune_m == 0 || matrix.prune_m > packing::kMaxRankedColumns) return weights;
   return weights / matrix.prune_m *
-         io::rank_bits(static_cast<int>(matrix.prune_n), static_cast<int>(matrix.prune_m));
+         packing::rank_bits(static_cast<int>(matrix.prune_n), static_cast<int>(matrix.prune_m));
 }
 
 /// Whether the codes that a mask spares take more than the mask, at the widths that `code_bits` for
@@ -42,7 +42,7 @@ std::int64_t grid_bits(const StoredLinear& linear, const WidthOptions& options) 
   const auto levels = static_cast<std::int64_t>(options.levels.size());
   const std::int64_t zero_points = linear.single_channels ? sum_of(options.levels) : 0;
   const std::int64_t grids = linear.single_channels ? levels : units;
-  const std::int64_t labels = linear.columns * io::label_bits(grids) + kWidthBits * grids;
+  const std::int64_t labels = linear.columns * packing::label_bits(grids) + kWidthBits * grids;
   switch (options.sharing) {
     case quant::GridSharing::kRowGroup:
       return linear.rows * (kScaleBits * grids + zero_points) + labels;
@@ -131,4 +131,4 @@ StoredCost stored_cost(StoredLinear linear, const WidthOptions& options,
   return cost;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -1,14 +1,14 @@
-#include "sgpt_mi/pipeline/width_options.h"
+#include "sgpt_mi/planning/width_options.h"
 
 #include <array>
 #include <cmath>
 #include <string_view>
 #include <utility>
 
-#include "names.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 constexpr Names<Grouping, 7> kGroupings{{{"channels", Grouping::kChannels},
@@ -97,4 +97,4 @@ void WidthOptions::validate() const {
   }
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -1,4 +1,4 @@
-#include "width_plan.h"
+#include "sgpt_mi/planning/width_plan.h"
 
 #include <algorithm>
 #include <map>
@@ -7,7 +7,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 std::vector<double> to_vector(const torch::Tensor& values) {
@@ -108,4 +108,4 @@ quant::ColumnGroups column_groups(const LinearUnits& units, const std::vector<in
   return groups;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

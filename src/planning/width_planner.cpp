@@ -1,13 +1,13 @@
-#include "width_planner.h"
+#include "sgpt_mi/planning/width_planner.h"
 
 #include <limits>
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/obs/compress.h"
-#include "stage_clock.h"
+#include "sgpt_mi/walk/stage_clock.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 /// Groups that a plan counts with before the clusters are known.
@@ -43,15 +43,13 @@ obs::ChannelMoments channel_moments(const calib::LayerStats& stats,
   return moments;
 }
 
-WidthPlanner::WidthPlanner(const CompressionSettings& settings, const model::Model& model,
-                           std::optional<double> stored_bits)
-    : settings_(settings), stored_bits_(stored_bits) {
+WidthPlanner::WidthPlanner(WidthGoal goal, const model::Model& model) : goal_(std::move(goal)) {
   if (options().allocation != BitAllocation::kThreshold) require_reachable(model);
 }
 
 double WidthPlanner::target_bits(const model::LinearInfo& linear) const {
   const WidthTarget& target = options().target;
-  if (stored_bits_) return *stored_bits_;
+  if (goal_.stored_bits) return *goal_.stored_bits;
   const std::optional<double>& part =
       is_attention(linear.site) ? target.attention_bits : target.ffn_bits;
   return part.value_or(target.average_bits);
@@ -63,8 +61,8 @@ std::int64_t WidthPlanner::budget_of(const model::LinearInfo& linear) const {
 
 alloc::BitTarget WidthPlanner::target_of(const StoredLinear& linear,
                                          std::int64_t budget_bits) const {
-  if (!stored_bits_) return {budget_bits, 0, {}};
-  StoredCost cost = stored_cost(linear, options(), settings_.matrix, budget_bits);
+  if (!goal_.stored_bits) return {budget_bits, 0, {}};
+  StoredCost cost = stored_cost(linear, options(), goal_.matrix, budget_bits);
   return {budget_bits, cost.fixed_bits, std::move(cost.width_cost)};
 }
 
@@ -73,19 +71,16 @@ void WidthPlanner::require_reachable(const model::Model& model) const {
   std::int64_t least = 0;
   std::int64_t budget = 0;
   std::int64_t weights = 0;
-  for (std::int64_t layer = 0; layer < model.spec().layers; ++layer) {
-    for (const model::LinearInfo& linear : model.block_linears(layer)) {
-      if (!settings_.selection.contains(layer, linear.name)) continue;
-      const StoredLinear nominal = nominal_linear(
-          linear.rows, linear.columns, nominal_groups(options().grouping), settings_.matrix);
-      alloc::BitTarget target = target_of(nominal, budget_of(linear));
-      budget += target.budget_bits;
-      weights += linear.rows * linear.columns;
-      if (options().target.over_model) {
-        target.budget_bits = std::numeric_limits<std::int64_t>::max();
-      }
-      least += alloc::require_reachable(nominal_units(nominal), options().levels, target).least;
+  for (const model::LinearInfo& linear : walk::selected_linears(model, goal_.selection)) {
+    const StoredLinear nominal = nominal_linear(linear.rows, linear.columns,
+                                                nominal_groups(options().grouping), goal_.matrix);
+    alloc::BitTarget target = target_of(nominal, budget_of(linear));
+    budget += target.budget_bits;
+    weights += linear.rows * linear.columns;
+    if (options().target.over_model) {
+      target.budget_bits = std::numeric_limits<std::int64_t>::max();
     }
+    least += alloc::require_reachable(nominal_units(nominal), options().levels, target).least;
   }
   if (least <= budget) return;
   const auto per_weight = [&](std::int64_t bits) {
@@ -98,33 +93,33 @@ void WidthPlanner::require_reachable(const model::Model& model) const {
       per_weight(budget), per_weight(least));
 }
 
-void WidthPlanner::measure_model(const BlockWalk& walk) {
-  BlockWalk dense = walk;
+void WidthPlanner::measure_model(const walk::BlockWalk& walk) {
+  walk::BlockWalk dense = walk;
   dense.true_sequential = true;  // nothing is replaced, so every activation is needed once
   dense.dense_stream = false;    // and both streams would be one
   dense.residual_drift = false;
-  walk_blocks(dense, [&](model::Block& block, SiteInput& input) {
+  walk::walk_blocks(dense, [&](model::Block& block, walk::SiteInput& input) {
     measure_site(block, input, walk.timings);
   });
   allocate_model(walk.timings);
 }
 
-void WidthPlanner::measure_site(model::Block& block, const SiteInput& input,
+void WidthPlanner::measure_site(model::Block& block, const walk::SiteInput& input,
                                 std::map<std::string, double>& timings) {
   torch::Tensor inverse_diagonal;
   std::optional<SiteGroups> groups;
   for (const model::LinearInfo& linear : block.linears()) {
     if (linear.site != input.site) continue;
-    if (!settings_.selection.contains(input.layer, linear.name)) continue;
+    if (!goal_.selection.contains(input.layer, linear.name)) continue;
     if (!groups) {
       groups = group_site(input, options().grouping, false, timings);
-      const StageTimer timer(timings, "factor");
-      obs::CompressOptions here = settings_.matrix;
+      const walk::StageTimer timer(timings, "factor");
+      obs::CompressOptions here = goal_.matrix;
       here.rows = {};  // nothing is solved yet: no copies on other devices
       inverse_diagonal =
           obs::prepare_input(input.stats.hessian(), here, linear.name).inverse_diagonal();
     }
-    const StageTimer timer(timings, "alloc");
+    const walk::StageTimer timer(timings, "alloc");
     LinearPlan plan;
     plan.units = score_units(block.weight(linear.short_name), *groups,
                              channel_moments(input.stats, inverse_diagonal), options());
@@ -136,7 +131,7 @@ void WidthPlanner::measure_site(model::Block& block, const SiteInput& input,
 
 /// One allocation over the units of all linears; each linear's share becomes its own cap.
 void WidthPlanner::allocate_model(std::map<std::string, double>& timings) {
-  const StageTimer timer(timings, "alloc");
+  const walk::StageTimer timer(timings, "alloc");
   std::vector<alloc::Unit> units;
   std::vector<std::pair<std::size_t, StoredCost>> parts;  // first unit and costs of each linear
   std::vector<std::size_t> part_of_unit;
@@ -144,9 +139,9 @@ void WidthPlanner::allocate_model(std::map<std::string, double>& timings) {
   for (const auto& [name, plan] : measured_) {
     target.budget_bits += plan.budget_bits;
     StoredCost cost;
-    if (stored_bits_) {
-      cost = stored_cost(stored_linear(plan.units, settings_.matrix, {}), options(),
-                         settings_.matrix, plan.budget_bits);
+    if (goal_.stored_bits) {
+      cost = stored_cost(stored_linear(plan.units, goal_.matrix, {}), options(), goal_.matrix,
+                         plan.budget_bits);
     } else {
       cost.width_cost = [&units = plan.units.units](std::size_t unit, int bits) {
         return units[unit].weights * bits;
@@ -175,7 +170,7 @@ void WidthPlanner::allocate_model(std::map<std::string, double>& timings) {
   }
 }
 
-SiteGroups WidthPlanner::groups_of(const SiteInput& input, bool keep_affinity,
+SiteGroups WidthPlanner::groups_of(const walk::SiteInput& input, bool keep_affinity,
                                    std::map<std::string, double>& timings) {
   const auto measured = measured_sites_.find({input.layer, input.site});
   if (measured != measured_sites_.end()) return measured->second;
@@ -185,7 +180,7 @@ SiteGroups WidthPlanner::groups_of(const SiteInput& input, bool keep_affinity,
 LinearPlan WidthPlanner::plan(const model::LinearInfo& linear, const torch::Tensor& weight,
                               const SiteGroups& groups, const obs::ChannelMoments& moments,
                               std::map<std::string, double>& timings) const {
-  const StageTimer timer(timings, "alloc");
+  const walk::StageTimer timer(timings, "alloc");
   const auto measured = measured_.find(linear.name);
   if (measured != measured_.end()) return measured->second;
   LinearPlan plan;
@@ -193,7 +188,7 @@ LinearPlan WidthPlanner::plan(const model::LinearInfo& linear, const torch::Tens
   plan.budget_bits = budget_of(linear);
   const alloc::BitPlan widths =
       plan_widths(plan.units.units, options(),
-                  target_of(stored_linear(plan.units, settings_.matrix, {}), plan.budget_bits));
+                  target_of(stored_linear(plan.units, goal_.matrix, {}), plan.budget_bits));
   plan.bits = widths.bits;
   plan.warning = widths.warning;
   return plan;
@@ -202,8 +197,8 @@ LinearPlan WidthPlanner::plan(const model::LinearInfo& linear, const torch::Tens
 std::vector<int> WidthPlanner::replan(const LinearPlan& plan, const torch::Tensor& pruned,
                                       std::int64_t budget_bits) const {
   return plan_widths(plan.units.units, options(),
-                     target_of(stored_linear(plan.units, settings_.matrix, pruned), budget_bits))
+                     target_of(stored_linear(plan.units, goal_.matrix, pruned), budget_bits))
       .bits;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -8,7 +8,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::report {
+namespace sgpt_mi::plots {
 namespace {
 
 constexpr double kScaleShare = 0.995;  // of the cells are within the colour scale
@@ -140,4 +140,4 @@ void draw_colour_bar(PlotCanvas& canvas, const HeatMap& map, const Box& box,
   plmtex("r", 5.0, 0.5, 0.5, plot_text(unit + note).c_str());
 }
 
-}  // namespace sgpt_mi::report
+}  // namespace sgpt_mi::plots

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "plot_canvas.h"
-#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/plots/plots.h"
 
-namespace sgpt_mi::report {
+namespace sgpt_mi::plots {
 
 /// A GroupedMatrix ready to draw: ordered by group, averaged down.
 struct HeatMap {
@@ -30,4 +30,4 @@ void draw_heat_map(PlotCanvas& canvas, const HeatMap& map, const Box& box, Scale
 void draw_colour_bar(PlotCanvas& canvas, const HeatMap& map, const Box& box,
                      const std::string& unit);
 
-}  // namespace sgpt_mi::report
+}  // namespace sgpt_mi::plots

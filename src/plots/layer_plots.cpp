@@ -9,9 +9,9 @@
 
 #include "plot_canvas.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/plots/plots.h"
 
-namespace sgpt_mi::report {
+namespace sgpt_mi::plots {
 namespace {
 
 constexpr double kWideRatio = 20.0;  // from which a logarithmic axis reads better
@@ -53,7 +53,7 @@ std::int64_t block_of(const std::vector<std::string>& parts, std::size_t positio
   return static_cast<std::int64_t>(position);
 }
 
-Layout lay_out(std::span<const LayerReport> layers, double LayerReport::*value) {
+Layout lay_out(std::span<const report::LayerReport> layers, double report::LayerReport::*value) {
   ensure(!layers.empty(), "report: a picture of no layers");
   Layout layout;
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -160,8 +160,8 @@ Range range_of(const Layout& layout) {
 
 }  // namespace
 
-std::string bits_per_layer_png(std::span<const LayerReport> layers) {
-  const Layout layout = lay_out(layers, &LayerReport::average_bits);
+std::string bits_per_layer_png(std::span<const report::LayerReport> layers) {
+  const Layout layout = lay_out(layers, &report::LayerReport::average_bits);
   const Range range = range_of(layout);
   LayerChart chart(layout);
   chart.enter(0.0, range.largest > 0.0 ? 1.08 * range.largest : 1.0);
@@ -177,8 +177,8 @@ std::string bits_per_layer_png(std::span<const LayerReport> layers) {
   return chart.finish();
 }
 
-std::string loss_per_layer_png(std::span<const LayerReport> layers) {
-  const Layout layout = lay_out(layers, &LayerReport::loss);
+std::string loss_per_layer_png(std::span<const report::LayerReport> layers) {
+  const Layout layout = lay_out(layers, &report::LayerReport::loss);
   const Range range = range_of(layout);
   const bool logarithmic = range.largest > kWideRatio * range.smallest;
   LayerChart chart(layout);
@@ -199,4 +199,4 @@ std::string loss_per_layer_png(std::span<const LayerReport> layers) {
   return chart.finish();
 }
 
-}  // namespace sgpt_mi::report
+}  // namespace sgpt_mi::plots

@@ -8,9 +8,9 @@
 #include "heat_map.h"
 #include "plot_canvas.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/plots/plots.h"
 
-namespace sgpt_mi::report {
+namespace sgpt_mi::plots {
 namespace {
 
 constexpr std::size_t kMostCells = 600;  // a side: one pixel each
@@ -123,4 +123,4 @@ std::string grouping_result_png(const GroupedMatrix& matrix, std::span<const int
   return canvas.finish();
 }
 
-}  // namespace sgpt_mi::report
+}  // namespace sgpt_mi::plots

@@ -10,7 +10,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::report {
+namespace sgpt_mi::plots {
 namespace {
 
 constexpr const char* kDevice = "memcairo";  // cairo into a buffer of ours: no file, no display
@@ -252,4 +252,4 @@ std::string plot_text(std::string_view text, std::size_t limit) {
   return result;
 }
 
-}  // namespace sgpt_mi::report
+}  // namespace sgpt_mi::plots

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sgpt_mi::report {
+namespace sgpt_mi::plots {
 
 /// Colours by index. From kPalette on: colours that stay distinct for colour-blind readers.
 enum Colour : int { kWhite = 0, kBlack = 1, kGrey = 2, kLightGrey = 3, kPalette = 4 };
@@ -85,4 +85,4 @@ class PlotCanvas {
 /// that are not UTF-8 replaced by "?", cut to `limit` characters with an ellipsis.
 [[nodiscard]] std::string plot_text(std::string_view text, std::size_t limit = 100);
 
-}  // namespace sgpt_mi::report
+}  // namespace sgpt_mi::plots

@@ -9,10 +9,10 @@
 
 #include "plot_canvas.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/plots/plots.h"
 #include "sgpt_mi/report/pareto.h"
-#include "sgpt_mi/report/plots.h"
 
-namespace sgpt_mi::report {
+namespace sgpt_mi::plots {
 namespace {
 
 constexpr std::size_t kMostNumbered = 24;  // points that a key of this height can name
@@ -21,7 +21,7 @@ constexpr Box kPlotBox{90.0, 60.0, 790.0, 610.0};
 
 /// The points with the front and the scale of the picture.
 struct Tradeoff {
-  std::span<const TradeoffPoint> points;
+  std::span<const report::TradeoffPoint> points;
   std::vector<std::size_t> front;
   std::vector<bool> on_front;
   bool logarithmic = false;
@@ -30,7 +30,7 @@ struct Tradeoff {
   /// Position on the y axis.
   [[nodiscard]] double y(double ppl) const { return logarithmic ? std::log10(ppl) : ppl; }
   /// The lower end of an error bar, which a logarithm needs above 0.
-  [[nodiscard]] double lower(const TradeoffPoint& point) const {
+  [[nodiscard]] double lower(const report::TradeoffPoint& point) const {
     return y(std::max(point.ppl - point.ppl_stderr, logarithmic ? 0.01 * point.ppl : 0.0));
   }
 };
@@ -42,20 +42,20 @@ void widen(double& low, double& high, double share) {
   high += margin;
 }
 
-Tradeoff arrange(std::span<const TradeoffPoint> points) {
+Tradeoff arrange(std::span<const report::TradeoffPoint> points) {
   ensure(!points.empty(), "report: a picture of no points");
   Tradeoff tradeoff;
   tradeoff.points = points;
   std::vector<double> bits;
   std::vector<double> ppl;
-  for (const TradeoffPoint& point : points) {
+  for (const report::TradeoffPoint& point : points) {
     ensure(std::isfinite(point.stored_bits) && std::isfinite(point.ppl) && point.ppl > 0.0 &&
                std::isfinite(point.ppl_stderr),
            "report: a point needs finite bits and a positive, finite perplexity");
     bits.push_back(point.stored_bits);
     ppl.push_back(point.ppl);
   }
-  tradeoff.front = pareto_front(bits, ppl);
+  tradeoff.front = report::pareto_front(bits, ppl);
   tradeoff.on_front.assign(points.size(), false);
   for (const std::size_t i : tradeoff.front) tradeoff.on_front[i] = true;
   const auto [least, most] = std::minmax_element(ppl.begin(), ppl.end());
@@ -65,7 +65,7 @@ Tradeoff arrange(std::span<const TradeoffPoint> points) {
   window.right = *std::max_element(bits.begin(), bits.end());
   window.bottom = tradeoff.lower(points.front());
   window.top = window.bottom;
-  for (const TradeoffPoint& point : points) {
+  for (const report::TradeoffPoint& point : points) {
     window.bottom = std::min(window.bottom, tradeoff.lower(point));
     window.top = std::max(window.top, tradeoff.y(point.ppl + point.ppl_stderr));
   }
@@ -90,7 +90,7 @@ void draw_front(const Tradeoff& tradeoff) {
 
 void draw_points(PlotCanvas& canvas, const Tradeoff& tradeoff) {
   for (std::size_t i = 0; i < tradeoff.points.size(); ++i) {
-    const TradeoffPoint& point = tradeoff.points[i];
+    const report::TradeoffPoint& point = tradeoff.points[i];
     const double y = tradeoff.y(point.ppl);
     const double low = tradeoff.lower(point);
     const double high = tradeoff.y(point.ppl + point.ppl_stderr);
@@ -112,8 +112,8 @@ struct Number {
 bool overlap(const PlotCanvas& canvas, const Tradeoff& tradeoff, const Number& a, const Number& b) {
   constexpr double kWidth = 18.0;  // pixels of two digits
   constexpr double kHeight = 13.0;
-  const TradeoffPoint& first = tradeoff.points[a.point];
-  const TradeoffPoint& second = tradeoff.points[b.point];
+  const report::TradeoffPoint& first = tradeoff.points[a.point];
+  const report::TradeoffPoint& second = tradeoff.points[b.point];
   const double x = (first.stored_bits - second.stored_bits) / canvas.across(1.0);
   const double y = (tradeoff.y(first.ppl) - tradeoff.y(second.ppl)) / canvas.up(1.0);
   return std::abs(x + a.right - b.right) < kWidth && std::abs(y + a.up - b.up) < kHeight;
@@ -157,7 +157,7 @@ void draw_numbers(PlotCanvas& canvas, const Tradeoff& tradeoff,
                   const std::vector<Number>& numbers) {
   canvas.font(13);
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    const TradeoffPoint& point = tradeoff.points[numbers[i].point];
+    const report::TradeoffPoint& point = tradeoff.points[numbers[i].point];
     canvas.text(point.stored_bits + canvas.across(numbers[i].right),
                 tradeoff.y(point.ppl) + canvas.up(numbers[i].up), 0.0, std::to_string(i + 1));
   }
@@ -180,7 +180,7 @@ void draw_key(PlotCanvas& canvas, const Tradeoff& tradeoff, const std::vector<Nu
 
 }  // namespace
 
-std::string ppl_vs_stored_bits_png(std::span<const TradeoffPoint> points,
+std::string ppl_vs_stored_bits_png(std::span<const report::TradeoffPoint> points,
                                    const std::string& title) {
   const Tradeoff tradeoff = arrange(points);
   PlotCanvas canvas(1200, 680);
@@ -198,4 +198,4 @@ std::string ppl_vs_stored_bits_png(std::span<const TradeoffPoint> points,
   return canvas.finish();
 }
 
-}  // namespace sgpt_mi::report
+}  // namespace sgpt_mi::plots

@@ -1,11 +1,11 @@
-#include "byte_alphabet.h"
+#include "sgpt_mi/pretokenizer/byte_alphabet.h"
 
 #include <array>
 #include <cstddef>
 
-#include "utf8.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 constexpr std::size_t kLetters = 256 + 68;
@@ -41,4 +41,4 @@ std::optional<std::string> bytes_of_token(std::string_view token) {
   return bytes;
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

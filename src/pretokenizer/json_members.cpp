@@ -1,10 +1,10 @@
-#include "json_members.h"
+#include "sgpt_mi/pretokenizer/json_members.h"
 
 #include <limits>
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 
 const nlohmann::json& member(const nlohmann::json& object, const char* name) {
   if (!object.is_object()) {
@@ -74,4 +74,4 @@ nlohmann::json parse_json(const std::string& text, const std::string& name) {
   return json;
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -1,4 +1,4 @@
-#include "normalizer.h"
+#include "sgpt_mi/pretokenizer/normalizer.h"
 
 #include <utf8proc.h>
 
@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "json_members.h"
-#include "regex.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/pretokenizer/json_members.h"
+#include "sgpt_mi/pretokenizer/regex.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 class Prepend : public Normalizer {
@@ -119,4 +119,4 @@ std::unique_ptr<Normalizer> parse_normalizer(const nlohmann::json& json) {
        type);
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -5,7 +5,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 /// A stretch of a text: a match of the pattern, or what lies between two.
@@ -91,4 +91,4 @@ void PatternSplit::apply(Pieces& pieces) const {
   pieces.replace(std::move(list));
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

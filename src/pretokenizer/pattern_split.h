@@ -2,10 +2,10 @@
 
 #include <string>
 
-#include "pre_tokenizer.h"
-#include "regex.h"
+#include "sgpt_mi/pretokenizer/pre_tokenizer.h"
+#include "sgpt_mi/pretokenizer/regex.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 
 /// What becomes of the matches of a split pattern; names as in tokenizer.json.
 enum class SplitBehavior {
@@ -33,4 +33,4 @@ class PatternSplit : public SplitStep {
   bool invert_;
 };
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -1,13 +1,13 @@
-#include "pre_tokenizer.h"
+#include "sgpt_mi/pretokenizer/pre_tokenizer.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "json_members.h"
 #include "pattern_split.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/pretokenizer/json_members.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 // The pattern of GPT-2 (Radford et al. 2019, encoder.py), which ByteLevel uses.
@@ -138,7 +138,8 @@ void add_steps(const nlohmann::json& json, PreTokenizer& chain) {
     if (type == name) return parser(json, chain);
   }
   fail(ErrorKind::kInput,
-       "text: pre-tokenizer '{}' is not supported; expected ByteLevel, Split, Digits, Metaspace, "
+       "text: pre-tokenizer '{}' is not supported; expected ByteLevel, text::Split, Digits, "
+       "Metaspace, "
        "Punctuation, Whitespace, WhitespaceSplit or Sequence",
        type);
 }
@@ -151,4 +152,4 @@ PreTokenizer parse_pre_tokenizer(const nlohmann::json& json) {
   return chain;
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -1,4 +1,4 @@
-#include "regex.h"
+#include "sgpt_mi/pretokenizer/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -8,7 +8,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 // PCRE2's own 32 KiB suffice for words; long runs of white space backtrack character by character.
@@ -144,4 +144,4 @@ bool Regex::matches_start(std::string_view text) const {
   return scan.find(text, 0, PCRE2_ANCHORED, span);
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -1,10 +1,10 @@
 #include <cctype>
 #include <string>
 
-#include "regex.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/pretokenizer/regex.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 /// Oniguruma's \w.
@@ -112,4 +112,4 @@ class Translator {
 
 std::string pcre_from_oniguruma(std::string_view pattern) { return Translator(pattern).run(); }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

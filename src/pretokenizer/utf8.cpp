@@ -1,11 +1,11 @@
-#include "utf8.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
 #include <cstdint>
 #include <cstring>
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 constexpr std::uint64_t kHighBits = 0x8080808080808080U;
@@ -84,4 +84,4 @@ std::string to_utf8(char32_t code_point) {
   return {static_cast<char>(0xF0U | (code_point >> 18)), tail(12), tail(6), tail(0)};
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cells.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/report/text_table.h"
 

@@ -7,6 +7,7 @@
 
 #include "cells.h"
 #include "settings_table.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/report/pareto.h"
 
 namespace sgpt_mi::report {

@@ -7,7 +7,7 @@
 
 #include "dataset_files.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 #include "window_sampler.h"
 
 namespace sgpt_mi::text {
@@ -62,7 +62,7 @@ CalibrationSet draw_recorded(const std::string& path, const CalibrationOptions& 
 }
 
 CalibrationSet draw_part(const std::string& dataset, const DataSettings& settings,
-                         const Tokenizer* tokenizer, const CalibrationOptions& options) {
+                         const tokenizer::Tokenizer* tokenizer, const CalibrationOptions& options) {
   if (dataset.ends_with(".safetensors")) return draw_recorded(dataset, options);
   if (tokenizer == nullptr) {
     fail(ErrorKind::kInput,
@@ -79,10 +79,10 @@ CalibrationSet draw_part(const std::string& dataset, const DataSettings& setting
     return dataset == "c4" ? sampler.from_documents(rows, *tokenizer) : from_rows(rows);
   }
   require_text_file(dataset);
-  if (io::is_document_file(dataset)) {
-    return sampler.from_documents(io::read_documents(dataset), *tokenizer);
+  if (documents::is_document_file(dataset)) {
+    return sampler.from_documents(documents::read_documents(dataset), *tokenizer);
   }
-  return from_rows(wikitext_rows(io::read_text_file(dataset)));
+  return from_rows(wikitext_rows(documents::read_text_file(dataset)));
 }
 
 /// Appends the windows of a part; windows without a document count as document -1 beside others.
@@ -118,7 +118,8 @@ void CalibrationOptions::validate() const {
 }
 
 CalibrationSet draw_calibration(const std::string& dataset, const DataSettings& settings,
-                                const Tokenizer* tokenizer, const CalibrationOptions& options) {
+                                const tokenizer::Tokenizer* tokenizer,
+                                const CalibrationOptions& options) {
   CalibrationSet whole;
   whole.dataset = dataset;
   for (const Part& part : parse_mix(dataset, options.nsamples)) {

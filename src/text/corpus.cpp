@@ -5,7 +5,7 @@
 #include "dataset_files.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -32,7 +32,7 @@ EvalSet load_recorded(const std::string& path) {
 }
 
 EvalSet tokenize_set(const std::string& name, const DataSettings& settings,
-                     const Tokenizer& tokenizer, std::int64_t seqlen) {
+                     const tokenizer::Tokenizer& tokenizer, std::int64_t seqlen) {
   const std::string text = load_eval_text(name, settings);
   const std::vector<std::int32_t> ids = tokenizer.encode(text);
   EvalSet set;
@@ -60,11 +60,13 @@ std::string load_eval_text(const std::string& set, const DataSettings& settings)
   if (set == "ptb") return join(load_rows(set, Split::kTest, settings), " ");
   if (is_dataset_name(set)) return join(load_rows(set, Split::kTest, settings), "\n\n");
   require_text_file(set);
-  return io::is_document_file(set) ? join(io::read_documents(set), " ") : io::read_text_file(set);
+  return documents::is_document_file(set) ? join(documents::read_documents(set), " ")
+                                          : documents::read_text_file(set);
 }
 
 EvalSet load_eval_set(const std::string& set, const DataSettings& settings,
-                      const Tokenizer* tokenizer, std::int64_t seqlen, std::int64_t max_windows) {
+                      const tokenizer::Tokenizer* tokenizer, std::int64_t seqlen,
+                      std::int64_t max_windows) {
   EvalSet result;
   if (is_recorded(set)) {
     result = load_recorded(set);

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -103,7 +103,7 @@ std::vector<fs::path> cached_files(const fs::path& snapshots, const Source& sour
   const std::string split = fmt::format("/{}", source.cached_split);
   for (const auto& entry : fs::recursive_directory_iterator(snapshots)) {
     const std::string below = entry.path().lexically_relative(snapshots).string();
-    if (entry.is_regular_file() && io::is_document_file(entry.path()) &&
+    if (entry.is_regular_file() && documents::is_document_file(entry.path()) &&
         below.find(source.cached_config) != std::string::npos &&
         below.find(split) != std::string::npos) {
       found.push_back(entry.path());
@@ -188,8 +188,8 @@ std::vector<std::string> wikitext_rows(const std::string& text) {
 std::vector<std::string> load_rows(const std::string& set, Split split,
                                    const DataSettings& settings, std::size_t limit) {
   const fs::path path = find_file(source_of(set, split), settings);
-  if (io::is_document_file(path)) return io::read_documents(path, limit);
-  const std::string text = io::read_text_file(path);
+  if (documents::is_document_file(path)) return documents::read_documents(path, limit);
+  const std::string text = documents::read_text_file(path);
   if (set == "wikitext2") return wikitext_rows(text);
   std::vector<std::string> rows = lines_of(text);
   std::transform(rows.begin(), rows.end(), rows.begin(), stripped);

@@ -24,7 +24,7 @@ CalibrationSet WindowSampler::from_tokens(std::span<const std::int32_t> ids) {
 }
 
 CalibrationSet WindowSampler::from_documents(const std::vector<std::string>& documents,
-                                             const Tokenizer& tokenizer) {
+                                             const tokenizer::Tokenizer& tokenizer) {
   const auto count = static_cast<std::int64_t>(documents.size());
   std::vector<bool> too_short(documents.size(), false);
   std::int64_t left = count;

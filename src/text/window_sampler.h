@@ -24,7 +24,7 @@ class WindowSampler {
   /// A document is tokenized when it is drawn. Throws Error(kInput) once every document has been
   /// found too short.
   [[nodiscard]] CalibrationSet from_documents(const std::vector<std::string>& documents,
-                                              const Tokenizer& tokenizer);
+                                              const tokenizer::Tokenizer& tokenizer);
 
  private:
   void add_window(std::span<const std::int32_t> ids);

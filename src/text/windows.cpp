@@ -4,10 +4,10 @@
 #include <cstring>
 #include <limits>
 
+#include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/python_random.h"
-#include "sgpt_mi/io/safetensors.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -28,6 +28,11 @@ std::vector<std::int32_t> read_ids(std::span<const std::byte> bytes, const std::
     ids[i] = static_cast<std::int32_t>(value);
   }
   return ids;
+}
+
+TokenWindows some_windows(const TokenWindows& windows, std::int64_t first, std::int64_t count) {
+  const auto begin = windows.ids.begin() + first * windows.seqlen;
+  return {{begin, begin + count * windows.seqlen}, count, windows.seqlen};
 }
 
 }  // namespace
@@ -67,8 +72,8 @@ TokenWindows random_windows(std::int64_t vocabulary, std::int64_t windows, std::
 }
 
 TokenWindows read_recorded_windows(const std::filesystem::path& path) {
-  const std::unique_ptr<io::TensorSource> source = io::open_safetensors(path);
-  const io::TensorInfo* info = source->find(kTensor);
+  const std::unique_ptr<containers::TensorSource> source = containers::open_safetensors(path);
+  const containers::TensorInfo* info = source->find(kTensor);
   if (info == nullptr) {
     fail(ErrorKind::kInput, "text: {} has no tensor '{}'; expected recorded windows", path.string(),
          kTensor);
@@ -80,13 +85,21 @@ TokenWindows read_recorded_windows(const std::filesystem::path& path) {
          "seqlen)",
          path.string(), kTensor, dtype_name(info->dtype), info->shape.size(), info->count());
   }
-  const io::TensorData data = source->read(kTensor);
+  const containers::TensorData data = source->read(kTensor);
   TokenWindows result;
   result.ids = info->dtype == DType::kI32 ? read_ids<std::int32_t>(data.bytes, path.string())
                                           : read_ids<std::int64_t>(data.bytes, path.string());
   result.windows = info->shape[0];
   result.seqlen = info->shape[1];
   return result;
+}
+
+TokenWindows first_windows(const TokenWindows& windows, std::int64_t count) {
+  return some_windows(windows, 0, count);
+}
+
+TokenWindows last_windows(const TokenWindows& windows, std::int64_t count) {
+  return some_windows(windows, windows.windows - count, count);
 }
 
 }  // namespace sgpt_mi::text

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "regex.h"
-#include "utf8.h"
+#include "sgpt_mi/pretokenizer/regex.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 unsigned char first_byte(const AddedToken& token) {
@@ -14,33 +14,33 @@ unsigned char first_byte(const AddedToken& token) {
 }
 
 bool is_white_space(std::string_view character) {
-  static const Regex kWhiteSpace("\\p{White_Space}");
+  static const pretokenizer::Regex kWhiteSpace("\\p{White_Space}");
   return kWhiteSpace.matches_start(character);
 }
 
 bool is_word_character(std::string_view character) {
   // UTS #18, annex C.
-  static const Regex kWord("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]");
+  static const pretokenizer::Regex kWord("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]");
   return kWord.matches_start(character);
 }
 
 bool stands_alone(std::string_view before, std::string_view after) {
-  return (before.empty() || !is_word_character(last_character(before))) &&
-         (after.empty() || !is_word_character(first_character(after)));
+  return (before.empty() || !is_word_character(pretokenizer::last_character(before))) &&
+         (after.empty() || !is_word_character(pretokenizer::first_character(after)));
 }
 
 std::size_t white_space_at_end(std::string_view text) {
   std::size_t size = text.size();
-  while (size > 0 && is_white_space(last_character(text.substr(0, size)))) {
-    size -= last_character(text.substr(0, size)).size();
+  while (size > 0 && is_white_space(pretokenizer::last_character(text.substr(0, size)))) {
+    size -= pretokenizer::last_character(text.substr(0, size)).size();
   }
   return text.size() - size;
 }
 
 std::size_t white_space_at_start(std::string_view text) {
   std::size_t size = 0;
-  while (size < text.size() && is_white_space(first_character(text.substr(size)))) {
-    size += character_size(text[size]);
+  while (size < text.size() && is_white_space(pretokenizer::first_character(text.substr(size)))) {
+    size += pretokenizer::character_size(text[size]);
   }
   return size;
 }
@@ -92,4 +92,4 @@ std::vector<Segment> AddedTokenMatcher::split(std::string_view text) const {
   return segments;
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// A token that is recognised in the text itself, outside the model's merges.
 struct AddedToken {
@@ -42,4 +42,4 @@ class AddedTokenMatcher {
   std::array<std::size_t, 257> first_of_byte_{};  ///< tokens that begin with byte b: [b, b + 1)
 };
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

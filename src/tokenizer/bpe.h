@@ -12,7 +12,7 @@
 #include "merge_table.h"
 #include "piece_cache.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// A byte-pair encoding as its files describe it.
 struct BpeDefinition {
@@ -101,4 +101,4 @@ class BpeEncoder {
   std::vector<std::uint64_t> offers_;  ///< heap of possible merges: rank << 32 | position
 };
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -2,9 +2,9 @@
 #include <functional>
 
 #include "bpe.h"
-#include "utf8.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 BpeEncoder::BpeEncoder(const BpeModel& model, std::size_t text_bytes,
                        std::vector<std::int32_t>& ids)
     : model_(model), ids_(ids), cache_(text_bytes, ids) {}
@@ -21,7 +21,7 @@ void BpeEncoder::encode(std::string_view piece) {
   std::size_t begin = 0;
   std::string_view left;
   for (std::size_t at = 0; at < piece.size();) {
-    const std::string_view right = piece.substr(at, character_size(piece[at]));
+    const std::string_view right = piece.substr(at, pretokenizer::character_size(piece[at]));
     if (at > begin && model_.separable(left, right)) {
       encode_remembered(piece.substr(begin, at - begin));
       begin = at;
@@ -76,7 +76,7 @@ void BpeEncoder::add_characters(std::string_view piece) {
     unknown_waits = false;
   };
   for (std::size_t at = 0; at < piece.size();) {
-    const std::string_view character = piece.substr(at, character_size(piece[at]));
+    const std::string_view character = piece.substr(at, pretokenizer::character_size(piece[at]));
     at += character.size();
     const std::int32_t id = model_.character_id(character);
     if (id >= 0) {
@@ -136,4 +136,4 @@ void BpeEncoder::merge_all() {
   }
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

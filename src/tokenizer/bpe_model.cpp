@@ -1,11 +1,11 @@
 #include <algorithm>
 
 #include "bpe.h"
-#include "byte_alphabet.h"
 #include "sgpt_mi/core/error.h"
-#include "utf8.h"
+#include "sgpt_mi/pretokenizer/byte_alphabet.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 std::int32_t id_of(const BpeDefinition& definition, const std::string& token, const char* role) {
@@ -40,13 +40,13 @@ void BpeModel::index_tokens(const BpeDefinition& definition) {
   for (const auto& [token, id] : definition.vocabulary) {
     id_count_ = std::max<std::int64_t>(id_count_, std::int64_t{id} + 1);
     const std::optional<std::string> written =
-        byte_level_ ? bytes_of_token(token) : std::optional(token);
+        byte_level_ ? pretokenizer::bytes_of_token(token) : std::optional(token);
     if (!written || written->empty()) continue;
     if (ignore_merges_) whole_pieces_.emplace(*written, id);
     if (byte_level_ && written->size() == 1) {
       byte_ids_[static_cast<unsigned char>(written->front())] = id;
-    } else if (!byte_level_ && first_character(*written).size() == written->size()) {
-      character_ids_.emplace(code_point(*written), id);
+    } else if (!byte_level_ && pretokenizer::first_character(*written).size() == written->size()) {
+      character_ids_.emplace(pretokenizer::code_point(*written), id);
     }
   }
 }
@@ -65,8 +65,8 @@ void BpeModel::index_merges(const BpeDefinition& definition) {
     const std::int32_t product = id_of(definition, left + right, "product of a merge");
     merges_.insert(left_id, right_id, {rank++, product});
     if (!byte_level_) {
-      joined_characters_.insert(code_point(last_character(left)),
-                                code_point(first_character(right)), {});
+      joined_characters_.insert(pretokenizer::code_point(pretokenizer::last_character(left)),
+                                pretokenizer::code_point(pretokenizer::first_character(right)), {});
     }
   }
 }
@@ -80,13 +80,14 @@ void BpeModel::index_byte_fallback(const BpeDefinition& definition) {
 }
 
 std::int32_t BpeModel::character_id(std::string_view character) const {
-  const auto found = character_ids_.find(code_point(character));
+  const auto found = character_ids_.find(pretokenizer::code_point(character));
   return found == character_ids_.end() ? -1 : found->second;
 }
 
 bool BpeModel::separable(std::string_view left, std::string_view right) const {
   if (character_id(left) < 0 || character_id(right) < 0) return false;
-  return joined_characters_.find(code_point(left), code_point(right)) == nullptr;
+  return joined_characters_.find(pretokenizer::code_point(left), pretokenizer::code_point(right)) ==
+         nullptr;
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

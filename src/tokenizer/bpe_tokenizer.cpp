@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
-#include "utf8.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 // Positions of symbols are 32-bit; normalization may lengthen a text a few times.
@@ -50,7 +50,7 @@ std::vector<std::int32_t> BpeTokenizer::encode(std::string_view text, bool add_s
     fail(ErrorKind::kInput, "text: a text of {} bytes; expected at most {}; cut it into parts",
          text.size(), kLargestText);
   }
-  check_utf8(text);
+  pretokenizer::check_utf8(text);
   std::vector<std::int32_t> ids;
   ids.reserve(text.size() / 3 + 8);
   if (add_special) ids = frame_.before;
@@ -81,9 +81,9 @@ void BpeTokenizer::encode_raw(std::string_view text, bool at_text_start,
 
 void BpeTokenizer::encode_normalized(std::string_view text, bool at_text_start,
                                      BpeEncoder& encoder) const {
-  Pieces pieces(text, at_text_start);
+  pretokenizer::Pieces pieces(text, at_text_start);
   for (const auto& step : pre_tokenizer_.steps) step->apply(pieces);
-  for (const Piece& piece : pieces.list()) encoder.encode(piece.text);
+  for (const pretokenizer::Piece& piece : pieces.list()) encoder.encode(piece.text);
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -6,18 +6,18 @@
 
 #include "added_tokens.h"
 #include "bpe.h"
-#include "normalizer.h"
 #include "post_processor.h"
-#include "pre_tokenizer.h"
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/pretokenizer/normalizer.h"
+#include "sgpt_mi/pretokenizer/pre_tokenizer.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// The stages of a BPE tokenizer, in the order in which a text passes them.
 struct BpeStages {
   std::vector<AddedToken> added_tokens;
-  std::unique_ptr<Normalizer> normalizer;
-  PreTokenizer pre_tokenizer;
+  std::unique_ptr<pretokenizer::Normalizer> normalizer;
+  pretokenizer::PreTokenizer pre_tokenizer;
   BpeDefinition model;
   SpecialFrame frame;
 };
@@ -39,8 +39,8 @@ class BpeTokenizer : public Tokenizer {
   void encode_raw(std::string_view text, bool at_text_start, BpeEncoder& encoder) const;
   void encode_normalized(std::string_view text, bool at_text_start, BpeEncoder& encoder) const;
 
-  std::unique_ptr<Normalizer> normalizer_;
-  PreTokenizer pre_tokenizer_;
+  std::unique_ptr<pretokenizer::Normalizer> normalizer_;
+  pretokenizer::PreTokenizer pre_tokenizer_;
   BpeModel model_;
   SpecialFrame frame_;
   AddedTokenMatcher raw_tokens_;
@@ -49,4 +49,4 @@ class BpeTokenizer : public Tokenizer {
   std::string description_;
 };
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -4,16 +4,16 @@
 #include <optional>
 #include <string_view>
 
-#include "json_members.h"
 #include "protobuf_wire.h"
 #include "sentencepiece_proto.h"
 #include "sentencepiece_tokenizer.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/pretokenizer/json_members.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 #include "special_tokens.h"
 #include "tokenizer_json.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 namespace proto = sentencepiece_proto;
@@ -21,7 +21,7 @@ namespace proto = sentencepiece_proto;
 /// The pre-tokenizers of llama.cpp by name, as their models' tokenizer.json gives them.
 struct PreRule {
   std::string_view name;
-  const char* split;       ///< Split pattern; empty: ByteLevel's own
+  const char* split;       ///< text::Split pattern; empty: ByteLevel's own
   const char* normalizer;  ///< type, or empty
   bool individual_digits;  ///< a Digits step in front
   bool ignore_merges;
@@ -50,7 +50,7 @@ const PreRule& find_rule(const std::string& pre) {
       pre, fmt::join(known, ", "));
 }
 
-void check_lengths(const io::GgufVocabulary& vocabulary) {
+void check_lengths(const GgufVocabulary& vocabulary) {
   const std::size_t tokens = vocabulary.tokens.size();
   const bool scores = vocabulary.scores.empty() || vocabulary.scores.size() == tokens;
   const bool types = vocabulary.types.empty() || vocabulary.types.size() == tokens;
@@ -75,7 +75,7 @@ bool is_byte_piece(std::string_view piece) {
 }
 
 /// The piece type; sentencepiece wants exactly one unknown piece, which GGUF may call control.
-std::int32_t type_of(const io::GgufVocabulary& vocabulary, std::size_t i) {
+std::int32_t type_of(const GgufVocabulary& vocabulary, std::size_t i) {
   const auto id = static_cast<std::int32_t>(i);
   if (vocabulary.unk_id == id) return proto::kUnknown;
   if (!vocabulary.types.empty()) return vocabulary.types[i];
@@ -88,7 +88,7 @@ bool scores_say_nothing(const std::vector<float>& scores) {
                      [&](float score) { return score == scores.front(); });
 }
 
-std::string trainer_spec(const io::GgufVocabulary& vocabulary) {
+std::string trainer_spec(const GgufVocabulary& vocabulary) {
   ProtobufWriter spec;
   spec.number(proto::kModelType, proto::kModelTypeBpe);
   spec.number(proto::kVocabSize, vocabulary.tokens.size());
@@ -106,7 +106,7 @@ std::string trainer_spec(const io::GgufVocabulary& vocabulary) {
   return spec.message();
 }
 
-std::string normalizer_spec(const io::GgufVocabulary& vocabulary) {
+std::string normalizer_spec(const GgufVocabulary& vocabulary) {
   ProtobufWriter spec;
   spec.bytes(proto::kNormalizerName, "identity");
   spec.number(proto::kAddDummyPrefix, vocabulary.add_space_prefix ? 1 : 0);
@@ -148,7 +148,7 @@ nlohmann::json pre_tokenizer_json(const PreRule& rule) {
 
 }  // namespace
 
-std::string gguf_sentencepiece_model(const io::GgufVocabulary& vocabulary) {
+std::string gguf_sentencepiece_model(const GgufVocabulary& vocabulary) {
   check_lengths(vocabulary);
   const bool by_id = scores_say_nothing(vocabulary.scores);
   ProtobufWriter model;
@@ -164,7 +164,7 @@ std::string gguf_sentencepiece_model(const io::GgufVocabulary& vocabulary) {
   return model.message();
 }
 
-nlohmann::json gguf_tokenizer_config(const io::GgufVocabulary& vocabulary) {
+nlohmann::json gguf_tokenizer_config(const GgufVocabulary& vocabulary) {
   check_lengths(vocabulary);
   nlohmann::json config = {{"tokenizer_class", "LlamaTokenizer"},
                            {"add_bos_token", vocabulary.add_bos && vocabulary.bos_id.has_value()},
@@ -185,7 +185,7 @@ nlohmann::json gguf_tokenizer_config(const io::GgufVocabulary& vocabulary) {
   return config;
 }
 
-nlohmann::json gguf_tokenizer_json(const io::GgufVocabulary& vocabulary) {
+nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary) {
   check_lengths(vocabulary);
   const PreRule& rule = find_rule(vocabulary.pre);
   nlohmann::json vocab = nlohmann::json::object();
@@ -214,7 +214,7 @@ nlohmann::json gguf_tokenizer_json(const io::GgufVocabulary& vocabulary) {
   return json;
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const io::GgufVocabulary& vocabulary) {
+std::unique_ptr<Tokenizer> load_tokenizer(const GgufVocabulary& vocabulary) {
   if (vocabulary.model == "llama") {
     return tokenizer_from_sentencepiece(gguf_sentencepiece_model(vocabulary),
                                         SpecialTokenFiles(gguf_tokenizer_config(vocabulary)),
@@ -229,8 +229,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const io::GgufVocabulary& vocabulary) 
        vocabulary.model);
 }
 
-std::vector<std::pair<std::string, std::string>> tokenizer_files(
-    const io::GgufVocabulary& vocabulary) {
+std::vector<std::pair<std::string, std::string>> tokenizer_files(const GgufVocabulary& vocabulary) {
   if (vocabulary.model == "gpt2") {
     return {{"tokenizer.json", gguf_tokenizer_json(vocabulary).dump()}};
   }
@@ -243,4 +242,4 @@ std::vector<std::pair<std::string, std::string>> tokenizer_files(
        vocabulary.model);
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -1,23 +1,23 @@
-#include "json_members.h"
 #include "sentencepiece_tokenizer.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/documents.h"
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/pretokenizer/json_members.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 #include "tokenizer_json.h"
 #include "vocab_merges.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
   if (has("tokenizer.json")) {
     const std::filesystem::path path = folder / "tokenizer.json";
-    return tokenizer_from_json(parse_json(io::read_text_file(path), path.string()),
-                               "tokenizer.json");
+    return tokenizer_from_json(
+        pretokenizer::parse_json(documents::read_text_file(path), path.string()), "tokenizer.json");
   }
   if (has("vocab.json") && has("merges.txt")) return tokenizer_from_vocab_and_merges(folder);
   if (has("tokenizer.model")) {
-    return tokenizer_from_sentencepiece(io::read_text_file(folder / "tokenizer.model"),
+    return tokenizer_from_sentencepiece(documents::read_text_file(folder / "tokenizer.model"),
                                         SpecialTokenFiles(folder),
                                         "sentencepiece from tokenizer.model");
   }
@@ -27,4 +27,4 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
        folder.string());
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

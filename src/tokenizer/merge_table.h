@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// What a merge gives.
 struct Merge {
@@ -62,4 +62,4 @@ class MergeTable {
   int shift_ = 60;  ///< 64 minus the logarithm of the number of slots
 };
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// Remembers the ids of the pieces of one text: most words of a text come again.
 ///
@@ -57,4 +57,4 @@ class PieceCache {
   std::vector<Entry> entries_;
 };
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

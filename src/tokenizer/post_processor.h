@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// Special tokens that one call of the tokenizer puts around a text.
 struct SpecialFrame {
@@ -22,4 +22,4 @@ struct SpecialFrame {
 /// (which moves offsets only), Sequence; null gives nothing. Throws Error(kInput) naming any other.
 [[nodiscard]] SpecialFrame parse_post_processor(const nlohmann::json& json);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -4,7 +4,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kLengthDelimited = 2, kFixed32 = 5 };
@@ -82,4 +82,4 @@ std::vector<ProtobufField> protobuf_fields(std::string_view message) {
   return fields;
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// Writes a Protocol Buffers message field by field (encoding: protobuf.dev/programming-guides/
 /// encoding). Enough for sentencepiece's ModelProto.
@@ -33,4 +33,4 @@ struct ProtobufField {
 /// The fields of a message in order. Throws Error(kInput) when it is cut or malformed.
 [[nodiscard]] std::vector<ProtobufField> protobuf_fields(std::string_view message);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

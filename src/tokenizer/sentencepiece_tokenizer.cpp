@@ -9,10 +9,10 @@
 #include "piece_cache.h"
 #include "post_processor.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 #include "space_cuts.h"
-#include "utf8.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 /// The special tokens of a model and what one call puts around a text.
@@ -37,7 +37,7 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
   std::vector<std::int32_t> encode(std::string_view text, bool add_special) const override {
-    check_utf8(text);
+    pretokenizer::check_utf8(text);
     std::vector<std::int32_t> ids;
     if (add_special) ids = frame_.before;
     PieceCache cache(text.size(), ids);
@@ -124,4 +124,4 @@ std::unique_ptr<Tokenizer> tokenizer_from_sentencepiece(const std::string& model
                                                   std::move(specials), std::move(description));
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

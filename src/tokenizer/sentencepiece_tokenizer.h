@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 #include "special_tokens.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// A sentencepiece model given as its serialized bytes.
 ///
@@ -19,4 +19,4 @@ namespace sgpt_mi::text {
 [[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_from_sentencepiece(
     const std::string& model, const SpecialTokenFiles& special, std::string description);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

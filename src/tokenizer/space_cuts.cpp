@@ -2,9 +2,9 @@
 
 #include "protobuf_wire.h"
 #include "sentencepiece_proto.h"
-#include "utf8.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 namespace proto = sentencepiece_proto;
@@ -66,7 +66,8 @@ void SpaceCuts::read_pieces(std::string_view model) {
     const std::string_view piece = piece_text(field.bytes);
     for (std::size_t at = piece.find(kSpaceSymbol, 1); at != std::string_view::npos;
          at = piece.find(kSpaceSymbol, at + 1)) {
-      before_space_.insert(code_point(last_character(piece.substr(0, at))));
+      before_space_.insert(
+          pretokenizer::code_point(pretokenizer::last_character(piece.substr(0, at))));
     }
   }
 }
@@ -79,8 +80,8 @@ std::vector<std::string_view> SpaceCuts::parts(std::string_view text) const {
        space != std::string_view::npos && space + 1 < text.size();
        space = text.find(' ', space + 1)) {
     if (space == begin) continue;  // a part is not empty
-    const std::string_view before = last_character(text.substr(0, space));
-    const char32_t symbol = code_point(before == " " ? kSpaceSymbol : before);
+    const std::string_view before = pretokenizer::last_character(text.substr(0, space));
+    const char32_t symbol = pretokenizer::code_point(before == " " ? kSpaceSymbol : before);
     if (before_space_.contains(symbol)) continue;
     parts.push_back(text.substr(begin, space - begin));
     begin = space + 1;
@@ -89,4 +90,4 @@ std::vector<std::string_view> SpaceCuts::parts(std::string_view text) const {
   return parts;
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

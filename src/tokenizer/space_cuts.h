@@ -4,7 +4,7 @@
 #include <unordered_set>
 #include <vector>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// Cuts a text into parts that sentencepiece encodes to the same ids as the whole.
 ///
@@ -28,4 +28,4 @@ class SpaceCuts {
   std::unordered_set<char32_t> before_space_;  ///< characters that some piece has before a space
 };
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

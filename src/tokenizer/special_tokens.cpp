@@ -2,11 +2,11 @@
 
 #include <charconv>
 
-#include "json_members.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/pretokenizer/json_members.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
@@ -14,7 +14,7 @@ constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_to
 
 nlohmann::json read_object(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return nlohmann::json::object();
-  nlohmann::json json = parse_json(io::read_text_file(path), path.string());
+  nlohmann::json json = pretokenizer::parse_json(documents::read_text_file(path), path.string());
   if (!json.is_object()) {
     fail(ErrorKind::kInput, "text: {} holds {}; expected an object", path.string(),
          json.type_name());
@@ -29,10 +29,10 @@ AddedToken parse_token(const nlohmann::json& json) {
     token.content = json.get<std::string>();
     return token;
   }
-  token.content = string_member(json, "content");
-  token.single_word = bool_member(json, "single_word", false);
-  token.lstrip = bool_member(json, "lstrip", false);
-  token.rstrip = bool_member(json, "rstrip", false);
+  token.content = pretokenizer::string_member(json, "content");
+  token.single_word = pretokenizer::bool_member(json, "single_word", false);
+  token.lstrip = pretokenizer::bool_member(json, "lstrip", false);
+  token.rstrip = pretokenizer::bool_member(json, "rstrip", false);
   return token;
 }
 
@@ -67,7 +67,7 @@ std::optional<std::string> SpecialTokenFiles::role(const char* name,
 }
 
 bool SpecialTokenFiles::flag(const char* name, bool otherwise) const {
-  return bool_member(config_, name, otherwise);
+  return pretokenizer::bool_member(config_, name, otherwise);
 }
 
 std::vector<AddedToken> SpecialTokenFiles::role_tokens() const {
@@ -91,9 +91,9 @@ std::vector<AddedToken> SpecialTokenFiles::numbered_tokens() const {
     }
   }
   for (const auto& [content, id] : added_.items()) {
-    tokens.push_back({.content = content, .id = parse_token_id(id, content)});
+    tokens.push_back({.content = content, .id = pretokenizer::parse_token_id(id, content)});
   }
   return tokens;
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

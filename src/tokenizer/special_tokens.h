@@ -8,7 +8,7 @@
 
 #include "added_tokens.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// What the JSON files beside a vocabulary say about special tokens.
 class SpecialTokenFiles {
@@ -41,4 +41,4 @@ class SpecialTokenFiles {
   nlohmann::json added_;
 };
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "bpe_tokenizer.h"
-#include "json_members.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/pretokenizer/json_members.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 /// A merge is "a b" in older files and ["a", "b"] in newer ones.
@@ -34,24 +34,25 @@ void refuse_unless_empty(const nlohmann::json& model, const char* name) {
 }
 
 BpeDefinition parse_model(const nlohmann::json& json, bool byte_level) {
-  if (json.is_object() && json.contains("type") && string_member(json, "type") != "BPE") {
+  if (json.is_object() && json.contains("type") &&
+      pretokenizer::string_member(json, "type") != "BPE") {
     fail(ErrorKind::kInput, "text: model '{}' is not supported; expected BPE",
-         string_member(json, "type"));
+         pretokenizer::string_member(json, "type"));
   }
   for (const char* name : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     refuse_unless_empty(json, name);
   }
   BpeDefinition model;
-  model.vocabulary = parse_vocabulary(member(json, "vocab"));
-  for (const nlohmann::json& merge : member(json, "merges")) {
+  model.vocabulary = pretokenizer::parse_vocabulary(pretokenizer::member(json, "vocab"));
+  for (const nlohmann::json& merge : pretokenizer::member(json, "merges")) {
     model.merges.push_back(parse_merge(merge));
   }
   if (json.contains("unk_token") && !json.at("unk_token").is_null()) {
-    model.unknown_token = string_member(json, "unk_token");
+    model.unknown_token = pretokenizer::string_member(json, "unk_token");
   }
-  model.fuse_unknown = bool_member(json, "fuse_unk", false);
-  model.byte_fallback = bool_member(json, "byte_fallback", false);
-  model.ignore_merges = bool_member(json, "ignore_merges", false);
+  model.fuse_unknown = pretokenizer::bool_member(json, "fuse_unk", false);
+  model.byte_fallback = pretokenizer::bool_member(json, "byte_fallback", false);
+  model.ignore_merges = pretokenizer::bool_member(json, "ignore_merges", false);
   model.byte_level = byte_level;
   if (byte_level && model.byte_fallback) {
     fail(ErrorKind::kInput, "text: byte_fallback together with ByteLevel is not supported");
@@ -64,12 +65,13 @@ std::vector<AddedToken> parse_added_tokens(const nlohmann::json& json, const Bpe
   if (!json.contains("added_tokens") || json.at("added_tokens").is_null()) return tokens;
   for (const nlohmann::json& item : json.at("added_tokens")) {
     AddedToken token;
-    token.content = string_member(item, "content");
-    token.id = parse_token_id(member(item, "id"), token.content);
-    token.single_word = bool_member(item, "single_word", false);
-    token.lstrip = bool_member(item, "lstrip", false);
-    token.rstrip = bool_member(item, "rstrip", false);
-    token.normalized = bool_member(item, "normalized", !bool_member(item, "special", false));
+    token.content = pretokenizer::string_member(item, "content");
+    token.id = pretokenizer::parse_token_id(pretokenizer::member(item, "id"), token.content);
+    token.single_word = pretokenizer::bool_member(item, "single_word", false);
+    token.lstrip = pretokenizer::bool_member(item, "lstrip", false);
+    token.rstrip = pretokenizer::bool_member(item, "rstrip", false);
+    token.normalized = pretokenizer::bool_member(
+        item, "normalized", !pretokenizer::bool_member(item, "special", false));
     const auto known = model.vocabulary.find(token.content);
     if (known != model.vocabulary.end() && known->second != token.id) {
       fail(ErrorKind::kInput, "text: added token '{}' has id {}, but {} in the vocabulary",
@@ -91,9 +93,9 @@ const nlohmann::json& optional_member(const nlohmann::json& json, const char* na
 std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json,
                                                const std::string& origin) {
   BpeStages stages;
-  const nlohmann::json& model = member(json, "model");
-  stages.normalizer = parse_normalizer(optional_member(json, "normalizer"));
-  stages.pre_tokenizer = parse_pre_tokenizer(optional_member(json, "pre_tokenizer"));
+  const nlohmann::json& model = pretokenizer::member(json, "model");
+  stages.normalizer = pretokenizer::parse_normalizer(optional_member(json, "normalizer"));
+  stages.pre_tokenizer = pretokenizer::parse_pre_tokenizer(optional_member(json, "pre_tokenizer"));
   stages.frame = parse_post_processor(optional_member(json, "post_processor"));
   stages.model = parse_model(model, stages.pre_tokenizer.byte_level);
   stages.added_tokens = parse_added_tokens(json, stages.model);
@@ -102,4 +104,4 @@ std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json,
   return std::make_unique<BpeTokenizer>(std::move(stages), std::move(description));
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "bpe_tokenizer.h"
-#include "json_members.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/pretokenizer/json_members.h"
 #include "special_tokens.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 constexpr const char* kGpt2EndOfText = "<|endoftext|>";
@@ -52,11 +52,12 @@ std::unique_ptr<Tokenizer> tokenizer_from_vocab_and_merges(const std::filesystem
   const SpecialTokenFiles special(folder);
 
   BpeStages stages;
-  stages.normalizer = parse_normalizer(nullptr);
-  stages.pre_tokenizer = parse_pre_tokenizer(
+  stages.normalizer = pretokenizer::parse_normalizer(nullptr);
+  stages.pre_tokenizer = pretokenizer::parse_pre_tokenizer(
       {{"type", "ByteLevel"}, {"add_prefix_space", special.flag("add_prefix_space", false)}});
-  stages.model.vocabulary = parse_vocabulary(parse_json(io::read_text_file(vocab), vocab.string()));
-  stages.model.merges = parse_merges(io::read_text_file(merges), merges.string());
+  stages.model.vocabulary = pretokenizer::parse_vocabulary(
+      pretokenizer::parse_json(documents::read_text_file(vocab), vocab.string()));
+  stages.model.merges = parse_merges(documents::read_text_file(merges), merges.string());
   stages.model.byte_level = true;
 
   stages.added_tokens = special.numbered_tokens();
@@ -75,4 +76,4 @@ std::unique_ptr<Tokenizer> tokenizer_from_vocab_and_merges(const std::filesystem
                                         "byte-level BPE from vocab.json + merges.txt");
 }
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

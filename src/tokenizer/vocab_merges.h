@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <memory>
 
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// The GPT-2 tokenizer of a folder with vocab.json and merges.txt: byte-level BPE, split with
 /// GPT-2's pattern. Special in the text are the tokens that special_tokens_map.json (else
@@ -14,4 +14,4 @@ namespace sgpt_mi::text {
 [[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_from_vocab_and_merges(
     const std::filesystem::path& folder);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

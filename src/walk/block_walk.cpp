@@ -1,4 +1,4 @@
-#include "block_walk.h"
+#include "sgpt_mi/walk/block_walk.h"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
@@ -11,9 +11,9 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
-#include "stage_clock.h"
+#include "sgpt_mi/walk/stage_clock.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::walk {
 namespace {
 
 using model::Block;
@@ -116,17 +116,17 @@ class Walker {
   [[nodiscard]] bool keeps_input(std::size_t index, const torch::Tensor& input,
                                  const model::BlockState& state);
   void handle(Block& block, SiteCollector& collector);
-  void finish(Block& block, ActivationStore inputs);
+  void finish(Block& block, memory::ActivationStore inputs);
   [[nodiscard]] std::optional<SiteCollector> collector_for(const Block& block, Site site) const;
   /// Whether there is a block that reads what the present one gives.
   [[nodiscard]] bool output_is_read() const { return layer_ + 1 < walk_.model.spec().layers; }
 
   const BlockWalk& walk_;
   const SiteHandler& handle_;
-  ActivationSpace space_;
-  ActivationStore states_;                // of the compressed stream
-  std::optional<ActivationStore> dense_;  // of the dense stream; nothing: the same
-  bool residuals_part_ = false;           // whether the streams' residual streams have parted
+  memory::ActivationSpace space_;
+  memory::ActivationStore states_;                // of the compressed stream
+  std::optional<memory::ActivationStore> dense_;  // of the dense stream; nothing: the same
+  bool residuals_part_ = false;  // whether the streams' residual streams have parted
   std::int64_t layer_ = 0;
   bool finishes_ = false;  // whether finish_block is called for the present block
 };
@@ -207,7 +207,7 @@ void Walker::propagate(const Block& block) {
 }
 
 void Walker::pass_in_sequence(Block& block) {
-  std::optional<ActivationStore> inputs;
+  std::optional<memory::ActivationStore> inputs;
   if (walk_.finish_block) inputs = states_.copy();
   finishes_ = false;
   for (int index = 0; index < model::kSites; ++index) {
@@ -216,7 +216,7 @@ void Walker::pass_in_sequence(Block& block) {
   if (finishes_) finish(block, *std::move(inputs));
 }
 
-void Walker::finish(Block& block, ActivationStore inputs) {
+void Walker::finish(Block& block, memory::ActivationStore inputs) {
   walk_.finish_block(block, {inputs.hidden(), dense_->hidden()});
   states_ = std::move(inputs);
   propagate(block);
@@ -326,4 +326,4 @@ void walk_blocks(const BlockWalk& walk, const SiteHandler& handle) {
   Walker(walk, handle).run();
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::walk

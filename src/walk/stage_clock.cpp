@@ -1,8 +1,8 @@
-#include "stage_clock.h"
+#include "sgpt_mi/walk/stage_clock.h"
 
 #include <utility>
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::walk {
 namespace {
 
 std::function<void()>& stage_fence() {
@@ -34,4 +34,4 @@ double StageTimer::seconds() const {
   return std::chrono::duration<double>(Trace::Clock::now() - start_).count();
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::walk

@@ -1,4 +1,4 @@
-#include "sgpt_mi/pipeline/trace.h"
+#include "sgpt_mi/walk/trace.h"
 
 #include <unistd.h>
 
@@ -9,7 +9,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/output.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::walk {
 namespace {
 
 std::atomic<Trace*> current_trace{nullptr};
@@ -65,4 +65,4 @@ void Trace::write(const std::filesystem::path& path) const {
   io::write_file_atomic(path, json.dump() + "\n");
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::walk

@@ -3,7 +3,7 @@
 #include <random>
 #include <string>
 
-#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 #include "support/packed_examples.h"
 
 namespace sgpt_mi {
@@ -30,9 +30,9 @@ test::PackedForm half_pruned(std::vector<int> widths, int prune_n, int prune_m) 
 /// Packed parts to the dense matrix, one thread. Rates: weights, and bytes of the dense matrix.
 void unpack(benchmark::State& state, const test::PackedForm& form) {
   std::mt19937 engine(1);
-  const auto parts = io::pack_matrix("m", test::random_matrix(form, engine).view());
-  const io::PackedParts view = test::found("m", parts);
-  for (auto step : state) benchmark::DoNotOptimize(io::unpack_matrix(view));
+  const auto parts = packing::pack_matrix("m", test::random_matrix(form, engine).view());
+  const packing::PackedParts view = test::found("m", parts);
+  for (auto step : state) benchmark::DoNotOptimize(packing::unpack_matrix(view));
   const std::int64_t weights = state.iterations() * form.rows * form.columns;
   state.SetItemsProcessed(weights);
   state.SetBytesProcessed(weights * static_cast<std::int64_t>(dtype_size(form.dtype)));
@@ -51,8 +51,8 @@ BENCHMARK_CAPTURE(unpack, bitmask_values, half_pruned({}, 0, 0))->Unit(benchmark
 /// The way back, one thread. Rate: weights.
 void pack(benchmark::State& state, const test::PackedForm& form) {
   std::mt19937 engine(1);
-  const io::CodedMatrixBuffers matrix = test::random_matrix(form, engine);
-  for (auto step : state) benchmark::DoNotOptimize(io::pack_matrix("m", matrix.view()));
+  const packing::CodedMatrixBuffers matrix = test::random_matrix(form, engine);
+  for (auto step : state) benchmark::DoNotOptimize(packing::pack_matrix("m", matrix.view()));
   state.SetItemsProcessed(state.iterations() * form.rows * form.columns);
 }
 BENCHMARK_CAPTURE(pack, dense_4_bits, form_of({4}))->Unit(benchmark::kMillisecond);
@@ -61,9 +61,9 @@ BENCHMARK_CAPTURE(pack, bitmask_4_bits, half_pruned({4}, 0, 0))->Unit(benchmark:
 /// The size that the allocator asks for.
 void predict(benchmark::State& state) {
   std::mt19937 engine(1);
-  const io::PackedShape shape =
-      io::packed_shape(test::random_matrix(half_pruned({2, 3, 4}, 0, 0), engine).view());
-  for (auto step : state) benchmark::DoNotOptimize(io::predict_packed_size(shape));
+  const packing::PackedShape shape =
+      packing::packed_shape(test::random_matrix(half_pruned({2, 3, 4}, 0, 0), engine).view());
+  for (auto step : state) benchmark::DoNotOptimize(packing::predict_packed_size(shape));
 }
 BENCHMARK(predict);
 

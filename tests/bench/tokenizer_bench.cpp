@@ -4,7 +4,7 @@
 #include <string>
 
 #include "sgpt_mi/text/corpus.h"
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 #include "support/shared_data.h"
 
 namespace sgpt_mi {
@@ -18,7 +18,8 @@ void encode(benchmark::State& state, const std::string& folder) {
     return;
   }
   const std::string text = text::load_eval_text("wikitext2", {shared / "data"});
-  const std::unique_ptr<text::Tokenizer> tokenizer = text::load_tokenizer(shared / folder);
+  const std::unique_ptr<tokenizer::Tokenizer> tokenizer =
+      tokenizer::load_tokenizer(shared / folder);
   for (auto step : state) benchmark::DoNotOptimize(tokenizer->encode(text));
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(text.size()));
 }

@@ -127,7 +127,7 @@ TEST_F(Rd, EveryKindOfPlanKeepsTheBudget) {
                                     {"--wbits", "3", "--sparsity_range", "0"},
                                     {"--wbits", "3", "--width_plan", "0"},
                                     {"--wbits", "3", "--plan_windows", "1"},
-                                    {"--wbits", "3", "--column_order", "mi"}};
+                                    {"--wbits", "3", "--act_order"}};
   for (const Flags& variant : variants) {
     SCOPED_TRACE(testing::PrintToString(variant));
     const auto run = compressed(variant + Flags{"--eval", "none", "--seqlen", "64"});
@@ -194,7 +194,7 @@ TEST_F(Rd, EveryStepChangesASparseGptRun) {
   EXPECT_LT(error(with({"--wbits", "16", "--refit", "5", "--eval", "none"})), error(pruned));
   const std::vector<Flags> others{
       {"--weighted_clip", "1"}, {"--drift", "1"},        {"--drift", "1", "--drift_residual", "1"},
-      {"--bias_update", "1"},   {"--block_tuning", "3"}, {"--column_order", "mi"}};
+      {"--block_tuning", "3"},  {"--act_order"}};
   for (const Flags& flags : others) {
     EXPECT_NE(figures(with(flags))["kl_mean"], figures(plain)["kl_mean"])
         << testing::PrintToString(flags);

@@ -2,8 +2,8 @@
 #include <cstring>
 #include <limits>
 
+#include "documents/json_lines.h"
 #include "fuzz_target.h"
-#include "io/json_lines.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return sgpt_mi::io::fuzz_reader(data, size, [](std::span<const std::byte> file) {
@@ -14,6 +14,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       file = file.subspan(count);
       return count;
     };
-    (void)sgpt_mi::io::read_json_lines(read, "fuzz", std::numeric_limits<std::size_t>::max());
+    (void)documents::read_json_lines(read, "fuzz", std::numeric_limits<std::size_t>::max());
   });
 }

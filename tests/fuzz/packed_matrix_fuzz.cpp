@@ -6,9 +6,9 @@
 
 namespace {
 
+using packing::PackedPart;
+using packing::PackedPartKind;
 using sgpt_mi::DType;
-using sgpt_mi::io::PackedPart;
-using sgpt_mi::io::PackedPartKind;
 
 /// The record's fields that decide how other parts are typed and shaped.
 struct Hints {
@@ -33,8 +33,8 @@ struct Hints {
 std::vector<PackedPart> parts_of(std::span<const std::byte> file) {
   std::vector<PackedPart> parts;
   while (file.size() >= 3) {
-    const auto kind = static_cast<PackedPartKind>(std::to_integer<unsigned>(file[0]) %
-                                                  sgpt_mi::io::kPackedPartKinds);
+    const auto kind =
+        static_cast<PackedPartKind>(std::to_integer<unsigned>(file[0]) % packing::kPackedPartKinds);
     std::uint16_t length = 0;
     std::memcpy(&length, file.data() + 1, sizeof length);
     const auto bytes = file.subspan(3, std::min<std::size_t>(length, file.size() - 3));
@@ -75,13 +75,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (record.kind == PackedPartKind::kRecord && record.bytes.size() == 44) {
       sgpt_mi::test::reseal("m", parts);  // else no input would pass the checksum
     }
-    const sgpt_mi::io::PackedParts found = sgpt_mi::test::found("m", parts);
-    const auto info = sgpt_mi::io::describe_packed(found);
+    const packing::PackedParts found = sgpt_mi::test::found("m", parts);
+    const auto info = packing::describe_packed(found);
     // What is read has the promised size, and reads the same when it is packed again.
-    const std::vector<std::byte> dense = sgpt_mi::io::unpack_matrix(found);
+    const std::vector<std::byte> dense = packing::unpack_matrix(found);
     if (dense.size() != info.dense.bytes()) std::abort();
-    const auto codes = sgpt_mi::io::unpack_codes(found);
-    const auto again = sgpt_mi::io::pack_matrix("m", codes.view());
-    if (sgpt_mi::io::unpack_matrix(sgpt_mi::test::found("m", again)) != dense) std::abort();
+    const auto codes = packing::unpack_codes(found);
+    const auto again = packing::pack_matrix("m", codes.view());
+    if (packing::unpack_matrix(sgpt_mi::test::found("m", again)) != dense) std::abort();
   });
 }

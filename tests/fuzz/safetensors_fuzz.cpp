@@ -1,9 +1,9 @@
+#include "containers/safetensors_header.h"
 #include "fuzz_target.h"
-#include "io/safetensors_header.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return sgpt_mi::io::fuzz_reader(data, size, [](std::span<const std::byte> file) {
-    const sgpt_mi::io::SafetensorsLayout layout = sgpt_mi::io::parse_safetensors(file, "fuzz");
+    const containers::SafetensorsLayout layout = containers::parse_safetensors(file, "fuzz");
     for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
       // subspan's precondition, which open_safetensors relies on.
       if (layout.offsets[i] > file.size() ||

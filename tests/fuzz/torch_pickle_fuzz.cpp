@@ -1,9 +1,9 @@
+#include "containers/torch_pickle.h"
 #include "fuzz_target.h"
-#include "io/torch_pickle.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return sgpt_mi::io::fuzz_reader(data, size, [](std::span<const std::byte> file) {
-    for (const auto& tensor : sgpt_mi::io::parse_torch_pickle(file, "fuzz")) {
+    for (const auto& tensor : containers::parse_torch_pickle(file, "fuzz")) {
       (void)tensor.to_contiguous();
     }
   });

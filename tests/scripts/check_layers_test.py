@@ -12,12 +12,11 @@ import check_layers  # noqa: E402  (the path above comes first)
 
 ROOMS = {
     name: check_layers.Room(name, *facts) for name, facts in {
-        "core": ("core", False, ("hash.cpp",), ()),
-        "kernels": ("kernels", False, ("obs_block.cpp",), ("core",)),
-        "io": ("io", False, ("safetensors.cpp", "formats/gguf.cpp"), ("core",)),
-        "io_torch": ("io", True, ("checkpoint.cpp",), ("core", "io")),
-        "eval": ("eval", True, ("score.cpp",), ("core", "model")),
-        "model": ("model", True, ("opt.cpp",), ("core", "io")),
+        "core": (False, ("hash.cpp",), ()),
+        "kernels": (False, ("obs_block.cpp",), ("core",)),
+        "io": (False, ("output.cpp", "gz/reader.cpp"), ("core",)),
+        "model": (True, ("opt.cpp",), ("core", "io")),
+        "eval": (True, ("score.cpp",), ("core", "model")),
     }.items()
 }
 
@@ -26,23 +25,47 @@ def problems(path, *lines):
     return check_layers.check_file(pathlib.Path(path), "\n".join(lines), ROOMS)
 
 
-class RoomOfFile(unittest.TestCase):
-    def room(self, path):
-        return check_layers.room_of(pathlib.Path(path), ROOMS).name
+class FolderOfFile(unittest.TestCase):
+    def folder(self, path):
+        return check_layers.folder_of(pathlib.Path(path))
 
-    def test_two_rooms_in_one_folder_are_told_apart_by_their_sources(self):
-        self.assertEqual(self.room("src/io/safetensors.cpp"), "io")
-        self.assertEqual(self.room("src/io/checkpoint.cpp"), "io_torch")
-
-    def test_an_internal_header_goes_with_the_source_of_its_name(self):
-        self.assertEqual(self.room("src/io/checkpoint.h"), "io_torch")
-        self.assertEqual(self.room("src/io/formats/gguf.h"), "io")
-
-    def test_a_public_header_goes_with_the_folder(self):
-        self.assertEqual(self.room("include/sgpt_mi/io/checkpoint.h"), "io")
+    def test_source_and_header_belong_to_the_room_of_their_folder(self):
+        self.assertEqual(self.folder("src/io/output.cpp"), "io")
+        self.assertEqual(self.folder("src/io/gz/reader.h"), "io")
+        self.assertEqual(self.folder("include/sgpt_mi/io/output.h"), "io")
 
     def test_the_cuda_folder_belongs_to_kernels(self):
-        self.assertEqual(self.room("cuda/device/reduce.cuh"), "kernels")
+        self.assertEqual(self.folder("cuda/device/reduce.cuh"), "kernels")
+
+
+class Order(unittest.TestCase):
+    def test_lower_rooms_are_fine(self):
+        self.assertEqual(check_layers.check_order(ROOMS), [])
+
+    def test_an_arrow_upward_is_refused(self):
+        rooms = dict(ROOMS, core=check_layers.Room("core", False, (), ("io",)))
+        self.assertEqual(check_layers.check_order(rooms),
+                         ["room 'core' uses 'io', which does not lie below it"])
+
+
+class Sizes(unittest.TestCase):
+    def test_a_room_that_outgrew_its_idea_is_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "src" / "io").mkdir(parents=True)
+            (root / "src" / "io" / "long.cpp").write_text("\n" * (check_layers.MOST_LINES + 1))
+            rooms = {"io": check_layers.Room("io", False, ("long.cpp",), ())}
+            self.assertIn("room 'io' has 1 sources and 3001 lines",
+                          check_layers.check_sizes(root, rooms)[0])
+            many = tuple(f"{n}.cpp" for n in range(check_layers.MOST_SOURCES + 1))
+            rooms = {"core": check_layers.Room("core", False, many, ())}
+            self.assertIn("room 'core' has 15 sources", check_layers.check_sizes(root, rooms)[0])
+
+    def test_unit_tests_are_named_after_rooms(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "tests" / "unit" / "moon").mkdir(parents=True)
+            self.assertEqual(check_layers.check_tests(pathlib.Path(folder), ROOMS),
+                             ["tests/unit/moon: there is no room of that name"])
 
 
 class Includes(unittest.TestCase):
@@ -67,15 +90,15 @@ class Includes(unittest.TestCase):
 
     def test_another_room_is_not_reached_by_a_relative_path(self):
         self.assertIn("leaves the room", problems("src/core/hash.cpp", '#include "../io/x.h"')[0])
-        self.assertEqual(problems("src/io/formats/gguf.cpp", '#include "../posix_file.h"'), [])
+        self.assertEqual(problems("src/io/gz/reader.cpp", '#include "../posix_file.h"'), [])
 
     def test_torch_headers_are_for_torch_rooms(self):
         for header in ("torch/types.h", "ATen/ATen.h", "c10/util/Half.h"):
-            self.assertIn("not marked TORCH", problems("src/io/safetensors.cpp",
+            self.assertIn("not marked TORCH", problems("src/io/output.cpp",
                                                        f"#include <{header}>")[0])
             self.assertIn("not marked TORCH", problems("cuda/obs_block.cu",
                                                        f"#include <{header}>")[0])
-            self.assertEqual(problems("src/io/checkpoint.cpp", f"#include <{header}>"), [])
+            self.assertEqual(problems("src/model/opt.cpp", f"#include <{header}>"), [])
 
 
 class Conditions(unittest.TestCase):

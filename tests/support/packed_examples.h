@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 
 namespace sgpt_mi::test {
 
@@ -37,7 +37,7 @@ class RandomMatrix {
     form.widths.empty() ? make_values() : make_codes();
   }
 
-  [[nodiscard]] const io::CodedMatrixBuffers& buffers() const { return matrix_; }
+  [[nodiscard]] const packing::CodedMatrixBuffers& buffers() const { return matrix_; }
 
  private:
   [[nodiscard]] int draw(int low, int high) {
@@ -106,19 +106,20 @@ class RandomMatrix {
 
   PackedForm form_;
   std::mt19937& engine_;
-  io::CodedMatrixBuffers matrix_;
+  packing::CodedMatrixBuffers matrix_;
 };
 
-inline io::CodedMatrixBuffers random_matrix(const PackedForm& form, std::mt19937& engine) {
+inline packing::CodedMatrixBuffers random_matrix(const PackedForm& form, std::mt19937& engine) {
   return RandomMatrix(form, engine).buffers();
 }
 
 /// Packed parts as a reader finds them; they point into `parts`.
-inline io::PackedParts found(const std::string& name, const std::vector<io::PackedPart>& parts) {
-  io::PackedParts view{"test.safetensors", name, {}};
-  for (const io::PackedPart& part : parts) {
+inline packing::PackedParts found(const std::string& name,
+                                  const std::vector<packing::PackedPart>& parts) {
+  packing::PackedParts view{"test.safetensors", name, {}};
+  for (const packing::PackedPart& part : parts) {
     view.parts[static_cast<std::size_t>(part.kind)] =
-        io::TensorData{part.info, part.bytes, nullptr};
+        containers::TensorData{part.info, part.bytes, nullptr};
   }
   return view;
 }
@@ -127,8 +128,8 @@ inline io::PackedParts found(const std::string& name, const std::vector<io::Pack
 inline constexpr std::size_t kChecksumOffset = 40;
 
 /// Writes the checksum that parts changed by a test should have into their record.
-inline void reseal(const std::string& name, std::vector<io::PackedPart>& parts) {
-  const std::uint32_t checksum = io::packed_checksum(found(name, parts));
+inline void reseal(const std::string& name, std::vector<packing::PackedPart>& parts) {
+  const std::uint32_t checksum = packing::packed_checksum(found(name, parts));
   for (std::size_t i = 0; i < sizeof checksum; ++i) {
     parts.front().bytes[kChecksumOffset + i] = static_cast<std::byte>(checksum >> (8 * i) & 0xffU);
   }

@@ -3,12 +3,12 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/pipeline/events.h"
+#include "sgpt_mi/report/events.h"
 
 namespace sgpt_mi::test {
 
 /// Keeps what a run tells.
-class SilentEvents : public pipeline::Events {
+class SilentEvents : public report::Events {
  public:
   void plan(const std::string& line) override { plan_lines.push_back(line); }
   void stage(const std::string& /*name*/, std::int64_t /*units*/) override {}

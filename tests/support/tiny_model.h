@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 #include "sgpt_mi/model/model.h"
 
 namespace sgpt_mi::test {
 
 /// A checkpoint in memory.
-class MemorySource : public io::TensorSource {
+class MemorySource : public containers::TensorSource {
  public:
   void put(const std::string& name, const torch::Tensor& tensor) {
     remove(name);
@@ -41,9 +41,11 @@ class MemorySource : public io::TensorSource {
     throw std::out_of_range("MemorySource has no " + name);
   }
 
-  [[nodiscard]] const std::vector<io::TensorInfo>& tensors() const override { return infos_; }
+  [[nodiscard]] const std::vector<containers::TensorInfo>& tensors() const override {
+    return infos_;
+  }
 
-  [[nodiscard]] io::TensorData read(const std::string& name) const override {
+  [[nodiscard]] containers::TensorData read(const std::string& name) const override {
     const torch::Tensor& tensor = value(name);
     return {*find(name),
             {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()},
@@ -51,7 +53,7 @@ class MemorySource : public io::TensorSource {
   }
 
  private:
-  std::vector<io::TensorInfo> infos_;
+  std::vector<containers::TensorInfo> infos_;
   std::vector<torch::Tensor> values_;
 };
 

@@ -14,7 +14,6 @@ struct DriftStats {
   /// (R, N) float32: sum over tokens of (rd - r) x^T, r the R channels of the residual stream that
   /// the linear's output is added to. Undefined where no two different streams were given: it is 0.
   torch::Tensor residual_sum;
-  torch::Tensor shift_sum;  ///< (N) float64: sum of xd - x
   std::int64_t tokens = 0;
   std::int64_t sequences = 0;
 
@@ -22,8 +21,6 @@ struct DriftStats {
   [[nodiscard]] torch::Tensor cross() const;
   /// (2 / sequences) * sum (rd - r) x^T, (R, N) float32; undefined where residual_sum is.
   [[nodiscard]] torch::Tensor residual() const;
-  /// E xd - E x, (N) float64.
-  [[nodiscard]] torch::Tensor mean_shift() const;
 };
 
 /// Running sums over batches of a linear's input in both models.

@@ -51,7 +51,6 @@ struct Settings {
   std::int64_t groupsize = -1;
   bool static_groups = false;
   bool act_order = false;
-  std::string column_order = "natural";
   double percdamp = 0.01;
   std::int64_t blocksize = 128;
   bool true_sequential = false;
@@ -96,7 +95,6 @@ struct Settings {
   int weighted_clip = -1;
   std::int64_t polish = -1;
   int scale_step = -1;
-  int bias_update = -1;
   std::int64_t block_tuning = 0;
 
   // measured plan: rd

@@ -9,16 +9,17 @@
 #include <string>
 #include <vector>
 
-#include "activation_space.h"
-#include "sgpt_mi/io/packed_size.h"
+#include "sgpt_mi/compress/settings.h"
+#include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/memory/activation_space.h"
 #include "sgpt_mi/model/model.h"
-#include "sgpt_mi/pipeline/events.h"
-#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/packing/packed_size.h"
+#include "sgpt_mi/planning/rd_plan.h"
+#include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/text/windows.h"
-#include "weight_store.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 
 /// Everything that a compression of blocks reads and writes.
 struct BlockRun {
@@ -26,17 +27,18 @@ struct BlockRun {
   model::Placement placement;
   const text::TokenWindows& windows;
   const CompressionSettings& settings;  ///< with batch_windows chosen: at least 1
-  SaveFormat format;
+  bool holds_codes = false;             ///< formats::Format::holds_codes of how the model is saved
   /// Bits a weight that a stored-size target leaves for the selected linears.
   std::optional<double> stored_bits;
   bool keep_pictures = false;  ///< whether the affinities of block 0 are kept
-  const SavedTypes& saved_types;
-  WeightStore& store;
-  Events& events;
+  const formats::SavedTypes& saved_types;
+  formats::WeightStore& store;
+  report::Events& events;
   std::map<std::string, double>& timings;  ///< adds to the stages
-  /// What a measurement depends on: Measurements::key. Read with settings.plan->measurements.
+  /// What a measurement depends on: planning::Measurements::key. Read with
+  /// settings.plan->measurements.
   nlohmann::json measurement_key = nlohmann::json::object();
-  ActivationBudget activations = {};  ///< of every pass of calibration windows
+  memory::ActivationBudget activations = {};  ///< of every pass of calibration windows
 };
 
 /// The groups of one site for a picture.
@@ -50,19 +52,18 @@ struct GroupPicture {
 /// What a compression of blocks did.
 struct BlockResult {
   std::vector<report::LayerReport> layers;  ///< one a linear, in processing order
-  io::PackedSize packed;                    ///< of all of them; 0 when not packed
+  packing::PackedSize packed;               ///< of all of them; 0 when not packed
   std::vector<GroupPicture> pictures;
 };
 
 /// Compresses the selected linears of all blocks, in order, and hands them to the store.
 ///
-/// Blocks and sites are visited as walk_blocks() does; with one budget for the whole model or a
-/// measured plan, a pass over the dense model goes before.
+/// Blocks and sites are visited as walk::walk_blocks() does; with one budget for the whole model or
+/// a measured plan, a pass over the dense model goes before.
 [[nodiscard]] BlockResult compress_blocks(const BlockRun& run);
 
-struct RdPlan;
-
 /// compress_blocks() by a plan that is already made.
-[[nodiscard]] BlockResult compress_planned_blocks(const BlockRun& run, const RdPlan& plan);
+[[nodiscard]] BlockResult compress_planned_blocks(const BlockRun& run,
+                                                  const planning::RdPlan& plan);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

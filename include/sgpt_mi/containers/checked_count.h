@@ -4,7 +4,7 @@
 #include <optional>
 #include <span>
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// The product of sizes that come from a file, or nothing when one is negative or the product
 /// passes int64. An empty shape has one element.
@@ -17,4 +17,4 @@ namespace sgpt_mi::io {
   return product;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

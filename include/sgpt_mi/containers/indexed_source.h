@@ -7,9 +7,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// A TensorSource that keeps its list and finds names in constant time.
 class IndexedSource : public TensorSource {
@@ -34,4 +34,4 @@ class IndexedSource : public TensorSource {
   std::unordered_map<std::string_view, std::size_t> positions_;  // views into tensors_
 };
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

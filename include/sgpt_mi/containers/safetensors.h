@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// Opens one safetensors file, memory-mapped: read() points into the mapping.
 ///
@@ -51,4 +51,4 @@ class SafetensorsWriter {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <memory>
 
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// Opens one file of a checkpoint.
 using OpenShard = std::unique_ptr<TensorSource> (*)(const std::filesystem::path& path);
@@ -18,4 +18,4 @@ using OpenShard = std::unique_ptr<TensorSource> (*)(const std::filesystem::path&
 [[nodiscard]] std::unique_ptr<TensorSource> open_sharded(const std::filesystem::path& index,
                                                          OpenShard open_shard);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -9,7 +9,7 @@
 
 #include "sgpt_mi/core/dtype.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// Name, type and shape of a stored tensor, known without reading its data.
 struct TensorInfo {
@@ -56,4 +56,4 @@ class TensorSource {
   [[nodiscard]] virtual const TensorInfo* find(const std::string& name) const;
 };
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <memory>
 
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 
 /// Opens a pytorch_model.bin: a zip archive as torch.save writes it since PyTorch 1.6, holding a
 /// dictionary of tensors (a state dict).
@@ -21,4 +21,4 @@ namespace sgpt_mi::io {
 /// tensors, of an unknown dtype, or when a tensor reaches outside its storage.
 [[nodiscard]] std::unique_ptr<TensorSource> open_torch_pickle(const std::filesystem::path& path);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

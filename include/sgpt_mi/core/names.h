@@ -7,7 +7,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi {
 
 /// The names by which the values of a choice are known to users, in the order in which they are
 /// listed.
@@ -33,4 +33,4 @@ std::string name_of(const Names<Value, Count>& names, Value wanted) {
   fail(ErrorKind::kInternal, "pipeline: no name for option {}", static_cast<int>(wanted));
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi

@@ -4,7 +4,7 @@
 
 #include "sgpt_mi/kernels/backend.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 
 /// Vectors of several heads for the tokens of several sequences, owned by somebody else: element d
 /// of a vector at data[sequence * sequence_stride + token * token_stride + head * head_stride + d].
@@ -52,6 +52,6 @@ struct CausalAttention {
 /// queries, keys and values, and at most 48 T for scores.
 ///
 /// \throws Error(kInternal) sizes that disagree; a CUDA backend.
-void causal_attention(const CausalAttention& attention, const Backend& backend);
+void causal_attention(const CausalAttention& attention, const kernels::Backend& backend);
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

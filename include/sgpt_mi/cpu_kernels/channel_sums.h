@@ -5,7 +5,7 @@
 #include "sgpt_mi/kernels/backend.h"
 #include "sgpt_mi/kernels/views.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 
 /// Running figures of N channels; each array has one number a channel.
 struct ChannelSums {
@@ -30,7 +30,8 @@ struct ChannelScan {
 /// CPU only; a device has LibTorch's reductions. Cost: x is read from memory once.
 ///
 /// \throws Error(kInternal) an array is missing; a CUDA backend.
-[[nodiscard]] ChannelScan add_channel_sums(const MatrixView<const float>& x,
-                                           const ChannelSums& sums, const Backend& backend);
+[[nodiscard]] ChannelScan add_channel_sums(const kernels::MatrixView<const float>& x,
+                                           const ChannelSums& sums,
+                                           const kernels::Backend& backend);
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 
 /// One row of codes and the grids of its columns.
 struct CodeRow {
@@ -22,4 +22,4 @@ void dequantize_row(const CodeRow& row, float* values);
 void round_to_half(const float* values, std::int64_t count, std::uint16_t* out);
 void round_to_bfloat16(const float* values, std::int64_t count, std::uint16_t* out);
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

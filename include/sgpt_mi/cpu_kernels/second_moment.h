@@ -5,7 +5,7 @@
 #include "sgpt_mi/kernels/backend.h"
 #include "sgpt_mi/kernels/views.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 
 /// second_moment_jk += sum over tokens of x_tj x_tk   for j <= k,
 ///
@@ -19,8 +19,9 @@ namespace sgpt_mi::kernels {
 /// or AVX2 where it has them, and 2 KiB of memory a column.
 ///
 /// \throws Error(kInternal) shapes that disagree; a CUDA backend.
-void add_second_moment(const MatrixView<const float>& x, const MatrixView<float>& second_moment,
-                       const Backend& backend);
+void add_second_moment(const kernels::MatrixView<const float>& x,
+                       const kernels::MatrixView<float>& second_moment,
+                       const kernels::Backend& backend);
 
 /// Whether the processor multiplies pairs of bfloat16 itself (AVX512_BF16), twice as many at a time
 /// as float32.
@@ -28,7 +29,8 @@ void add_second_moment(const MatrixView<const float>& x, const MatrixView<float>
 
 /// The same of bfloat16 values, given as their bits: products are exact, sums float32, subnormal
 /// numbers count as 0. Only where multiplies_bfloat16().
-void add_second_moment(const MatrixView<const std::uint16_t>& x,
-                       const MatrixView<float>& second_moment, const Backend& backend);
+void add_second_moment(const kernels::MatrixView<const std::uint16_t>& x,
+                       const kernels::MatrixView<float>& second_moment,
+                       const kernels::Backend& backend);
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -3,7 +3,7 @@
 #include "sgpt_mi/kernels/backend.h"
 #include "sgpt_mi/kernels/views.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 
 /// second_moment_jk += sum over tokens of x_tj x_tk   for j <= k,
 ///
@@ -18,8 +18,9 @@ namespace sgpt_mi::kernels {
 /// price of 20 multiply-adds of a dense product; 8 bytes a non-zero and 256 KiB a thread.
 ///
 /// \throws Error(kInternal) shapes that disagree; a CUDA backend.
-void add_sparse_second_moment(const MatrixView<const float>& x,
-                              const MatrixView<float>& second_moment, const Backend& backend);
+void add_sparse_second_moment(const kernels::MatrixView<const float>& x,
+                              const kernels::MatrixView<float>& second_moment,
+                              const kernels::Backend& backend);
 
 /// product_jk += sum over tokens of x_tj y_tk,
 ///
@@ -28,7 +29,8 @@ void add_sparse_second_moment(const MatrixView<const float>& x,
 /// about the price of 20 multiply-adds of a dense product.
 ///
 /// \throws Error(kInternal) shapes that disagree; a CUDA backend.
-void add_sparse_product(const MatrixView<const float>& x, const MatrixView<const float>& y,
-                        const MatrixView<float>& product, const Backend& backend);
+void add_sparse_product(const kernels::MatrixView<const float>& x,
+                        const kernels::MatrixView<const float>& y,
+                        const kernels::MatrixView<float>& product, const kernels::Backend& backend);
 
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 
 /// The whole of a file as bytes; gzip is unpacked when the name ends in ".gz".
 /// Throws Error(kInput) when it is missing, unreadable, cut or not gzip.
@@ -22,4 +22,4 @@ namespace sgpt_mi::io {
 /// Whether read_documents takes a file of this name.
 [[nodiscard]] bool is_document_file(const std::filesystem::path& path);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

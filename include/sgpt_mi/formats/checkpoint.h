@@ -8,11 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "sgpt_mi/containers/tensor_source.h"
 #include "sgpt_mi/core/parallel.h"
-#include "sgpt_mi/io/packed_matrix.h"
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/packing/packed_matrix.h"
+#include "sgpt_mi/tokenizer/gguf_vocabulary.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::formats {
 
 /// Where a MODEL argument points: an HF folder, one GGUF file, or nowhere on disk.
 struct ModelLocation {
@@ -30,28 +31,14 @@ struct ModelLocation {
 /// network. Throws Error(kInput) listing the places that were tried.
 [[nodiscard]] ModelLocation locate_model(const std::string& model);
 
-/// The tokenizer stored in a GGUF file's metadata (tokenizer.ggml.*).
-struct GgufVocabulary {
-  std::string model;  ///< "llama" (sentencepiece) or "gpt2" (byte-level BPE)
-  std::string pre;    ///< name of the pre-tokenizer for "gpt2": "llama-bpe", "qwen2", ...
-  std::vector<std::string> tokens;  ///< piece of each id
-  std::vector<float> scores;        ///< same length, or empty
-  std::vector<std::int32_t>
-      types;  ///< 1 normal, 2 unknown, 3 control, 4 user, 5 unused, 6 byte; or empty
-  std::vector<std::string> merges;  ///< "a b", best first; only for "gpt2"
-  std::optional<std::int32_t> bos_id, eos_id, unk_id;
-  bool add_bos = true;
-  bool add_space_prefix = true;
-};
-
 /// An opened model: its description and its tensors under their Hugging Face names.
 struct Checkpoint {
   ModelLocation location;
   nlohmann::json config;  ///< config.json; for GGUF made from the metadata with the same keys; of a
                           ///< packed checkpoint the dense model's, without quantization_config
-  std::unique_ptr<TensorSource> tensors;
-  std::vector<PackedMatrixInfo> packed_matrices;  ///< that `tensors` unpacks; else empty
-  std::optional<GgufVocabulary> gguf_vocabulary;
+  std::unique_ptr<containers::TensorSource> tensors;
+  std::vector<packing::PackedMatrixInfo> packed_matrices;  ///< that `tensors` unpacks; else empty
+  std::optional<tokenizer::GgufVocabulary> gguf_vocabulary;
 };
 
 /// Opens a folder with config.json and model.safetensors, model.safetensors.index.json,
@@ -65,4 +52,4 @@ struct Checkpoint {
 [[nodiscard]] Checkpoint open_checkpoint(const ModelLocation& location,
                                          ParallelFor parallel_for = serial_for());
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::formats

@@ -8,11 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "sgpt_mi/containers/tensor_source.h"
 #include "sgpt_mi/core/parallel.h"
-#include "sgpt_mi/io/packed_matrix.h"
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::formats {
 
 // A packed checkpoint is a folder with config.json and safetensors, one file or shards with an
 // index. config.json is the dense model's with one more member:
@@ -35,8 +35,9 @@ inline constexpr std::string_view kPackedQuantMethod = "sgpt-mi";
 
 /// A packed checkpoint's tensors.
 struct PackedCheckpoint {
-  std::unique_ptr<TensorSource> tensors;   ///< dense names; matrices are unpacked by read()
-  std::vector<PackedMatrixInfo> matrices;  ///< in the order of the config
+  std::unique_ptr<containers::TensorSource>
+      tensors;  ///< dense names; matrices are unpacked by read()
+  std::vector<packing::PackedMatrixInfo> matrices;  ///< in the order of the config
 };
 
 /// Wraps the stored tensors of a packed checkpoint, so that they look like the dense model's.
@@ -49,7 +50,7 @@ struct PackedCheckpoint {
 /// \param source        file or folder, for messages.
 /// \param parallel_for  used by read(); calls of read() from several threads share it.
 /// \throws Error(kInput) naming the member, or the matrix and its part.
-[[nodiscard]] PackedCheckpoint open_packed(std::unique_ptr<TensorSource> stored,
+[[nodiscard]] PackedCheckpoint open_packed(std::unique_ptr<containers::TensorSource> stored,
                                            const nlohmann::json& config, const std::string& source,
                                            ParallelFor parallel_for = serial_for());
 
@@ -64,11 +65,11 @@ class PackedWriter {
   PackedWriter& operator=(const PackedWriter&) = delete;
 
   /// Packs matrix NAME (not NAME.weight) and returns its bytes by part.
-  PackedSize put_matrix(const std::string& name, const CodedMatrix& matrix);
+  packing::PackedSize put_matrix(const std::string& name, const packing::CodedMatrix& matrix);
 
   /// Keeps a dense tensor as it is. It must have an owner: its bytes are read when its shard is
   /// full.
-  void put_dense(const TensorData& tensor);
+  void put_dense(const containers::TensorData& tensor);
 
   /// Writes what is left, the index of several shards and config.json: `config`, the dense model's,
   /// with quantization_config added. Throws Error(kInput) when the disk is full.
@@ -82,4 +83,4 @@ class PackedWriter {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::formats

@@ -1,10 +1,21 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/containers/tensor_source.h"
+#include "sgpt_mi/tokenizer/gguf_vocabulary.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
+
+/// A model in one GGUF file, as a Hugging Face folder would hold it.
+struct OpenedGguf {
+  nlohmann::json config;  ///< config.json, made from the metadata
+  std::unique_ptr<containers::TensorSource> tensors;
+  std::optional<tokenizer::GgufVocabulary> vocabulary;
+};
 
 /// Opens a GGUF file of version 2 or 3 with a model of the LLaMA family: general.architecture
 /// "llama" (LLaMA, Mistral, Yi), "qwen2" or "qwen3".
@@ -18,6 +29,6 @@ namespace sgpt_mi::io {
 ///
 /// Throws Error(kInput) naming the file and what is wrong: damaged data, another architecture,
 /// experts, an unknown tensor name or type, a rope scaling that config.json could not express.
-[[nodiscard]] Checkpoint open_gguf(const std::filesystem::path& path);
+[[nodiscard]] OpenedGguf open_gguf(const std::filesystem::path& path);
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

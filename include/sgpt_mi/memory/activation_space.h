@@ -9,10 +9,10 @@
 #include <memory>
 #include <optional>
 
-#include "copy_lane.h"
 #include "sgpt_mi/io/scratch_file.h"
+#include "sgpt_mi/memory/copy_lane.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 
 /// How many bytes of activations may lie in each place. What fits nowhere goes to a file.
 struct ActivationBudget {
@@ -91,4 +91,4 @@ class ActivationSpace {
 /// The folder of temporary files: TMPDIR, or /tmp.
 [[nodiscard]] std::filesystem::path temporary_folder();
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

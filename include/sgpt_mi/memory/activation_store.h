@@ -8,10 +8,10 @@
 #include <optional>
 #include <vector>
 
-#include "activation_space.h"
+#include "sgpt_mi/memory/activation_space.h"
 #include "sgpt_mi/model/model.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 
 /// Batches of hidden states (b, T, hidden) that are fetched one at a time.
 struct HiddenBatches {
@@ -65,4 +65,4 @@ class ActivationStore {
   std::vector<Slot> slots_;  ///< two a batch: hidden, pending
 };
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

@@ -6,7 +6,7 @@
 
 #include <optional>
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 
 /// A copy that may still be on its way.
 struct LaneCopy {
@@ -41,4 +41,4 @@ class CopyLane {
 /// Waits until a copy is complete.
 void wait_for(const LaneCopy& copy);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

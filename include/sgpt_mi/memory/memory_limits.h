@@ -7,9 +7,18 @@
 #include <optional>
 #include <string>
 
-#include "sgpt_mi/pipeline/options.h"
+namespace sgpt_mi::memory {
 
-namespace sgpt_mi::pipeline {
+/// What a run may take of memory, bytes; nothing: what is free.
+struct MemoryCap {
+  std::optional<std::int64_t> compute;  ///< on the device that computes, GPU or CPU
+  std::optional<std::int64_t> device;   ///< instead: on the GPU
+  std::optional<std::int64_t> host;     ///< instead, or besides a GPU: host memory
+};
+
+/// "4GiB", "cuda:20GiB,host:64GiB" or ""; SIZE as parse_bytes() reads it, "cpu" is another name of
+/// "host". Throws Error(kUsage) naming the text.
+[[nodiscard]] MemoryCap parse_memory_cap(const std::string& text);
 
 /// Bytes that a run may plan with on one side.
 struct MemoryLimit {
@@ -46,4 +55,4 @@ struct MemoryLimits {
 [[nodiscard]] std::optional<std::int64_t> control_group_room(const std::filesystem::path& mount,
                                                              const std::string& membership);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

@@ -4,25 +4,37 @@
 #include <string>
 #include <vector>
 
-#include "activation_space.h"
-#include "memory_limits.h"
+#include "sgpt_mi/memory/activation_space.h"
+#include "sgpt_mi/memory/memory_limits.h"
 #include "sgpt_mi/model/model.h"
-#include "sgpt_mi/pipeline/options.h"
-#include "sgpt_mi/text/corpus.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 
 /// What the memory of a compression depends on.
 struct MemoryQuestion {
   const model::Model& model;
-  const CompressionSettings& settings;
   model::Placement placement;
   std::int64_t parameters = 0;    ///< of the whole model
   std::int64_t stored_bytes = 2;  ///< bytes of a parameter in the checkpoint's type
   std::int64_t windows = 0;       ///< that calibrate
   std::int64_t seqlen = 0;
+  std::int64_t batch_windows = 0;               ///< asked for in one forward; 0: to be chosen
   std::vector<std::int64_t> eval_windows = {};  ///< of each evaluation set
   std::int64_t eval_seqlen = 0;                 ///< the longest of them
+
+  // the method
+  bool true_sequential = false;
+  bool dense_stream = false;          ///< the dense model's activations beside the compressed ones
+  bool corrects_drift = false;        ///< obs::correct_drift
+  bool refines = false;               ///< descents and refits around the sweep
+  bool chooses_widths = false;        ///< a width for every unit of columns, by score
+  std::int64_t sampled_tokens = 0;    ///< kept of a site's input
+  bool groups_channels = false;       ///< an affinity of a site's channels is clustered
+  bool tunes_blocks = false;          ///< gradient steps on every block
+  bool backward_pass = false;         ///< sensitivities by one
+  std::int64_t measured_windows = 0;  ///< that a measured plan looks at; 0: there is none
+  std::int64_t held_out_windows = 0;  ///< that plans are compared on; 0: they are not
+
   bool keeps_weights = false;      ///< compressed weights stay in memory: nothing is saved
   bool packs = false;              ///< a packed folder is written
   std::int64_t program_bytes = 0;  ///< that the process holds before it starts
@@ -64,7 +76,8 @@ struct MemoryPlan {
 /// An upper estimate of what a compression takes, and where its activations lie so that it keeps to
 /// the limits:
 ///
-///   * batch_windows, unless settings say it: on a CPU 4, on a GPU as many as make up 16,384 tokens
+///   * batch_windows, unless they are asked for: on a CPU 4, on a GPU as many as make up 16,384
+///   tokens
 ///     while a forward's temporaries stay below a quarter of the memory; fewer where nothing else
 ///     fits;
 ///   * activations stay on the device as far as there is room beside everything else of the phases
@@ -82,4 +95,4 @@ struct MemoryPlan {
 [[nodiscard]] MemoryPlan make_memory_plan(const MemoryQuestion& question,
                                           const MemoryLimits& limits);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/model/spec.h"
 
 namespace sgpt_mi::model {
@@ -115,9 +115,9 @@ class Model {
  public:
   /// Checks every tensor that the family expects (present, shape) and that no unexpected weight is
   /// there. Throws Error(kInput) naming the first tensor that is wrong.
-  explicit Model(const io::Checkpoint& checkpoint);
+  explicit Model(const formats::Checkpoint& checkpoint);
   /// The same architecture over other tensors (compressed weights). `tensors` must outlive it.
-  Model(ModelSpec spec, const io::TensorSource& tensors);
+  Model(ModelSpec spec, const containers::TensorSource& tensors);
   ~Model();
   Model(Model&&) noexcept;
 
@@ -156,7 +156,12 @@ class Model {
 
 /// A checkpoint tensor as a torch tensor on the CPU in its stored dtype, sharing its memory when
 /// aligned. Never write to it.
-[[nodiscard]] torch::Tensor to_torch(const io::TensorData& data);
+[[nodiscard]] torch::Tensor to_torch(const containers::TensorData& data);
+
+/// A tensor as a checkpoint's, on the CPU and contiguous; its bytes are the tensor's own where it
+/// is that already.
+[[nodiscard]] containers::TensorData to_tensor_data(const std::string& name,
+                                                    const torch::Tensor& value);
 
 /// torch's name for a checkpoint dtype and back. Throws Error(kInternal) for types without one.
 [[nodiscard]] torch::ScalarType to_scalar_type(DType dtype);

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/formats/checkpoint.h"
 
 namespace sgpt_mi::model {
 
@@ -20,6 +20,6 @@ namespace sgpt_mi::model {
 /// \return location.path "random:SHAPE" and location.is_random; no vocabulary.
 /// \throws Error(kUsage) listing the names when there is no such shape, Error(kInput) a config.json
 ///         that cannot be read.
-[[nodiscard]] io::Checkpoint random_checkpoint(const std::string& shape);
+[[nodiscard]] formats::Checkpoint random_checkpoint(const std::string& shape);
 
 }  // namespace sgpt_mi::model

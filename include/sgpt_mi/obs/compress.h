@@ -55,7 +55,7 @@ struct CompressOptions {
   bool mse = false;             ///< clip search over 80 shrinks, sum |q - x|^2.4
   std::int64_t groupsize = -1;  ///< columns that share a grid per row; -1: the whole row
   bool static_groups = false;   ///< grids of all groups from the untouched weights
-  bool act_order = false;       ///< columns by diag(H) descending
+  bool act_order = false;       ///< columns by diag(H) descending, equal ones as they come
   bool stored_scales = false;   ///< round scales to a packed file's float16 before they are used
   /// Columns in groups of their own widths, instead of wbits and groupsize. Unset: all alike.
   std::optional<quant::ColumnGroups> groups;
@@ -146,13 +146,10 @@ struct CompressResult {
 /// Factorises H for the sweep; uses options.percdamp and options.act_order, and copies the result
 /// to the devices of options.rows.
 ///
-/// \param order_key  (N): the sweep takes columns by this key, largest first, equal ones as they
-///                   come; undefined: as options.act_order says.
 /// Cost: 2 N^3 / 3 multiply-adds, four (N, N) temporaries.
 /// \throws Error(kNumeric) naming `name` when H is not finite or the damping ladder is exhausted.
 [[nodiscard]] PreparedInput prepare_input(const torch::Tensor& hessian,
-                                          const CompressOptions& options, const std::string& name,
-                                          const torch::Tensor& order_key = {});
+                                          const CompressOptions& options, const std::string& name);
 
 /// SparseGPT / GPTQ: one sweep over the columns that prunes, quantizes and moves every column's
 /// error to the columns after it, so that trace(dW H dW^T) stays small.

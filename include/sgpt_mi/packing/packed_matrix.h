@@ -9,12 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "sgpt_mi/containers/tensor_source.h"
 #include "sgpt_mi/core/dtype.h"
 #include "sgpt_mi/core/parallel.h"
-#include "sgpt_mi/io/packed_size.h"
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/packing/packed_size.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 
 // The packed form of one compressed matrix, version 1.
 //
@@ -125,7 +125,7 @@ inline constexpr std::size_t kPackedPartKinds = 8;
 /// One part, ready to be written.
 struct PackedPart {
   PackedPartKind kind = PackedPartKind::kRecord;
-  TensorInfo info;
+  containers::TensorInfo info;
   std::vector<std::byte> bytes;
 };
 
@@ -133,9 +133,9 @@ struct PackedPart {
 struct PackedParts {
   std::string source;  ///< file or folder, for messages
   std::string name;    ///< of the matrix
-  std::array<std::optional<TensorData>, kPackedPartKinds> parts;
+  std::array<std::optional<containers::TensorData>, kPackedPartKinds> parts;
 
-  [[nodiscard]] const std::optional<TensorData>& at(PackedPartKind kind) const {
+  [[nodiscard]] const std::optional<containers::TensorData>& at(PackedPartKind kind) const {
     return parts[static_cast<std::size_t>(kind)];
   }
 };
@@ -143,7 +143,7 @@ struct PackedParts {
 /// What a packed matrix says about itself.
 struct PackedMatrixInfo {
   std::string name;
-  TensorInfo dense;  ///< NAME.weight as it decodes
+  containers::TensorInfo dense;  ///< NAME.weight as it decodes
   PackedLayout layout = PackedLayout::kDense;
   int prune_n = 0;  ///< pattern of the ranks; 0 in the other layouts
   int prune_m = 0;
@@ -169,8 +169,8 @@ struct PackedMatrixInfo {
 [[nodiscard]] PackedSize packed_size(std::span<const PackedPart> parts);
 
 /// The parts of matrix `name` that the source has.
-[[nodiscard]] PackedParts find_packed_parts(const TensorSource& tensors, const std::string& name,
-                                            const std::string& source);
+[[nodiscard]] PackedParts find_packed_parts(const containers::TensorSource& tensors,
+                                            const std::string& name, const std::string& source);
 
 /// Checks the record, which parts there are, their types and lengths, labels and widths, and
 /// describes the matrix. Reads nothing whose size grows with rows and columns together.
@@ -198,4 +198,4 @@ struct PackedMatrixInfo {
 [[nodiscard]] std::uint32_t packed_checksum(const PackedParts& parts,
                                             const ParallelFor& parallel_for = serial_for());
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -5,7 +5,7 @@
 
 #include "sgpt_mi/core/dtype.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 
 struct CodedMatrix;
 
@@ -71,4 +71,4 @@ struct PackedSize {
 /// The widest N:M pattern that is stored as ranks; wider ones have a bitmask.
 inline constexpr int kMaxRankedColumns = 8;
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -7,9 +7,9 @@
 
 #include "sgpt_mi/core/dtype.h"
 #include "sgpt_mi/core/parallel.h"
-#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 
 /// The codes of all columns of one width.
 struct PackedCodeStream {
@@ -46,4 +46,4 @@ struct PackedStreams {
 [[nodiscard]] PackedStreams read_packed_streams(const PackedParts& parts,
                                                 const ParallelFor& parallel_for = serial_for());
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

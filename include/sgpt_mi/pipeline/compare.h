@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/pipeline/events.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/report/comparison.h"
+#include "sgpt_mi/report/events.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -36,7 +36,7 @@ struct CompareRun {
 ///
 /// \param start  comes with version, model, dataset and settings; rows and sets are filled in.
 /// Throws as run_compress.
-[[nodiscard]] report::ComparisonReport run_compare(const CompareRun& run, Events& events,
+[[nodiscard]] report::ComparisonReport run_compare(const CompareRun& run, report::Events& events,
                                                    report::ComparisonReport start);
 
 }  // namespace sgpt_mi::pipeline

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "sgpt_mi/pipeline/events.h"
+#include "sgpt_mi/report/events.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -13,6 +13,7 @@ namespace sgpt_mi::pipeline {
 ///
 /// Throws Error(kInput) when the source cannot be read or the target not be written, Error(kUsage)
 /// when the target holds something else.
-void export_hf(const std::string& source, const std::filesystem::path& target, Events& events);
+void export_hf(const std::string& source, const std::filesystem::path& target,
+               report::Events& events);
 
 }  // namespace sgpt_mi::pipeline

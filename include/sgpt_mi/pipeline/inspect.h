@@ -7,15 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/io/packed_matrix.h"
-#include "sgpt_mi/io/tensor_source.h"
+#include "sgpt_mi/containers/tensor_source.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 #include "sgpt_mi/report/run_report.h"
 
 namespace sgpt_mi::pipeline {
 
 /// One tensor of a model, looked at.
 struct TensorSummary {
-  io::TensorInfo info;
+  containers::TensorInfo info;
   std::string part;        ///< "linears", "embeddings", "norms", "head", "biases", "other"
   std::int64_t zeros = 0;  ///< elements that are exactly 0
 };
@@ -26,8 +26,8 @@ struct ModelSummary {
   std::vector<TensorSummary> tensors;
   std::map<std::string, std::int64_t> bytes_by_part;  ///< of the dense tensors
   std::map<std::string, std::int64_t> parameters_by_part;
-  std::vector<io::PackedMatrixInfo> packed_matrices;  ///< of a packed checkpoint
-  std::optional<report::TotalsReport> packed;         ///< what they take on disk
+  std::vector<packing::PackedMatrixInfo> packed_matrices;  ///< of a packed checkpoint
+  std::optional<report::TotalsReport> packed;              ///< what they take on disk
   std::optional<nlohmann::json> run;  ///< sgpt_mi.json, when `compress` wrote the folder
 };
 

@@ -4,17 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/pipeline/events.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::pipeline {
 
 /// Checks everything that `run` needs (model, texts, tokenizer, output place, memory), reports the
 /// plan through events.plan() and does nothing else.
 /// Throws what run_compress would throw for the same mistake.
-void plan_compress(const CompressRun& run, Events& events);
+void plan_compress(const CompressRun& run, report::Events& events);
 
 /// The main job: plan, dense perplexity, calibrate and compress block by block, save, perplexity of
 /// what was saved. Everything is computed with weights rounded to the checkpoint's own types, so
@@ -31,14 +31,14 @@ void plan_compress(const CompressRun& run, Events& events);
 /// damping exhausted), kDevice, kInterrupted; an unfinished output folder is removed.
 /// `report` comes with what only the caller knows (version, command, config) and is returned
 /// filled.
-[[nodiscard]] report::RunReport run_compress(const CompressRun& run, Events& events,
+[[nodiscard]] report::RunReport run_compress(const CompressRun& run, report::Events& events,
                                              report::RunReport report);
 
 /// Perplexity of a model as it is. `report` as above.
-[[nodiscard]] report::RunReport run_eval(const EvalRun& run, Events& events,
+[[nodiscard]] report::RunReport run_eval(const EvalRun& run, report::Events& events,
                                          report::RunReport report);
 
 /// The tokenizer that belongs to a model.
-[[nodiscard]] std::unique_ptr<text::Tokenizer> open_tokenizer(const std::string& model);
+[[nodiscard]] std::unique_ptr<tokenizer::Tokenizer> open_tokenizer(const std::string& model);
 
 }  // namespace sgpt_mi::pipeline

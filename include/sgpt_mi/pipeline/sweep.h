@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/pipeline/events.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/sweep_report.h"
 
 namespace sgpt_mi::pipeline {
@@ -67,6 +67,6 @@ struct SweepResult {
 ///
 /// Throws Error(kInput) when `out` cannot be written or the model is not found, Error(kInternal)
 /// of a cell as it is, Error(kInterrupted) telling what is kept.
-[[nodiscard]] SweepResult run_sweep(const SweepRun& run, Events& events);
+[[nodiscard]] SweepResult run_sweep(const SweepRun& run, report::Events& events);
 
 }  // namespace sgpt_mi::pipeline

@@ -3,11 +3,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "measurements.h"
 #include "sgpt_mi/alloc/allocate.h"
 #include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/planning/measurements.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// What one linear gets.
 struct LinearChoice {
@@ -54,4 +54,4 @@ struct Menus {
   }
 };
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

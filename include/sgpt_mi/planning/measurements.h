@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// Damage of pruning a linear to some share. Damages are expected losses: with Fisher sensitivity
 /// nats a token, which add up over the linears; with energy shares of the output's energy.
@@ -60,4 +60,4 @@ struct Measurements {
 /// Replaces the file at once or not at all.
 void write_measurements(const Measurements& measurements, const std::filesystem::path& path);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -2,10 +2,10 @@
 
 #include <vector>
 
-#include "measurements.h"
-#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/planning/measurements.h"
+#include "sgpt_mi/planning/plan_options.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// One target that can be had.
 struct PlanPoint {
@@ -19,6 +19,6 @@ struct PlanPoint {
 /// target of it beats in both stored bits and predicted damage, by stored bits.
 /// Cost: one plan a target; milliseconds.
 [[nodiscard]] std::vector<PlanPoint> pareto_targets(const Measurements& measurements,
-                                                    const CompressionSettings& settings);
+                                                    const PlanGoal& goal);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

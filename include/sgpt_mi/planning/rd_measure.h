@@ -1,44 +1,52 @@
 #pragma once
 
-#include "compress_blocks.h"
-#include "measurements.h"
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
 
-namespace sgpt_mi::pipeline {
+#include "sgpt_mi/memory/activation_space.h"
+#include "sgpt_mi/model/model.h"
+#include "sgpt_mi/planning/measurements.h"
+#include "sgpt_mi/planning/plan_options.h"
+#include "sgpt_mi/text/windows.h"
+#include "sgpt_mi/walk/layer_selection.h"
 
-/// Measures what planning needs in one pass of the first settings.plan->windows calibration windows
+namespace sgpt_mi::planning {
+
+/// What is measured, and with what.
+struct MeasureRun {
+  model::Model& model;
+  model::Placement placement;
+  const text::TokenWindows& windows;  ///< all that calibrate
+  const walk::LayerSelection& selection;
+  const PlanGoal& goal;
+  std::int64_t batch_windows = 1;
+  memory::ActivationBudget activations;
+  std::map<std::string, double>& timings;  ///< adds to the stages
+  /// What a measurement depends on: Measurements::key. Read with goal.plan.measurements.
+  const nlohmann::json& key;
+};
+
+/// Measures what planning needs in one pass of the first goal.plan.windows calibration windows
 /// through the dense model: damage curves over sparsities and widths from one factorisation an
 /// input, weighted by the sensitivity of each output row.
 ///
-/// With settings.plan->measurements the curves cover sparsities and widths far from the target too,
+/// With goal.plan.measurements the curves cover sparsities and widths far from the target too,
 /// so that other targets can be planned from the same file.
 ///
 /// Cost: a forward pass of those windows, with Fisher sensitivity also a backward one, and about
 /// 10 rows * N^2 multiply-adds a linear.
-[[nodiscard]] Measurements measure_model(const BlockRun& run);
+[[nodiscard]] Measurements measure_model(const MeasureRun& run);
 
-/// measure_model(), or what an earlier run with the same key left in settings.plan->measurements;
+/// measure_model(), or what an earlier run with the same key left in goal.plan.measurements;
 /// a new measurement is written there. Throws Error(kUsage) naming the first entry of the key that
 /// differs.
-[[nodiscard]] Measurements load_or_measure(const BlockRun& run);
+[[nodiscard]] Measurements load_or_measure(const MeasureRun& run);
 
 /// Reads a file of measurements and checks that it fits the model and the settings: the linears,
 /// and the entries of `key` that both have. Throws Error(kUsage) naming the difference.
 void require_match(const Measurements& measurements, const nlohmann::json& key,
                    const std::string& path);
 
-/// First windows of a set.
-[[nodiscard]] text::TokenWindows first_windows(const text::TokenWindows& windows,
-                                               std::int64_t count);
-/// Last windows of a set.
-[[nodiscard]] text::TokenWindows last_windows(const text::TokenWindows& windows,
-                                              std::int64_t count);
-
-/// How many windows are measured and how many are held out for comparing plans, of `windows`: as
-/// asked, but at most a quarter is held out, and at least one is measured.
-struct WindowSplit {
-  std::int64_t measured = 0;
-  std::int64_t held_out = 0;
-};
-[[nodiscard]] WindowSplit split_windows(std::int64_t windows, const PlanOptions& options);
-
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

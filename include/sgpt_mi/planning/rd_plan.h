@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "linear_choice.h"
-#include "measurements.h"
-#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/planning/linear_choice.h"
+#include "sgpt_mi/planning/measurements.h"
+#include "sgpt_mi/planning/plan_options.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// A choice for every linear.
 struct RdPlan {
@@ -23,25 +23,24 @@ struct RdPlan {
 /// allows that), sparsities planned, and widths planned as well, each only where it promises less
 /// damage than the plainer ones by more than a prediction can be trusted.
 ///
-/// Sparsities: every linear lies within settings.plan->sparsity_range of the target's sparsity, the
+/// Sparsities: every linear lies within goal.plan.sparsity_range of the target's sparsity, the
 /// zeros of all linears together are floor(sparsity * weights), and of such choices the measured
 /// damage is the least on a menu of hundredths (alloc::allocate). Widths: plan_measured_widths().
 ///
 /// \param stored_bits  what a stored-size target leaves, bits a weight; empty: code bits count.
 /// \param effort       of the allocations.
 /// \throws Error(kUsage) a target below what the narrowest widths take.
-[[nodiscard]] std::vector<RdPlan> make_plans(const Measurements& measurements,
-                                             const CompressionSettings& settings,
+[[nodiscard]] std::vector<RdPlan> make_plans(const Measurements& measurements, const PlanGoal& goal,
                                              std::optional<double> stored_bits,
                                              const alloc::AllocateOptions& effort = {});
 
 /// Refuses, before anything is measured, a target that the narrowest widths of these linears do not
 /// reach, and combinations that cannot be planned. `linears` need no curves.
 /// \throws Error(kUsage) naming the nearest possible target.
-void require_plannable(const Measurements& linears, const CompressionSettings& settings,
+void require_plannable(const Measurements& linears, const PlanGoal& goal,
                        std::optional<double> stored_bits);
 
 /// Orders plans by what they are predicted to do.
 [[nodiscard]] bool least_damage_first(const RdPlan& a, const RdPlan& b);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "block_walk.h"
-#include "sgpt_mi/pipeline/width_options.h"
+#include "sgpt_mi/planning/width_options.h"
+#include "sgpt_mi/walk/block_walk.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// The N input channels of one site in groups; shared by all linears that read it.
 struct SiteGroups {
@@ -31,12 +31,12 @@ struct SiteGroups {
 /// \param timings        adds to "mi" and "cluster".
 ///
 /// Cost: METHODS.md section 4; nothing with Grouping::kChannels. Memory: one (N, N) float32.
-[[nodiscard]] SiteGroups group_site(const SiteInput& input, const GroupingOptions& options,
+[[nodiscard]] SiteGroups group_site(const walk::SiteInput& input, const GroupingOptions& options,
                                     bool keep_affinity, std::map<std::string, double>& timings);
 
 /// Labels of the N channels of a site sorted by diag H, largest first, `per_group` of them to a
 /// group; the last groups may be one smaller.
-[[nodiscard]] std::vector<std::int32_t> grid_labels(const SiteInput& input, std::int64_t channels,
-                                                    std::int64_t per_group);
+[[nodiscard]] std::vector<std::int32_t> grid_labels(const walk::SiteInput& input,
+                                                    std::int64_t channels, std::int64_t per_group);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -6,10 +6,10 @@
 
 #include "sgpt_mi/alloc/bit_plan.h"
 #include "sgpt_mi/obs/compress.h"
-#include "sgpt_mi/pipeline/width_options.h"
-#include "width_plan.h"
+#include "sgpt_mi/planning/width_options.h"
+#include "sgpt_mi/planning/width_plan.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// What the units of one linear take in the packed container.
 struct StoredLinear {
@@ -33,7 +33,7 @@ struct StoredLinear {
 /// Share of the weights that a mask keeps.
 [[nodiscard]] double kept_share(const obs::CompressOptions& options);
 
-/// Bits on disk as the allocator counts them: never less than io::predict_packed_size() of the
+/// Bits on disk as the allocator counts them: never less than packing::predict_packed_size() of the
 /// result if the mask keeps what the linear says, more by the rounding of parts to whole bytes and
 /// by grids of widths that no single channel gets.
 struct StoredCost {
@@ -45,4 +45,4 @@ struct StoredCost {
 [[nodiscard]] StoredCost stored_cost(StoredLinear linear, const WidthOptions& options,
                                      const obs::CompressOptions& matrix, std::int64_t budget_bits);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

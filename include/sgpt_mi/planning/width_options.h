@@ -11,7 +11,7 @@
 #include "sgpt_mi/obs/importance.h"
 #include "sgpt_mi/quant/grid.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// What the input channels of a linear are grouped by. All but the first are compared with the same
 /// allocator and budget.
@@ -82,4 +82,4 @@ struct WidthOptions {
   void validate() const;
 };
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

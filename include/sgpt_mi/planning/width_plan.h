@@ -8,11 +8,11 @@
 
 #include "sgpt_mi/alloc/bit_plan.h"
 #include "sgpt_mi/obs/importance.h"
-#include "sgpt_mi/pipeline/width_options.h"
+#include "sgpt_mi/planning/site_groups.h"
+#include "sgpt_mi/planning/width_options.h"
 #include "sgpt_mi/quant/grid.h"
-#include "site_groups.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// The columns of one linear as units that get a width each.
 struct LinearUnits {
@@ -43,4 +43,4 @@ struct LinearUnits {
                                                 const std::vector<int>& bits,
                                                 quant::GridSharing sharing);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

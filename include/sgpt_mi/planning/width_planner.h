@@ -9,15 +9,14 @@
 #include <utility>
 #include <vector>
 
-#include "block_walk.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/importance.h"
-#include "sgpt_mi/pipeline/options.h"
-#include "site_groups.h"
-#include "stored_cost.h"
-#include "width_plan.h"
+#include "sgpt_mi/planning/site_groups.h"
+#include "sgpt_mi/planning/stored_cost.h"
+#include "sgpt_mi/planning/width_plan.h"
+#include "sgpt_mi/walk/block_walk.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 
 /// Widths of one linear's units and what they may take.
 struct LinearPlan {
@@ -27,21 +26,28 @@ struct LinearPlan {
   std::string warning;           ///< for the user; empty: nothing to say
 };
 
+/// What widths are chosen for.
+struct WidthGoal {
+  WidthOptions widths;
+  obs::CompressOptions matrix;  ///< what all linears share
+  walk::LayerSelection selection;
+  /// What a stored-size target leaves for the selected linears, bits a weight; empty: code bits
+  /// count.
+  std::optional<double> stored_bits;
+};
+
 /// Decides the widths of a run, linear by linear or, over the model, all at once.
 class WidthPlanner {
  public:
-  /// \param stored_bits  what a stored-size target leaves for the selected linears, bits a weight;
-  ///                     empty: code bits count.
   /// \throws Error(kUsage) a target that no plan can reach, naming the nearest possible one.
-  WidthPlanner(const CompressionSettings& settings, const model::Model& model,
-               std::optional<double> stored_bits);
+  WidthPlanner(WidthGoal goal, const model::Model& model);
 
   /// With one budget for the model: a pass over the dense model that groups and scores everything
   /// and allocates once. Costs a calibration pass; keeps no matrix.
-  void measure_model(const BlockWalk& walk);
+  void measure_model(const walk::BlockWalk& walk);
 
   /// The groups of a site: of the measuring pass, else made now.
-  [[nodiscard]] SiteGroups groups_of(const SiteInput& input, bool keep_affinity,
+  [[nodiscard]] SiteGroups groups_of(const walk::SiteInput& input, bool keep_affinity,
                                      std::map<std::string, double>& timings);
 
   /// \param timings  adds to "alloc".
@@ -50,14 +56,14 @@ class WidthPlanner {
                                 std::map<std::string, double>& timings) const;
 
   /// Whether the target counts what is stored, so that a compressed matrix must be checked.
-  [[nodiscard]] bool counts_storage() const { return stored_bits_.has_value(); }
+  [[nodiscard]] bool counts_storage() const { return goal_.stored_bits.has_value(); }
 
   /// New widths for a linear whose stored size missed the plan, from what its mask keeps.
   /// \param budget_bits  of the stored size, at most plan.budget_bits.
   [[nodiscard]] std::vector<int> replan(const LinearPlan& plan, const torch::Tensor& pruned,
                                         std::int64_t budget_bits) const;
 
-  [[nodiscard]] const WidthOptions& options() const { return *settings_.widths; }
+  [[nodiscard]] const WidthOptions& options() const { return goal_.widths; }
 
  private:
   [[nodiscard]] double target_bits(const model::LinearInfo& linear) const;
@@ -65,12 +71,11 @@ class WidthPlanner {
   [[nodiscard]] alloc::BitTarget target_of(const StoredLinear& linear,
                                            std::int64_t budget_bits) const;
   void require_reachable(const model::Model& model) const;
-  void measure_site(model::Block& block, const SiteInput& input,
+  void measure_site(model::Block& block, const walk::SiteInput& input,
                     std::map<std::string, double>& timings);
   void allocate_model(std::map<std::string, double>& timings);
 
-  const CompressionSettings& settings_;
-  std::optional<double> stored_bits_;
+  WidthGoal goal_;
   std::map<std::pair<std::int64_t, model::Site>, SiteGroups> measured_sites_;
   std::map<std::string, LinearPlan> measured_;  // by linear name
 };
@@ -79,4 +84,4 @@ class WidthPlanner {
 [[nodiscard]] obs::ChannelMoments channel_moments(const calib::LayerStats& stats,
                                                   const torch::Tensor& inverse_diagonal);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "sgpt_mi/report/pareto.h"
 #include "sgpt_mi/report/run_report.h"
 
-namespace sgpt_mi::report {
+namespace sgpt_mi::plots {
 
 /// Pictures, drawn by PLplot without a display. Each function returns a PNG file's bytes (8 bits a
 /// channel, RGB). The same input gives the same bytes on one machine. PLplot keeps global state:
@@ -41,26 +42,18 @@ struct GroupedMatrix {
 
 /// Average code bits of every linear as bars: blocks along the x axis (the first number in the
 /// name), one colour a kind of linear (the last part of the name). At least one layer.
-[[nodiscard]] std::string bits_per_layer_png(std::span<const LayerReport> layers);
+[[nodiscard]] std::string bits_per_layer_png(std::span<const report::LayerReport> layers);
 
 /// Compression loss of every linear, in blocks and kinds as above, as one line a kind. The scale is
 /// logarithmic when the losses span more than a factor of 20; zero losses are then left out, and
 /// the title says how many.
-[[nodiscard]] std::string loss_per_layer_png(std::span<const LayerReport> layers);
-
-/// One compressed model in the plane of size and quality.
-struct TradeoffPoint {
-  std::string label;
-  double stored_bits = 0.0;  ///< bits a weight in the saved file
-  double ppl = 0.0;
-  double ppl_stderr = 0.0;
-};
+[[nodiscard]] std::string loss_per_layer_png(std::span<const report::LayerReport> layers);
 
 /// Perplexity against stored bits a weight. Points carry numbers that a key explains, and error
 /// bars of one standard error; the Pareto front is a line through filled points. With more than 24
 /// points at most 24 of the front are numbered. The perplexity axis is logarithmic beyond a factor
 /// of 20. At least one point, all finite, perplexities positive.
-[[nodiscard]] std::string ppl_vs_stored_bits_png(std::span<const TradeoffPoint> points,
+[[nodiscard]] std::string ppl_vs_stored_bits_png(std::span<const report::TradeoffPoint> points,
                                                  const std::string& title);
 
-}  // namespace sgpt_mi::report
+}  // namespace sgpt_mi::plots

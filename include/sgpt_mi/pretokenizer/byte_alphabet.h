@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 
 /// The bytes that a token of a byte-level vocabulary stands for, or nothing when it has a character
 /// outside the alphabet (such a token can never be produced by merging bytes).
@@ -14,4 +14,4 @@ namespace sgpt_mi::text {
 /// (Radford et al. 2019, encoder.py, bytes_to_unicode).
 [[nodiscard]] std::optional<std::string> bytes_of_token(std::string_view token);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -5,11 +5,11 @@
 #include <string>
 #include <unordered_map>
 
-#include "regex.h"
+#include "sgpt_mi/pretokenizer/regex.h"
 
 // Members of the JSON files that describe tokenizers. All of these throw Error(kInput) naming the
 // member when it is missing or of another type.
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 
 [[nodiscard]] const nlohmann::json& member(const nlohmann::json& object, const char* name);
 [[nodiscard]] std::string string_member(const nlohmann::json& object, const char* name);
@@ -30,4 +30,4 @@ namespace sgpt_mi::text {
 /// Parses a JSON text; `name` says in the error where it came from.
 [[nodiscard]] nlohmann::json parse_json(const std::string& text, const std::string& name);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 
 /// One stage that rewrites a text before it is split. Thread-safe.
 class Normalizer {
@@ -19,4 +19,4 @@ class Normalizer {
 /// Error(kInput) naming any other type.
 [[nodiscard]] std::unique_ptr<Normalizer> parse_normalizer(const nlohmann::json& json);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

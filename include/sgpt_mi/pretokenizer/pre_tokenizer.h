@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 
 /// A part of the text that merges never leave.
 struct Piece {
@@ -45,8 +45,9 @@ struct PreTokenizer {
   bool byte_level = false;  ///< the model then works on bytes, not on characters
 };
 
-/// Parses ByteLevel, Split, Digits, Metaspace, Punctuation, Whitespace, WhitespaceSplit, Sequence;
-/// null gives no steps. Throws Error(kInput) naming any other type, or a step after ByteLevel.
+/// Parses ByteLevel, text::Split, Digits, Metaspace, Punctuation, Whitespace, WhitespaceSplit,
+/// Sequence; null gives no steps. Throws Error(kInput) naming any other type, or a step after
+/// ByteLevel.
 [[nodiscard]] PreTokenizer parse_pre_tokenizer(const nlohmann::json& json);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 
 /// Byte range [begin, end) of a text.
 struct Span {
@@ -45,4 +45,4 @@ class Regex {
 /// ^ and $, \b, \h, {n}+ and unknown escapes or groups).
 [[nodiscard]] std::string pcre_from_oniguruma(std::string_view pattern);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 
 /// Throws Error(kInput) with the offset of the first byte that is not UTF-8 (overlong forms,
 /// surrogates and values above U+10FFFF included).
@@ -28,4 +28,4 @@ void check_utf8(std::string_view text);
 /// A code point as UTF-8.
 [[nodiscard]] std::string to_utf8(char32_t code_point);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

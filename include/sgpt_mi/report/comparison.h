@@ -8,7 +8,7 @@
 
 #include "sgpt_mi/report/document.h"
 #include "sgpt_mi/report/paired_test.h"
-#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/report/pareto.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/report/run_summary.h"
 
@@ -70,8 +70,8 @@ struct PairedDifference {
 [[nodiscard]] Document comparison_document(const ComparisonReport& report,
                                            std::vector<Picture> pictures);
 
-/// One point a row that was scored on every set, for ppl_vs_stored_bits_png(). Rows of several
-/// seeds carry the seed in their label.
+/// One point a row that was scored on every set, for plots::ppl_vs_stored_bits_png(). Rows of
+/// several seeds carry the seed in their label.
 [[nodiscard]] std::vector<TradeoffPoint> tradeoff_points(const ComparisonReport& report);
 
 /// Everything, with the paired differences: comparison.json.

@@ -5,7 +5,7 @@
 
 #include "sgpt_mi/report/run_report.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::report {
 
 /// What a run tells while it works; the program shows it, a test may count it. All methods are
 /// called from the thread that runs the pipeline.
@@ -20,11 +20,11 @@ class Events {
   /// `done` of the current stage's units are finished.
   virtual void progress(std::int64_t done) = 0;
   /// A linear was compressed.
-  virtual void layer(const report::LayerReport& layer) = 0;
+  virtual void layer(const LayerReport& layer) = 0;
   /// Something the user should know of.
   virtual void warning(const std::string& text) = 0;
   /// A result worth a line at once (a dense perplexity).
   virtual void result(const std::string& line) = 0;
 };
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::report

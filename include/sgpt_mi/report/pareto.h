@@ -2,9 +2,18 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace sgpt_mi::report {
+
+/// One compressed model in the plane of size and quality.
+struct TradeoffPoint {
+  std::string label;
+  double stored_bits = 0.0;  ///< bits a weight in the saved file
+  double ppl = 0.0;
+  double ppl_stderr = 0.0;
+};
 
 /// The indices of the points that no other point dominates, both coordinates being costs: another
 /// point dominates when it is nowhere larger and somewhere smaller. Equal points stay together.

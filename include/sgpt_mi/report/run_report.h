@@ -139,7 +139,4 @@ struct RunReport {
 [[nodiscard]] TotalsReport sum_layers(const std::vector<LayerReport>& layers,
                                       std::int64_t model_bytes);
 
-/// Bytes for people: "6.9 MB" (decimal units).
-[[nodiscard]] std::string human_bytes(std::int64_t bytes);
-
 }  // namespace sgpt_mi::report

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "sgpt_mi/report/document.h"
-#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/report/pareto.h"
 #include "sgpt_mi/report/run_summary.h"
 
 namespace sgpt_mi::report {
@@ -55,7 +55,7 @@ enum class SweepQuality {
 
 [[nodiscard]] nlohmann::ordered_json to_json(const SweepReport& report);
 
-/// One point a scored cell, for ppl_vs_stored_bits_png().
+/// One point a scored cell, for plots::ppl_vs_stored_bits_png().
 [[nodiscard]] std::vector<TradeoffPoint> tradeoff_points(const SweepReport& report);
 
 /// Both tables for stdout. Ends with a newline.

@@ -41,7 +41,7 @@ struct CalibrationSet {
 /// shorter than a window, no document is long enough, or too few windows were recorded.
 [[nodiscard]] CalibrationSet draw_calibration(const std::string& dataset,
                                               const DataSettings& settings,
-                                              const Tokenizer* tokenizer,
+                                              const tokenizer::Tokenizer* tokenizer,
                                               const CalibrationOptions& options);
 
 }  // namespace sgpt_mi::text

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/text/tokenizer.h"
 #include "sgpt_mi/text/windows.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::text {
 
@@ -34,7 +34,7 @@ struct EvalSet {
 /// recorded windows; `seqlen` is ignored for those. For c4 the first 256 * seqlen tokens are kept.
 /// `max_windows` > 0 keeps the first ones only.
 [[nodiscard]] EvalSet load_eval_set(const std::string& set, const DataSettings& settings,
-                                    const Tokenizer* tokenizer, std::int64_t seqlen,
+                                    const tokenizer::Tokenizer* tokenizer, std::int64_t seqlen,
                                     std::int64_t max_windows);
 
 }  // namespace sgpt_mi::text

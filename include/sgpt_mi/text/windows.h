@@ -33,4 +33,8 @@ struct TokenWindows {
 /// Throws Error(kInput) when it is missing, not integer, not two-dimensional or has negative ids.
 [[nodiscard]] TokenWindows read_recorded_windows(const std::filesystem::path& path);
 
+/// The first or the last `count` windows of a set.
+[[nodiscard]] TokenWindows first_windows(const TokenWindows& windows, std::int64_t count);
+[[nodiscard]] TokenWindows last_windows(const TokenWindows& windows, std::int64_t count);
+
 }  // namespace sgpt_mi::text

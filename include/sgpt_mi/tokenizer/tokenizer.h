@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/tokenizer/gguf_vocabulary.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 
 /// Text to token ids, identical to the tokenizer that the model was trained with.
 class Tokenizer {
@@ -39,11 +39,11 @@ class Tokenizer {
 [[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder);
 
 /// The tokenizer in a GGUF file's metadata. Throws Error(kInput) naming an unknown kind.
-[[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const io::GgufVocabulary& vocabulary);
+[[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const GgufVocabulary& vocabulary);
 
 /// Files of a Hugging Face folder (tokenizer.json or tokenizer.model, tokenizer_config.json) that
 /// give the same tokenizer as the GGUF metadata: file name and bytes.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> tokenizer_files(
-    const io::GgufVocabulary& vocabulary);
+    const GgufVocabulary& vocabulary);
 
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

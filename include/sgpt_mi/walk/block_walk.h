@@ -8,14 +8,14 @@
 #include <optional>
 #include <string>
 
-#include "activation_store.h"
 #include "sgpt_mi/calib/drift_stats.h"
 #include "sgpt_mi/calib/layer_stats.h"
+#include "sgpt_mi/memory/activation_store.h"
 #include "sgpt_mi/model/model.h"
-#include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/text/windows.h"
+#include "sgpt_mi/walk/layer_selection.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::walk {
 
 /// What calibration found at one site of one block.
 struct SiteInput {
@@ -34,8 +34,8 @@ using SiteHandler = std::function<void(model::Block& block, SiteInput& input)>;
 
 /// A block of which all sites are handled, by batch: (b, T, hidden) on the device of the walk.
 struct BlockEnd {
-  HiddenBatches inputs;         ///< what it reads in the compressed stream
-  HiddenBatches dense_outputs;  ///< what it left in the dense stream
+  memory::HiddenBatches inputs;         ///< what it reads in the compressed stream
+  memory::HiddenBatches dense_outputs;  ///< what it left in the dense stream
 };
 
 /// May replace tensors of the block: what it leaves there makes the inputs of the next.
@@ -59,7 +59,7 @@ struct BlockWalk {
   /// nobody is.
   BlockHandler finish_block = {};
   /// Where the states of the windows may lie; results do not depend on it.
-  ActivationBudget activations = {};
+  memory::ActivationBudget activations = {};
   /// The handler leaves the norms of the block as they are: a site's input that lies on the device
   /// is then kept until its linears are applied, instead of being normed again.
   bool keeps_norms = false;
@@ -90,4 +90,4 @@ struct BlockWalk {
 /// finish_block without one.
 void walk_blocks(const BlockWalk& walk, const SiteHandler& handle);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::walk

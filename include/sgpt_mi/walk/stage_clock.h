@@ -4,9 +4,9 @@
 #include <map>
 #include <string>
 
-#include "sgpt_mi/pipeline/trace.h"
+#include "sgpt_mi/walk/trace.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::walk {
 
 /// Adds the time between construction and destruction to a named stage, in seconds, and the stage
 /// to the trace.
@@ -32,4 +32,4 @@ class StageTimer {
 /// nothing is called.
 void set_stage_fence(std::function<void()> wait);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::walk

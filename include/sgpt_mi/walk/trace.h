@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::walk {
 
 /// Records when every stage of a run began and ended, from its construction on. At most one exists
 /// at a time: stages find it by themselves.
@@ -47,4 +47,4 @@ class Trace {
   std::vector<Span> spans_;
 };
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::walk

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "sgpt_mi/io/checkpoint.h"
-#include "sgpt_mi/io/safetensors.h"
+#include "sgpt_mi/containers/safetensors.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/model/model.h"
 #include "support/shared_data.h"
 #include "support/tiny_model.h"
@@ -20,7 +20,7 @@ nlohmann::json read_json(const std::filesystem::path& path) {
 }
 
 torch::Tensor read_tensor(const std::filesystem::path& path, const std::string& name) {
-  return to_torch(io::open_safetensors(path)->read(name)).clone();
+  return to_torch(containers::open_safetensors(path)->read(name)).clone();
 }
 
 double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
@@ -36,8 +36,8 @@ Golden read_golden(const std::filesystem::path& file, const std::string& logits)
   return {read_tensor(file, "input_ids").to(torch::kInt64), read_tensor(file, logits)};
 }
 
-io::Checkpoint open(const std::filesystem::path& path) {
-  return io::open_checkpoint({path, path.extension() == ".gguf"});
+formats::Checkpoint open(const std::filesystem::path& path) {
+  return formats::open_checkpoint({path, path.extension() == ".gguf"});
 }
 
 class Logits : public ::testing::TestWithParam<std::string> {};
@@ -47,7 +47,7 @@ TEST_P(Logits, EqualTheReference) {
   const double tolerance =
       read_json(models / "models.json").at("models").at(GetParam()).at("suggested_atol");
   const Golden golden = read_golden(models / GetParam() / "golden.safetensors", "logits");
-  const io::Checkpoint checkpoint = open(models / GetParam());
+  const formats::Checkpoint checkpoint = open(models / GetParam());
   Model model(checkpoint);
   const torch::Tensor together = test::logits_of(model, golden.ids);
   EXPECT_LE(largest_difference(together, golden.logits), tolerance);
@@ -77,7 +77,7 @@ void expect_real_model(const std::string& stored, const std::string& fixture,
   const nlohmann::json facts = read_json(folder / "golden.json");
   const double tolerance = facts.at(logits).at("suggested_atol");
   const Golden golden = read_golden(folder / "golden.safetensors", logits);
-  const io::Checkpoint checkpoint = open(models / stored);
+  const formats::Checkpoint checkpoint = open(models / stored);
   Model model(checkpoint);
   EXPECT_LE(largest_difference(test::logits_of(model, golden.ids), golden.logits), tolerance);
 }
@@ -106,7 +106,7 @@ TEST_P(HalfLogits, AreFiniteAndNearTheReference) {
   SGPT_MI_SHARED_OR_SKIP(models, "golden/models");
   const HalfCase& half = GetParam();
   const Golden golden = read_golden(models / half.fixture / "golden.safetensors", "logits");
-  const io::Checkpoint checkpoint = open(models / half.fixture);
+  const formats::Checkpoint checkpoint = open(models / half.fixture);
   Model model(checkpoint);
   const torch::Tensor logits = test::logits_of(model, golden.ids, {torch::kCPU, half.dtype});
   EXPECT_EQ(logits.scalar_type(), half.dtype);

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "sgpt_mi/eval/perplexity.h"
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/text/corpus.h"
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 #include "support/shared_data.h"
 
 namespace sgpt_mi::eval {
@@ -44,13 +44,13 @@ TEST_P(DensePerplexity, EqualsTheReference) {
   const nlohmann::json golden =
       nlohmann::json::parse(stream).at("seqlen").at(std::to_string(wanted.seqlen)).at(wanted.set);
 
-  const std::unique_ptr<text::Tokenizer> tokenizer = text::load_tokenizer(folder);
+  const std::unique_ptr<tokenizer::Tokenizer> tokenizer = tokenizer::load_tokenizer(folder);
   const std::string set = wanted.set == "tinystories"
                               ? (data / "tinystories/tinystories.944KB.txt").string()
                               : wanted.set;
   const text::EvalSet texts = text::load_eval_set(set, {data}, tokenizer.get(), wanted.seqlen,
                                                   golden.at("n_windows").get<std::int64_t>());
-  const io::Checkpoint checkpoint = io::open_checkpoint({folder, false});
+  const formats::Checkpoint checkpoint = formats::open_checkpoint({folder, false});
   model::Model model(checkpoint);
   const PerplexityResult result = perplexity(model, texts.windows, {});
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/io/safetensors.h"
+#include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/obs/compress.h"
 #include "support/shared_data.h"
 
@@ -50,8 +50,8 @@ std::string file_of(const Case& c) {
   return "golden/sparsegpt/" + c.model + "/block0_" + layer + ".safetensors";
 }
 
-torch::Tensor read(const io::TensorSource& source, const std::string& name) {
-  const io::TensorData data = source.read(name);
+torch::Tensor read(const containers::TensorSource& source, const std::string& name) {
+  const containers::TensorData data = source.read(name);
   torch::Tensor tensor = at::empty(data.info.shape, torch::kFloat32);
   std::memcpy(tensor.data_ptr(), data.bytes.data(), data.bytes.size());
   return tensor;
@@ -97,7 +97,7 @@ class SingleLayer : public testing::TestWithParam<Case> {};
 
 TEST_P(SingleLayer, EqualsTheReference) {
   SGPT_MI_SHARED_OR_SKIP(path, file_of(GetParam()));
-  const auto source = io::open_safetensors(path);
+  const auto source = containers::open_safetensors(path);
   const Recorded expected = recorded(GetParam());
   const torch::Tensor before = read(*source, "W_before");
   const torch::Tensor after = read(*source, "W_after_" + GetParam().config);
@@ -138,8 +138,8 @@ TEST(SingleLayerCases, CoverEveryStoredResult) {
   std::set<std::string> tested;
   for (const Case& c : all_cases()) {
     tested.insert(file_of(c) + " W_after_" + c.config);
-    const auto source = io::open_safetensors(test::shared_dir() / file_of(c));
-    for (const io::TensorInfo& info : source->tensors()) {
+    const auto source = containers::open_safetensors(test::shared_dir() / file_of(c));
+    for (const containers::TensorInfo& info : source->tensors()) {
       if (info.name.starts_with("W_after_")) stored.insert(file_of(c) + " " + info.name);
     }
   }

@@ -10,7 +10,7 @@
 #include <tuple>
 #include <vector>
 
-#include "sgpt_mi/io/safetensors.h"
+#include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "support/shared_data.h"
@@ -52,11 +52,11 @@ nlohmann::json read_json(const std::filesystem::path& path) {
 /// round what it compressed back to fp16.
 void write_float32_copy(const std::filesystem::path& model, const std::filesystem::path& copy) {
   std::filesystem::copy(model, copy);
-  const auto source = io::open_safetensors(model / "model.safetensors");
-  std::vector<io::TensorInfo> infos = source->tensors();
-  for (io::TensorInfo& info : infos) info.dtype = DType::kF32;
-  io::SafetensorsWriter writer(copy, infos);
-  for (const io::TensorInfo& info : infos) {
+  const auto source = containers::open_safetensors(model / "model.safetensors");
+  std::vector<containers::TensorInfo> infos = source->tensors();
+  for (containers::TensorInfo& info : infos) info.dtype = DType::kF32;
+  containers::SafetensorsWriter writer(copy, infos);
+  for (const containers::TensorInfo& info : infos) {
     const torch::Tensor wide =
         model::to_torch(source->read(info.name)).to(torch::kFloat32).contiguous();
     writer.put(info.name, {static_cast<const std::byte*>(wide.const_data_ptr()), wide.nbytes()});

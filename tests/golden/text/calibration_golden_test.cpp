@@ -1,9 +1,9 @@
-#include "dataset_files.h"
 #include "golden_tokenizers.h"
 #include "sgpt_mi/core/hash.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/text/calibration.h"
-#include "window_sampler.h"
+#include "text/dataset_files.h"
+#include "text/window_sampler.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -15,7 +15,7 @@ constexpr const char* kRawText = "data/wikitext2/wiki.train.raw.first1MB.noblank
 /// The train text of a golden draw.
 std::string train_text(const std::string& dataset, const DataSettings& data) {
   if (dataset == "wikitext2_raw1mb") {
-    return join(wikitext_rows(io::read_text_file(test::shared_dir() / kRawText)), " ");
+    return join(wikitext_rows(documents::read_text_file(test::shared_dir() / kRawText)), " ");
   }
   return join(load_rows(dataset, Split::kTrain, data), " ");
 }
@@ -42,7 +42,7 @@ TEST_P(CalibrationGolden, EveryDrawIsTheReferences) {
   SGPT_MI_SHARED_OR_SKIP(folder, GetParam().folder);
   const DataSettings data{test::shared_dir() / "data"};
   const nlohmann::json golden = golden_of(GetParam().name);
-  const auto tokenizer = load_tokenizer(folder);
+  const auto tokenizer = tokenizer::load_tokenizer(folder);
   ASSERT_EQ(golden.at("draws").size(), 32U);
   std::map<std::string, std::vector<std::int32_t>> tokens;
   for (const std::string dataset : {"wikitext2", "wikitext2_raw1mb", "ptb"}) {
@@ -71,7 +71,7 @@ INSTANTIATE_TEST_SUITE_P(Calibration, CalibrationGolden,
 TEST(DrawCalibration, FindsTheTextsItself) {
   SGPT_MI_SHARED_OR_SKIP(folder, "models/opt-3m");
   const DataSettings data{test::shared_dir() / "data"};
-  const auto tokenizer = load_tokenizer(folder);
+  const auto tokenizer = tokenizer::load_tokenizer(folder);
   const nlohmann::json golden = golden_of("opt-3m");
   int compared = 0;
   for (const nlohmann::json& draw : golden.at("draws")) {

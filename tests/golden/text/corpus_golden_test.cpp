@@ -26,7 +26,7 @@ TEST(EvalSets, WindowsAreTheReferences) {
   const nlohmann::json golden = eval_texts();
   for (const test::GoldenTokenizer& entry :
        {test::kGoldenTokenizers[0], test::kGoldenTokenizers[2]}) {
-    const auto tokenizer = load_tokenizer(test::shared_dir() / entry.folder);
+    const auto tokenizer = tokenizer::load_tokenizer(test::shared_dir() / entry.folder);
     for (const auto& [name, expected] : golden.at("tokens").at(entry.name).items()) {
       for (const auto& [seqlen, cut] : expected.at("windows").items()) {
         const EvalSet set = load_eval_set(name, {data}, tokenizer.get(), std::stol(seqlen), 0);

@@ -1,6 +1,6 @@
 #include "golden_tokenizers.h"
 #include "sgpt_mi/core/hash.h"
-#include "sgpt_mi/io/gguf.h"
+#include "sgpt_mi/gguf/gguf.h"
 #include "sgpt_mi/text/corpus.h"
 
 namespace sgpt_mi::text {
@@ -16,7 +16,7 @@ std::string unhex(const std::string& hex) {
   return bytes;
 }
 
-void expect_cases(const Tokenizer& tokenizer, const nlohmann::json& cases) {
+void expect_cases(const tokenizer::Tokenizer& tokenizer, const nlohmann::json& cases) {
   ASSERT_EQ(cases.size(), 46U);
   for (const nlohmann::json& test_case : cases) {
     const std::string text = unhex(test_case.at("utf8_hex"));
@@ -27,7 +27,7 @@ void expect_cases(const Tokenizer& tokenizer, const nlohmann::json& cases) {
   }
 }
 
-void expect_eval_texts(const Tokenizer& tokenizer, const nlohmann::json& texts) {
+void expect_eval_texts(const tokenizer::Tokenizer& tokenizer, const nlohmann::json& texts) {
   ASSERT_EQ(texts.size(), 3U);
   for (const auto& [set, expected] : texts.items()) {
     const std::string text = load_eval_text(set, {test::shared_dir() / "data"});
@@ -42,7 +42,7 @@ TEST_P(TokenizerGolden, EveryIdIsTheReferences) {
   SGPT_MI_SHARED_OR_SKIP(folder, GetParam().folder);
   const nlohmann::json golden = test::read_json(test::shared_dir() / "golden/tokenizers" /
                                                 (std::string(GetParam().name) + ".json"));
-  const auto tokenizer = load_tokenizer(folder);
+  const auto tokenizer = tokenizer::load_tokenizer(folder);
   const nlohmann::json& bos = golden.at("bos_id_prepended");
   EXPECT_EQ(tokenizer->bos_id().value_or(-1), bos.is_null() ? -1 : bos.get<std::int32_t>());
   EXPECT_EQ(tokenizer->vocab_size(), golden.at("vocab_size"));
@@ -57,10 +57,10 @@ INSTANTIATE_TEST_SUITE_P(Tokenizers, TokenizerGolden, ::testing::ValuesIn(test::
 // tokenizer.json recognises it after normalization.
 TEST(GgufGolden, GivesTheIdsOfTokenizerJson) {
   SGPT_MI_SHARED_OR_SKIP(folder, "models/tinystories-656k");
-  const auto opened = io::open_gguf(folder / "TinyStories-656K-Q8_0.gguf");
-  ASSERT_TRUE(opened.gguf_vocabulary.has_value());
-  const auto from_gguf = load_tokenizer(*opened.gguf_vocabulary);
-  const auto from_json = load_tokenizer(folder);
+  const auto opened = gguf::open_gguf(folder / "TinyStories-656K-Q8_0.gguf");
+  ASSERT_TRUE(opened.vocabulary.has_value());
+  const auto from_gguf = tokenizer::load_tokenizer(*opened.vocabulary);
+  const auto from_json = tokenizer::load_tokenizer(folder);
   EXPECT_EQ(from_gguf->bos_id(), from_json->bos_id());
   EXPECT_EQ(from_gguf->vocab_size(), from_json->vocab_size());
   const std::string text = load_eval_text(

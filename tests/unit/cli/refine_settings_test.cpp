@@ -11,7 +11,7 @@
 namespace sgpt_mi::cli {
 namespace {
 
-using pipeline::CompressionSettings;
+using compress::CompressionSettings;
 using test::error_of;
 using testing::HasSubstr;
 using Flags = std::vector<std::string>;
@@ -44,14 +44,13 @@ void expect_equal_steps(const CompressionSettings& left, const CompressionSettin
   EXPECT_EQ(a.scale_step, b.scale_step);
   EXPECT_EQ(left.drift, right.drift);
   EXPECT_EQ(left.drift_residual, right.drift_residual);
-  EXPECT_EQ(left.bias_update, right.bias_update);
   EXPECT_EQ(left.block_tuning, right.block_tuning);
   EXPECT_EQ(left.true_sequential, right.true_sequential);
 }
 
 TEST(Steps, RdTakesThemAndTheOthersTakeNone) {
   const CompressionSettings rd = compression({"--sparsity", "0.5", "--wbits", "4"});
-  EXPECT_EQ(rd.method, pipeline::Method::kRd);
+  EXPECT_EQ(rd.method, compress::Method::kRd);
   EXPECT_TRUE(rd.plan.has_value());
   EXPECT_EQ(rd.drift, 1.0);
   EXPECT_TRUE(rd.drift_residual);
@@ -62,7 +61,6 @@ TEST(Steps, RdTakesThemAndTheOthersTakeNone) {
   EXPECT_TRUE(rd.matrix.refine.grid_after_mask);
   EXPECT_TRUE(rd.matrix.refine.weighted_clip);
   EXPECT_TRUE(rd.matrix.refine.scale_step);
-  EXPECT_FALSE(rd.bias_update);
   EXPECT_EQ(rd.block_tuning, 0);  // slow: on demand only
   for (const char* method : {"sparsegpt", "magnitude", "toky", "enhanced", "mi"}) {
     const CompressionSettings other = compression({"--wbits", "4", "--method", method});
@@ -84,8 +82,7 @@ TEST(Steps, RefitIsLongerWhereNoCodesFollow) {
 TEST(Steps, FlagsBeatTheMethod) {
   const Flags off{"--drift",  "0", "--drift_residual",  "0", "--l0_sweeps",     "0",
                   "--refit",  "0", "--grid_after_mask", "0", "--weighted_clip", "0",
-                  "--polish", "0", "--scale_step",      "0", "--bias_update",   "0",
-                  "--wbits",  "4"};
+                  "--polish", "0", "--scale_step",      "0",                   "--wbits",  "4"};
   const CompressionSettings bare = compression(off);
   EXPECT_FALSE(bare.matrix.refine.any());
   EXPECT_FALSE(bare.follows_dense());
@@ -95,7 +92,7 @@ TEST(Steps, FlagsBeatTheMethod) {
       compression({"--method",          "sparsegpt", "--wbits",         "4", "--drift",  "0.5",
                    "--drift_residual",  "1",         "--l0_sweeps",     "2", "--refit",  "5",
                    "--grid_after_mask", "1",         "--weighted_clip", "1", "--polish", "4",
-                   "--scale_step",      "1",         "--bias_update",   "1"});
+                   "--scale_step",      "1"});
   EXPECT_EQ(full.drift, 0.5);
   EXPECT_TRUE(full.drift_residual);
   EXPECT_EQ(full.matrix.refine.l0_sweeps, 2);
@@ -104,7 +101,6 @@ TEST(Steps, FlagsBeatTheMethod) {
   EXPECT_TRUE(full.matrix.refine.weighted_clip);
   EXPECT_EQ(full.matrix.refine.polish_sweeps, 4);
   EXPECT_TRUE(full.matrix.refine.scale_step);
-  EXPECT_TRUE(full.bias_update);
 }
 
 TEST(Steps, MinusOneIsAsTheMethodHasIt) {
@@ -113,7 +109,7 @@ TEST(Steps, MinusOneIsAsTheMethodHasIt) {
     Flags written = base;
     for (const char* key :
          {"--drift", "--drift_residual", "--l0_sweeps", "--refit", "--grid_after_mask",
-          "--weighted_clip", "--polish", "--scale_step", "--bias_update"}) {
+          "--weighted_clip", "--polish", "--scale_step"}) {
       written.insert(written.end(), {key, "-1"});
     }
     expect_equal_steps(compression(written), compression(base));
@@ -121,8 +117,7 @@ TEST(Steps, MinusOneIsAsTheMethodHasIt) {
 }
 
 TEST(Steps, WrongValuesAreNamed) {
-  for (const char* key : {"drift_residual", "grid_after_mask", "weighted_clip", "scale_step",
-                          "bias_update", "width_plan"}) {
+  for (const char* key : {"drift_residual", "grid_after_mask", "weighted_clip", "scale_step", "width_plan"}) {
     for (const char* value : {"2", "-2"}) {
       EXPECT_THAT(usage_error({"--wbits", "4", std::string("--") + key, value}),
                   HasSubstr(std::string(key) + ": " + value))
@@ -147,7 +142,6 @@ TEST(Steps, FollowingTheDenseModelImpliesTrueSequential) {
   EXPECT_FALSE(sequential({"--drift", "0"}));
   EXPECT_FALSE(sequential({"--polish", "3"}));
   EXPECT_TRUE(sequential({"--drift", "0.1"}));
-  EXPECT_TRUE(sequential({"--bias_update", "1"}));
   EXPECT_TRUE(sequential({"--block_tuning", "5"}));
   EXPECT_TRUE(sequential({"--true_sequential"}));
   EXPECT_TRUE(compression({"--wbits", "4", "--drift", "0"}).true_sequential);
@@ -172,12 +166,12 @@ TEST(Steps, MagnitudeCompensatesNothing) {
 }
 
 TEST(Plan, FlagsReachTheOptions) {
-  const pipeline::PlanOptions plan =
+  const planning::PlanOptions plan =
       compression({"--sparsity", "0.5", "--wbits", "4", "--sensitivity", "energy",
                    "--sparsity_range", "0.05", "--width_plan", "0", "--plan_windows", "3",
                    "--plan_check", "0", "--measurements", "f.json", "--levels", "3,4,5"})
           .plan.value();
-  EXPECT_EQ(plan.sensitivity, pipeline::Sensitivity::kEnergy);
+  EXPECT_EQ(plan.sensitivity, planning::Sensitivity::kEnergy);
   EXPECT_EQ(plan.sparsity_range, 0.05);
   EXPECT_FALSE(plan.plan_widths);
   EXPECT_EQ(plan.windows, 3);
@@ -207,16 +201,16 @@ TEST(Plan, UnitsAreWholeLinearsUnlessGroupsAreAskedFor) {
   };
   EXPECT_EQ(grouping({"--wbits", "4"}).groups, 1);
   EXPECT_EQ(grouping({"--wbits", "4", "--n_groups", "8"}).groups, 8);
-  EXPECT_EQ(grouping({"--wbits", "4", "--n_groups", "8"}).grouping, pipeline::Grouping::kHessian);
+  EXPECT_EQ(grouping({"--wbits", "4", "--n_groups", "8"}).grouping, planning::Grouping::kHessian);
   EXPECT_EQ(grouping({"--wbits", "4", "--n_groups", "8", "--grouping", "mi"}).grouping,
-            pipeline::Grouping::kMi);
+            planning::Grouping::kMi);
   EXPECT_THAT(usage_error({"--wbits", "4", "--n_groups", "auto"}), HasSubstr("auto"));
 }
 
 TEST(Plan, QuantizesOnlyWhenAWidthOrASizeIsAskedFor) {
   const pipeline::CompressRun pruned = run_of({"--sparsity", "0.5"});
   EXPECT_FALSE(pruned.compression.quantizes());
-  EXPECT_EQ(pruned.format, pipeline::SaveFormat::kHf);
+  EXPECT_EQ(pruned.format.name, "hf");
   const std::vector<Flags> asking{
       {"--wbits", "3"},          {"--target_avg_bits", "3.5"}, {"--target_stored_bits", "3"},
       {"--target_bytes", "1MB"}, {"--attention_bits", "4"},    {"--ffn_bits", "4"}};
@@ -227,7 +221,7 @@ TEST(Plan, QuantizesOnlyWhenAWidthOrASizeIsAskedFor) {
       if (named) flags.insert(flags.end(), {"--wbits", "16"});
       const pipeline::CompressRun run = run_of(flags);
       EXPECT_TRUE(run.compression.quantizes());
-      EXPECT_EQ(run.format, pipeline::SaveFormat::kPacked);
+      EXPECT_EQ(run.format.name, "packed");
       EXPECT_TRUE(run.compression.matrix.stored_scales);
     }
   }
@@ -246,7 +240,7 @@ TEST(Plan, StartsFromTheWidestLevelThatTheTargetHolds) {
 }
 
 TEST(Plan, TargetsByPartAreBudgetsOfTheirOwn) {
-  const pipeline::WidthTarget target =
+  const planning::WidthTarget target =
       compression({"--attention_bits", "4", "--ffn_bits", "3"}).plan.value().widths.target;
   EXPECT_EQ(target.attention_bits, 4.0);
   EXPECT_EQ(target.ffn_bits, 3.0);

@@ -82,20 +82,10 @@ TEST(CompressSettings, RangesAreNamed) {
   EXPECT_THAT(usage_error({"--wbits", "4", "--eval_windows", "-1"}), HasSubstr("eval_windows"));
 }
 
-TEST(CompressSettings, ActOrderIsOneOfTheColumnOrders) {
-  const auto order = [](std::vector<std::string> flags) {
-    flags.insert(flags.begin(), {"--wbits", "4"});
-    return compress_run(flags).compression;
-  };
-  EXPECT_EQ(order({}).column_order, pipeline::ColumnOrder::kNatural);
-  EXPECT_EQ(order({"--act_order"}).column_order, pipeline::ColumnOrder::kHessian);
-  EXPECT_TRUE(order({"--column_order", "hessian"}).matrix.act_order);
-  EXPECT_EQ(order({"--column_order", "mi"}).column_order, pipeline::ColumnOrder::kMi);
-  EXPECT_FALSE(order({"--column_order", "mi"}).matrix.act_order);
-  EXPECT_THAT(usage_error({"--wbits", "4", "--column_order", "sorted"}), HasSubstr("hessian"));
-  EXPECT_THAT(usage_error({"--wbits", "4", "--column_order", "mi", "--act_order"}),
-              HasSubstr("two orders"));
-  EXPECT_THAT(usage_error({"--wbits", "4", "--column_order", "mi", "--pattern", "2:4"}),
+TEST(CompressSettings, ActOrderIsASwitchThatNoPatternAllows) {
+  EXPECT_FALSE(compress_run({"--wbits", "4"}).compression.matrix.act_order);
+  EXPECT_TRUE(compress_run({"--wbits", "4", "--act_order"}).compression.matrix.act_order);
+  EXPECT_THAT(usage_error({"--wbits", "4", "--act_order", "--pattern", "2:4"}),
               HasSubstr("pattern"));
 }
 
@@ -107,7 +97,7 @@ TEST(CompressSettings, EvalSetsAreSplitAtCommas) {
 }
 
 TEST(LayerSelection, FollowsTheReferenceScript) {
-  pipeline::LayerSelection selection{1, 3, "fc", false};
+  walk::LayerSelection selection{1, 3, "fc", false};
   EXPECT_FALSE(selection.contains(0, "fc1"));
   EXPECT_TRUE(selection.contains(1, "fc1"));
   EXPECT_FALSE(selection.contains(1, "self_attn.q_proj"));

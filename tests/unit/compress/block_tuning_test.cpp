@@ -1,4 +1,4 @@
-#include "pipeline/block_tuning.h"
+#include "compress/block_tuning.h"
 
 #include <gtest/gtest.h>
 
@@ -8,13 +8,13 @@
 #include <set>
 #include <utility>
 
-#include "pipeline/compress_blocks.h"
+#include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/quant/grid.h"
 #include "support/random_tensor.h"
 #include "support/silent_events.h"
 #include "support/tiny_model.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 namespace {
 
 constexpr std::int64_t kSteps = 60;
@@ -22,7 +22,7 @@ constexpr std::int64_t kSteps = 60;
 /// A tiny model.
 struct Scene {
   std::string family;
-  io::Checkpoint checkpoint;
+  formats::Checkpoint checkpoint;
   std::unique_ptr<model::Model> model;
 };
 
@@ -38,7 +38,7 @@ Scene scene(const std::string& family, nlohmann::json config, test::MemorySource
 /// The same tensors in another type.
 test::MemorySource converted(const test::MemorySource& source, torch::ScalarType type) {
   test::MemorySource result;
-  for (const io::TensorInfo& info : source.tensors()) {
+  for (const containers::TensorInfo& info : source.tensors()) {
     result.put(info.name, source.value(info.name).to(type));
   }
   return result;
@@ -60,13 +60,13 @@ std::vector<Scene> scenes() {
   return all;
 }
 
-HiddenBatches batches(const std::vector<torch::Tensor>& tensors) {
+memory::HiddenBatches batches(const std::vector<torch::Tensor>& tensors) {
   return {tensors.size(), [&tensors](std::size_t index) { return tensors.at(index); }};
 }
 
 /// Block 1 of a scene with all linears compressed, and what it is tuned with.
 struct Bench {
-  SavedTypes types;
+  formats::SavedTypes types;
   std::unique_ptr<model::Block> block;
   std::vector<CompressedLinear> linears;
   std::vector<torch::Tensor> inputs;
@@ -119,7 +119,7 @@ void compress_all(Bench& bench, const obs::CompressOptions& options) {
 }
 
 Bench bench(const Scene& made, const obs::CompressOptions& options) {
-  Bench all{SavedTypes(made.checkpoint), made.model->load_block(1, {}), {}, {}, {}};
+  Bench all{formats::SavedTypes(made.checkpoint), made.model->load_block(1, {}), {}, {}, {}};
   for (std::uint64_t batch = 0; batch < 3; ++batch) {
     all.inputs.push_back(test::normal(2 * 8, 16, 10 + batch).reshape({2, 8, 16}));
     const torch::Tensor drift = 0.05 * test::normal(2 * 8, 16, 13 + batch).reshape({2, 8, 16});
@@ -312,26 +312,25 @@ struct Compression {
   test::SilentEvents events;
 };
 
-Compression compress(const Scene& made, std::int64_t steps, SaveFormat format) {
+Compression compress(const Scene& made, std::int64_t steps, bool holds_codes) {
   Compression done;
   text::TokenWindows windows{{}, 4, 8};
   for (int i = 0; i < 32; ++i) windows.ids.push_back((i * i + 3 * i) % 11);
   CompressionSettings settings;
   settings.matrix = ways()[2];
   settings.true_sequential = true;
-  settings.bias_update = true;
   settings.channel_scaling = 0.5;
   settings.block_tuning = steps;
   settings.batch_windows = 2;
   settings.validate();
-  const SavedTypes types(made.checkpoint);
-  MemoryStore store(types);
+  const formats::SavedTypes types(made.checkpoint);
+  formats::MemoryStore store(types);
   std::map<std::string, double> timings;
   done.result = compress_blocks({*made.model,
                                  {},
                                  windows,
                                  settings,
-                                 format,
+                                 holds_codes,
                                  std::nullopt,
                                  false,
                                  types,
@@ -339,7 +338,7 @@ Compression compress(const Scene& made, std::int64_t steps, SaveFormat format) {
                                  done.events,
                                  timings});
   EXPECT_EQ(timings.count("block_tuning"), steps > 0 ? 1U : 0U);
-  for (const io::TensorInfo& info : store.tensors()) {
+  for (const containers::TensorInfo& info : store.tensors()) {
     done.tensors[info.name] = model::to_torch(store.read(info.name)).clone();
   }
   return done;
@@ -347,10 +346,10 @@ Compression compress(const Scene& made, std::int64_t steps, SaveFormat format) {
 
 TEST(BlockTuning, OfAWholeModelChangesWhatItMay) {
   for (const Scene& made : scenes()) {
-    for (const SaveFormat format : {SaveFormat::kHf, SaveFormat::kPacked}) {
+    for (const bool holds_codes : {false, true}) {
       SCOPED_TRACE(made.family);
-      const Compression plain = compress(made, 0, format);
-      const Compression tuned = compress(made, kSteps, format);
+      const Compression plain = compress(made, 0, holds_codes);
+      const Compression tuned = compress(made, kSteps, holds_codes);
       EXPECT_TRUE(tuned.events.warnings == plain.events.warnings);
       ASSERT_EQ(tuned.result.layers.size(), plain.result.layers.size());
       std::set<std::string> compressed;
@@ -374,4 +373,4 @@ TEST(BlockTuning, OfAWholeModelChangesWhatItMay) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

@@ -1,16 +1,16 @@
-#include "pipeline/channel_scaling.h"
+#include "compress/channel_scaling.h"
 
 #include <gtest/gtest.h>
 
 #include "support/random_tensor.h"
 #include "support/tiny_model.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 namespace {
 
 /// A tiny model, one of its blocks and the input of that block.
 struct Scene {
-  io::Checkpoint checkpoint;
+  formats::Checkpoint checkpoint;
   std::unique_ptr<model::Model> model;
   std::unique_ptr<model::Block> block;
   torch::Tensor hidden = test::normal(2 * 5, 16, 3).reshape({2, 5, 16});
@@ -35,7 +35,7 @@ torch::Tensor input_of(const Scene& made, model::Site site, const torch::Tensor&
   return made.block->site_input(site, state);
 }
 
-SiteInput statistics_of(const Scene& made, model::Site site) {
+walk::SiteInput statistics_of(const Scene& made, model::Site site) {
   const torch::Tensor x = input_of(made, site, made.hidden);
   const torch::Tensor dense = made.hidden * 1.1 + 0.05;
   const torch::Tensor x_dense = input_of(made, site, dense);
@@ -56,9 +56,9 @@ std::vector<model::LinearInfo> readers(const Scene& made, model::Site site) {
 }
 
 void expect_same_block_with_even_inputs(Scene made, model::Site site) {
-  const SavedTypes types(made.checkpoint);
+  const formats::SavedTypes types(made.checkpoint);
   const torch::Tensor before = made.block->forward(made.hidden);
-  SiteInput input = statistics_of(made, site);
+  walk::SiteInput input = statistics_of(made, site);
   const torch::Tensor largest = input.stats.channel_abs_max.clone();
   const auto scaled = fold_channel_scaling(*made.block, readers(made, site), 1.0, input, types);
   ASSERT_TRUE(scaled.has_value());
@@ -68,12 +68,11 @@ void expect_same_block_with_even_inputs(Scene made, model::Site site) {
   const torch::Tensor even = input.stats.channel_abs_max;
   EXPECT_LT((even.max() / even.min()).item<double>(), 1.001);
   EXPECT_GT((largest.max() / largest.min()).item<double>(), 1.1);
-  const SiteInput fresh = statistics_of(made, site);
+  const walk::SiteInput fresh = statistics_of(made, site);
   EXPECT_TRUE(input.stats.second_moment_sum.allclose(fresh.stats.second_moment_sum, 1e-4, 1e-4));
   EXPECT_TRUE(input.stats.channel_sum.allclose(fresh.stats.channel_sum, 1e-4, 1e-4));
   EXPECT_TRUE(input.drift->cross_sum.allclose(fresh.drift->cross_sum, 1e-4, 1e-4));
   EXPECT_TRUE(input.drift->residual_sum.allclose(fresh.drift->residual_sum, 1e-4, 1e-4));
-  EXPECT_TRUE(input.drift->shift_sum.allclose(fresh.drift->shift_sum, 1e-4, 1e-4));
 }
 
 TEST(ChannelScaling, KeepsALlamaBlockAndEvensItsInputs) {
@@ -92,9 +91,9 @@ TEST(ChannelScaling, KeepsAnOptBlockAndEvensItsInputs) {
 
 TEST(ChannelScaling, LeavesSitesWithoutANormAlone) {
   Scene made = scene(test::tiny_llama_config(), test::tiny_llama_tensors());
-  const SavedTypes types(made.checkpoint);
+  const formats::SavedTypes types(made.checkpoint);
   const model::Site site = model::Site::kAttentionOut;
-  SiteInput input = statistics_of(made, site);
+  walk::SiteInput input = statistics_of(made, site);
   const torch::Tensor moment = input.stats.second_moment_sum.clone();
   EXPECT_FALSE(fold_channel_scaling(*made.block, readers(made, site), 0.5, input, types));
   EXPECT_TRUE(input.stats.second_moment_sum.equal(moment));
@@ -111,4 +110,4 @@ TEST(ChannelScaling, LeavesPostNormBlocksAlone) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

@@ -6,20 +6,20 @@
 #include <memory>
 #include <string>
 
-#include "pipeline/block_walk.h"
-#include "pipeline/compress_blocks.h"
+#include "sgpt_mi/compress/compress_blocks.h"
+#include "sgpt_mi/walk/block_walk.h"
 #include "support/silent_events.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_model.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 namespace {
 
 using test::TemporaryFolder;
 
 /// A tiny model with windows for it.
 struct Scene {
-  io::Checkpoint checkpoint;
+  formats::Checkpoint checkpoint;
   std::unique_ptr<model::Model> model;
   text::TokenWindows windows{{}, 7, 8};
 
@@ -68,7 +68,6 @@ CompressionSettings rd() {
 
 CompressionSettings tuned() {
   CompressionSettings settings = in_sequence();
-  settings.bias_update = true;
   settings.channel_scaling = 0.5;
   settings.block_tuning = 5;
   return settings;
@@ -77,17 +76,17 @@ CompressionSettings tuned() {
 /// All tensors of the compressed model.
 std::map<std::string, torch::Tensor> compress(const Scene& made,
                                               const CompressionSettings& settings,
-                                              const ActivationBudget& budget) {
+                                              const memory::ActivationBudget& budget) {
   settings.validate();
-  const SavedTypes types(made.checkpoint);
-  MemoryStore store(types);
+  const formats::SavedTypes types(made.checkpoint);
+  formats::MemoryStore store(types);
   test::SilentEvents events;
   std::map<std::string, double> timings;
   static_cast<void>(compress_blocks({*made.model,
                                      {},
                                      made.windows,
                                      settings,
-                                     SaveFormat::kHf,
+                                     /*holds_codes=*/false,
                                      std::nullopt,
                                      false,
                                      types,
@@ -97,7 +96,7 @@ std::map<std::string, torch::Tensor> compress(const Scene& made,
                                      {},
                                      budget}));
   std::map<std::string, torch::Tensor> tensors;
-  for (const io::TensorInfo& info : store.tensors()) {
+  for (const containers::TensorInfo& info : store.tensors()) {
     tensors[info.name] = model::to_torch(store.read(info.name)).clone();
   }
   return tensors;
@@ -109,9 +108,10 @@ TEST(Placement, GivesTheSameBytesFromMemoryHostAndFile) {
   for (const Scene& made : scenes()) {
     for (const CompressionSettings& settings : {sparsegpt(), in_sequence(), rd(), tuned()}) {
       const auto expected = compress(made, settings, {});
-      for (const ActivationBudget& budget :
-           {ActivationBudget{0, 0, folder.path()}, ActivationBudget{kSome, 0, folder.path()},
-            ActivationBudget{kSome, kSome, folder.path()}}) {
+      for (const memory::ActivationBudget& budget :
+           {memory::ActivationBudget{0, 0, folder.path()},
+            memory::ActivationBudget{kSome, 0, folder.path()},
+            memory::ActivationBudget{kSome, kSome, folder.path()}}) {
         for (const auto& [name, tensor] : compress(made, settings, budget)) {
           EXPECT_TRUE(tensor.equal(expected.at(name)))
               << name << " with " << budget.device_bytes << ", " << budget.host_bytes;
@@ -150,11 +150,12 @@ class OperationCounts {
 /// Norms and linears of a walk that handles every site.
 std::map<std::string, int> count_walk(const Scene& made, bool dense_stream) {
   std::map<std::string, double> timings;
-  const LayerSelection everything;
-  BlockWalk walk{*made.model, {}, made.windows, everything, true, 2, 0, timings, dense_stream};
+  const walk::LayerSelection everything;
+  walk::BlockWalk walk{*made.model, {}, made.windows, everything,  true,
+                       2,           0,  timings,      dense_stream};
   walk.keeps_norms = true;
   const OperationCounts counting;
-  walk_blocks(walk, [](model::Block& /*block*/, SiteInput& /*input*/) {});
+  walk::walk_blocks(walk, [](model::Block& /*block*/, walk::SiteInput& /*input*/) {});
   return OperationCounts::counts();
 }
 
@@ -178,4 +179,4 @@ TEST(Placement, InSequenceEveryActivationIsComputedOnce) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/compress_blocks.h"
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/compress/compress_blocks.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "support/row_placements.h"
 #include "support/silent_events.h"
 
 // A whole compression of the demo model with the rows of its matrices (128 or 512) shared by three
 // "devices" that are all the CPU: what is kept has the bytes that it has with one.
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::compress {
 namespace {
 
 struct Compressed {
@@ -30,19 +30,19 @@ Compressed compress(CompressionSettings settings, std::size_t devices) {
   settings.matrix.rows = {std::vector<torch::Device>(devices, torch::kCPU), 64};
   settings.batch_windows = 4;
   settings.validate();
-  const io::Checkpoint checkpoint =
-      io::open_checkpoint(io::locate_model(SGPT_MI_SOURCE_DIR "/scripts/demo_model"));
+  const formats::Checkpoint checkpoint =
+      formats::open_checkpoint(formats::locate_model(SGPT_MI_SOURCE_DIR "/scripts/demo_model"));
   model::Model model(checkpoint);
   const text::TokenWindows windows = some_windows();
-  const SavedTypes types(checkpoint);
-  MemoryStore store(types);
+  const formats::SavedTypes types(checkpoint);
+  formats::MemoryStore store(types);
   test::SilentEvents events;
   std::map<std::string, double> timings;
   const BlockResult result = compress_blocks({model,
                                               {},
                                               windows,
                                               settings,
-                                              SaveFormat::kHf,
+                                              /*holds_codes=*/false,
                                               std::nullopt,
                                               false,
                                               types,
@@ -81,7 +81,6 @@ TEST(SharedRows, LeaveNoTraceInAMeasuredPlan) {
   settings.selection.max_layer = 1;
   settings.true_sequential = true;
   settings.drift = 1.0;
-  settings.bias_update = true;
   settings.matrix.sparsity = 0.5;
   settings.matrix.wbits = 4;
   settings.matrix.stored_scales = true;
@@ -95,4 +94,4 @@ TEST(SharedRows, LeaveNoTraceInAMeasuredPlan) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::compress

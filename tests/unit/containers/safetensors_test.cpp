@@ -1,4 +1,4 @@
-#include "sgpt_mi/io/safetensors.h"
+#include "sgpt_mi/containers/safetensors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,12 +8,18 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "io/safetensors_header.h"
+#include "containers/safetensors_header.h"
 #include "support/shared_data.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
+
+using test::bytes_of;
+using test::error_of;
+using test::input_error;
+using test::read_all;
+using test::TemporaryFolder;
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -263,4 +269,4 @@ TEST(SafetensorsWriter, UnwritableFolderIsNamed) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -1,13 +1,17 @@
-#include "io/sharded.h"
+#include "sgpt_mi/containers/sharded.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sgpt_mi/io/safetensors.h"
-#include "temporary_folder.h"
+#include "sgpt_mi/containers/safetensors.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
+
+using test::bytes_of;
+using test::input_error;
+using test::TemporaryFolder;
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -81,4 +85,4 @@ TEST_F(ShardedTest, BadIndexFilesAreNamed) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

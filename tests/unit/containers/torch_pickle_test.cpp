@@ -1,4 +1,4 @@
-#include "sgpt_mi/io/torch_pickle.h"
+#include "sgpt_mi/containers/torch_pickle.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,10 +9,14 @@
 #include <numeric>
 #include <vector>
 
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::containers {
 namespace {
+
+using test::input_error;
+using test::read_all;
+using test::TemporaryFolder;
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -296,4 +300,4 @@ TEST_F(TorchPickleTest, EveryCutAndManyFlippedBytesGiveASentence) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::containers

@@ -54,5 +54,13 @@ TEST(ParseBytes, RefusesWhatIsNoSize) {
   }
 }
 
+TEST(HumanBytes, ThreeFiguresAndAUnitOfATen) {
+  EXPECT_EQ(human_bytes(0), "0 B");
+  EXPECT_EQ(human_bytes(999), "999 B");
+  EXPECT_EQ(human_bytes(6'910'272), "6.9 MB");
+  EXPECT_EQ(human_bytes(999'960), "1.0 MB");
+  EXPECT_EQ(human_bytes(26'000'000'000), "26.0 GB");
+}
+
 }  // namespace
 }  // namespace sgpt_mi

@@ -1,4 +1,4 @@
-#include "sgpt_mi/kernels/causal_attention.h"
+#include "sgpt_mi/cpu_kernels/causal_attention.h"
 
 #include <gtest/gtest.h>
 
@@ -9,11 +9,11 @@
 #include <random>
 #include <vector>
 
-#include "kernels/attention_tile.h"
+#include "cpu_kernels/attention_tile.h"
 #include "sgpt_mi/core/error.h"
 #include "support/threads.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 struct Sizes {
@@ -168,7 +168,7 @@ TEST(CausalAttention, GivesTheSameBitsOnAnyNumberOfThreads) {
   Case one({2, 150, 3, 3, 32, 0}, 7);
   Case three({2, 150, 3, 3, 32, 0}, 7);
   causal_attention(one.call, {});
-  Backend threaded;
+  kernels::Backend threaded;
   threaded.parallel_for = test::threaded_for(3);
   causal_attention(three.call, threaded);
   EXPECT_EQ(one.output, three.output);
@@ -220,10 +220,10 @@ TEST(CausalAttention, RefusesSizesThatDisagree) {
 
 TEST(CausalAttention, RefusesADevice) {
   Case test({1, 4, 1, 1, 8, 0});
-  Backend device;
+  kernels::Backend device;
   device.cuda = true;
   EXPECT_THROW(causal_attention(test.call, device), Error);
 }
 
 }  // namespace
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

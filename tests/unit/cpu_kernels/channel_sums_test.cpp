@@ -1,4 +1,4 @@
-#include "sgpt_mi/kernels/channel_sums.h"
+#include "sgpt_mi/cpu_kernels/channel_sums.h"
 
 #include <gtest/gtest.h>
 
@@ -11,14 +11,14 @@
 #include "support/matrix.h"
 #include "support/threads.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 struct Figures {
   explicit Figures(std::int64_t channels)
       : sum(static_cast<std::size_t>(channels)), abs_sum(sum.size()), abs_max(sum.size()) {}
 
-  ChannelScan add(const test::Matrix<float>& x, const Backend& backend = {}) {
+  ChannelScan add(const test::Matrix<float>& x, const kernels::Backend& backend = {}) {
     return add_channel_sums(x.const_view(), {sum.data(), abs_sum.data(), abs_max.data()}, backend);
   }
 
@@ -91,7 +91,7 @@ TEST(ChannelSums, GivesTheSameBitsOnAnyNumberOfThreads) {
   const test::Matrix<float> x = test::normal_matrix(1500, 20, 9);
   Figures one(20);
   Figures three(20);
-  Backend threaded;
+  kernels::Backend threaded;
   threaded.parallel_for = test::threaded_for(3);
   EXPECT_EQ(one.add(x).nonzeros, three.add(x, threaded).nonzeros);
   EXPECT_EQ(one.sum, three.sum);
@@ -109,10 +109,10 @@ TEST(ChannelSums, OfNoTokensAreFiniteAndUnchanged) {
 TEST(ChannelSums, RefusesMissingArraysAndDevices) {
   const test::Matrix<float> x(1, 1);
   EXPECT_THROW((void)add_channel_sums(x.const_view(), {}, {}), Error);
-  Backend device;
+  kernels::Backend device;
   device.cuda = true;
   EXPECT_THROW(Figures(1).add(x, device), Error);
 }
 
 }  // namespace
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -1,4 +1,4 @@
-#include "sgpt_mi/kernels/dequantize.h"
+#include "sgpt_mi/cpu_kernels/dequantize.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 
 #include "sgpt_mi/kernels/half.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 /// The nearest of the 16-bit type's numbers, ties to the even pattern, by looking at the two
@@ -43,7 +43,7 @@ std::vector<float> awkward_floats() {
                                -65520.0F, 1e30F,      -3.4e38F, 0x1p-14F,   0x1p-24F,
                                0x1p-25F,  0x1.8p-25F, 0x1p-26F, 0x1p-149F};
   while (values.size() < 200'000) {
-    const float value = float_of(bits(engine));
+    const float value = kernels::float_of(bits(engine));
     if (!std::isfinite(value)) continue;
     values.push_back(value);
     // The same mantissa where binary16 is subnormal, normal and about to overflow.
@@ -54,7 +54,7 @@ std::vector<float> awkward_floats() {
   // Half way between neighbours of binary16, and one float beside it.
   for (std::uint16_t half = 0; half < 0x7bff; half = static_cast<std::uint16_t>(half + 7)) {
     const auto next = static_cast<std::uint16_t>(half + 1);
-    const float tie = 0.5F * (half_to_float(half) + half_to_float(next));
+    const float tie = 0.5F * (kernels::half_to_float(half) + kernels::half_to_float(next));
     values.insert(values.end(), {tie, std::nextafter(tie, 0.0F), -std::nextafter(tie, 1e9F)});
   }
   return values;
@@ -63,26 +63,27 @@ std::vector<float> awkward_floats() {
 TEST(Half, EveryPatternSurvivesTheWayThroughFloat) {
   for (std::uint32_t bits = 0; bits <= 0xffffU; ++bits) {
     const auto half = static_cast<std::uint16_t>(bits);
-    const float wide = half_to_float(half);
+    const float wide = kernels::half_to_float(half);
     if (std::isnan(wide)) {
-      EXPECT_EQ(float_to_half(wide), 0x7e00U);
+      EXPECT_EQ(kernels::float_to_half(wide), 0x7e00U);
     } else {
-      ASSERT_EQ(float_to_half(wide), half);
+      ASSERT_EQ(kernels::float_to_half(wide), half);
     }
-    const float brain = bfloat16_to_float(half);
-    ASSERT_EQ(float_to_bfloat16(brain), std::isnan(brain) ? 0x7fc0U : half);
+    const float brain = kernels::bfloat16_to_float(half);
+    ASSERT_EQ(kernels::float_to_bfloat16(brain), std::isnan(brain) ? 0x7fc0U : half);
   }
-  EXPECT_EQ(half_to_float(0x3c00), 1.0F);
-  EXPECT_EQ(half_to_float(0xc500), -5.0F);
-  EXPECT_EQ(half_to_float(0x0001), 0x1p-24F);
-  EXPECT_EQ(half_to_float(0x7bff), 65504.0F);
-  EXPECT_EQ(half_to_float(0xfc00), -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(kernels::half_to_float(0x3c00), 1.0F);
+  EXPECT_EQ(kernels::half_to_float(0xc500), -5.0F);
+  EXPECT_EQ(kernels::half_to_float(0x0001), 0x1p-24F);
+  EXPECT_EQ(kernels::half_to_float(0x7bff), 65504.0F);
+  EXPECT_EQ(kernels::half_to_float(0xfc00), -std::numeric_limits<float>::infinity());
 }
 
 TEST(Half, RoundsToTheNearestTiesToEven) {
   for (const float value : awkward_floats()) {
-    ASSERT_EQ(float_to_half(value), nearest(value, 0x7c00, half_to_float)) << value;
-    ASSERT_EQ(float_to_bfloat16(value), nearest(value, 0x7f80, bfloat16_to_float)) << value;
+    ASSERT_EQ(kernels::float_to_half(value), nearest(value, 0x7c00, half_to_float)) << value;
+    ASSERT_EQ(kernels::float_to_bfloat16(value), nearest(value, 0x7f80, bfloat16_to_float))
+        << value;
   }
 }
 
@@ -96,8 +97,8 @@ TEST(Half, TheBulkFormsEqualTheScalarOnes) {
   round_to_half(values.data(), count, half.data());
   round_to_bfloat16(values.data(), count, brain.data());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    ASSERT_EQ(half[i], float_to_half(values[i])) << values[i];
-    ASSERT_EQ(brain[i], float_to_bfloat16(values[i])) << values[i];
+    ASSERT_EQ(half[i], kernels::float_to_half(values[i])) << values[i];
+    ASSERT_EQ(brain[i], kernels::float_to_bfloat16(values[i])) << values[i];
   }
 }
 
@@ -117,4 +118,4 @@ TEST(DequantizeRow, AppliesTheGridAndZeroesWhatIsNotKept) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -1,4 +1,4 @@
-#include "sgpt_mi/kernels/second_moment.h"
+#include "sgpt_mi/cpu_kernels/second_moment.h"
 
 #include <gtest/gtest.h>
 
@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "kernels/moment_tile.h"
+#include "cpu_kernels/moment_tile.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/kernels/half.h"
 #include "support/matrix.h"
 #include "support/threads.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 constexpr float kEpsilon = std::numeric_limits<float>::epsilon();
@@ -24,14 +24,14 @@ struct Bfloat16Matrix {
       : values(rows, columns), bits(static_cast<std::size_t>(rows * columns)) {
     for (std::int64_t t = 0; t < rows; ++t) {
       for (std::int64_t j = 0; j < columns; ++j) {
-        const std::uint16_t pattern = float_to_bfloat16(from(t, j));
+        const std::uint16_t pattern = kernels::float_to_bfloat16(from(t, j));
         bits[static_cast<std::size_t>(t * columns + j)] = pattern;
-        values(t, j) = bfloat16_to_float(pattern);
+        values(t, j) = kernels::bfloat16_to_float(pattern);
       }
     }
   }
-  [[nodiscard]] MatrixView<const std::uint16_t> view() const {
-    const MatrixView<const float> shape = values.const_view();
+  [[nodiscard]] kernels::MatrixView<const std::uint16_t> view() const {
+    const kernels::MatrixView<const float> shape = values.const_view();
     return {bits.data(), shape.rows, shape.columns, shape.columns};
   }
 
@@ -132,7 +132,7 @@ TEST(SecondMoment, GivesTheSameBitsOnAnyNumberOfThreads) {
   const test::Matrix<float> x = test::normal_matrix(700, 200, 7);
   test::Matrix<float> one(200, 200);
   test::Matrix<float> three(200, 200);
-  Backend threaded;
+  kernels::Backend threaded;
   threaded.parallel_for = test::threaded_for(3);
   add_second_moment(x.const_view(), one.view(), {});
   add_second_moment(x.const_view(), three.view(), threaded);
@@ -151,11 +151,11 @@ TEST(SecondMoment, RefusesOtherShapesAndDevices) {
   const test::Matrix<float> x(3, 2);
   test::Matrix<float> wrong(3, 3);
   EXPECT_THROW(add_second_moment(x.const_view(), wrong.view(), {}), Error);
-  Backend device;
+  kernels::Backend device;
   device.cuda = true;
   test::Matrix<float> right(2, 2);
   EXPECT_THROW(add_second_moment(x.const_view(), right.view(), device), Error);
 }
 
 }  // namespace
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

@@ -1,4 +1,4 @@
-#include "sgpt_mi/kernels/sparse_second_moment.h"
+#include "sgpt_mi/cpu_kernels/sparse_second_moment.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include "support/matrix.h"
 #include "support/threads.h"
 
-namespace sgpt_mi::kernels {
+namespace sgpt_mi::cpu_kernels {
 namespace {
 
 /// Normal values of which those below `threshold` are zero, as after a ReLU with a bias.
@@ -59,7 +59,7 @@ TEST(SparseSecondMoment, GivesTheSameBitsOnAnyNumberOfThreads) {
   const test::Matrix<float> x = sparse_inputs(300, 500, 0.5F);
   test::Matrix<float> one(500, 500);
   test::Matrix<float> three(500, 500);
-  Backend threaded;
+  kernels::Backend threaded;
   threaded.parallel_for = test::threaded_for(3);
   add_sparse_second_moment(x.const_view(), one.view(), {});
   add_sparse_second_moment(x.const_view(), three.view(), threaded);
@@ -95,7 +95,7 @@ TEST(SparseProduct, EqualsTheDenseProductOnAnyNumberOfThreads) {
   const test::Matrix<float> y = sparse_inputs(kTokens, kRight, 0.7F);
   test::Matrix<float> product(kLeft, kRight);
   test::Matrix<float> three(kLeft, kRight);
-  Backend threaded;
+  kernels::Backend threaded;
   threaded.parallel_for = test::threaded_for(3);
   add_sparse_product(x.const_view(), y.const_view(), product.view(), {});
   add_sparse_product(x.const_view(), y.const_view(), three.view(), threaded);
@@ -119,7 +119,7 @@ TEST(SparseProduct, RefusesOtherShapesAndDevices) {
   EXPECT_THROW(add_sparse_product(x.const_view(), y.const_view(), wrong.view(), {}), Error);
   const test::Matrix<float> short_y(2, 4);
   EXPECT_THROW(add_sparse_product(x.const_view(), short_y.const_view(), product.view(), {}), Error);
-  Backend device;
+  kernels::Backend device;
   device.cuda = true;
   EXPECT_THROW(add_sparse_product(x.const_view(), y.const_view(), product.view(), device), Error);
 }
@@ -136,11 +136,11 @@ TEST(SparseSecondMoment, RefusesOtherShapesAndDevices) {
   const test::Matrix<float> x(3, 2);
   test::Matrix<float> moment(3, 3);
   EXPECT_THROW(add_sparse_second_moment(x.const_view(), moment.view(), {}), Error);
-  Backend device;
+  kernels::Backend device;
   device.cuda = true;
   test::Matrix<float> right(2, 2);
   EXPECT_THROW(add_sparse_second_moment(x.const_view(), right.view(), device), Error);
 }
 
 }  // namespace
-}  // namespace sgpt_mi::kernels
+}  // namespace sgpt_mi::cpu_kernels

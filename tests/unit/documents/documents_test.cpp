@@ -1,14 +1,17 @@
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
 
 #include "support/shared_data.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 namespace {
+
+using test::input_error;
+using test::TemporaryFolder;
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -144,4 +147,4 @@ TEST(ReadDocuments, C4SampleHasItsDocumentedCount) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

@@ -8,11 +8,15 @@
 #include <optional>
 #include <vector>
 
-#include "sgpt_mi/io/documents.h"
-#include "temporary_folder.h"
+#include "sgpt_mi/documents/documents.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::documents {
 namespace {
+
+using test::input_error;
+using test::read_all;
+using test::TemporaryFolder;
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -77,4 +81,4 @@ TEST(ReadParquet, DamagedFilesAreNamed) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::documents

@@ -1,16 +1,20 @@
-#include "sgpt_mi/io/checkpoint.h"
+#include "sgpt_mi/formats/checkpoint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-#include "sgpt_mi/io/safetensors.h"
+#include "sgpt_mi/containers/safetensors.h"
 #include "support/shared_data.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::formats {
 namespace {
+
+using test::bytes_of;
+using test::input_error;
+using test::TemporaryFolder;
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -50,7 +54,7 @@ TEST(OpenCheckpoint, PrefersSafetensors) {
   const TemporaryFolder folder;
   (void)folder.file("config.json", R"({"model_type":"opt"})");
   (void)folder.file("pytorch_model.bin", "not read");
-  SafetensorsWriter writer(folder.path(), {{"w", DType::kU8, {1}}});
+  containers::SafetensorsWriter writer(folder.path(), {{"w", DType::kU8, {1}}});
   writer.put("w", bytes_of("7"));
   writer.finish();
   const Checkpoint checkpoint = open_checkpoint(locate_model(folder.path().string()));
@@ -60,7 +64,7 @@ TEST(OpenCheckpoint, PrefersSafetensors) {
 }
 
 /// The first value of a float32 tensor.
-float first_value(const TensorData& data) {
+float first_value(const containers::TensorData& data) {
   float value = 0;
   std::memcpy(&value, data.bytes.data(), sizeof(value));
   return value;
@@ -72,7 +76,7 @@ TEST(OpenCheckpoint, GoldenFoldersOfEveryLayoutOpen) {
                            "llama-bin-sharded", "llama-bf16"}) {
     const Checkpoint checkpoint = open_checkpoint({models / name, false});
     EXPECT_GT(checkpoint.tensors->tensors().size(), 10U) << name;
-    for (const TensorInfo& info : checkpoint.tensors->tensors()) {
+    for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
       EXPECT_EQ(checkpoint.tensors->read(info.name).bytes.size(), info.bytes()) << info.name;
     }
   }
@@ -81,10 +85,11 @@ TEST(OpenCheckpoint, GoldenFoldersOfEveryLayoutOpen) {
 TEST(OpenCheckpoint, TiedHeadOfATorchFileSharesItsStorage) {
   SGPT_MI_SHARED_OR_SKIP(folder, "golden/models/opt-bin");
   const Checkpoint checkpoint = open_checkpoint({folder, false});
-  const TensorData embedding = checkpoint.tensors->read("model.decoder.embed_tokens.weight");
+  const containers::TensorData embedding =
+      checkpoint.tensors->read("model.decoder.embed_tokens.weight");
   EXPECT_EQ(checkpoint.tensors->read("lm_head.weight").bytes.data(), embedding.bytes.data());
   EXPECT_NE(first_value(embedding), 0.0F);
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::formats

@@ -3,11 +3,14 @@
 
 #include <cstdlib>
 
-#include "sgpt_mi/io/checkpoint.h"
-#include "temporary_folder.h"
+#include "sgpt_mi/formats/checkpoint.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::formats {
 namespace {
+
+using test::input_error;
+using test::TemporaryFolder;
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -72,4 +75,4 @@ TEST_F(LocateModelTest, UnknownModelListsThePlacesTried) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::formats

@@ -1,25 +1,29 @@
-#include "sgpt_mi/io/packed_checkpoint.h"
+#include "sgpt_mi/formats/packed_checkpoint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
 
-#include "sgpt_mi/io/checkpoint.h"
-#include "sgpt_mi/io/safetensors.h"
+#include "sgpt_mi/containers/safetensors.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "support/packed_examples.h"
+#include "support/temporary_folder.h"
 #include "support/threads.h"
-#include "temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::formats {
 namespace {
+
+using test::bytes_of;
+using test::input_error;
+using test::TemporaryFolder;
 
 namespace fs = std::filesystem;
 using test::PackedForm;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-TensorData dense_tensor(const std::string& name, const std::string& text) {
+containers::TensorData dense_tensor(const std::string& name, const std::string& text) {
   const auto owner = std::make_shared<const std::string>(text);
   return {{name, DType::kU8, {static_cast<std::int64_t>(text.size())}}, bytes_of(*owner), owner};
 }
@@ -58,23 +62,23 @@ class PackedFolder : public ::testing::Test {
   }
 
   /// The tensors of the folder's one safetensors file, by name.
-  [[nodiscard]] std::map<std::string, PackedPart> stored() const {
-    std::map<std::string, PackedPart> tensors;
-    const auto source = open_safetensors(folder_.path() / "model.safetensors");
-    for (const TensorInfo& info : source->tensors()) {
-      const TensorData data = source->read(info.name);
+  [[nodiscard]] std::map<std::string, packing::PackedPart> stored() const {
+    std::map<std::string, packing::PackedPart> tensors;
+    const auto source = containers::open_safetensors(folder_.path() / "model.safetensors");
+    for (const containers::TensorInfo& info : source->tensors()) {
+      const containers::TensorData data = source->read(info.name);
       tensors[info.name] = {{}, info, {data.bytes.begin(), data.bytes.end()}};
     }
     return tensors;
   }
 
-  void store(const std::map<std::string, PackedPart>& tensors) const {
-    std::vector<TensorInfo> infos;
+  void store(const std::map<std::string, packing::PackedPart>& tensors) const {
+    std::vector<containers::TensorInfo> infos;
     for (const auto& [name, tensor] : tensors) {
       infos.push_back(tensor.info);
       infos.back().name = name;
     }
-    SafetensorsWriter writer(folder_.path(), infos);
+    containers::SafetensorsWriter writer(folder_.path(), infos);
     for (const auto& [name, tensor] : tensors) writer.put(name, tensor.bytes);
     writer.finish();
   }
@@ -92,27 +96,27 @@ class PackedFolder : public ::testing::Test {
 
   void expect_contents(const Checkpoint& checkpoint) const {
     std::vector<std::string> names;
-    for (const TensorInfo& info : checkpoint.tensors->tensors()) {
+    for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
       names.push_back(info.name);
       EXPECT_EQ(checkpoint.tensors->read(info.name).bytes.size(), info.bytes());
     }
     EXPECT_THAT(names, ::testing::UnorderedElementsAre("a.q.weight", "a.q.bias", "a.k.weight",
                                                        "norm.weight"));
     for (const auto& [name, matrix] : {std::pair("a.q", &q_), std::pair("a.k", &k_)}) {
-      const auto parts = pack_matrix(name, matrix->view());
-      const TensorData data = checkpoint.tensors->read(std::string(name) + ".weight");
+      const auto parts = packing::pack_matrix(name, matrix->view());
+      const containers::TensorData data = checkpoint.tensors->read(std::string(name) + ".weight");
       EXPECT_EQ(data.info.shape, (std::vector<std::int64_t>{matrix->rows, matrix->columns}));
       EXPECT_EQ(std::vector(data.bytes.begin(), data.bytes.end()),
-                unpack_matrix(test::found(name, parts)));
+                packing::unpack_matrix(test::found(name, parts)));
     }
     const std::span<const std::byte> bias = checkpoint.tensors->read("a.q.bias").bytes;
     EXPECT_EQ(std::string(reinterpret_cast<const char*>(bias.data()), bias.size()), "bias");
   }
 
   TemporaryFolder folder_;
-  CodedMatrixBuffers q_;
-  CodedMatrixBuffers k_;
-  PackedSize size_;
+  packing::CodedMatrixBuffers q_;
+  packing::CodedMatrixBuffers k_;
+  packing::PackedSize size_;
   std::size_t written_ = 0;
 };
 
@@ -129,11 +133,11 @@ TEST_F(PackedFolder, LooksLikeTheDenseModel) {
 TEST_F(PackedFolder, StatesItsBytesByPart) {
   const Checkpoint checkpoint = open();
   ASSERT_EQ(checkpoint.packed_matrices.size(), 2U);
-  PackedSize size;
-  for (const PackedMatrixInfo& matrix : checkpoint.packed_matrices) size += matrix.size;
+  packing::PackedSize size;
+  for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) size += matrix.size;
   EXPECT_EQ(size, size_);
-  PackedSize predicted = predict_packed_size(packed_shape(q_.view()));
-  predicted += predict_packed_size(packed_shape(k_.view()));
+  packing::PackedSize predicted = packing::predict_packed_size(packing::packed_shape(q_.view()));
+  predicted += packing::predict_packed_size(packing::packed_shape(k_.view()));
   EXPECT_EQ(size, predicted);
   EXPECT_EQ(checkpoint.packed_matrices[0].name, "a.q");
   EXPECT_EQ(written_, bytes_in_folder());
@@ -182,8 +186,8 @@ TEST_F(PackedFolder, OtherMethodsAreLeftToTheModelRoom) {
 }
 
 TEST_F(PackedFolder, MissingAndSwappedPartsAreNamed) {
-  const std::map<std::string, PackedPart> good = stored();
-  std::map<std::string, PackedPart> bad = good;
+  const std::map<std::string, packing::PackedPart> good = stored();
+  std::map<std::string, packing::PackedPart> bad = good;
   bad.erase("a.q.scale");
   store(bad);
   EXPECT_THAT(open_error(), AllOf(HasSubstr(folder_.path().string()), HasSubstr("matrix 'a.q'"),
@@ -206,4 +210,4 @@ TEST_F(PackedFolder, CutFilesAreRefused) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::formats

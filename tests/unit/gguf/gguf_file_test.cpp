@@ -1,15 +1,18 @@
-#include "io/gguf_file.h"
+#include "gguf/gguf_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
 
-#include "gguf_writer.h"
-#include "temporary_folder.h"
+#include "support/gguf_writer.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 namespace {
+
+using test::bytes_of;
+using test::input_error;
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -160,4 +163,4 @@ TEST(ParseGguf, ImpossibleTensorsAreNamed) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

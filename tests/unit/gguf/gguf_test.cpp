@@ -1,4 +1,4 @@
-#include "sgpt_mi/io/gguf.h"
+#include "sgpt_mi/gguf/gguf.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,12 +10,15 @@
 #include <numbers>
 #include <numeric>
 
-#include "gguf_writer.h"
+#include "support/gguf_writer.h"
 #include "support/shared_data.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 namespace {
+
+using test::input_error;
+using test::TemporaryFolder;
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -23,7 +26,7 @@ using ::testing::HasSubstr;
 
 constexpr std::uint32_t kF32 = 0;
 
-std::vector<float> floats(const TensorData& data) {
+std::vector<float> floats(const containers::TensorData& data) {
   std::vector<float> values(data.bytes.size() / sizeof(float));
   std::memcpy(values.data(), data.bytes.data(), data.bytes.size());
   return values;
@@ -50,7 +53,7 @@ GgufWriter small_model(const std::string& architecture = "llama") {
 
 class GgufTest : public ::testing::Test {
  protected:
-  [[nodiscard]] Checkpoint open(const GgufWriter& writer) const {
+  [[nodiscard]] OpenedGguf open(const GgufWriter& writer) const {
     return open_gguf(folder_.file("m.gguf", writer.bytes()));
   }
   [[nodiscard]] std::string error_for(const GgufWriter& writer) const {
@@ -65,7 +68,7 @@ TEST_F(GgufTest, MakesTheConfigFromTheMetadata) {
   writer.real("llama.rope.freq_base", 5e5F).whole("llama.attention.key_length", 6);
   writer.whole("llama.attention.value_length", 6).whole("tokenizer.ggml.bos_token_id", 1);
   writer.tensor("token_embd.weight", kF32, {8, 3}, counting(24));
-  const Checkpoint checkpoint = open(writer);
+  const OpenedGguf checkpoint = open(writer);
   EXPECT_EQ(checkpoint.config, nlohmann::json::parse(R"({
       "model_type": "llama", "hidden_act": "silu", "hidden_size": 8, "intermediate_size": 16,
       "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 6,
@@ -73,7 +76,7 @@ TEST_F(GgufTest, MakesTheConfigFromTheMetadata) {
       "torch_dtype": "float16", "bos_token_id": 1, "vocab_size": 3, "tie_word_embeddings": true,
       "attention_bias": false, "mlp_bias": false, "rope_scaling": null})"));
   EXPECT_TRUE(checkpoint.location.is_gguf);
-  EXPECT_FALSE(checkpoint.gguf_vocabulary.has_value());
+  EXPECT_FALSE(checkpoint.vocabulary.has_value());
 }
 
 TEST_F(GgufTest, TranslatesEveryName) {
@@ -87,9 +90,10 @@ TEST_F(GgufTest, TranslatesEveryName) {
         "blk.0.ffn_down.weight"}) {
     writer.tensor(name, kF32, {1}, counting(1));
   }
-  const Checkpoint checkpoint = open(writer);
+  const OpenedGguf checkpoint = open(writer);
   std::vector<std::string> names;
-  for (const TensorInfo& info : checkpoint.tensors->tensors()) names.push_back(info.name);
+  for (const containers::TensorInfo& info : checkpoint.tensors->tensors())
+    names.push_back(info.name);
   EXPECT_THAT(
       names,
       ElementsAre(
@@ -118,7 +122,7 @@ TEST_F(GgufTest, PutsTheRowsOfQAndKBackInOrder) {
     writer.tensor("blk.0.attn_q.weight", kF32, {1, 8}, counting(8));
     writer.tensor("blk.0.attn_k.bias", kF32, {4}, counting(4));
     writer.tensor("blk.0.attn_v.weight", kF32, {1, 4}, counting(4));
-    const Checkpoint checkpoint = open(writer);
+    const OpenedGguf checkpoint = open(writer);
     const auto read = [&](const char* name) {
       return floats(checkpoint.tensors->read(std::string("model.layers.0.self_attn.") + name));
     };
@@ -156,7 +160,7 @@ TEST_F(GgufTest, SlidingWindowMeansMistral) {
   GgufWriter writer = small_model();
   writer.whole("llama.attention.sliding_window", 16);
   writer.tensor("token_embd.weight", kF32, {8, 3}, counting(24));
-  const Checkpoint checkpoint = open(writer);
+  const OpenedGguf checkpoint = open(writer);
   EXPECT_EQ(checkpoint.config["model_type"], "mistral");
   EXPECT_EQ(checkpoint.config["sliding_window"], 16);
   GgufWriter qwen = small_model("qwen2");
@@ -188,7 +192,7 @@ TEST_F(GgufTest, RopeFrequenciesBecomeLlama3Scaling) {
     writer.tensor("token_embd.weight", kF32, {8, 3}, counting(24));
     return writer.tensor("rope_freqs.weight", kF32, {2}, divisors);
   };
-  const Checkpoint checkpoint = open(scaled(llama3_divisors(5e6, 32, 8192)));
+  const OpenedGguf checkpoint = open(scaled(llama3_divisors(5e6, 32, 8192)));
   const nlohmann::json& scaling = checkpoint.config["rope_scaling"];
   EXPECT_EQ(scaling["rope_type"], "llama3");
   EXPECT_EQ(scaling["factor"], 32.0);
@@ -231,7 +235,7 @@ TEST_F(GgufTest, ReadsTheVocabulary) {
   writer.whole("tokenizer.ggml.bos_token_id", 1).whole("tokenizer.ggml.unknown_token_id", 0);
   writer.whole("tokenizer.ggml.eos_token_id", 0xffffffff)
       .flag("tokenizer.ggml.add_bos_token", false);
-  const GgufVocabulary llama = *open(writer).gguf_vocabulary;
+  const tokenizer::GgufVocabulary llama = *open(writer).vocabulary;
   EXPECT_EQ(llama.model, "llama");
   EXPECT_THAT(llama.tokens, ElementsAre("<unk>", "<s>", "a"));
   EXPECT_THAT(llama.scores, ElementsAre(0, 0, -1));
@@ -242,12 +246,11 @@ TEST_F(GgufTest, ReadsTheVocabulary) {
   EXPECT_FALSE(llama.add_bos);
   EXPECT_TRUE(llama.add_space_prefix);
 
-  const GgufVocabulary gpt2 =
-      *open(vocabulary("gpt2").texts("tokenizer.ggml.merges", {"a b"})).gguf_vocabulary;
+  const tokenizer::GgufVocabulary gpt2 =
+      *open(vocabulary("gpt2").texts("tokenizer.ggml.merges", {"a b"})).vocabulary;
   EXPECT_THAT(gpt2.merges, ElementsAre("a b"));
   EXPECT_FALSE(gpt2.add_bos);
-  EXPECT_TRUE(
-      open(vocabulary("gpt2").text("tokenizer.ggml.pre", "llama-bpe")).gguf_vocabulary->add_bos);
+  EXPECT_TRUE(open(vocabulary("gpt2").text("tokenizer.ggml.pre", "llama-bpe")).vocabulary->add_bos);
 
   EXPECT_THAT(error_for(vocabulary("llama").numbers<float>("tokenizer.ggml.scores", 6, {0})),
               AllOf(HasSubstr("scores' has 1 entries"), HasSubstr("3 tokens")));
@@ -260,7 +263,7 @@ TEST(GgufGolden, DequantizedSumsEqualTheReference) {
   SGPT_MI_SHARED_OR_SKIP(golden_path, "golden/models/tinystories-656k/golden.json");
   std::ifstream golden_file(golden_path);
   const nlohmann::json sums = nlohmann::json::parse(golden_file)["gguf_weight_sums_float64"];
-  const Checkpoint checkpoint = open_gguf(path);
+  const OpenedGguf checkpoint = open_gguf(path);
   EXPECT_EQ(checkpoint.tensors->tensors().size(), sums.size());
   for (const auto& [name, expected] : sums.items()) {
     const std::vector<float> values = floats(checkpoint.tensors->read(name));
@@ -275,16 +278,16 @@ TEST(GgufGolden, DequantizedSumsEqualTheReference) {
   EXPECT_EQ(checkpoint.config["vocab_size"], 2048);
   EXPECT_EQ(checkpoint.config["head_dim"], 16);
   EXPECT_EQ(checkpoint.config["tie_word_embeddings"], true);
-  EXPECT_EQ(checkpoint.gguf_vocabulary->tokens.size(), 2048U);
+  EXPECT_EQ(checkpoint.vocabulary->tokens.size(), 2048U);
 }
 
 TEST(GgufGolden, RowsOfQMatchTheSafetensorsModel) {
   SGPT_MI_SHARED_OR_SKIP(folder, "models/tinystories-656k");
-  const Checkpoint gguf = open_gguf(folder / "TinyStories-656K-Q8_0.gguf");
-  const Checkpoint original = open_checkpoint({folder, false});
+  const OpenedGguf gguf = open_gguf(folder / "TinyStories-656K-Q8_0.gguf");
+  const formats::Checkpoint original = formats::open_checkpoint({folder, false});
   for (const char* name :
        {"model.layers.0.self_attn.q_proj.weight", "model.layers.1.self_attn.k_proj.weight"}) {
-    const TensorData data = original.tensors->read(name);
+    const containers::TensorData data = original.tensors->read(name);
     ASSERT_EQ(data.info.dtype, DType::kF32);
     const std::vector<float> expected = floats(data);
     const std::vector<float> values = floats(gguf.tensors->read(name));
@@ -301,4 +304,4 @@ TEST(GgufGolden, RowsOfQMatchTheSafetensorsModel) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

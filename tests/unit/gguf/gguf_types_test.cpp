@@ -1,4 +1,4 @@
-#include "io/gguf_types.h"
+#include "gguf/gguf_types.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include "gguf_blocks.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 namespace {
 
 constexpr std::size_t kHalf = 2;  // bytes of a scale
@@ -171,4 +171,4 @@ TEST(GgufTypes, UnreadTypesHaveNames) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

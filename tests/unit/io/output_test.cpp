@@ -7,11 +7,17 @@
 #include <csignal>
 #include <iterator>
 
-#include "io/posix_file.h"
-#include "temporary_folder.h"
+#include "sgpt_mi/io/posix_file.h"
+#include "support/temporary_folder.h"
 
 namespace sgpt_mi::io {
 namespace {
+
+using test::bytes_of;
+using test::error_of;
+using test::input_error;
+using test::read_all;
+using test::TemporaryFolder;
 
 namespace fs = std::filesystem;
 using ::testing::AllOf;

@@ -9,10 +9,13 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/mapped_file.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
 namespace sgpt_mi::io {
 namespace {
+
+using test::error_of;
+using test::TemporaryFolder;
 
 using testing::HasSubstr;
 

@@ -1,4 +1,4 @@
-#include "pipeline/activation_store.h"
+#include "sgpt_mi/memory/activation_store.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include "support/random_tensor.h"
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 namespace {
 
 using test::error_of;
@@ -148,4 +148,4 @@ TEST(FileRegions, ReusesRoomOfTheSameKind) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

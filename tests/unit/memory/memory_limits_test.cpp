@@ -1,4 +1,4 @@
-#include "pipeline/memory_limits.h"
+#include "sgpt_mi/memory/memory_limits.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include "sgpt_mi/core/error.h"
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 namespace {
 
 using test::error_of;
@@ -98,4 +98,4 @@ TEST(MemoryLimits, ACapIsOfTheDeviceThatComputes) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

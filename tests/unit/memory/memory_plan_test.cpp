@@ -1,4 +1,4 @@
-#include "pipeline/memory_plan.h"
+#include "sgpt_mi/memory/memory_plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include "sgpt_mi/core/error.h"
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::memory {
 namespace {
 
 using test::error_of;
@@ -17,7 +17,7 @@ using testing::HasSubstr;
 constexpr std::int64_t kGB = 1'000'000'000;
 
 /// Names, types and shapes of a LLaMA, without data.
-class ShapesOnly : public io::TensorSource {
+class ShapesOnly : public containers::TensorSource {
  public:
   explicit ShapesOnly(const nlohmann::json& config) {
     const std::int64_t hidden = config["hidden_size"];
@@ -39,13 +39,15 @@ class ShapesOnly : public io::TensorSource {
     }
   }
 
-  [[nodiscard]] const std::vector<io::TensorInfo>& tensors() const override { return infos_; }
-  [[nodiscard]] io::TensorData read(const std::string& name) const override {
+  [[nodiscard]] const std::vector<containers::TensorInfo>& tensors() const override {
+    return infos_;
+  }
+  [[nodiscard]] containers::TensorData read(const std::string& name) const override {
     fail(ErrorKind::kInternal, "no data of {}", name);
   }
   [[nodiscard]] std::int64_t parameters() const {
     std::int64_t count = 0;
-    for (const io::TensorInfo& info : infos_) count += info.count();
+    for (const containers::TensorInfo& info : infos_) count += info.count();
     return count;
   }
 
@@ -53,7 +55,7 @@ class ShapesOnly : public io::TensorSource {
   void add(const std::string& name, std::vector<std::int64_t> shape) {
     infos_.push_back({name + ".weight", DType::kF16, std::move(shape)});
   }
-  std::vector<io::TensorInfo> infos_;
+  std::vector<containers::TensorInfo> infos_;
 };
 
 nlohmann::json vicuna_13b() {
@@ -63,30 +65,18 @@ nlohmann::json vicuna_13b() {
           {"num_key_value_heads", 40},  {"tie_word_embeddings", false}};
 }
 
+enum class Way : std::uint8_t { kSparseGpt, kMi, kRd };
+
 /// A 13B run of 128 windows of 2,048 tokens in float16 on a GPU, scored on three sets.
 struct Run13B {
   ShapesOnly shapes{vicuna_13b()};
   model::Model model{model::parse_model_spec(vicuna_13b()), shapes};
-  CompressionSettings settings;
+  Way way;
 
-  explicit Run13B(Method method) {
-    settings.method = method;
-    settings.matrix.sparsity = 0.5;
-    settings.matrix.wbits = 4;
-    if (method == Method::kMi) settings.widths = WidthOptions();
-    if (method == Method::kRd) {
-      settings.plan = PlanOptions();
-      settings.true_sequential = true;
-      settings.drift = 1.0;
-      settings.drift_residual = true;
-      settings.matrix.refine.l0_sweeps = 3;
-      settings.matrix.refine.refit_iterations = 10;
-      settings.matrix.refine.polish_sweeps = 3;
-    }
-  }
+  explicit Run13B(Way which) : way(which) {}
 
   [[nodiscard]] MemoryQuestion question() const {
-    MemoryQuestion asked{model, settings, {{torch::kCUDA, 0}, torch::kFloat16}};
+    MemoryQuestion asked{model, {{torch::kCUDA, 0}, torch::kFloat16}};
     asked.parameters = shapes.parameters();
     asked.windows = 128;
     asked.seqlen = 2048;
@@ -94,6 +84,14 @@ struct Run13B {
     asked.eval_seqlen = 2048;
     asked.packs = true;
     asked.program_bytes = 300'000'000;
+    if (way == Way::kMi) asked.chooses_widths = asked.groups_channels = true;
+    if (way == Way::kMi) asked.sampled_tokens = 1024;
+    if (way == Way::kRd) {
+      asked.true_sequential = asked.dense_stream = asked.corrects_drift = asked.refines = true;
+      asked.backward_pass = true;
+      asked.measured_windows = 4;
+      asked.held_out_windows = 2;
+    }
     return asked;
   }
 };
@@ -120,17 +118,18 @@ const MemoryPhase& phase_of(const MemoryPlan& plan, const std::string& name) {
 }
 
 TEST(MemoryPlan, A13BModelFitsBelow40GBWithoutSpilling) {
-  for (const Method method : {Method::kSparseGpt, Method::kMi, Method::kRd}) {
-    const Run13B run(method);
+  for (const Way way :
+       {Way::kSparseGpt, Way::kMi, Way::kRd}) {
+    const Run13B run(way);
     const MemoryPlan plan = make_memory_plan(run.question(), limits(40 * kGB, 128 * kGB));
-    EXPECT_LT(total_of(plan.device_peak().device), 40 * kGB) << method_name(method);
-    EXPECT_EQ(plan.file_states + plan.host_states, 0) << method_name(method);
+    EXPECT_LT(total_of(plan.device_peak().device), 40 * kGB) << static_cast<int>(way);
+    EXPECT_EQ(plan.file_states + plan.host_states, 0) << static_cast<int>(way);
     EXPECT_EQ(plan.batch_windows, 8) << "16,384 tokens";
   }
 }
 
 TEST(MemoryPlan, CountsWhatTheShapesSay) {
-  const Run13B run(Method::kSparseGpt);
+  const Run13B run(Way::kSparseGpt);
   const MemoryPlan plan = make_memory_plan(run.question(), limits(40 * kGB, 128 * kGB));
   EXPECT_EQ(plan.activation_bytes, std::int64_t{128} * 2048 * 5120 * 2);
   const MemoryPhase& calibration = phase_of(plan, "calibration");
@@ -143,7 +142,7 @@ TEST(MemoryPlan, CountsWhatTheShapesSay) {
 }
 
 TEST(MemoryPlan, RdHoldsTwoStreamsBetweenSites) {
-  const Run13B run(Method::kRd);
+  const Run13B run(Way::kRd);
   const MemoryPlan plan = make_memory_plan(run.question(), limits(80 * kGB, 128 * kGB));
   EXPECT_EQ(plan.activation_bytes, 2 * std::int64_t{128} * 2048 * (5120 + 13824) * 2);
   EXPECT_EQ(need(phase_of(plan, "solving"), "H"), 4 * (2 * 13824LL * 13824 + 5120LL * 13824));
@@ -154,7 +153,7 @@ TEST(MemoryPlan, RdHoldsTwoStreamsBetweenSites) {
 }
 
 TEST(MemoryPlan, ActivationsSpillToTheHostAndThenToAFile) {
-  const Run13B run(Method::kRd);
+  const Run13B run(Way::kRd);
   const MemoryPlan plan = make_memory_plan(run.question(), limits(24 * kGB, 128 * kGB));
   EXPECT_LE(total_of(plan.device_peak().device), 24 * kGB);
   EXPECT_GT(plan.host_states, 0);
@@ -165,7 +164,7 @@ TEST(MemoryPlan, ActivationsSpillToTheHostAndThenToAFile) {
 }
 
 TEST(MemoryPlan, WhatTheHostCannotTakeGoesToAFile) {
-  const Run13B run(Method::kSparseGpt);
+  const Run13B run(Way::kSparseGpt);
   MemoryQuestion question = run.question();
   question.eval_windows = {};
   const std::int64_t device =
@@ -183,7 +182,7 @@ TEST(MemoryPlan, WhatTheHostCannotTakeGoesToAFile) {
 }
 
 TEST(MemoryPlan, NamesThePartsOfALeastPlanThatIsTooLarge) {
-  const Run13B run(Method::kSparseGpt);
+  const Run13B run(Way::kSparseGpt);
   const auto tight = [&] {
     static_cast<void>(make_memory_plan(run.question(), limits(5 * kGB, 128 * kGB)));
   };
@@ -201,7 +200,7 @@ TEST(MemoryPlan, NamesThePartsOfALeastPlanThatIsTooLarge) {
 }
 
 TEST(MemoryPlan, BatchesAreAsAskedForOrAsTheMachineAllows) {
-  Run13B run(Method::kSparseGpt);
+  const Run13B run(Way::kSparseGpt);
   MemoryQuestion question = run.question();
   question.seqlen = 512;
   const MemoryLimits wide = limits(80 * kGB, 128 * kGB);
@@ -210,12 +209,12 @@ TEST(MemoryPlan, BatchesAreAsAskedForOrAsTheMachineAllows) {
   EXPECT_EQ(make_memory_plan(question, wide).batch_windows, 7);
   question.placement = {torch::kCPU, torch::kFloat32};
   EXPECT_EQ(make_memory_plan(question, wide).batch_windows, 4);
-  run.settings.batch_windows = 3;
+  question.batch_windows = 3;
   EXPECT_EQ(make_memory_plan(question, wide).batch_windows, 3);
 }
 
 TEST(MemoryPlan, OnACpuEverythingIsOnTheHostAndTheRestInAFile) {
-  const Run13B run(Method::kSparseGpt);
+  const Run13B run(Way::kSparseGpt);
   MemoryQuestion question = run.question();
   question.placement = {torch::kCPU, torch::kFloat32};
   question.eval_windows = {};
@@ -231,4 +230,4 @@ TEST(MemoryPlan, OnACpuEverythingIsOnTheHostAndTheRestInAFile) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::memory

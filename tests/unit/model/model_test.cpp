@@ -151,14 +151,14 @@ TEST(ModelTensors, OverflowInTheRequestedTypeIsAnInfinity) {
 TEST(ToTorch, SharesAlignedMemoryAndCopiesTheRest) {
   auto buffer = std::make_shared<std::vector<float>>(std::vector<float>{1.0F, 2.0F, 3.0F});
   const auto* bytes = reinterpret_cast<const std::byte*>(buffer->data());
-  const io::TensorData aligned{{"w", DType::kF32, {2}}, {bytes, 8}, buffer};
+  const containers::TensorData aligned{{"w", DType::kF32, {2}}, {bytes, 8}, buffer};
   EXPECT_EQ(to_torch(aligned).const_data_ptr(), bytes);
   EXPECT_EQ(to_torch(aligned)[1].item<float>(), 2.0F);
   std::vector<std::byte> shifted(9);
   std::copy_n(bytes, 8, shifted.begin() + 1);
-  const io::TensorData odd{{"w", DType::kF32, {2}}, {shifted.data() + 1, 8}, nullptr};
+  const containers::TensorData odd{{"w", DType::kF32, {2}}, {shifted.data() + 1, 8}, nullptr};
   EXPECT_EQ(to_torch(odd)[1].item<float>(), 2.0F);
-  const io::TensorData empty{{"w", DType::kF32, {0, 3}}, {}, nullptr};
+  const containers::TensorData empty{{"w", DType::kF32, {0, 3}}, {}, nullptr};
   EXPECT_EQ(to_torch(empty).sizes(), (std::vector<std::int64_t>{0, 3}));
 }
 
@@ -357,7 +357,7 @@ TEST(Forward, OptWithoutAffineNormsOrBiases) {
   MemorySource bare;
   MemorySource neutral = tiny_opt_tensors();
   const MemorySource all = tiny_opt_tensors();
-  for (const io::TensorInfo& info : all.tensors()) {
+  for (const containers::TensorInfo& info : all.tensors()) {
     const bool norm = info.name.find("layer_norm") != std::string::npos;
     const bool bias = info.name.ends_with(".bias");
     if (norm || bias) {

@@ -18,7 +18,7 @@ using testing::HasSubstr;
 /// random_checkpoint() of a config.json in a folder of its own.
 class RandomModelTest : public testing::Test {
  protected:
-  io::Checkpoint open(const nlohmann::json& config) {
+  formats::Checkpoint open(const nlohmann::json& config) {
     std::ofstream(folder_.path() / "config.json") << config.dump();
     return random_checkpoint(folder_.path().string());
   }
@@ -29,7 +29,7 @@ class RandomModelTest : public testing::Test {
 TEST_F(RandomModelTest, HoldsWhatTheFamilyExpects) {
   const torch::Tensor ids = torch::tensor({{1, 2, 3, 4}}, torch::kInt64);
   for (const nlohmann::json& config : {test::tiny_llama_config(), test::tiny_opt_config()}) {
-    const io::Checkpoint checkpoint = open(config);
+    const formats::Checkpoint checkpoint = open(config);
     EXPECT_TRUE(checkpoint.location.is_random);
     EXPECT_FALSE(checkpoint.location.is_folder());
     Model model(checkpoint);  // checks every name and shape
@@ -41,7 +41,7 @@ TEST_F(RandomModelTest, MatricesAreCentredWithTheStatedDeviation) {
   nlohmann::json config = test::tiny_llama_config();
   config["hidden_size"] = 256;
   config["intermediate_size"] = 1024;
-  const io::Checkpoint checkpoint = open(config);
+  const formats::Checkpoint checkpoint = open(config);
   const torch::Tensor half =
       to_torch(checkpoint.tensors->read("model.layers.1.mlp.up_proj.weight"));
   EXPECT_EQ(half.scalar_type(), torch::kFloat16);
@@ -61,28 +61,28 @@ TEST_F(RandomModelTest, MatricesAreCentredWithTheStatedDeviation) {
 }
 
 TEST_F(RandomModelTest, ValuesFollowFromTheNameAlone) {
-  const io::Checkpoint first = open(test::tiny_llama_config());
-  const io::Checkpoint second = open(test::tiny_llama_config());
-  const auto value = [](const io::Checkpoint& from, const char* name) {
+  const formats::Checkpoint first = open(test::tiny_llama_config());
+  const formats::Checkpoint second = open(test::tiny_llama_config());
+  const auto value = [](const formats::Checkpoint& from, const char* name) {
     return to_torch(from.tensors->read(name)).clone();
   };
   const char* const query = "model.layers.0.self_attn.q_proj.weight";
   EXPECT_TRUE(value(first, query).equal(value(second, query)));
   EXPECT_FALSE(value(first, query).equal(value(first, "model.layers.0.self_attn.o_proj.weight")));
   EXPECT_TRUE(value(first, "model.norm.weight").eq(1.0).all().item<bool>());
-  const io::Checkpoint opt = open(test::tiny_opt_config());
+  const formats::Checkpoint opt = open(test::tiny_opt_config());
   EXPECT_TRUE(value(opt, "model.decoder.layers.0.fc1.bias").eq(0.0).all().item<bool>());
 }
 
 TEST_F(RandomModelTest, EveryPublishedShapeIsAModel) {
   for (const char* name : {"opt-125m", "opt-66b", "llama-7b", "vicuna-13b", "llama-2-70b",
                            "llama-3-8b", "mistral-7b"}) {
-    const io::Checkpoint checkpoint = random_checkpoint(name);
+    const formats::Checkpoint checkpoint = random_checkpoint(name);
     EXPECT_NO_THROW(Model{checkpoint}) << name;
   }
-  const io::Checkpoint llama = random_checkpoint("llama-7b");
+  const formats::Checkpoint llama = random_checkpoint("llama-7b");
   std::int64_t parameters = 0;
-  for (const io::TensorInfo& info : llama.tensors->tensors()) {
+  for (const containers::TensorInfo& info : llama.tensors->tensors()) {
     parameters += info.count();
   }
   EXPECT_EQ(parameters, 6738415616);  // published
@@ -103,7 +103,7 @@ TEST_F(RandomModelTest, UnknownShapesAndFilesAreRefused) {
   EXPECT_THAT(refusal(folder_.path().string()), HasSubstr("not JSON"));
   std::ofstream(folder_.path() / "config.json") << R"({"model_type": "gpt2"})";
   EXPECT_THAT(refusal(folder_.path().string()), HasSubstr("gpt2"));
-  const io::Checkpoint made = random_checkpoint("opt-125m");
+  const formats::Checkpoint made = random_checkpoint("opt-125m");
   EXPECT_THROW((void)made.tensors->read("no.such.weight"), Error);
 }
 

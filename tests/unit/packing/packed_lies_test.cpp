@@ -3,12 +3,15 @@
 
 #include <functional>
 
-#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 #include "support/packed_examples.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 namespace {
+
+using test::bytes_of;
+using test::input_error;
 
 using test::found;
 using test::PackedForm;
@@ -261,9 +264,9 @@ TEST(PackedChecksum, IsTheCrcOfTheBytesInOrder) {
   // CRC-32 of "123456789" is 0xcbf43926 (the check value of the algorithm's catalogue).
   const std::string digits = "3456789";
   PackedParts parts{"", "12", {}};
-  parts.parts[1] = TensorData{{"c", DType::kU8, {7}}, bytes_of(digits), nullptr};
+  parts.parts[1] = containers::TensorData{{"c", DType::kU8, {7}}, bytes_of(digits), nullptr};
   EXPECT_EQ(packed_checksum(parts), 0xcbf43926U);
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -1,4 +1,4 @@
-#include "sgpt_mi/io/packed_matrix.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include "support/packed_examples.h"
 #include "support/threads.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 namespace {
 
 using test::found;
@@ -300,4 +300,4 @@ TEST(PackedMatrix, ContradictoryMatricesAreTheCallersBug) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -1,4 +1,4 @@
-#include "sgpt_mi/io/packed_streams.h"
+#include "sgpt_mi/packing/packed_streams.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include "sgpt_mi/kernels/dequantize_packed.h"
 #include "support/packed_examples.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::packing {
 namespace {
 
 using test::found;
@@ -94,4 +94,4 @@ TEST(PackedStreams, RefusesWhatUnpackMatrixRefusesAndValues) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::packing

@@ -1,4 +1,4 @@
-#include "pipeline/output_fisher.h"
+#include "planning/output_fisher.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include "sgpt_mi/core/error.h"
 #include "support/tiny_model.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 using ::testing::HasSubstr;
@@ -84,7 +84,7 @@ std::vector<Scene> all_scenes() { return {llama(), opt(), qwen3(), post_norm_opt
 struct Settings {
   std::int64_t windows_used = kWindows;
   std::int64_t batch_windows = 2;
-  LayerSelection selection;
+  walk::LayerSelection selection;
   torch::ScalarType dtype = torch::kFloat64;
   text::TokenWindows windows = some_windows();
 };
@@ -334,4 +334,4 @@ TEST(OutputFisher, CountsOutOfRangeAreRefused) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

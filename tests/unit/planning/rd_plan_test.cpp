@@ -1,16 +1,16 @@
-#include "pipeline/rd_plan.h"
+#include "sgpt_mi/planning/rd_plan.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <fstream>
 
-#include "pipeline/measurements.h"
-#include "pipeline/pareto_targets.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/planning/measurements.h"
+#include "sgpt_mi/planning/pareto_targets.h"
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 /// A linear whose damage is `scale` at 50 % and grows eightfold a tenth; codes do a quarter of the
@@ -34,15 +34,13 @@ Measurements three_linears() {
   return {{}, {linear("a", 64, 1e-3), linear("b", 200, 1e-4), linear("c", 101, 3e-2)}};
 }
 
-CompressionSettings joint(double sparsity, double bits) {
-  CompressionSettings settings;
-  settings.method = Method::kRd;
-  settings.matrix.sparsity = sparsity;
-  settings.matrix.wbits = static_cast<int>(bits);
-  settings.plan.emplace();
-  settings.plan->widths.target.average_bits = bits;
-  settings.plan->widths.grouping.groups = 1;
-  return settings;
+PlanGoal joint(double sparsity, double bits) {
+  PlanGoal goal;
+  goal.matrix.sparsity = sparsity;
+  goal.matrix.wbits = static_cast<int>(bits);
+  goal.plan.widths.target.average_bits = bits;
+  goal.plan.widths.grouping.groups = 1;
+  return goal;
 }
 
 std::int64_t zeros_of(const Measurements& measurements, const RdPlan& plan) {
@@ -109,12 +107,12 @@ TEST(RdPlan, ExtremeSparsitiesCanBePlanned) {
 }
 
 TEST(RdPlan, WithoutAPlanOfWidthsTheTargetMustBeAWidth) {
-  CompressionSettings settings = joint(0.5, 3.5);
-  settings.matrix.wbits = 3;
-  settings.plan->plan_widths = false;
-  EXPECT_THROW(require_plannable(three_linears(), settings, std::nullopt), Error);
-  settings.plan->widths.target.average_bits = 3.0;
-  require_plannable(three_linears(), settings, std::nullopt);
+  PlanGoal goal = joint(0.5, 3.5);
+  goal.matrix.wbits = 3;
+  goal.plan.plan_widths = false;
+  EXPECT_THROW(require_plannable(three_linears(), goal, std::nullopt), Error);
+  goal.plan.widths.target.average_bits = 3.0;
+  require_plannable(three_linears(), goal, std::nullopt);
 }
 
 TEST(RdPlan, TheMostSensitiveLinearKeepsMost) {
@@ -146,28 +144,28 @@ TEST(RdPlan, WidthsStayWithinTheBudgetOfCodeBits) {
 TEST(RdPlan, AttentionAndMlpHaveBudgetsOfTheirOwn) {
   Measurements measurements = three_linears();
   measurements.linears[0].attention = true;
-  CompressionSettings settings = joint(0.0, 4.0);
-  settings.plan->widths.target.attention_bits = 6.0;
-  settings.plan->widths.target.ffn_bits = 3.0;
-  const RdPlan plan = make_plans(measurements, settings, std::nullopt).back();
+  PlanGoal goal = joint(0.0, 4.0);
+  goal.plan.widths.target.attention_bits = 6.0;
+  goal.plan.widths.target.ffn_bits = 3.0;
+  const RdPlan plan = make_plans(measurements, goal, std::nullopt).back();
   EXPECT_EQ(plan.linears.at("a").unit_bits[0], 6);
   EXPECT_LE(plan.linears.at("b").unit_bits[0], 4);
 }
 
 TEST(RdPlan, StoredBitsIncludeEverything) {
   const Measurements measurements = three_linears();
-  CompressionSettings settings = joint(0.5, 4.0);
+  PlanGoal goal = joint(0.5, 4.0);
   for (const double target : {2.6, 3.1, 4.0}) {
-    for (const RdPlan& plan : make_plans(measurements, settings, target)) {
+    for (const RdPlan& plan : make_plans(measurements, goal, target)) {
       double stored = 0.0;
       for (const LinearCurves& curves : measurements.linears) {
         stored += static_cast<double>(
-            stored_bits_of(curves, plan.linears.at(curves.name), settings.matrix));
+            stored_bits_of(curves, plan.linears.at(curves.name), goal.matrix));
       }
       EXPECT_LE(stored, target * static_cast<double>(weights_of(measurements))) << plan.name;
     }
   }
-  EXPECT_THROW(static_cast<void>(make_plans(measurements, settings, 1.0)), Error);
+  EXPECT_THROW(static_cast<void>(make_plans(measurements, goal, 1.0)), Error);
 }
 
 TEST(RdPlan, FinerGridsAreTakenWhereTheyPay) {
@@ -194,10 +192,10 @@ TEST(RdPlan, PruningAloneHasNoWidths) {
 TEST(RdPlan, APatternLeavesOnlyWidthsToPlan) {
   Measurements measurements = three_linears();
   for (LinearCurves& curves : measurements.linears) curves.pruning = {{0.5, 1e-3}};
-  CompressionSettings settings = joint(0.0, 4.0);
-  settings.matrix.prune_n = 2;
-  settings.matrix.prune_m = 4;
-  EXPECT_EQ(names_of(make_plans(measurements, settings, std::nullopt)),
+  PlanGoal goal = joint(0.0, 4.0);
+  goal.matrix.prune_n = 2;
+  goal.matrix.prune_m = 4;
+  EXPECT_EQ(names_of(make_plans(measurements, goal, std::nullopt)),
             (std::vector<std::string>{"uniform", "planned widths"}));
 }
 
@@ -258,4 +256,4 @@ TEST(Measurements, AFileThatIsNoneGetsASentence) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -1,8 +1,8 @@
-#include "pipeline/width_plan.h"
+#include "sgpt_mi/planning/width_plan.h"
 
 #include <gtest/gtest.h>
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 torch::Tensor doubles(std::vector<double> values) { return torch::tensor(values, torch::kFloat64); }
@@ -80,4 +80,4 @@ TEST(ColumnGroupsOfUnits, GroupsKeepTheirOwnGridsAtEqualWidths) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -1,4 +1,4 @@
-#include "sgpt_mi/report/plots.h"
+#include "sgpt_mi/plots/plots.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,14 +10,14 @@
 #include <set>
 #include <thread>
 
-#include "report/plot_canvas.h"
+#include "plots/plot_canvas.h"
 #include "sgpt_mi/core/error.h"
 
 /// Read by the leak sanitizer. Fontconfig keeps its font lists until the process ends.
 extern "C" const char* __lsan_default_suppressions();
 extern "C" const char* __lsan_default_suppressions() { return "leak:libfontconfig\n"; }
 
-namespace sgpt_mi::report {
+namespace sgpt_mi::plots {
 namespace {
 
 using Rgb = std::array<int, 3>;
@@ -154,11 +154,11 @@ TEST(GroupingResultPng, ColoursBlocksByWidth) {
   EXPECT_THROW(static_cast<void>(grouping_result_png(groups.matrix(), std::array{4})), Error);
 }
 
-std::vector<LayerReport> layers(int blocks) {
-  std::vector<LayerReport> result;
+std::vector<report::LayerReport> layers(int blocks) {
+  std::vector<report::LayerReport> result;
   for (int block = 0; block < blocks; ++block) {
     for (const char* kind : {"self_attn.q_proj", "fc1"}) {
-      LayerReport layer;
+      report::LayerReport layer;
       layer.name = "model.decoder.layers." + std::to_string(block) + "." + kind;
       layer.average_bits = 2.0 + block % 3;
       layer.loss = std::pow(10.0, block % 5);
@@ -181,7 +181,7 @@ TEST(LayerPlots, GrowWithTheNumberOfBlocks) {
 }
 
 TEST(LayerPlots, BarsReachTheirBits) {
-  std::vector<LayerReport> one = layers(1);
+  std::vector<report::LayerReport> one = layers(1);
   one.resize(1);
   const Image image = decode(bits_per_layer_png(one));
   // The only bar spans the middle; the axis ends 8 % above it. The box: 60 to 500 pixels.
@@ -192,19 +192,19 @@ TEST(LayerPlots, BarsReachTheirBits) {
 }
 
 TEST(LayerPlots, TakeZeroLossesAndOddNames) {
-  std::vector<LayerReport> odd = layers(3);
+  std::vector<report::LayerReport> odd = layers(3);
   odd[0].loss = 0.0;
   odd[1].name = "no number";
   odd[2].name = "";
   EXPECT_GT(decode(loss_per_layer_png(odd)).colours(), 5U);
-  for (LayerReport& layer : odd) layer.loss = layer.average_bits = 0.0;
+  for (report::LayerReport& layer : odd) layer.loss = layer.average_bits = 0.0;
   EXPECT_TRUE(decode(loss_per_layer_png(odd)).has_white_edge());
   EXPECT_TRUE(decode(bits_per_layer_png(odd)).has_white_edge());
   EXPECT_THROW(static_cast<void>(bits_per_layer_png({})), Error);
 }
 
 TEST(PplVsStoredBitsPng, DrawsFewAndManyPoints) {
-  std::vector<TradeoffPoint> points{{"one", 4.0, 30.0, 0.0}};
+  std::vector<report::TradeoffPoint> points{{"one", 4.0, 30.0, 0.0}};
   EXPECT_TRUE(decode(ppl_vs_stored_bits_png(points, "one")).has_white_edge());
   for (int i = 0; i < 60; ++i) {
     points.push_back({std::string(80, 'w'), 2.0 + 0.1 * i, 30.0 + 1000.0 / (1.0 + i), 2.0});
@@ -239,4 +239,4 @@ TEST(PlotText, IsPrintedAsItIs) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::report
+}  // namespace sgpt_mi::plots

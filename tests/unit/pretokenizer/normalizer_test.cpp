@@ -1,11 +1,11 @@
-#include "tokenizer/normalizer.h"
+#include "sgpt_mi/pretokenizer/normalizer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 using nlohmann::json;
@@ -59,4 +59,4 @@ TEST(Normalizers, OthersAreRefusedByName) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -1,11 +1,11 @@
-#include "tokenizer/pre_tokenizer.h"
+#include "sgpt_mi/pretokenizer/pre_tokenizer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 using nlohmann::json;
@@ -121,4 +121,4 @@ TEST(PreTokenizers, OthersAreRefusedByName) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

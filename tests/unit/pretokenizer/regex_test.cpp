@@ -1,11 +1,11 @@
-#include "tokenizer/regex.h"
+#include "sgpt_mi/pretokenizer/regex.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 using test::input_error;
@@ -89,4 +89,4 @@ TEST(Oniguruma, RefusesWhatDiffersBetweenTheDialects) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -1,10 +1,10 @@
-#include "tokenizer/utf8.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
 #include <gtest/gtest.h>
 
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::pretokenizer {
 namespace {
 
 using test::input_error;
@@ -46,4 +46,4 @@ TEST(Utf8, SaysWhere) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::pretokenizer

@@ -133,13 +133,5 @@ TEST(ResultTable, ShowsDenseBesideCompressed) {
   EXPECT_LT(table.find("dense"), table.find("sparsegpt"));
 }
 
-TEST(HumanBytes, PicksUnits) {
-  EXPECT_EQ(human_bytes(0), "0 B");
-  EXPECT_EQ(human_bytes(999), "999 B");
-  EXPECT_EQ(human_bytes(6'910'272), "6.9 MB");
-  EXPECT_EQ(human_bytes(999'960), "1.0 MB");
-  EXPECT_EQ(human_bytes(26'000'000'000), "26.0 GB");
-}
-
 }  // namespace
 }  // namespace sgpt_mi::report

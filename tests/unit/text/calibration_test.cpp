@@ -6,8 +6,8 @@
 #include "recorded_windows.h"
 #include "sgpt_mi/core/python_random.h"
 #include "support/temporary_folder.h"
+#include "support/toy_tokenizer.h"
 #include "tokenizer/tokenizer_json.h"
-#include "toy_tokenizer.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -29,7 +29,8 @@ class Calibration : public ::testing::Test {
   }
 
   test::TemporaryFolder folder_;
-  std::unique_ptr<Tokenizer> tokenizer_ = tokenizer_from_json(test::toy_tokenizer_json(), "test");
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer_ =
+      tokenizer::tokenizer_from_json(test::toy_tokenizer_json(), "test");
 };
 
 // The toy tokenizer drops what it does not know: newlines and spaces.
@@ -54,7 +55,7 @@ TEST_F(Calibration, LinesOfATextAreJoinedWithSpaces) {
   nlohmann::json description = test::toy_tokenizer_json();
   description["normalizer"] = {
       {"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "▁"}};
-  tokenizer_ = tokenizer_from_json(description, "test");
+  tokenizer_ = tokenizer::tokenizer_from_json(description, "test");
   const std::string path = write("t.txt", "a\n\nb\n");
   EXPECT_THAT(draw(path, {.nsamples = 1, .seqlen = 3, .seed = 0}).windows.ids,
               ElementsAre(0, 3, 3));

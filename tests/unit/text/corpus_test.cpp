@@ -8,8 +8,8 @@
 #include "recorded_windows.h"
 #include "sgpt_mi/core/hash.h"
 #include "support/temporary_folder.h"
+#include "support/toy_tokenizer.h"
 #include "tokenizer/tokenizer_json.h"
-#include "toy_tokenizer.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -33,7 +33,8 @@ class Corpus : public ::testing::Test {
   }
 
   test::TemporaryFolder folder_;
-  std::unique_ptr<Tokenizer> tokenizer_ = tokenizer_from_json(test::toy_tokenizer_json(), "test");
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer_ =
+      tokenizer::tokenizer_from_json(test::toy_tokenizer_json(), "test");
 };
 
 TEST_F(Corpus, WikitextRowsKeepTheirNewlineAndBlankOnesAreEmpty) {

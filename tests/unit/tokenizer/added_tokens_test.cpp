@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 using ::testing::ElementsAre;
@@ -56,4 +56,4 @@ TEST(AddedTokens, SingleWordsStandAlone) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

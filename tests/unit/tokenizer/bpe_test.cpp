@@ -8,7 +8,7 @@
 
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 using test::input_error;
@@ -173,4 +173,4 @@ TEST(Bpe, LongPieces) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sgpt_mi/text/tokenizer.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
 #include "support/temporary_folder.h"
 #include "toy_vocabulary.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 using test::input_error;
@@ -17,7 +17,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 /// The tokenizer of a folder with the files that tokenizer_files() gives.
-std::unique_ptr<Tokenizer> through_files(const io::GgufVocabulary& vocabulary) {
+std::unique_ptr<Tokenizer> through_files(const GgufVocabulary& vocabulary) {
   const test::TemporaryFolder folder;
   for (const auto& [name, bytes] : tokenizer_files(vocabulary)) {
     static_cast<void>(folder.file(name, bytes));
@@ -26,7 +26,7 @@ std::unique_ptr<Tokenizer> through_files(const io::GgufVocabulary& vocabulary) {
 }
 
 TEST(GgufTokenizer, LlamaFilesGiveTheSameTokenizer) {
-  const io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  const GgufVocabulary vocabulary = toy_llama_vocabulary();
   const auto direct = load_tokenizer(vocabulary);
   const auto files = through_files(vocabulary);
   for (const char* text : {"", "a abb", "  é<s>b</s> a"}) {
@@ -38,13 +38,13 @@ TEST(GgufTokenizer, LlamaFilesGiveTheSameTokenizer) {
 }
 
 TEST(GgufTokenizer, LlamaWithoutBos) {
-  io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  GgufVocabulary vocabulary = toy_llama_vocabulary();
   vocabulary.add_bos = false;
   EXPECT_EQ(load_tokenizer(vocabulary)->bos_id(), std::nullopt);
 }
 
 TEST(GgufTokenizer, EqualScoresMergeInTheOrderOfTheIds) {
-  io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  GgufVocabulary vocabulary = toy_llama_vocabulary();
   const auto expected = load_tokenizer(vocabulary);
   for (const float score : {0.0F, -1000.0F}) {
     vocabulary.scores.assign(vocabulary.tokens.size(), score);
@@ -57,13 +57,13 @@ TEST(GgufTokenizer, EqualScoresMergeInTheOrderOfTheIds) {
 
 // Converters also write the unknown token as a control token.
 TEST(GgufTokenizer, TheUnknownTokenMayBeAControlToken) {
-  io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  GgufVocabulary vocabulary = toy_llama_vocabulary();
   vocabulary.types[0] = 3;
   EXPECT_THAT(load_tokenizer(vocabulary)->encode("<unk>"), ElementsAre(1, 0));
 }
 
 TEST(GgufTokenizer, Gpt2FilesGiveTheSameTokenizer) {
-  const io::GgufVocabulary vocabulary = toy_gpt2_vocabulary();
+  const GgufVocabulary vocabulary = toy_gpt2_vocabulary();
   const auto direct = load_tokenizer(vocabulary);
   const auto files = through_files(vocabulary);
   EXPECT_THAT(direct->encode("ab ab<tool>12bb"), ElementsAre(8, 6, 7, 9, 5, 10));
@@ -73,7 +73,7 @@ TEST(GgufTokenizer, Gpt2FilesGiveTheSameTokenizer) {
 }
 
 TEST(GgufTokenizer, PreDecidesHowDigitsSplit) {
-  io::GgufVocabulary vocabulary = toy_gpt2_vocabulary();
+  GgufVocabulary vocabulary = toy_gpt2_vocabulary();
   vocabulary.add_bos = false;
   for (const auto& [pre, joined] :
        {std::pair("llama-bpe", true), {"gpt-2", true}, {"qwen2", false}, {"smollm", false}}) {
@@ -85,7 +85,7 @@ TEST(GgufTokenizer, PreDecidesHowDigitsSplit) {
 }
 
 TEST(GgufTokenizer, UnknownKindsAreNamed) {
-  io::GgufVocabulary vocabulary = toy_gpt2_vocabulary();
+  GgufVocabulary vocabulary = toy_gpt2_vocabulary();
   vocabulary.pre = "viking";
   EXPECT_THAT(input_error([&] { return load_tokenizer(vocabulary); }), HasSubstr("'viking'"));
   vocabulary.model = "bert";
@@ -94,17 +94,17 @@ TEST(GgufTokenizer, UnknownKindsAreNamed) {
 }
 
 TEST(GgufTokenizer, ListsOfUnequalLength) {
-  io::GgufVocabulary scores = toy_llama_vocabulary();
+  GgufVocabulary scores = toy_llama_vocabulary();
   scores.scores.pop_back();
   EXPECT_THAT(input_error([&] { return load_tokenizer(scores); }),
               HasSubstr("266 tokens, 265 scores"));
-  io::GgufVocabulary id = toy_llama_vocabulary();
+  GgufVocabulary id = toy_llama_vocabulary();
   id.bos_id = 266;
   EXPECT_THAT(input_error([&] { return load_tokenizer(id); }), HasSubstr("id 266"));
-  io::GgufVocabulary empty;
+  GgufVocabulary empty;
   empty.model = "llama";
   EXPECT_THAT(input_error([&] { return load_tokenizer(empty); }), HasSubstr("0 tokens"));
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

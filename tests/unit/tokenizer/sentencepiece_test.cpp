@@ -9,7 +9,7 @@
 #include "tokenizer/space_cuts.h"
 #include "toy_vocabulary.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 using namespace test;  // NOLINT(google-build-using-namespace): the ids of the toy vocabulary
@@ -80,13 +80,13 @@ TEST(SpaceCutsTest, CutsWherePiecesEnd) {
 }
 
 TEST(SpaceCutsTest, NoneWithoutADummyPrefix) {
-  io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  GgufVocabulary vocabulary = toy_llama_vocabulary();
   vocabulary.add_space_prefix = false;
   EXPECT_THAT(SpaceCuts(gguf_sentencepiece_model(vocabulary)).parts("a b"), ElementsAre("a b"));
 }
 
 TEST(SpaceCutsTest, NoneAfterALetterThatAPieceJoinsToASpace) {
-  io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  GgufVocabulary vocabulary = toy_llama_vocabulary();
   vocabulary.tokens.push_back("b▁a");
   vocabulary.scores.push_back(1);
   vocabulary.types.push_back(1);
@@ -97,7 +97,7 @@ TEST(SpaceCutsTest, NoneAfterALetterThatAPieceJoinsToASpace) {
 // Cut texts against whole ones: without its dummy prefix a model is never cut, and a space in front
 // of the text stands in for the prefix.
 TEST(SpaceCutsTest, CutsChangeNoId) {
-  io::GgufVocabulary vocabulary = toy_llama_vocabulary();
+  GgufVocabulary vocabulary = toy_llama_vocabulary();
   const auto cut = load_tokenizer(vocabulary);
   vocabulary.add_space_prefix = false;
   const auto whole = load_tokenizer(vocabulary);
@@ -110,4 +110,4 @@ TEST(SpaceCutsTest, CutsChangeNoId) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "support/temporary_folder.h"
-#include "toy_tokenizer.h"
+#include "support/toy_tokenizer.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 using nlohmann::json;
@@ -161,4 +161,4 @@ TEST(LoadTokenizer, NamesWhatIsMissingOrBroken) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

@@ -5,7 +5,7 @@
 
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::text {
+namespace sgpt_mi::tokenizer {
 namespace {
 
 using test::input_error;
@@ -86,4 +86,4 @@ TEST_F(VocabMerges, DamagedFilesAreNamed) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::text
+}  // namespace sgpt_mi::tokenizer

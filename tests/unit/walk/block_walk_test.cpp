@@ -1,4 +1,4 @@
-#include "pipeline/block_walk.h"
+#include "sgpt_mi/walk/block_walk.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include "support/random_tensor.h"
 #include "support/tiny_model.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::walk {
 namespace {
 
 using model::Site;
@@ -23,7 +23,7 @@ constexpr std::int64_t kLayers = 2;
 struct Scene {
   std::string family;
   std::string last_linear;
-  io::Checkpoint checkpoint;
+  formats::Checkpoint checkpoint;
   std::unique_ptr<model::Model> model;
   text::TokenWindows windows;
 
@@ -99,7 +99,7 @@ Forward forward(const Scene& made, const std::optional<Replacement>& replacement
 }
 
 /// All windows of some batches.
-torch::Tensor joined(const HiddenBatches& batches) {
+torch::Tensor joined(const memory::HiddenBatches& batches) {
   std::vector<torch::Tensor> parts;
   for (std::size_t i = 0; i < batches.size(); ++i) parts.push_back(batches[i]);
   return at::cat(parts);
@@ -168,7 +168,6 @@ void expect_drift(const SiteInput& input, const Moment& dense, const Moment& com
   const calib::DriftStats& drift = *input.drift;
   const torch::Tensor difference = dense.input - compressed.input;
   expect_product(drift.cross_sum, difference, compressed.input);
-  expect_product(drift.shift_sum.unsqueeze(0), at::ones({kWindows, kLength, 1}), difference);
   EXPECT_EQ(drift.sequences, kWindows);
   EXPECT_EQ(drift.tokens, kWindows * kLength);
   const torch::Tensor apart = dense.residual - compressed.residual;
@@ -252,7 +251,6 @@ TEST(BlockWalk, AHandlerThatChangesNothingSeesNoDriftAndThePlainWalk) {
       EXPECT_EQ(input.drift.has_value(), place != Place(0, Site::kAttentionIn));
       if (!input.drift) continue;
       EXPECT_EQ(at::count_nonzero(input.drift->cross_sum).item<std::int64_t>(), 0);
-      EXPECT_EQ(at::count_nonzero(input.drift->shift_sum).item<std::int64_t>(), 0);
     }
   }
 }
@@ -333,4 +331,4 @@ TEST(BlockWalk, RefusesADenseStreamThatItCannotKeep) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::walk

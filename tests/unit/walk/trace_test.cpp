@@ -1,23 +1,23 @@
-#include "sgpt_mi/pipeline/trace.h"
+#include "sgpt_mi/walk/trace.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "pipeline/stage_clock.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/documents.h"
+#include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/walk/stage_clock.h"
 #include "support/temporary_folder.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::walk {
 namespace {
 
 nlohmann::json written(const Trace& trace) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "trace.json";
   trace.write(path);
-  return nlohmann::json::parse(io::read_text_file(path)).at("traceEvents");
+  return nlohmann::json::parse(documents::read_text_file(path)).at("traceEvents");
 }
 
 TEST(Trace, HoldsNestedStagesOuterFirst) {
@@ -77,4 +77,4 @@ TEST(StageTimer, WaitsForTheFenceBeforeItReadsTheEnd) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::walk

@@ -1,15 +1,15 @@
-#include "pipeline/stored_cost.h"
+#include "sgpt_mi/planning/stored_cost.h"
 
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "pipeline/coded_copy.h"
-#include "sgpt_mi/io/packed_size.h"
+#include "compress/coded_copy.h"
+#include "sgpt_mi/packing/packed_size.h"
 #include "support/random_tensor.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::planning {
 namespace {
 
 constexpr std::int64_t kRows = 48;
@@ -35,9 +35,9 @@ LinearUnits random_units(std::int64_t count, std::mt19937& random) {
 }
 
 std::int64_t packed_bits(const obs::CompressResult& result, const obs::CompressOptions& options) {
-  const CodedCopy coded(result.matrix, result.matrix.weight.to(torch::kFloat16), options,
-                        DType::kF16);
-  return 8 * io::predict_packed_size(io::packed_shape(coded.view())).total();
+  const compress::CodedCopy coded(result.matrix, result.matrix.weight.to(torch::kFloat16), options,
+                                  DType::kF16);
+  return 8 * packing::predict_packed_size(packing::packed_shape(coded.view())).total();
 }
 
 // The allocator must never count less than what is written, and little more, for every way to share
@@ -90,4 +90,4 @@ TEST(StoredCost, NominalLinearHasAllColumnsAndTheMasksShare) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::planning

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::gguf {
 
 /// Builds GGUF files byte by byte for the tests.
 class GgufWriter {
@@ -87,4 +87,4 @@ class GgufWriter {
   std::uint64_t entry_count_ = 0;
 };
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::gguf

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/planning/plan_options.h"
+#include "sgpt_mi/planning/width_options.h"
+#include "sgpt_mi/walk/layer_selection.h"
+
+namespace sgpt_mi::compress {
+
+/// How the importance, groups, widths and error compensation of a run are chosen.
+enum class Method : std::uint8_t {
+  kSparseGpt,  ///< one width, mask and codes in one OBS sweep
+  kMagnitude,  ///< one width, no compensation
+  kToky,       ///< three widths by each channel's contribution
+  kEnhanced,   ///< five widths by each channel's importance
+  kMi,         ///< five widths by importance and mutual information of groups of channels
+  kRd          ///< drift correction, refined support and codes, a measured global plan
+};
+
+/// "sparsegpt", "mi" ...; and back. Throws Error(kUsage) listing the names.
+[[nodiscard]] Method parse_method(const std::string& name);
+[[nodiscard]] std::string method_name(Method method);
+
+/// How the blocks are compressed.
+struct CompressionSettings {
+  Method method = Method::kSparseGpt;
+  obs::CompressOptions matrix;
+  std::optional<planning::WidthOptions> widths;  ///< of toky, enhanced, mi, for matrix.wbits
+  walk::LayerSelection selection;
+  /// alpha of s_j = max|x_j|^alpha / max|W_:j|^(1 - alpha), folded into the norm before; in [0, 1].
+  std::optional<double> channel_scaling;
+  bool true_sequential = false;  ///< calibrate each site with the sites before it compressed
+  /// alpha of obs::correct_drift against the dense model's stream, in [0, 1]; 0: off. Needs
+  /// true_sequential.
+  double drift = 0.0;
+  bool drift_residual = false;    ///< also make good what the residual stream has lost
+  std::int64_t block_tuning = 0;  ///< steps of Adam a block, after its linears; 0: off
+  std::optional<planning::PlanOptions> plan;  ///< unset: all linears get one sparsity and width
+  std::int64_t batch_windows = 0;  ///< windows in one forward; 0: chosen by the memory plan
+
+  [[nodiscard]] bool quantizes() const { return matrix.quantizes() || widths.has_value(); }
+  /// Whether the dense model's activations are needed beside the compressed ones.
+  [[nodiscard]] bool follows_dense() const { return drift > 0.0 || block_tuning > 0; }
+  /// The target of widths that are chosen; nullptr when all are alike.
+  [[nodiscard]] const planning::WidthTarget* width_target() const;
+  /// What the measured plan is for; there must be one.
+  [[nodiscard]] planning::PlanGoal goal() const { return {matrix, plan.value()}; }
+
+  /// Throws Error(kUsage) naming a field out of its range, or two that contradict each other.
+  void validate() const;
+};
+
+}  // namespace sgpt_mi::compress

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/formats/weight_store.h"
+
+namespace sgpt_mi::formats {
+
+/// A store that makes a model folder.
+class SavingStore : public WeightStore {
+ public:
+  /// Adds everything that was not put and the tokenizer's files, writes `run_report` as
+  /// sgpt_mi.json and moves the folder into place.
+  virtual void finish(const std::string& run_report) = 0;
+
+  /// Name of the run report inside a saved folder; marks folders that may be replaced.
+  static constexpr const char* kReportFile = "sgpt_mi.json";
+};
+
+/// A way to write a compressed model, with what the rest of the program has to know of it. A new
+/// format is a row of all_formats() and a pair of files beside hf_folder and packed_folder.
+struct Format {
+  std::string_view name;         ///< --format NAME
+  std::string_view description;  ///< for the plan: "packed"
+  /// Matrices are kept as codes, masks and grids: scales are rounded as they are stored before they
+  /// are used, and sizes follow from the widths. Else as dense tensors in the checkpoint's types.
+  bool holds_codes = false;
+  /// Starts a folder that appears when it is complete. Throws as io::StagedFolder, and
+  /// Error(kInput) when the disk has less room than the dense model takes. Both references must
+  /// outlive the store.
+  std::unique_ptr<SavingStore> (*open)(const std::filesystem::path& target,
+                                       const Checkpoint& checkpoint, const SavedTypes& types);
+};
+
+/// Every format, in the order in which they are listed to users.
+[[nodiscard]] std::span<const Format> all_formats();
+
+/// The format of a name. Throws Error(kUsage) listing the names.
+[[nodiscard]] const Format& find_format(std::string_view name);
+
+/// The first format that keeps codes, or that keeps dense tensors: what "auto" means.
+[[nodiscard]] const Format& default_format(bool holds_codes);
+
+}  // namespace sgpt_mi::formats

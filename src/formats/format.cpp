@@ -1,0 +1,39 @@
+#include "sgpt_mi/formats/format.h"
+
+#include <algorithm>
+#include <array>
+
+#include "hf_folder.h"
+#include "packed_folder.h"
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::formats {
+namespace {
+
+constexpr std::array<Format, 2> kFormats{{
+    {"packed", "packed", true, open_packed_folder},
+    {"hf", "Hugging Face folder", false, open_hf_folder},
+}};
+
+}  // namespace
+
+std::span<const Format> all_formats() { return kFormats; }
+
+const Format& find_format(std::string_view name) {
+  std::string known = "auto";
+  for (const Format& format : kFormats) {
+    if (format.name == name) return format;
+    known += fmt::format(", {}", format.name);
+  }
+  fail(ErrorKind::kUsage, "format: '{}' is unknown; there are {}", name, known);
+}
+
+const Format& default_format(bool holds_codes) {
+  const auto* found =
+      std::find_if(kFormats.begin(), kFormats.end(),
+                   [&](const Format& format) { return format.holds_codes == holds_codes; });
+  ensure(found != kFormats.end(), "formats: no format of this kind");
+  return *found;
+}
+
+}  // namespace sgpt_mi::formats
