@@ -5,7 +5,6 @@
 
 #include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/report/run_report.h"
 
 namespace sgpt_mi::formats {
 namespace {

@@ -14,7 +14,7 @@
 #include "layout.h"
 #include "published_shapes.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/model/spec.h"
 
@@ -123,11 +123,7 @@ nlohmann::json config_of_shape(const std::string& shape) {
          "config.json, or one of {}",
          shape, fmt::join(published_names(), ", "));
   }
-  auto config = nlohmann::json::parse(documents::read_text_file(path), nullptr, false);
-  if (config.is_discarded()) {
-    fail(ErrorKind::kInput, "model: {} is not JSON; expected a model's description", path.string());
-  }
-  return config;
+  return io::read_json_object(path);
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ TEST_F(RandomModelTest, UnknownShapesAndFilesAreRefused) {
   EXPECT_THAT(refusal("vicuna-13"), HasSubstr("vicuna-13b"));
   EXPECT_THAT(refusal(folder_.path().string()), HasSubstr("opt-125m"));
   std::ofstream(folder_.path() / "config.json") << "{";
-  EXPECT_THAT(refusal(folder_.path().string()), HasSubstr("not JSON"));
+  EXPECT_THAT(refusal(folder_.path().string()), HasSubstr("not valid JSON"));
   std::ofstream(folder_.path() / "config.json") << R"({"model_type": "gpt2"})";
   EXPECT_THAT(refusal(folder_.path().string()), HasSubstr("gpt2"));
   const formats::Checkpoint made = random_checkpoint("opt-125m");
