@@ -51,7 +51,7 @@ class Trials {
   }
 
   /// KL of a plan's model from the dense one on the held-out windows, nats a token.
-  [[nodiscard]] double pipeline::score(const planning::RdPlan& plan) {
+  [[nodiscard]] double score(const planning::RdPlan& plan) {
     formats::MemoryStore store(run_.saved_types);
     TrialEvents events;
     std::map<std::string, double> timings;

@@ -26,10 +26,10 @@ struct Layout {
 };
 
 constexpr std::array<Layout, 4> kLayouts{{
-    {"model.safetensors", open_safetensors, false},
-    {"model.safetensors.index.json", open_safetensors, true},
-    {"pytorch_model.bin", open_torch_pickle, false},
-    {"pytorch_model.bin.index.json", open_torch_pickle, true},
+    {"model.safetensors", containers::open_safetensors, false},
+    {"model.safetensors.index.json", containers::open_safetensors, true},
+    {"pytorch_model.bin", containers::open_torch_pickle, false},
+    {"pytorch_model.bin.index.json", containers::open_torch_pickle, true},
 }};
 
 std::unique_ptr<containers::TensorSource> open_weights(const fs::path& folder) {

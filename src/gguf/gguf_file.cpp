@@ -273,22 +273,22 @@ std::optional<std::int64_t> GgufMetadata::whole(const std::string& key) const {
   if (value == nullptr) return std::nullopt;
   switch (value->kind) {
     case GgufKind::kU8:
-      return number_at<std::uint8_t>(value->bytes);
+      return io::number_at<std::uint8_t>(value->bytes);
     case GgufKind::kI8:
-      return number_at<std::int8_t>(value->bytes);
+      return io::number_at<std::int8_t>(value->bytes);
     case GgufKind::kU16:
-      return number_at<std::uint16_t>(value->bytes);
+      return io::number_at<std::uint16_t>(value->bytes);
     case GgufKind::kI16:
-      return number_at<std::int16_t>(value->bytes);
+      return io::number_at<std::int16_t>(value->bytes);
     case GgufKind::kU32:
-      return number_at<std::uint32_t>(value->bytes);
+      return io::number_at<std::uint32_t>(value->bytes);
     case GgufKind::kI32:
-      return number_at<std::int32_t>(value->bytes);
+      return io::number_at<std::int32_t>(value->bytes);
     case GgufKind::kI64:
-      return number_at<std::int64_t>(value->bytes);
+      return io::number_at<std::int64_t>(value->bytes);
     case GgufKind::kU64:
-      if (number_at<std::int64_t>(value->bytes) < 0) refuse_kind(key, "a number below 2^63");
-      return number_at<std::int64_t>(value->bytes);
+      if (io::number_at<std::int64_t>(value->bytes) < 0) refuse_kind(key, "a number below 2^63");
+      return io::number_at<std::int64_t>(value->bytes);
     default:
       refuse_kind(key, "a whole number");
   }
@@ -297,8 +297,8 @@ std::optional<std::int64_t> GgufMetadata::whole(const std::string& key) const {
 std::optional<double> GgufMetadata::real(const std::string& key) const {
   const GgufValue* value = find(key);
   if (value == nullptr) return std::nullopt;
-  if (value->kind == GgufKind::kF32) return number_at<float>(value->bytes);
-  if (value->kind == GgufKind::kF64) return number_at<double>(value->bytes);
+  if (value->kind == GgufKind::kF32) return io::number_at<float>(value->bytes);
+  if (value->kind == GgufKind::kF64) return io::number_at<double>(value->bytes);
   refuse_kind(key, "a floating-point number");
 }
 
@@ -330,7 +330,7 @@ std::vector<float> GgufMetadata::reals(const std::string& key) const {
   const GgufValue* value = find_array(key, GgufKind::kF32);
   if (value == nullptr) return {};
   std::vector<float> result(static_cast<std::size_t>(value->count));
-  for (std::size_t i = 0; i < result.size(); ++i) result[i] = number_at<float>(value->bytes, i);
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] = io::number_at<float>(value->bytes, i);
   return result;
 }
 
@@ -339,7 +339,7 @@ std::vector<std::int32_t> GgufMetadata::wholes(const std::string& key) const {
   if (value == nullptr) return {};
   std::vector<std::int32_t> result(static_cast<std::size_t>(value->count));
   for (std::size_t i = 0; i < result.size(); ++i) {
-    result[i] = number_at<std::int32_t>(value->bytes, i);
+    result[i] = io::number_at<std::int32_t>(value->bytes, i);
   }
   return result;
 }

@@ -162,7 +162,7 @@ void check_layout(const PackedParts& parts, const PackedRecord& record) {
 }
 
 PackedRecord parse_record(const PackedParts& parts, std::span<const std::byte> bytes) {
-  const auto u32 = [&](std::size_t at) { return number_at<std::uint32_t>(bytes.subspan(at)); };
+  const auto u32 = [&](std::size_t at) { return io::number_at<std::uint32_t>(bytes.subspan(at)); };
   const auto u8 = [&](std::size_t at) { return std::to_integer<int>(bytes[at]); };
   if (u32(0) != kPackedFormatVersion) {
     refuse_packed(parts,
@@ -179,10 +179,10 @@ PackedRecord parse_record(const PackedParts& parts, std::span<const std::byte> b
   record.grid_rows = u32(12);
   record.groups = u32(16);
   record.run_length = u32(20);
-  const auto stored = number_at<std::uint64_t>(bytes.subspan(24));
+  const auto stored = io::number_at<std::uint64_t>(bytes.subspan(24));
   record.stored = static_cast<std::int64_t>(
       std::min<std::uint64_t>(stored, std::numeric_limits<std::int64_t>::max()));
-  record.scale_exponent = number_at<std::int16_t>(bytes.subspan(32));
+  record.scale_exponent = io::number_at<std::int16_t>(bytes.subspan(32));
   check_range(parts, "type", u8(34), 0, static_cast<int>(kDenseTypes.size()) - 1);
   record.dtype = kDenseTypes[std::to_integer<std::size_t>(bytes[34])];
   check_range(parts, "layout", u8(35), 0, 2);

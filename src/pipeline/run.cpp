@@ -321,7 +321,7 @@ void tell_targets(const compress::CompressionSettings& settings, report::Events&
   const planning::Measurements measurements = planning::read_measurements(path);
   events.plan(fmt::format("targets    from {}; no other target is better in both columns", path));
   events.plan("           stored bits  sparsity  code bits  predicted damage");
-  for (const planning::PlanPoint& point : planning::pareto_targets(measurements, settings)) {
+  for (const planning::PlanPoint& point : planning::pareto_targets(measurements, settings.goal())) {
     events.plan(fmt::format("           {:11.3f}  {:8.2f}  {:9.2f}  {:16.6f}", point.stored_bits,
                             point.sparsity, point.code_bits, point.damage));
   }

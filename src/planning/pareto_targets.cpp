@@ -46,7 +46,7 @@ std::vector<PlanPoint> pareto_targets(const Measurements& measurements, const Pl
   std::vector<PlanPoint> points;
   for (const double sparsity : sparsities) {
     for (const double bits : widths) {
-      points.push_back(plan_point(measurements, settings, sparsity, bits));
+      points.push_back(plan_point(measurements, goal, sparsity, bits));
     }
   }
   std::sort(points.begin(), points.end(), [](const PlanPoint& a, const PlanPoint& b) {

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 /// Field numbers and values of sentencepiece's ModelProto (sentencepiece_model.proto, v0.1.97).
-namespace sgpt_mi::text::sentencepiece_proto {
+namespace sgpt_mi::tokenizer::sentencepiece_proto {
 
 inline constexpr std::uint32_t kPieces = 1;
 inline constexpr std::uint32_t kTrainerSpec = 2;
@@ -40,4 +40,4 @@ inline constexpr std::uint32_t kAddDummyPrefix = 3;
 inline constexpr std::uint32_t kRemoveExtraWhitespaces = 4;
 inline constexpr std::uint32_t kEscapeWhitespaces = 5;
 
-}  // namespace sgpt_mi::text::sentencepiece_proto
+}  // namespace sgpt_mi::tokenizer::sentencepiece_proto
