@@ -31,7 +31,7 @@ def main():
     units = []
     single = {source for source in entries if pathlib.Path(source).is_relative_to(root / "src")}
     for room, layer in layers.items():
-        folder = root / "src" / layer["folder"]
+        folder = root / "src" / room
         sources = [folder / source for source in layer["sources"]]
         if layer["torch"]:
             entry = entries[str(sources[0])]

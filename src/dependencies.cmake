@@ -89,14 +89,11 @@ if(SGPT_MI_TORCH_ROOMS)
       -Wl,--push-state,--no-as-needed ${SGPT_MI_LIB_torch_cuda} -Wl,--pop-state
       ${SGPT_MI_LIB_c10_cuda} $<LINK_ONLY:CUDA::cudart>)
   endif()
-
-  file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cpp "#include <torch/types.h>\n")
-  add_library(sgpt_mi_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch.cpp)
-  target_link_libraries(sgpt_mi_torch_pch PUBLIC sgpt_mi_flags sgpt_mi_torch)
-  target_precompile_headers(sgpt_mi_torch_pch PRIVATE <torch/types.h>)
 endif()
 
 if(SGPT_MI_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
 endif()
+
+include(src/precompiled.cmake)

@@ -1,8 +1,8 @@
-# sgpt_mi_room(NAME [TORCH] SOURCES file... [USES room...] [LIBS target...])
+# sgpt_mi_room(NAME [TORCH] [OWN_FLAGS] SOURCES file... [USES room...] [LIBS target...])
 #
 # One static library sgpt_mi_<NAME> from the sources of this folder. USES names the rooms that it
 # may include; the `layers` test checks the #include lines against these edges. TORCH marks a room
-# that may use LibTorch; it shares one precompiled header with the other torch rooms.
+# that may use LibTorch, OWN_FLAGS one whose compile flags fit no precompiled header.
 define_property(GLOBAL PROPERTY SGPT_MI_LAYERS BRIEF_DOCS "folder, sources and edges of the rooms"
                 FULL_DOCS "JSON members written by sgpt_mi_write_layers")
 
@@ -39,7 +39,7 @@ function(sgpt_mi_json_list result)
 endfunction()
 
 function(sgpt_mi_room name)
-  cmake_parse_arguments(ROOM "TORCH" "" "SOURCES;USES;LIBS" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH;OWN_FLAGS" "" "SOURCES;USES;LIBS" ${ARGN})
   set(target sgpt_mi_${name})
   add_library(${target} STATIC ${ROOM_SOURCES})
   target_link_libraries(${target} PUBLIC sgpt_mi_flags)
@@ -48,10 +48,14 @@ function(sgpt_mi_room name)
   endforeach()
   target_link_libraries(${target} PUBLIC ${ROOM_LIBS})
   set(torch false)
+  set(torch_word "")
   if(ROOM_TORCH)
     set(torch true)
+    set(torch_word TORCH)
     target_link_libraries(${target} PUBLIC sgpt_mi_torch)
-    target_precompile_headers(${target} REUSE_FROM sgpt_mi_torch_pch)
+  endif()
+  if(NOT ROOM_OWN_FLAGS)
+    sgpt_mi_fast_compile(${target} room ${torch_word})
   endif()
   sgpt_mi_json_list(uses ${ROOM_USES})
   sgpt_mi_json_list(sources ${ROOM_SOURCES})
@@ -78,10 +82,12 @@ function(sgpt_mi_test name)
   list(TRANSFORM TEST_ROOMS PREPEND sgpt_mi_)
   target_link_libraries(${name} PRIVATE sgpt_mi_test_support ${TEST_ROOMS} ${TEST_LIBS}
                         GTest::gtest GTest::gmock GTest::gtest_main)
+  set(torch_word "")
   if(TEST_TORCH)
+    set(torch_word TORCH)
     target_link_libraries(${name} PRIVATE sgpt_mi_torch)
-    target_precompile_headers(${name} REUSE_FROM sgpt_mi_torch_pch)
   endif()
+  sgpt_mi_fast_compile(${name} test ${torch_word})
   gtest_discover_tests(${name} TEST_PREFIX "${TEST_LABEL}." DISCOVERY_TIMEOUT 60
                        PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600
                        # ctest runs one test a core; more threads in each would only get in the way

@@ -4,13 +4,13 @@
 #include <bit>
 #include <numeric>
 
+#include "packed_record.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/packing/packed_matrix.h"
 
 namespace sgpt_mi::packing {
 namespace {
 
-constexpr std::int64_t kRecordBytes = 44;
 constexpr std::int64_t kWidthBits = 3;  // of a group's width in NAME.bits
 
 std::int64_t bytes_of_bits(std::int64_t bits) { return (bits + 7) / 8; }
@@ -79,7 +79,7 @@ PackedLayout packed_layout(const PackedShape& shape) {
 
 PackedSize predict_packed_size(const PackedShape& shape) {
   PackedSize size;
-  size.record = kRecordBytes;
+  size.record = static_cast<std::int64_t>(kRecordBytes);
   const bool dense = packed_layout(shape) == PackedLayout::kDense;
   size.codes = dense ? dense_bytes(shape) : stream_bytes(shape, shape.survivors_of_width);
   size.mask = dense ? 0 : mask_bytes(shape);

@@ -14,7 +14,6 @@
 namespace sgpt_mi::plots {
 namespace {
 
-constexpr double kWideRatio = 20.0;  // from which a logarithmic axis reads better
 
 /// Where a linear is drawn, and its value.
 struct Point {

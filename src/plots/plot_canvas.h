@@ -8,6 +8,9 @@
 
 namespace sgpt_mi::plots {
 
+/// Ratio of the largest to the smallest value from which a logarithmic axis reads better.
+inline constexpr double kWideRatio = 20.0;
+
 /// Colours by index. From kPalette on: colours that stay distinct for colour-blind readers.
 enum Colour : int { kWhite = 0, kBlack = 1, kGrey = 2, kLightGrey = 3, kPalette = 4 };
 constexpr int kPaletteSize = 9;

@@ -16,7 +16,6 @@ namespace sgpt_mi::plots {
 namespace {
 
 constexpr std::size_t kMostNumbered = 24;  // points that a key of this height can name
-constexpr double kWideRatio = 20.0;        // from which a logarithmic axis reads better
 constexpr Box kPlotBox{90.0, 60.0, 790.0, 610.0};
 
 /// The points with the front and the scale of the picture.
