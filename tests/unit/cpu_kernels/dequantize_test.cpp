@@ -12,6 +12,9 @@
 namespace sgpt_mi::cpu_kernels {
 namespace {
 
+using kernels::bfloat16_to_float;
+using kernels::half_to_float;
+
 /// The nearest of the 16-bit type's numbers, ties to the even pattern, by looking at the two
 /// neighbours that enclose |value|: independent of bit tricks.
 template <typename Widen>

@@ -2,11 +2,11 @@
 
 #include "sgpt_mi/formats/checkpoint.h"
 
-namespace sgpt_mi::tokenizer {
+namespace sgpt_mi::test {
 
 /// A "llama" vocabulary: <unk>, <s>, </s>, the 256 bytes, then letters and words.
-inline GgufVocabulary toy_llama_vocabulary() {
-  GgufVocabulary vocabulary;
+inline tokenizer::GgufVocabulary toy_llama_vocabulary() {
+  tokenizer::GgufVocabulary vocabulary;
   vocabulary.model = "llama";
   const auto add = [&](const std::string& token, float score, int type) {
     vocabulary.tokens.push_back(token);
@@ -41,8 +41,8 @@ enum ToyLlamaId : std::int32_t {
 };
 
 /// A "gpt2" vocabulary: letters, digits, a space, two merges, control and user-defined tokens.
-inline GgufVocabulary toy_gpt2_vocabulary() {
-  GgufVocabulary vocabulary;
+inline tokenizer::GgufVocabulary toy_gpt2_vocabulary() {
+  tokenizer::GgufVocabulary vocabulary;
   vocabulary.model = "gpt2";
   vocabulary.pre = "llama-bpe";
   vocabulary.tokens = {"a", "b", "Ġ", "1", "2", "12", "ab", "Ġab", "<bos>", "<tool>", "bb"};
@@ -52,4 +52,4 @@ inline GgufVocabulary toy_gpt2_vocabulary() {
   return vocabulary;
 }
 
-}  // namespace sgpt_mi::tokenizer
+}  // namespace sgpt_mi::test
