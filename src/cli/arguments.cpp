@@ -1,9 +1,12 @@
 #include "sgpt_mi/cli/arguments.h"
 
+#include <spdlog/fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
-#include <array>
 #include <cstdlib>
 
+#include "command_table.h"
+#include "help.h"
 #include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/cli/version.h"
 #include "sgpt_mi/core/error.h"
@@ -11,51 +14,6 @@
 
 namespace sgpt_mi::cli {
 namespace {
-
-/// What stands after the subcommand's name, in this order.
-enum Positional : unsigned { kModelFirst = 1U, kThenDataset = 2U, kThenFile = 4U, kGridFile = 8U };
-
-struct CommandRow {
-  const char* name;
-  Command bit;
-  const char* help;
-  unsigned positionals;
-};
-
-constexpr std::array<CommandRow, 8> kCommands{
-    {{"compress", kCompress, "calibrate, compress block by block, evaluate, save",
-      kModelFirst | kThenDataset},
-     {"eval", kEval, "perplexity of a dense or a compressed model", kModelFirst},
-     {"compare", kCompare, "compress with several methods on the same data, one table, pictures",
-      kModelFirst | kThenDataset},
-     {"sweep", kSweep, "compress with every combination of flags in a file, resumable", kGridFile},
-     {"plan", kPlan, "check everything a compress would need, and do nothing",
-      kModelFirst | kThenDataset},
-     {"inspect", kInspect, "tensors, types, bytes by part, statistics of a compressed model",
-      kModelFirst},
-     {"export", kExport, "write a compressed model as dense tensors for other programs",
-      kModelFirst},
-     {"tokenize", kTokenize, "ids of a text as JSON {ids, count, sha256}",
-      kModelFirst | kThenFile}}};
-
-constexpr const char* kModelHelp =
-    "folder, GGUF file, or Hub id in the local Hugging Face cache (facebook/opt-125m)";
-constexpr const char* kGridHelp =
-    "JSON file with model, dataset, out, base, grid (configs/ablation_*)";
-constexpr const char* kDatasetHelp =
-    "wikitext2, ptb, c4, a mix c4:64,ptb:64, a file (text, jsonl, jsonl.gz, parquet) or recorded "
-    "windows (.safetensors)";
-
-const CommandRow& find_command(const std::string& name) {
-  std::vector<std::string> names;
-  for (const CommandRow& row : kCommands) {
-    if (name == row.name) return row;
-    names.emplace_back(row.name);
-  }
-  const std::string nearest = nearest_name(name, names);
-  fail(ErrorKind::kUsage, "unknown subcommand '{}'; {}", name,
-       nearest.empty() ? "see sgpt-mi --help" : "did you mean '" + nearest + "'?");
-}
 
 /// "--target-avg-bits=4" -> "--target_avg_bits=4"; other arguments stay as they are.
 std::string normalise_flag(const std::string& argument) {
@@ -67,7 +25,7 @@ std::string normalise_flag(const std::string& argument) {
 }
 
 void refuse_unknown_flags(const std::vector<std::string>& arguments, const CommandRow& command) {
-  std::vector<std::string> known{"help"};
+  std::vector<std::string> known{"help", "help_all"};
   for (const FlagRow* row : flags_of(command.bit)) known.emplace_back(row->key);
   for (const std::string& argument : arguments) {
     if (argument.rfind("--", 0) != 0 || argument == "--") continue;
@@ -82,27 +40,23 @@ void refuse_unknown_flags(const std::vector<std::string>& arguments, const Comma
 
 /// Describes one subcommand to CLI11 with `settings` as its targets.
 void declare(CLI::App& app, const CommandRow& command, Settings& settings) {
-  const auto takes = [&](Positional which) { return (command.positionals & which) != 0; };
-  if (takes(kModelFirst)) app.add_option("MODEL", settings.model, kModelHelp)->required();
-  if (takes(kThenDataset)) app.add_option("DATASET", settings.dataset, kDatasetHelp)->required();
-  if (takes(kThenFile)) app.add_option("FILE", settings.file, "a text file; -: standard input");
-  if (takes(kGridFile)) app.add_option("CONFIG", settings.grid, kGridHelp)->required();
+  app.set_help_all_flag("--help_all");
+  for (const Positional& word : command.positionals) {
+    app.add_option(word.value, settings.*word.target)->required(word.required);
+  }
   for (const FlagRow* row : flags_of(command.bit)) {
-    // The one flag with a short form is the customary -o.
-    const bool is_output = std::string_view(row->key) == "output";
-    const std::string name = std::string(is_output ? "-o,--" : "--") + row->key;
+    const std::string name = fmt::format("{}", fmt::join(flag_names(*row), ","));
     std::visit(
         [&](auto member) {
           using T = std::remove_reference_t<decltype(settings.*member)>;
           CLI::Option* option = nullptr;
           if constexpr (std::is_same_v<T, bool>) {
-            option = app.add_flag(name, settings.*member, row->help);
+            option = app.add_flag(name, settings.*member);
           } else {
-            option = app.add_option(name, settings.*member, row->help);
-            option->type_name(row->value)->capture_default_str();
+            option = app.add_option(name, settings.*member)->type_name(row->value);
           }
           if constexpr (std::is_same_v<T, std::uint64_t>) option->check(CLI::NonNegativeNumber);
-          option->group(row->group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+          option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
         },
         row->target);
   }
@@ -147,20 +101,9 @@ void apply_flags(ResolvedSettings& resolved, const CLI::App& app, const CommandR
     std::visit([&](auto member) { resolved.values.*member = typed.*member; }, row->target);
     resolved.origins[row->key] = Origin::kFlag;
   }
-  resolved.values.model = typed.model;
-  resolved.values.dataset = typed.dataset;
-  resolved.values.file = typed.file;
-  resolved.values.grid = typed.grid;
-}
-
-std::string general_help() {
-  std::string text =
-      "sgpt-mi " + std::string(kVersion) +
-      ": prunes and quantizes OPT and LLaMA-family models in one pass\n\nUsage: sgpt-mi "
-      "SUBCOMMAND ...\n\nSubcommands:\n";
-  for (const CommandRow& row : kCommands) text += fmt::format("  {:<10}{}\n", row.name, row.help);
-  text += "\nsgpt-mi SUBCOMMAND --help lists its flags. '-' and '_' are the same in their names.\n";
-  return text;
+  for (const Positional& word : command.positionals) {
+    resolved.values.*word.target = typed.*word.target;
+  }
 }
 
 /// CLI11's message, with the help of the flag it is about.
@@ -180,32 +123,36 @@ std::string explain(const CLI::ParseError& error, const CommandRow& command) {
   return text;
 }
 
+/// What the program prints for a word that stands where a subcommand may stand.
+std::optional<std::string> text_of(const std::string& word) {
+  if (word == "--help" || word == "-h" || word == "help") return general_help();
+  if (word == "--version") return std::string(kVersion) + "\n";
+  return std::nullopt;
+}
+
 }  // namespace
 
 ParsedArguments parse_arguments(const std::vector<std::string>& arguments) {
   ParsedArguments parsed;
   if (arguments.empty()) fail(ErrorKind::kUsage, "no subcommand; see sgpt-mi --help");
-  if (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
-    parsed.text = general_help();
-    return parsed;
-  }
-  if (arguments[0] == "--version") {
-    parsed.text = std::string(kVersion) + "\n";
-    return parsed;
-  }
+  parsed.text = text_of(arguments[0]);
+  if (parsed.text) return parsed;
   const CommandRow& command = find_command(arguments[0]);
   std::vector<std::string> rest;
   for (std::size_t i = 1; i < arguments.size(); ++i) rest.push_back(normalise_flag(arguments[i]));
   refuse_unknown_flags(rest, command);
 
   Settings typed;
-  CLI::App app(command.help, std::string("sgpt-mi ") + command.name);
+  CLI::App app("", std::string("sgpt-mi ") + command.name);
   declare(app, command, typed);
   std::reverse(rest.begin(), rest.end());  // CLI11 takes a vector as a stack
   try {
     app.parse(rest);
   } catch (const CLI::CallForHelp&) {
-    parsed.text = app.help();
+    parsed.text = command_help(command, HelpExtent::kCommon);
+    return parsed;
+  } catch (const CLI::CallForAllHelp&) {
+    parsed.text = command_help(command, HelpExtent::kAll);
     return parsed;
   } catch (const CLI::ParseError& error) {
     fail(ErrorKind::kUsage, "{}: {}", command.name, explain(error, command));

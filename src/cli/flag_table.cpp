@@ -31,37 +31,43 @@ constexpr const char* kMachine = "Machine";
 constexpr const char* kOutput = "Output";
 constexpr const char* kGrid = "Sweep";
 
+constexpr bool kCommon = true;  // FlagRow::common of the rows that have it
+
 /// What is calibrated with, and how weights are pruned and quantized.
 std::vector<FlagRow> calibration_flags() {
   using S = Settings;
   return {
-      {"nsamples", &S::nsamples, "N", kCalibration, kRuns, true, "calibration windows to draw"},
+      {"nsamples", &S::nsamples, "N", kCalibration, kRuns, true, "calibration windows to draw",
+       kCommon},
       {"seqlen", &S::seqlen, "N", kCalibration, kScores, true,
-       "tokens a window, for calibration and evaluation; 0: min(model's positions, 2048)"},
+       "tokens a window, for calibration and evaluation; 0: min(model's positions, 2048)", kCommon},
       {"seed", &S::seed, "N", kCalibration, kSingle, true,
-       "seed of the calibration draw (CPython's random.seed)"},
-      {"batch_windows", &S::batch_windows, "N", kCalibration, kRuns, true,
+       "seed of the calibration draw (CPython's random.seed)", kCommon},
+      {"batch_windows", &S::batch_windows, "N|auto", kCalibration, kRuns, true,
        "calibration windows in one forward; auto: 4 on a CPU, on a GPU as free memory allows"},
       {"data_dir", &S::data_dir, "DIR", kCalibration, kScores, true,
-       "where dataset files lie (default: SGPT_MI_DATA, then the local Hugging Face cache)"},
+       "where dataset files lie (default: SGPT_MI_DATA, then the local Hugging Face cache)",
+       kCommon},
 
-      {"method", &S::method, "NAME", kPruning, kSingle, true,
-       "rd, mi, enhanced, toky, sparsegpt or magnitude"},
+      {"method", &S::method, "rd|mi|enhanced|toky|sparsegpt|magnitude", kPruning, kSingle, true,
+       "rd plans from measured damage; mi, enhanced and toky score channels; sparsegpt and "
+       "magnitude have one width",
+       kCommon},
       {"sparsity", &S::sparsity, "X", kPruning, kRuns, true,
-       "share of the weights to zero, in [0, 1); 0: none"},
+       "share of the weights to zero, in [0, 1); 0: none", kCommon},
       {"pattern", &S::pattern, "N:M", kPruning, kRuns, true,
-       "keep N of every M weights of a row (the hardware's convention)"},
+       "keep N of every M weights of a row (the hardware's convention)", kCommon},
       {"prunen", &S::prunen, "N", kPruning, kRuns, true,
        "zero N of every M weights of a row (the SparseGPT script's convention); with --prunem"},
       {"prunem", &S::prunem, "M", kPruning, kRuns, true, "see --prunen"},
 
       {"wbits", &S::wbits, "B", kQuantization, kRuns, true,
-       "bits of a weight's code, 2 to 8; 16: do not quantize"},
+       "bits of a weight's code, 2 to 8; 16: do not quantize", kCommon},
       {"sym", &S::sym, "", kQuantization, kRuns, true, "symmetric grid instead of min to max"},
       {"mse", &S::mse, "", kQuantization, kRuns, true,
        "search each row's clipping range for the least |error|^2.4"},
       {"groupsize", &S::groupsize, "N", kQuantization, kRuns, true,
-       "columns that share one grid per row; -1: the whole row"},
+       "columns that share one grid per row; -1: the whole row", kCommon},
       {"static_groups", &S::static_groups, "", kQuantization, kRuns, true,
        "grids of all groups from the untouched weights"},
   };
@@ -72,19 +78,20 @@ std::vector<FlagRow> widths_flags() {
   using S = Settings;
   return {
       {"target_avg_bits", &S::target_avg_bits, "X", kWidths, kRuns, true,
-       "code bits a weight on average, pruned ones included; 0: wbits, or 4 when that is 16"},
+       "code bits a weight on average, pruned ones included; 0: wbits, or 4 when that is 16",
+       kCommon},
       {"attention_bits", &S::attention_bits, "X", kWidths, kRuns, true,
        "the same for the linears of the attention; 0: target_avg_bits"},
       {"ffn_bits", &S::ffn_bits, "X", kWidths, kRuns, true,
        "the same for the linears of the MLP; 0: target_avg_bits"},
       {"target_stored_bits", &S::target_stored_bits, "X", kWidths, kRuns, true,
-       "bits a weight on disk instead: codes, masks, scales and the rest; 0: off"},
+       "bits a weight on disk instead: codes, masks, scales and the rest; 0: off", kCommon},
       {"target_bytes", &S::target_bytes, "SIZE", kWidths, kRuns, true,
-       "size of the saved model's weight files instead, such as 300MB"},
-      {"budget_scope", &S::budget_scope, "SCOPE", kWidths, kRuns, true,
+       "size of the saved model's weight files instead, such as 300MB", kCommon},
+      {"budget_scope", &S::budget_scope, "layer|model", kWidths, kRuns, true,
        "layer: every linear keeps to the target; model: all together"},
-      {"bit_allocation", &S::bit_allocation, "NAME", kWidths, kRuns, true,
-       "budget, quantile or threshold (which knows no target)"},
+      {"bit_allocation", &S::bit_allocation, "budget|quantile|threshold", kWidths, kRuns, true,
+       "how widths follow from importance; threshold knows no target"},
       {"bit_thresholds", &S::bit_thresholds, "X,..", kWidths, kRuns, true,
        "of the threshold rule, one fewer than levels, descending"},
       {"toky_thresholds", &S::toky_thresholds, "X,X", kWidths, kRuns, true,
@@ -92,23 +99,25 @@ std::vector<FlagRow> widths_flags() {
       {"levels", &S::levels, "B,..", kWidths, kRuns, true, "widths to choose from, ascending"},
       {"importance_weights", &S::importance_weights, "X,..", kWidths, kRuns, true,
        "shares of activation, Hessian, weight, output and stability"},
-      {"share", &S::share, "NAME", kWidths, kRuns, true,
+      {"share", &S::share, "scale|bits|group", kWidths, kRuns, true,
        "who shares a grid: scale (a row of a group), bits (a column), group (a whole group)"},
       {"channel_scaling", &S::channel_scaling, "A", kWidths, kRuns, true,
        "move scale from activations into weights with this exponent in [0, 1]; -1: off"},
 
       {"use_mi_grouping", &S::use_mi_grouping, "0|1", kGroups, kRuns, true,
        "0: the method mi gives every channel a width of its own"},
-      {"grouping", &S::grouping, "NAME", kGroups, kSingle, true,
-       "mi, corr, hessian, contiguous, random or kmeans; rd: hessian unless given"},
-      {"n_groups", &S::n_groups, "N", kGroups, kRuns, true,
+      {"grouping", &S::grouping, "mi|corr|hessian|contiguous|random|kmeans", kGroups, kSingle, true,
+       "what brings channels into one group; rd: hessian unless given"},
+      {"n_groups", &S::n_groups, "N|auto", kGroups, kRuns, true,
        "groups of a linear's input channels, auto: by the eigengap; rd: whole linears unless "
-       "given"},
-      {"mi_method", &S::mi_method, "NAME", kGroups, kRuns, true, "gaussian, histogram, kde or ksg"},
+       "given",
+       kCommon},
+      {"mi_method", &S::mi_method, "gaussian|histogram|kde|ksg", kGroups, kRuns, true,
+       "estimator of the channels' mutual information"},
       {"mi_tokens", &S::mi_tokens, "N", kGroups, kRuns, true,
        "tokens that histogram, kde and ksg look at"},
-      {"clustering", &S::clustering, "NAME", kGroups, kRuns, true,
-       "spectral, hierarchical or kmeans"},
+      {"clustering", &S::clustering, "spectral|hierarchical|kmeans", kGroups, kRuns, true,
+       "how groups are found in the affinities of channels"},
   };
 }
 
@@ -137,7 +146,7 @@ std::vector<FlagRow> refinement_flags() {
        "gradient steps a block on kept weights or codes and scales, norms and biases, against the "
        "dense block's output; slow; 0: none"},
 
-      {"sensitivity", &S::sensitivity, "NAME", kPlanning, kRuns, true,
+      {"sensitivity", &S::sensitivity, "fisher|energy|none", kPlanning, kRuns, true,
        "what weighs the linears' errors: fisher (a backward pass), energy or none"},
       {"sparsity_range", &S::sparsity_range, "X", kPlanning, kRuns, true,
        "a linear's sparsity is within X of the target; 0: all alike"},
@@ -176,50 +185,54 @@ std::vector<FlagRow> sweep_and_selection_flags() {
 std::vector<FlagRow> machine_and_output_flags() {
   using S = Settings;
   return {
-      {"eval", &S::eval, "SETS", kEvaluation, kScores, true,
-       "comma-separated: wikitext2, ptb, c4, a text file, recorded windows (.safetensors); none"},
+      {"eval", &S::eval, "wikitext2,ptb,c4|none|FILE", kEvaluation, kScores, true,
+       "comma-separated: names of sets, text files, recorded windows (.safetensors)", kCommon},
       {"eval_windows", &S::eval_windows, "N", kEvaluation, kScores, true,
-       "score only the first N windows of each set; 0: all"},
+       "score only the first N windows of each set; 0: all", kCommon},
       {"dense", &S::dense, "MODEL", kEvaluation, kEval, true,
-       "also score the model that a compressed one was made from, and KL between them"},
+       "also score the model that a compressed one was made from, and KL between them", kCommon},
 
-      {"device", &S::device, "NAME", kMachine, kScores, true,
+      {"device", &S::device, "auto|cpu|cuda|cuda:N", kMachine, kScores, true,
        "auto (cuda when there is a GPU), cpu, cuda (the first visible GPU, and all of them for the "
-       "rows of a matrix), cuda:N (one alone)"},
-      {"dtype", &S::dtype, "NAME", kMachine, kScores, true,
-       "auto (float32 on the CPU, the stored type on a GPU), float32, float16, bfloat16"},
+       "rows of a matrix), cuda:N (one alone)",
+       kCommon},
+      {"dtype", &S::dtype, "auto|float32|float16|bfloat16", kMachine, kScores, true,
+       "type to compute in; auto: float32 on the CPU, the stored type on a GPU"},
       {"threads", &S::threads, "N", kMachine, kScores, true, "CPU threads; 0: automatic"},
       {"max_memory", &S::max_memory, "SIZE", kMachine, kRuns, true,
        "memory to plan with where the run computes, such as 20GiB, or cuda:SIZE,host:SIZE; what "
-       "does not fit goes to host memory and then to a file in TMPDIR (default: what is free)"},
+       "does not fit goes to host memory and then to a file in TMPDIR (default: what is free)",
+       kCommon},
 
-      {"save", &S::save, "DIR", kOutput, kOneRun, true, "write the compressed model as a folder"},
-      {"format", &S::format, "NAME", kOutput, kRuns | kExport, true,
-       "packed (codes, masks, grids) or hf (dense tensors); auto: packed when quantized"},
+      {"save", &S::save, "DIR", kOutput, kOneRun, true, "write the compressed model as a folder",
+       kCommon},
+      {"format", &S::format, "auto|packed|hf", kOutput, kRuns | kExport, true,
+       "packed: codes, masks, grids; hf: dense tensors; auto: packed when quantized", kCommon},
       {"plots", &S::plots, "DIR", kOutput, kOneRun | kCompare, true,
        "write pictures and a report page"},
       {"report", &S::report, "FILE", kOutput, kOneRun | kCompare | kEval | kInspect, true,
-       "write all results as JSON"},
+       "write all results as JSON", kCommon},
       {"trace", &S::trace, "FILE", kOutput, kOneRun | kCompare | kEval | kSweep, true,
        "write when every stage began and ended (Chrome's trace format)"},
-      {"model", &S::model, "MODEL", kGrid, kSweep, false, "instead of the file's \"model\""},
+      {"model", &S::model, "MODEL", kGrid, kSweep, false, "instead of the file's \"model\"",
+       kCommon},
       {"dataset", &S::dataset, "DATASET", kGrid, kSweep, false,
-       "calibration texts instead of the file's \"dataset\""},
-      {"out", &S::out, "DIR", kGrid, kSweep, false,
-       "results go here instead of the file's \"out\""},
+       "calibration texts instead of the file's \"dataset\"", kCommon},
+      {"out", &S::out, "DIR", kGrid, kSweep, false, "results go here instead of the file's \"out\"",
+       kCommon},
       {"only", &S::only, "I/N", kGrid, kSweep, false,
-       "run cells I, I + N, I + 2N, ... (from 1) and write no tables"},
-      {"dry_run", &S::dry_run, "", kGrid, kSweep, false, "list the cells and run none"},
+       "run cells I, I + N, I + 2N, ... (from 1) and write no tables", kCommon},
+      {"dry_run", &S::dry_run, "", kGrid, kSweep, false, "list the cells and run none", kCommon},
       {"methods", &S::methods, "NAME,..", kComparison, kCompare, true,
-       "methods to compare; the first is the baseline"},
+       "methods to compare; the first is the baseline", kCommon},
       {"groupings", &S::groupings, "NAME,..", kComparison, kCompare, true,
-       "groupings that the method mi is run with"},
+       "groupings that the method mi is run with", kCommon},
       {"seeds", &S::seeds, "N,..", kComparison, kCompare, true,
-       "calibration draws; every method runs on each"},
-      {"output", &S::output, "DIR", kOutput, kExport, false, "folder to write (-o DIR)"},
+       "calibration draws; every method runs on each", kCommon},
+      {"output", &S::output, "DIR", kOutput, kExport, false, "folder to write (-o DIR)", kCommon},
       {"no_special", &S::no_special, "", kOutput, kTokenize, false, "do not add BOS or EOS"},
       {"config", &S::config, "FILE", kOutput, kOneRun | kCompare | kEval, false,
-       "read flags from a JSON object; flags on the command line win"},
+       "read flags from a JSON object; flags on the command line win", kCommon},
       {"print_config", &S::print_config, "", kOutput, kOneRun | kCompare | kEval, false,
        "print the resolved flags and where each came from, and stop"},
       {"quiet", &S::quiet, "", kOutput, kAll, true, "only warnings and errors on stderr"},
@@ -287,6 +300,13 @@ std::vector<const FlagRow*> flags_of(unsigned command) {
     if ((row.commands & command) != 0) rows.push_back(&row);
   }
   return rows;
+}
+
+std::vector<std::string> flag_names(const FlagRow& row) {
+  const std::string name = std::string("--") + row.key;
+  // The one flag with a short form is the customary -o.
+  if (std::string_view(row.key) == "output") return {"-o", name};
+  return {name};
 }
 
 nlohmann::ordered_json flag_value(const Settings& settings, const FlagRow& row) {

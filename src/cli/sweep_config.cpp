@@ -36,7 +36,7 @@ bool decides_result(const FlagRow& row) {
                              const std::vector<std::string>& known) {
   const std::string nearest = nearest_name(key, known);
   fail(ErrorKind::kUsage, "sweep: {}: unknown key '{}'{}", where, key,
-       nearest.empty() ? "; expected one of the flags of sgpt-mi sweep --help"
+       nearest.empty() ? "; expected one of the flags of sgpt-mi sweep --help-all"
                        : "; did you mean '" + nearest + "'?");
 }
 

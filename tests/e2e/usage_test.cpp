@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "e2e/demo.h"
@@ -17,6 +18,23 @@ TEST(Usage, HelpAndVersionGoToStdoutAndSucceed) {
   EXPECT_THAT(help.out, HasSubstr("compress"));
   EXPECT_EQ(help.err, "");
   EXPECT_EQ(run_program(folder, {"--version"}).exit_code, 0);
+}
+
+TEST(Usage, ExamplesOfTheHelpRunInACheckout) {
+  const TemporaryFolder folder;
+  const std::string help = run_program(folder, {"--help"}).out;
+  const std::size_t begin = help.find("\n# ");
+  const std::size_t end = help.find("\nUsage:");
+  ASSERT_LT(begin, end);
+  // A checkout after scripts/setup, as far as the examples know it.
+  std::filesystem::create_directory(folder.path() / "build");
+  std::filesystem::create_symlink(SGPT_MI_PROGRAM, folder.path() / "build/sgpt-mi");
+  std::filesystem::create_symlink(SGPT_MI_SOURCE_DIR "/scripts", folder.path() / "scripts");
+  const std::string commands = help.substr(begin, end - begin);
+  EXPECT_EQ(std::count(commands.begin(), commands.end(), '#'), 3);
+  const auto script = folder.file("examples.sh", "set -e\ncd " + folder.path().string() + commands);
+  ASSERT_EQ(std::system(("bash " + script.string() + " > /dev/null 2>&1").c_str()), 0) << commands;
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / "build/small/config.json"));
 }
 
 TEST(Usage, MistakesExitWithTwoAndOneSentence) {

@@ -28,16 +28,19 @@ enum Command : unsigned {
   kExport = 128U
 };
 
-/// A flag is one row: parser, help, --config keys, --print-config and configs/default.json all
-/// follow from it.
+/// A flag is one row: parser, help, manual page, completion, --config keys, --print-config and
+/// configs/default.json all follow from it.
 struct FlagRow {
   const char* key;  ///< "act_order": --act_order, --act-order, and the JSON key
   FlagTarget target;
-  const char* value;  ///< name of the value in the help ("N", "FILE"); "" for switches
-  const char* group;  ///< heading in the help
-  unsigned commands;  ///< of enum Command
-  bool in_config;     ///< whether --config may set it
-  const char* help;   ///< one sentence with unit and special values
+  /// What the help shows as the value; "" for switches. Words between '|' are choices as they are
+  /// typed ("auto"), or in capitals a kind of value ("N", "FILE", "cuda:N").
+  const char* value;
+  const char* group;    ///< heading in the help
+  unsigned commands;    ///< of enum Command
+  bool in_config;       ///< whether --config may set it
+  const char* help;     ///< one sentence with unit and special values
+  bool common = false;  ///< whether --help shows it, or only --help-all
 };
 
 /// All flags, in the order of the help.
@@ -45,6 +48,9 @@ struct FlagRow {
 
 /// The flags of one subcommand.
 [[nodiscard]] std::vector<const FlagRow*> flags_of(unsigned command);
+
+/// How a flag is typed: {"--seed"}, {"-o", "--output"}.
+[[nodiscard]] std::vector<std::string> flag_names(const FlagRow& row);
 
 /// The value of a flag as JSON.
 [[nodiscard]] nlohmann::ordered_json flag_value(const Settings& settings, const FlagRow& row);

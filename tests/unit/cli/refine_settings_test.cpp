@@ -82,7 +82,7 @@ TEST(Steps, RefitIsLongerWhereNoCodesFollow) {
 TEST(Steps, FlagsBeatTheMethod) {
   const Flags off{"--drift",  "0", "--drift_residual",  "0", "--l0_sweeps",     "0",
                   "--refit",  "0", "--grid_after_mask", "0", "--weighted_clip", "0",
-                  "--polish", "0", "--scale_step",      "0",                   "--wbits",  "4"};
+                  "--polish", "0", "--scale_step",      "0", "--wbits",         "4"};
   const CompressionSettings bare = compression(off);
   EXPECT_FALSE(bare.matrix.refine.any());
   EXPECT_FALSE(bare.follows_dense());
@@ -107,9 +107,8 @@ TEST(Steps, MinusOneIsAsTheMethodHasIt) {
   for (const char* method : {"rd", "sparsegpt"}) {
     const Flags base{"--wbits", "4", "--method", method};
     Flags written = base;
-    for (const char* key :
-         {"--drift", "--drift_residual", "--l0_sweeps", "--refit", "--grid_after_mask",
-          "--weighted_clip", "--polish", "--scale_step"}) {
+    for (const char* key : {"--drift", "--drift_residual", "--l0_sweeps", "--refit",
+                            "--grid_after_mask", "--weighted_clip", "--polish", "--scale_step"}) {
       written.insert(written.end(), {key, "-1"});
     }
     expect_equal_steps(compression(written), compression(base));
@@ -117,7 +116,8 @@ TEST(Steps, MinusOneIsAsTheMethodHasIt) {
 }
 
 TEST(Steps, WrongValuesAreNamed) {
-  for (const char* key : {"drift_residual", "grid_after_mask", "weighted_clip", "scale_step", "width_plan"}) {
+  for (const char* key :
+       {"drift_residual", "grid_after_mask", "weighted_clip", "scale_step", "width_plan"}) {
     for (const char* value : {"2", "-2"}) {
       EXPECT_THAT(usage_error({"--wbits", "4", std::string("--") + key, value}),
                   HasSubstr(std::string(key) + ": " + value))
