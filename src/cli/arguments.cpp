@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "command_table.h"
+#include "completion.h"
 #include "help.h"
 #include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/cli/version.h"
@@ -156,6 +157,10 @@ ParsedArguments parse_arguments(const std::vector<std::string>& arguments) {
     return parsed;
   } catch (const CLI::ParseError& error) {
     fail(ErrorKind::kUsage, "{}: {}", command.name, explain(error, command));
+  }
+  if (command.bit == kCompletion) {
+    parsed.text = completion_script(typed.shell);
+    return parsed;
   }
   parsed.settings.command = command.name;
   apply_environment(parsed.settings);

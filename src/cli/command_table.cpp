@@ -16,6 +16,8 @@ constexpr Positional kText{"FILE", &Settings::file, false, "a text file; -: stan
 constexpr Positional kGridFile{
     "CONFIG", &Settings::grid, true,
     "JSON file with model, dataset, out, base, grid (configs/ablation_*)"};
+constexpr Positional kShell{"bash|zsh|fish", &Settings::shell, true,
+                            "the shell, as in: source <(sgpt-mi completion bash)"};
 
 }  // namespace
 
@@ -40,7 +42,11 @@ const std::vector<CommandRow>& command_table() {
        "tensors, types, bytes by part, statistics of a compressed model",
        {kModel}},
       {"export", kExport, "write a compressed model as dense tensors for other programs", {kModel}},
-      {"tokenize", kTokenize, "ids of a text as JSON {ids, count, sha256}", {kModel, kText}}};
+      {"tokenize", kTokenize, "ids of a text as JSON {ids, count, sha256}", {kModel, kText}},
+      {"completion",
+       kCompletion,
+       "print a script that completes subcommands, flags and values in a shell",
+       {kShell}}};
   return table;
 }
 

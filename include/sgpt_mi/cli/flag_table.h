@@ -25,7 +25,8 @@ enum Command : unsigned {
   kTokenize = 16U,
   kSweep = 32U,
   kCompare = 64U,
-  kExport = 128U
+  kExport = 128U,
+  kCompletion = 256U
 };
 
 /// A flag is one row: parser, help, manual page, completion, --config keys, --print-config and

@@ -17,6 +17,7 @@ struct Settings {
   std::string model;
   std::string dataset;
   std::string file = "-";  ///< of tokenize
+  std::string shell;       ///< of completion
 
   // common
   std::string device = "auto";

@@ -109,12 +109,18 @@ TEST(Arguments, SomeAskForATextInsteadOfARun) {
   };
   EXPECT_THAT(text({"--help"}), HasSubstr("tokenize"));
   EXPECT_EQ(text({"--version"}), std::string(kVersion) + "\n");
+  EXPECT_THAT(text({"completion", "bash"}), HasSubstr("complete -F"));
   for (const char* help : {"--help", "-h"}) {
     EXPECT_THAT(text({"compress", help}), Not(HasSubstr("--true_sequential")));
   }
   for (const char* help : {"--help-all", "--help_all"}) {
     EXPECT_THAT(text({"compress", "--wbits", "4", help}), HasSubstr("--true_sequential"));
   }
+}
+
+TEST(Arguments, UnknownShellsNameThoseThatAreKnown) {
+  EXPECT_THAT(usage_error({"completion", "tcsh"}), HasSubstr("bash, zsh, fish"));
+  EXPECT_THAT(usage_error({"completion"}), HasSubstr("bash|zsh|fish"));
 }
 
 TEST(Arguments, QuietAndVerboseContradict) {

@@ -3,7 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <iterator>
+#include <regex>
+#include <sstream>
+
+#include "cli/completion.h"
 #include "sgpt_mi/cli/arguments.h"
+#include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/core/error.h"
 #include "support/temporary_folder.h"
 
@@ -48,6 +54,32 @@ TEST(CompressSettings, ContradictionsAreNamed) {
   EXPECT_THAT(usage_error({"--wbits", "4", "--minlayer", "3", "--maxlayer", "3"}),
               HasSubstr("maxlayer"));
   EXPECT_THAT(usage_error({"--wbits", "4", "--method", "obd"}), HasSubstr("sparsegpt, magnitude"));
+}
+
+/// The names in a message that says "there are a, b, c" or "expected a, b or c; ...".
+std::vector<std::string> known_names(const std::string& message) {
+  std::smatch list;
+  EXPECT_TRUE(std::regex_search(message, list, std::regex("(there are|expected) ([^;]*)")));
+  std::istringstream words(std::regex_replace(list.str(2), std::regex(",|\\bor\\b"), " "));
+  return {std::istream_iterator<std::string>(words), {}};
+}
+
+TEST(CompressSettings, ChoicesInTheTableAreThoseOfTheRooms) {
+  for (const FlagRow* row : flags_of(kCompress)) {
+    const std::string_view key = row->key;
+    const std::vector<std::string> choices = value_offer(row->value).choices;
+    // Numbers have a range instead of names; the session resolves the device and the type.
+    if (choices.size() < 2 || choices[0] == "0" || key == "eval" || key == "device" ||
+        key == "dtype") {
+      continue;
+    }
+    const std::string method = key == "sensitivity" ? "rd" : "mi";
+    const std::string message = usage_error(
+        {"--wbits", "4", "--method", method, std::string("--") + row->key, "no_such_name"});
+    std::vector<std::string> known = known_names(message);
+    std::erase(known, "channels");  // --use_mi_grouping 0 is the documented way to say it
+    EXPECT_THAT(known, testing::UnorderedElementsAreArray(choices)) << message;
+  }
 }
 
 TEST(CompressSettings, BatchWindowsAreANumberOrAuto) {
