@@ -8,6 +8,7 @@
 #include "command_table.h"
 #include "completion.h"
 #include "help.h"
+#include "manual_page.h"
 #include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/cli/version.h"
 #include "sgpt_mi/core/error.h"
@@ -128,6 +129,7 @@ std::string explain(const CLI::ParseError& error, const CommandRow& command) {
 std::optional<std::string> text_of(const std::string& word) {
   if (word == "--help" || word == "-h" || word == "help") return general_help();
   if (word == "--version") return std::string(kVersion) + "\n";
+  if (word == "--man") return manual_page();
   return std::nullopt;
 }
 

@@ -13,7 +13,7 @@
 namespace sgpt_mi::cli {
 namespace {
 
-constexpr std::array<const char*, 2> kProgramFlags{"--help", "--version"};
+constexpr std::array<const char*, 3> kProgramFlags{"--help", "--version", "--man"};
 constexpr std::array<const char*, 2> kCommandFlags{"--help", "--help-all"};
 
 /// Words that stand for a file, or for a folder that holds a model.

@@ -108,8 +108,10 @@ std::string general_help() {
     text += fmt::format("  {:<12}{}\n", row.name, row.help);
   }
   return text +
-         "\nsgpt-mi SUBCOMMAND --help shows the flags that people use, --help-all every one; '-' and "
-         "'_' are\nthe same in their names.\n";
+         "\nsgpt-mi SUBCOMMAND --help shows the flags that people use, --help-all every one; '-' "
+         "and "
+         "'_' are\nthe same in their names. sgpt-mi --man prints the manual page, --version the "
+         "version.\n";
 }
 
 std::string command_help(const CommandRow& command, HelpExtent extent) {

@@ -12,7 +12,7 @@ namespace sgpt_mi::cli {
 /// What the command line asks for: settings to act on, or a text to print and stop.
 struct ParsedArguments {
   ResolvedSettings settings;
-  std::optional<std::string> text;  ///< --help, --version, completion
+  std::optional<std::string> text;  ///< --help, --version, --man, completion
 };
 
 /// Parses the arguments after the program's name: precedence default < environment < --config file

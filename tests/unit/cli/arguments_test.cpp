@@ -109,6 +109,7 @@ TEST(Arguments, SomeAskForATextInsteadOfARun) {
   };
   EXPECT_THAT(text({"--help"}), HasSubstr("tokenize"));
   EXPECT_EQ(text({"--version"}), std::string(kVersion) + "\n");
+  EXPECT_THAT(text({"--man"}), HasSubstr(".SH NAME"));
   EXPECT_THAT(text({"completion", "bash"}), HasSubstr("complete -F"));
   for (const char* help : {"--help", "-h"}) {
     EXPECT_THAT(text({"compress", help}), Not(HasSubstr("--true_sequential")));
