@@ -3,9 +3,9 @@
 #include <cstdint>
 
 #include "sgpt_mi/calib/layer_stats.h"
+#include "sgpt_mi/compress/settings.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
-#include "sgpt_mi/compress/settings.h"
 #include "sgpt_mi/planning/site_groups.h"
 #include "sgpt_mi/planning/width_planner.h"
 #include "sgpt_mi/report/run_report.h"

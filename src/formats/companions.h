@@ -7,8 +7,8 @@
 
 namespace sgpt_mi::formats {
 
-/// What every saved folder holds besides config.json and the weights: the tokenizer's files, copied,
-/// or made from a GGUF file's metadata. Throws Error(kInput) naming the file.
+/// What every saved folder holds besides config.json and the weights: the tokenizer's files,
+/// copied, or made from a GGUF file's metadata. Throws Error(kInput) naming the file.
 void copy_companions(const Checkpoint& checkpoint, const std::filesystem::path& folder);
 
 /// config.json of the dense model, byte for byte where the checkpoint has such a file.

@@ -29,9 +29,9 @@ const Format& find_format(std::string_view name) {
 }
 
 const Format& default_format(bool holds_codes) {
-  const auto* found =
-      std::find_if(kFormats.begin(), kFormats.end(),
-                   [&](const Format& format) { return format.holds_codes == holds_codes; });
+  const auto* found = std::find_if(kFormats.begin(), kFormats.end(), [&](const Format& format) {
+    return format.holds_codes == holds_codes;
+  });
   ensure(found != kFormats.end(), "formats: no format of this kind");
   return *found;
 }

@@ -48,8 +48,7 @@ class HfFolder : public SavingStore {
 }  // namespace
 
 std::unique_ptr<SavingStore> open_hf_folder(const std::filesystem::path& target,
-                                            const Checkpoint& checkpoint,
-                                            const SavedTypes& types) {
+                                            const Checkpoint& checkpoint, const SavedTypes& types) {
   return std::make_unique<HfFolder>(target, checkpoint, types);
 }
 

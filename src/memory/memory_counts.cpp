@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::int64_t kFloat = 4;
 
-/// Logits that exist at a time, as eval/perplexity.cpp and output_fisher.cpp cut them.
+/// Logits that exist at a time, as eval/perplexity.cpp and planning/output_fisher.cpp cut them.
 constexpr std::int64_t kLogitsHeld = 4'000'000;
 /// Two sets of logits in the compute type and in float32, their log-softmax, and the three
 /// temporaries of a divergence.

@@ -202,7 +202,8 @@ Crc continue_crc(Crc crc, std::span<const std::byte> bytes, const ParallelFor& p
   constexpr std::size_t kChecksumPiece = std::size_t{1} << 20;
   std::vector<Crc> pieces((bytes.size() + kChecksumPiece - 1) / kChecksumPiece);
   const auto piece_of = [&](std::size_t i) {
-    return bytes.subspan(i * kChecksumPiece, std::min(kChecksumPiece, bytes.size() - i * kChecksumPiece));
+    return bytes.subspan(i * kChecksumPiece,
+                         std::min(kChecksumPiece, bytes.size() - i * kChecksumPiece));
   };
   parallel_for(static_cast<std::int64_t>(pieces.size()), 1, [&](auto begin, auto end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {

@@ -14,7 +14,6 @@
 namespace sgpt_mi::plots {
 namespace {
 
-
 /// Where a linear is drawn, and its value.
 struct Point {
   std::int64_t block = 0;

@@ -192,9 +192,11 @@ TEST_F(Rd, EveryStepChangesASparseGptRun) {
         << testing::PrintToString(flags);
   }
   EXPECT_LT(error(with({"--wbits", "16", "--refit", "5", "--eval", "none"})), error(pruned));
-  const std::vector<Flags> others{
-      {"--weighted_clip", "1"}, {"--drift", "1"},        {"--drift", "1", "--drift_residual", "1"},
-      {"--block_tuning", "3"},  {"--act_order"}};
+  const std::vector<Flags> others{{"--weighted_clip", "1"},
+                                  {"--drift", "1"},
+                                  {"--drift", "1", "--drift_residual", "1"},
+                                  {"--block_tuning", "3"},
+                                  {"--act_order"}};
   for (const Flags& flags : others) {
     EXPECT_NE(figures(with(flags))["kl_mean"], figures(plain)["kl_mean"])
         << testing::PrintToString(flags);

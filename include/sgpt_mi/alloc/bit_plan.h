@@ -78,8 +78,9 @@ struct ThresholdRule {
   void validate() const;
 };
 
-/// > t1 -> widest level, > t2 -> the next ... else the narrowest: METHODS.md section 1. One bound
-/// fewer than levels, decreasing. The milder set there is 0.30, 0.20, 0.10, 0.05.
+/// > t1 -> widest level, > t2 -> the next ... else the narrowest: the rule of the scripts that the
+/// method `mi` comes from. One bound fewer than levels, decreasing. Their milder set is 0.30, 0.20,
+/// 0.10, 0.05.
 /// \throws Error(kUsage) another number of bounds, bounds or levels out of order.
 [[nodiscard]] ThresholdRule importance_thresholds(const std::vector<double>& bounds = {0.15, 0.10,
                                                                                        0.05, 0.02},

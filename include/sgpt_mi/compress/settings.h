@@ -37,8 +37,8 @@ struct CompressionSettings {
   /// alpha of obs::correct_drift against the dense model's stream, in [0, 1]; 0: off. Needs
   /// true_sequential.
   double drift = 0.0;
-  bool drift_residual = false;    ///< also make good what the residual stream has lost
-  std::int64_t block_tuning = 0;  ///< steps of Adam a block, after its linears; 0: off
+  bool drift_residual = false;                ///< also make good what the residual stream has lost
+  std::int64_t block_tuning = 0;              ///< steps of Adam a block, after its linears; 0: off
   std::optional<planning::PlanOptions> plan;  ///< unset: all linears get one sparsity and width
   std::int64_t batch_windows = 0;  ///< windows in one forward; 0: chosen by the memory plan
 

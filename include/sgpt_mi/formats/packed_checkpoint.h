@@ -20,8 +20,9 @@ namespace sgpt_mi::formats {
 //     "quantization_config": {"quant_method": "sgpt-mi", "format_version": 1,
 //                             "matrices": ["model.layers.0.self_attn.q_proj", ...]}
 //
-// Each matrix NAME listed is stored as the tensors of packed_matrix.h instead of NAME.weight; all
-// other tensors are as in the dense model. No other tensor may have the name of a part.
+// Each matrix NAME listed is stored as the tensors of packing/packed_matrix.h instead of
+// NAME.weight; all other tensors are as in the dense model. No other tensor may have the name of a
+// part.
 
 inline constexpr std::string_view kPackedQuantMethod = "sgpt-mi";
 

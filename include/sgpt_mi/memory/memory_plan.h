@@ -87,8 +87,8 @@ struct MemoryPlan {
 /// the states of the largest set, logits), for rd the sensitivities, the curves and the check of
 /// plans, calibration (H of the sites held together, temporaries of a forward), solving (H, its
 /// factor with the retry in float64, copies of the largest linear) and block tuning. On a GPU two
-/// blocks are in memory, as the next is read ahead. METHODS.md has the methods; the counts follow
-/// the code of obs, calib, eval and the blocks.
+/// blocks are in memory, as the next is read ahead. The counts follow the code of obs, calib, eval
+/// and the blocks.
 ///
 /// Throws Error(kUsage) naming the parts when the least plan exceeds a limit that was asked for; a
 /// plan beyond what is merely free is returned.

@@ -12,8 +12,8 @@
 
 namespace sgpt_mi::obs {
 
-/// Steps around the column sweep that lower trace(E H' E^T), E = Q - W, H' the damped H: METHODS.md
-/// section 5. All off: SparseGPT as published.
+/// Steps around the column sweep that lower trace(E H' E^T), E = Q - W, H' the damped H:
+/// src/obs/README.md, steps 6 to 10. All off: SparseGPT as published.
 struct RefineOptions {
   /// Sweeps of L0 coordinate descent that choose the support again, over the whole matrix (or
   /// within each N:M pattern), after a SparseGPT sweep that only prunes.
@@ -45,7 +45,7 @@ struct RowPlacement {
   std::int64_t product_rows = 0;
 };
 
-/// How one weight matrix is pruned and quantized: METHODS.md section 2.
+/// How one weight matrix is pruned and quantized: see compress_sparsegpt().
 struct CompressOptions {
   double sparsity = 0.0;     ///< share of weights to zero, [0, 1); 0: none
   std::int64_t prune_n = 0;  ///< zeros in every prune_m weights of a row; 0: unstructured
@@ -129,8 +129,8 @@ struct CompressResult {
 ///     W0 = W + alpha (W C + Cr) H'^-1,   C = E (xd - x) x^T,   Cr = E (rd - r) x^T
 ///
 /// With alpha = 1 this minimises E ||W xd + (rd - r) - W0 x||^2 up to the damping; compressing W0
-/// instead of W therefore makes good what the layers before have lost (QUALITY.md section 7, step
-/// 2; Arai & Ichikawa 2025, arXiv 2504.09629).
+/// instead of W therefore makes good what the layers before have lost (Arai & Ichikawa 2025, arXiv
+/// 2504.09629).
 ///
 /// \param weight    (rows, N), any floating dtype.
 /// \param cross     C (N, N) float32 in the scale of input.hessian.
@@ -171,7 +171,7 @@ struct CompressResult {
 /// * With act_order the sweep takes columns by diag(H) descending; the result is in natural order.
 ///   Without static_groups a group is then a run of sorted columns: see group_of_column.
 ///
-/// With options.refine the steps of METHODS.md section 5 go around the sweep, each for itself:
+/// With options.refine the steps of src/obs/README.md go around the sweep, each for itself:
 /// a sweep that only prunes, L0 coordinate descent on the support, a refit of the kept weights,
 /// grids fitted to these, the quantizing sweep with that mask and those grids, and coordinate
 /// descent on the codes and scales. L0 descent zeroes exactly floor(rows * N * sparsity) weights;

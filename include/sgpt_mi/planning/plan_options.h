@@ -21,7 +21,7 @@ enum class Sensitivity : std::uint8_t {
 [[nodiscard]] Sensitivity parse_sensitivity(const std::string& name);
 [[nodiscard]] std::string sensitivity_name(Sensitivity sensitivity);
 
-/// How sparsities and widths are spread over the linears: METHODS.md section 5, step 0.
+/// How sparsities and widths are spread over the linears: src/obs/README.md, steps 1 to 3.
 struct PlanOptions {
   Sensitivity sensitivity = Sensitivity::kFisher;
   std::int64_t windows = 4;        ///< first calibration windows, which are measured

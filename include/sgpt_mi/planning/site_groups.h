@@ -22,7 +22,7 @@ struct SiteGroups {
   torch::Tensor affinity;  ///< (N, N) float32, when asked for
 };
 
-/// Groups a site's channels: METHODS.md section 4.
+/// Groups a site's channels: src/planning/README.md.
 ///
 /// Every grouping is measured on the normalised mutual information, so that the controls can be
 /// compared. Random groups and k-means starts follow from the seed, the layer and the site.
@@ -30,7 +30,8 @@ struct SiteGroups {
 /// \param keep_affinity  whether the result holds the affinity (for pictures).
 /// \param timings        adds to "mi" and "cluster".
 ///
-/// Cost: METHODS.md section 4; nothing with Grouping::kChannels. Memory: one (N, N) float32.
+/// Cost: that of the estimator (mi) and of the clustering (cluster); nothing with
+/// Grouping::kChannels. Memory: one (N, N) float32.
 [[nodiscard]] SiteGroups group_site(const walk::SiteInput& input, const GroupingOptions& options,
                                     bool keep_affinity, std::map<std::string, double>& timings);
 

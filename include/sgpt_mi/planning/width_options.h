@@ -68,7 +68,7 @@ struct WidthTarget {
   void validate() const;
 };
 
-/// How columns get widths of their own: METHODS.md section 4.
+/// How columns get widths of their own: src/planning/README.md.
 struct WidthOptions {
   GroupingOptions grouping;
   ChannelScore score = ChannelScore::kImportance;

@@ -17,10 +17,10 @@ struct DataSettings {
 
 /// A text to measure perplexity on, cut into windows, with everything a report needs to name it.
 struct EvalSet {
-  std::string name;         ///< "wikitext2", "ptb", "c4", or the stem of a file
-  std::string protocol;     ///< "gptq": METHODS.md section 3; "recorded": windows taken as they are
-  std::string text_sha256;  ///< of the UTF-8 text; empty for recorded windows
-  std::int64_t tokens = 0;  ///< of the whole text, BOS included, before windows are cut
+  std::string name;          ///< "wikitext2", "ptb", "c4", or the stem of a file
+  std::string protocol;      ///< "gptq": load_eval_text(); "recorded": windows taken as they are
+  std::string text_sha256;   ///< of the UTF-8 text; empty for recorded windows
+  std::int64_t tokens = 0;   ///< of the whole text, BOS included, before windows are cut
   std::string token_sha256;  ///< of all those tokens
   TokenWindows windows;
 };

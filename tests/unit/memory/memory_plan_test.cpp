@@ -118,8 +118,7 @@ const MemoryPhase& phase_of(const MemoryPlan& plan, const std::string& name) {
 }
 
 TEST(MemoryPlan, A13BModelFitsBelow40GBWithoutSpilling) {
-  for (const Way way :
-       {Way::kSparseGpt, Way::kMi, Way::kRd}) {
+  for (const Way way : {Way::kSparseGpt, Way::kMi, Way::kRd}) {
     const Run13B run(way);
     const MemoryPlan plan = make_memory_plan(run.question(), limits(40 * kGB, 128 * kGB));
     EXPECT_LT(total_of(plan.device_peak().device), 40 * kGB) << static_cast<int>(way);

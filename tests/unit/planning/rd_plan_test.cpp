@@ -159,8 +159,8 @@ TEST(RdPlan, StoredBitsIncludeEverything) {
     for (const RdPlan& plan : make_plans(measurements, goal, target)) {
       double stored = 0.0;
       for (const LinearCurves& curves : measurements.linears) {
-        stored += static_cast<double>(
-            stored_bits_of(curves, plan.linears.at(curves.name), goal.matrix));
+        stored +=
+            static_cast<double>(stored_bits_of(curves, plan.linears.at(curves.name), goal.matrix));
       }
       EXPECT_LE(stored, target * static_cast<double>(weights_of(measurements))) << plan.name;
     }
