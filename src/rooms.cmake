@@ -68,12 +68,14 @@ function(sgpt_mi_write_layers file)
   file(WRITE ${file} "{\n${rows}\n}\n")
 endfunction()
 
-# sgpt_mi_test(NAME LABEL unit|golden|e2e|gpu|slow [TORCH] SOURCES file... ROOMS room... [LIBS target...])
+# sgpt_mi_test(NAME LABEL unit|golden|e2e|gpu|slow [TORCH] SOURCES file... ROOMS room...
+#              [LIBS target...] [SUITES prefix...])
 #
-# One GoogleTest program; every case becomes a ctest entry with the label. TORCH as above. Tests see
-# the rooms' own headers too, as "room/header.h".
+# One GoogleTest program; every case becomes a ctest entry with the label, or with SUITES all cases
+# of a prefix ("TinyStories": TinyStories/*) become one, because they share what is dear to make.
+# TORCH as above. Tests see the rooms' own headers too, as "room/header.h".
 function(sgpt_mi_test name)
-  cmake_parse_arguments(TEST "TORCH" "LABEL" "SOURCES;ROOMS;LIBS" ${ARGN})
+  cmake_parse_arguments(TEST "TORCH" "LABEL" "SOURCES;ROOMS;LIBS;SUITES" ${ARGN})
   if(TEST_TORCH AND NOT SGPT_MI_TORCH_ROOMS)
     return()
   endif()
@@ -88,6 +90,14 @@ function(sgpt_mi_test name)
     target_link_libraries(${name} PRIVATE sgpt_mi_torch)
   endif()
   sgpt_mi_fast_compile(${name} test ${torch_word})
+  foreach(suite IN LISTS TEST_SUITES)
+    add_test(NAME ${TEST_LABEL}.${suite} COMMAND ${name} --gtest_filter=${suite}/*)
+    set_tests_properties(${TEST_LABEL}.${suite} PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 1200
+                         SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]" ENVIRONMENT OMP_NUM_THREADS=1)
+  endforeach()
+  if(TEST_SUITES)
+    return()
+  endif()
   gtest_discover_tests(${name} TEST_PREFIX "${TEST_LABEL}." DISCOVERY_TIMEOUT 60
                        PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600
                        # ctest runs one test a core; more threads in each would only get in the way

@@ -5,11 +5,13 @@
 #include <cmath>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "pipeline/workbench.h"
 #include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/run.h"
@@ -124,6 +126,24 @@ void compare_perplexities(const report::RunReport& report, const nlohmann::json&
   }
 }
 
+/// What the runs of one model share: its float32 copy, its texts and its dense figures.
+struct ModelBench {
+  test::TemporaryFolder folder;
+  std::filesystem::path model = folder.path() / "float32";
+  Workbench bench;
+
+  explicit ModelBench(const std::string& name) {
+    write_float32_copy(test::shared_dir() / "models" / name, model);
+  }
+};
+
+ModelBench& bench_of(const std::string& name) {
+  static std::map<std::string, std::unique_ptr<ModelBench>> benches;
+  std::unique_ptr<ModelBench>& bench = benches[name];
+  if (!bench) bench = std::make_unique<ModelBench>(name);
+  return *bench;
+}
+
 using Case = std::tuple<std::string, std::string>;  // model, configuration
 
 class SparseGptRun : public testing::TestWithParam<Case> {};
@@ -135,12 +155,11 @@ TEST_P(SparseGptRun, MatchesTheReference) {
   const nlohmann::json& recorded = results["configs"].at(configuration);
   const Tolerance tolerance = tolerance_of(model, recorded["settings"]);
 
-  const test::TemporaryFolder folder;
-  const std::filesystem::path copy = folder.path() / "float32";
-  write_float32_copy(test::shared_dir() / "models" / model, copy);
+  ModelBench& shared = bench_of(model);
   test::SilentEvents events;
-  const report::RunReport report =
-      run_compress(run_for(test::shared_dir(), model, copy, recorded["settings"]), events, {});
+  const report::RunReport report = run_compress(
+      shared.bench, run_for(test::shared_dir(), model, shared.model, recorded["settings"]), events,
+      {});
   compare_layers(report, recorded["layers"], tolerance);
   compare_perplexities(report, recorded["ppl"], tolerance);
 }
