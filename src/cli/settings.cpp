@@ -7,10 +7,16 @@
 
 #include "refine_settings.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 #include "width_settings.h"
 
 namespace sgpt_mi::cli {
 namespace {
+
+constexpr Names<Origin, 4> kOrigins{{{"default", Origin::kDefault},
+                                     {"environment", Origin::kEnvironment},
+                                     {"file", Origin::kFile},
+                                     {"flag", Origin::kFlag}}};
 
 std::vector<std::string> split_names(const std::string& key, const std::string& text) {
   std::vector<std::string> sets;
@@ -141,19 +147,7 @@ const formats::Format& save_format(const std::string& name,
 
 }  // namespace
 
-std::string origin_name(Origin origin) {
-  switch (origin) {
-    case Origin::kDefault:
-      return "default";
-    case Origin::kEnvironment:
-      return "environment";
-    case Origin::kFile:
-      return "file";
-    case Origin::kFlag:
-      return "flag";
-  }
-  fail(ErrorKind::kInternal, "cli: unknown origin {}", static_cast<int>(origin));
-}
+std::string origin_name(Origin origin) { return name_of(kOrigins, origin); }
 
 pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   const Settings& typed = settings.values;

@@ -115,6 +115,13 @@ planning::WidthTarget parse_target(const Settings& typed) {
   return target;
 }
 
+void set_clustering(planning::GroupingOptions& grouping, const Settings& typed) {
+  grouping.estimator = mi::parse_estimator(typed.mi_method);
+  grouping.clustering = cluster::parse_method(typed.clustering);
+  grouping.sample_tokens = typed.mi_tokens;
+  grouping.seed = typed.seed;
+}
+
 planning::GroupingOptions parse_grouping_options(const Settings& typed, Method method) {
   planning::GroupingOptions grouping;
   if (typed.use_mi_grouping != 0 && typed.use_mi_grouping != 1) {
@@ -124,10 +131,7 @@ planning::GroupingOptions parse_grouping_options(const Settings& typed, Method m
   grouping.grouping =
       grouped ? planning::parse_grouping(typed.grouping) : planning::Grouping::kChannels;
   grouping.groups = parse_groups(typed.n_groups);
-  grouping.estimator = mi::parse_estimator(typed.mi_method);
-  grouping.clustering = cluster::parse_method(typed.clustering);
-  grouping.sample_tokens = typed.mi_tokens;
-  grouping.seed = typed.seed;
+  set_clustering(grouping, typed);
   return grouping;
 }
 
@@ -152,10 +156,6 @@ bool asked(const ResolvedSettings& settings, const std::string& key) {
   fail(ErrorKind::kInternal, "cli: no flag {}", key);
 }
 
-bool has_widths(Method method) {
-  return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;
-}
-
 bool asks_for_codes(const Settings& typed) {
   return typed.wbits < 16 || typed.target_avg_bits != 0.0 || typed.attention_bits != 0.0 ||
          typed.ffn_bits != 0.0 || typed.target_stored_bits != 0.0 || !typed.target_bytes.empty();
@@ -170,7 +170,7 @@ void drop_flags_of_others(ResolvedSettings& settings, Method method) {
     return;
   }
   drop(kPlanFlags);
-  if (!has_widths(method)) drop(kWidthFlags);
+  if (!compress::has_widths(method)) drop(kWidthFlags);
 }
 
 planning::WidthOptions plan_width_options(const ResolvedSettings& settings) {
@@ -185,10 +185,7 @@ planning::WidthOptions plan_width_options(const ResolvedSettings& settings) {
   widths.grouping.grouping = asked(settings, "grouping") ? planning::parse_grouping(typed.grouping)
                                                          : planning::Grouping::kHessian;
   widths.grouping.groups = asked(settings, "n_groups") ? parse_groups(typed.n_groups) : 1;
-  widths.grouping.estimator = mi::parse_estimator(typed.mi_method);
-  widths.grouping.clustering = cluster::parse_method(typed.clustering);
-  widths.grouping.sample_tokens = typed.mi_tokens;
-  widths.grouping.seed = typed.seed;
+  set_clustering(widths.grouping, typed);
   widths.levels = parse_levels(typed.levels);
   widths.target = parse_target(typed);
   // Targets by part are budgets of their own, over all linears of the part.
@@ -205,7 +202,7 @@ std::optional<planning::WidthOptions> width_options(const ResolvedSettings& sett
     fail(ErrorKind::kUsage, "--{} has no effect with --method {}; use --method rd, or leave it out",
          key, compress::method_name(method));
   }
-  if (!has_widths(method)) {
+  if (!compress::has_widths(method)) {
     refuse_width_flags(settings, method);
     return std::nullopt;
   }

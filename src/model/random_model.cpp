@@ -7,12 +7,12 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "layout.h"
 #include "published_shapes.h"
+#include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/kernels/half.h"
@@ -71,24 +71,19 @@ bool is_norm_weight(const std::string& name) {
   return name.find("norm") != std::string::npos && name.ends_with(".weight");
 }
 
+std::vector<containers::TensorInfo> infos_of(const ModelSpec& spec) {
+  std::vector<containers::TensorInfo> infos;
+  for (ExpectedTensor& tensor : expected_tensors(spec)) {
+    infos.push_back({std::move(tensor.name), DType::kF16, std::move(tensor.shape)});
+  }
+  return infos;
+}
+
 /// The tensors of random_checkpoint().
-class RandomSource : public containers::TensorSource {
+class RandomSource : public containers::IndexedSource {
  public:
-  explicit RandomSource(const ModelSpec& spec) : table_(half_of_sums()) {
-    for (ExpectedTensor& tensor : expected_tensors(spec)) {
-      index_[tensor.name] = infos_.size();
-      infos_.push_back({std::move(tensor.name), DType::kF16, std::move(tensor.shape)});
-    }
-  }
-
-  [[nodiscard]] const std::vector<containers::TensorInfo>& tensors() const override {
-    return infos_;
-  }
-
-  [[nodiscard]] const containers::TensorInfo* find(const std::string& name) const override {
-    const auto found = index_.find(name);
-    return found == index_.end() ? nullptr : &infos_[found->second];
-  }
+  explicit RandomSource(const ModelSpec& spec)
+      : IndexedSource("random model", infos_of(spec)), table_(half_of_sums()) {}
 
   [[nodiscard]] containers::TensorData read(const std::string& name) const override {
     const containers::TensorInfo* info = find(name);
@@ -110,8 +105,6 @@ class RandomSource : public containers::TensorSource {
 
  private:
   HalfTable table_;
-  std::vector<containers::TensorInfo> infos_;
-  std::unordered_map<std::string, std::size_t> index_;
 };
 
 nlohmann::json config_of_shape(const std::string& shape) {

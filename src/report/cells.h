@@ -3,8 +3,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
-#include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/report/run_summary.h"
 
 namespace sgpt_mi::report {
 
@@ -31,6 +32,9 @@ namespace sgpt_mi::report {
 
 /// part / whole in percent with two decimals: "93.28 %"; "-" when whole is 0.
 [[nodiscard]] std::string percent_cell(double part, double whole);
+
+/// Appends sparsity, code bits, stored bits a weight, bytes and seconds.
+void append_totals(std::vector<std::string>& row, const RunSummary& summary);
 
 /// p-value: "0.0123", or "< 0.0001".
 [[nodiscard]] std::string p_value_cell(double p_value);

@@ -15,11 +15,16 @@ namespace sgpt_mi::report {
   return text;
 }
 
-/// Two columns, headings first: the keys of an object and their values.
-[[nodiscard]] inline std::vector<std::vector<std::string>> settings_table(
-    const nlohmann::ordered_json& settings) {
-  std::vector<std::vector<std::string>> rows{{"setting", "value"}};
-  for (const auto& [key, value] : settings.items()) rows.push_back({key, setting_text(value)});
+/// Two columns, headings first: program, model and calibration of a report, then its settings.
+template <typename Report>
+std::vector<std::vector<std::string>> setup_table(const Report& report) {
+  std::vector<std::vector<std::string>> rows{{"setting", "value"},
+                                             {"program", "sgpt-mi " + report.version},
+                                             {"model", report.model},
+                                             {"calibration", report.dataset}};
+  for (const auto& [key, value] : report.settings.items()) {
+    rows.push_back({key, setting_text(value)});
+  }
   return rows;
 }
 

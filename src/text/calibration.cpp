@@ -56,20 +56,14 @@ CalibrationSet draw_recorded(const std::string& path, const CalibrationOptions& 
     fail(ErrorKind::kInput, "text: {} holds {} windows; expected at least --nsamples {}", path,
          set.windows.windows, options.nsamples);
   }
-  set.windows.windows = options.nsamples;
-  set.windows.ids.resize(static_cast<std::size_t>(options.nsamples * set.windows.seqlen));
+  set.windows = first_windows(set.windows, options.nsamples);
   return set;
 }
 
 CalibrationSet draw_part(const std::string& dataset, const DataSettings& settings,
                          const tokenizer::Tokenizer* tokenizer, const CalibrationOptions& options) {
   if (dataset.ends_with(".safetensors")) return draw_recorded(dataset, options);
-  if (tokenizer == nullptr) {
-    fail(ErrorKind::kInput,
-         "text: '{}' needs a tokenizer and the model has none; use windows recorded in a "
-         ".safetensors file",
-         dataset);
-  }
+  require_tokenizer(tokenizer, dataset);
   WindowSampler sampler(dataset, options);
   const auto from_rows = [&](const std::vector<std::string>& rows) {
     return sampler.from_tokens(tokenizer->encode(join(rows, " ")));

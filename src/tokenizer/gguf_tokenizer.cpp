@@ -217,11 +217,10 @@ nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary) {
 std::unique_ptr<Tokenizer> load_tokenizer(const GgufVocabulary& vocabulary) {
   if (vocabulary.model == "llama") {
     return tokenizer_from_sentencepiece(gguf_sentencepiece_model(vocabulary),
-                                        SpecialTokenFiles(gguf_tokenizer_config(vocabulary)),
-                                        "sentencepiece from GGUF metadata");
+                                        SpecialTokenFiles(gguf_tokenizer_config(vocabulary)));
   }
   if (vocabulary.model == "gpt2") {
-    return tokenizer_from_json(gguf_tokenizer_json(vocabulary), "GGUF metadata");
+    return tokenizer_from_json(gguf_tokenizer_json(vocabulary));
   }
   fail(ErrorKind::kInput,
        "text: GGUF tokenizer model '{}' is not supported; expected 'llama' or 'gpt2'; use the "

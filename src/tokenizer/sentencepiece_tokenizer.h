@@ -17,6 +17,6 @@ namespace sgpt_mi::tokenizer {
 /// front unless add_bos_token is false, EOS behind if add_eos_token is true. Throws Error(kInput)
 /// with sentencepiece's reason when the bytes are not a model.
 [[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_from_sentencepiece(
-    const std::string& model, const SpecialTokenFiles& special, std::string description);
+    const std::string& model, const SpecialTokenFiles& special);
 
 }  // namespace sgpt_mi::tokenizer

@@ -2,15 +2,13 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <string>
 
 #include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::tokenizer {
 
 /// The tokenizer that a tokenizer.json describes, as the `tokenizers` library reads it.
-/// `origin` goes into description(). Throws Error(kInput) naming what is not supported.
-[[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json,
-                                                             const std::string& origin);
+/// Throws Error(kInput) naming what is not supported.
+[[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json);
 
 }  // namespace sgpt_mi::tokenizer

@@ -72,8 +72,7 @@ std::unique_ptr<Tokenizer> tokenizer_from_vocab_and_merges(const std::filesystem
   if (special.flag("add_bos_token", false)) {
     stages.frame.before.push_back(id_of(stages.model, *bos));
   }
-  return std::make_unique<BpeTokenizer>(std::move(stages),
-                                        "byte-level BPE from vocab.json + merges.txt");
+  return std::make_unique<BpeTokenizer>(std::move(stages));
 }
 
 }  // namespace sgpt_mi::tokenizer

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,10 +18,6 @@ namespace sgpt_mi::containers {
 /// shape x element size, spans that neither overlap nor leave gaps nor pass the end.
 /// Throws Error(kInput) naming file, tensor and the broken rule.
 [[nodiscard]] std::unique_ptr<TensorSource> open_safetensors(const std::filesystem::path& path);
-
-/// The "__metadata__" strings of a safetensors file.
-[[nodiscard]] std::map<std::string, std::string> safetensors_metadata(
-    const std::filesystem::path& path);
 
 /// Writes the tensors of a model into a folder as model.safetensors, or as
 /// model-0000i-of-0000n.safetensors with model.safetensors.index.json when they exceed
@@ -42,9 +37,6 @@ class SafetensorsWriter {
 
   /// Syncs and closes. Throws Error(kInternal) naming a tensor that was never written.
   void finish();
-
-  /// Bytes of all files written, headers and index included; valid after finish().
-  [[nodiscard]] std::size_t file_bytes() const;
 
  private:
   struct State;

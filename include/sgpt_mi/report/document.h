@@ -26,6 +26,10 @@ struct Document {
   std::vector<Section> sections;
 };
 
+/// Adds a section of pictures, or of warnings, unless there are none.
+void add_pictures(Document& document, std::vector<Picture> pictures);
+void add_warnings(Document& document, const std::vector<std::string>& warnings);
+
 /// For a terminal: titles, paragraphs, aligned tables; pictures are left out. Ends with a newline.
 [[nodiscard]] std::string to_text(const std::vector<Section>& sections);
 
