@@ -10,6 +10,7 @@
 #include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 
 namespace sgpt_mi::cli {
 namespace {
@@ -74,13 +75,11 @@ std::vector<int> parse_levels(const std::string& text) {
 
 std::int64_t parse_groups(const std::string& text) {
   if (text == "auto") return 0;
-  std::int64_t groups = 0;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, groups);
-  if (parsed.ec != std::errc() || parsed.ptr != end || groups < 1) {
+  const auto groups = whole_number<std::int64_t>(text);
+  if (!groups || *groups < 1) {
     fail(ErrorKind::kUsage, "n_groups: '{}' is neither a number of groups nor auto", text);
   }
-  return groups;
+  return *groups;
 }
 
 quant::GridSharing parse_sharing(const std::string& text) {

@@ -13,6 +13,7 @@
 #include "kmeans.h"
 #include "labels.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 
 namespace sgpt_mi::cluster {
 namespace {
@@ -210,6 +211,18 @@ GroupMatrix center_similarity(const torch::Tensor& centers) {
 }
 
 }  // namespace
+
+Method parse_method(std::string_view name) {
+  constexpr Names<Method, 3> kNames{{{"spectral", Method::kSpectral},
+                                     {"hierarchical", Method::kHierarchical},
+                                     {"kmeans", Method::kKMeans}}};
+  for (const auto& [known, value] : kNames) {
+    if (known == name) return value;
+  }
+  fail(ErrorKind::kUsage,
+       "cluster: the method is '{}'; expected spectral, hierarchical or kmeans; choose one of them",
+       name);
+}
 
 Clustering cluster_affinity(const torch::Tensor& affinity, const ClusterOptions& options) {
   check_affinity(affinity);

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "sgpt_mi/containers/safetensors.h"
-#include "sgpt_mi/containers/safetensors_shards.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/io/posix_file.h"

@@ -7,9 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "gzip_reader.h"
-#include "json_lines.h"
-#include "parquet_column.h"
+#include "readers.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/mapped_file.h"
 

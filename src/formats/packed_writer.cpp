@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "sgpt_mi/containers/safetensors.h"
-#include "sgpt_mi/containers/safetensors_shards.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/packed_checkpoint.h"
 #include "sgpt_mi/io/output.h"

@@ -1,5 +1,5 @@
+#include "architectures.h"
 #include "block_base.h"
-#include "opt.h"
 
 namespace sgpt_mi::model {
 

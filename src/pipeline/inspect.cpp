@@ -13,8 +13,8 @@
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/model.h"
+#include "sgpt_mi/report/document.h"
 #include "sgpt_mi/report/run_report.h"
-#include "sgpt_mi/report/text_table.h"
 
 namespace sgpt_mi::pipeline {
 namespace {

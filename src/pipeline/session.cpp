@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <map>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 #include "sgpt_mi/model/random_model.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/walk/stage_clock.h"
@@ -25,13 +25,11 @@ constexpr std::array<DtypeName, 3> kComputeTypes{
     {{"float32", torch::kFloat32}, {"float16", torch::kFloat16}, {"bfloat16", torch::kBFloat16}}};
 
 int parse_device_index(const std::string& text, const std::string& device) {
-  int index = -1;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, index);
-  if (parsed.ec != std::errc() || parsed.ptr != end || index < 0) {
+  const auto index = whole_number<int>(text);
+  if (!index || *index < 0) {
     fail(ErrorKind::kUsage, "device: '{}' is not auto, cpu, cuda or cuda:N", device);
   }
-  return index;
+  return *index;
 }
 
 /// \param assume  a GPU that is not here is taken for one.

@@ -6,7 +6,6 @@
 
 #include "cells.h"
 #include "mean_error.h"
-#include "settings_table.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/report/comparison.h"
 

@@ -7,8 +7,6 @@
 #include <string_view>
 #include <utility>
 
-#include "sgpt_mi/report/text_table.h"
-
 namespace sgpt_mi::report {
 namespace {
 

@@ -6,7 +6,6 @@
 #include <map>
 
 #include "cells.h"
-#include "settings_table.h"
 #include "sgpt_mi/report/pareto.h"
 
 namespace sgpt_mi::report {

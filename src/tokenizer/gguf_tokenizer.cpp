@@ -6,12 +6,11 @@
 
 #include "protobuf_wire.h"
 #include "sentencepiece_proto.h"
-#include "sentencepiece_tokenizer.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
 #include "special_tokens.h"
-#include "tokenizer_json.h"
+#include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {

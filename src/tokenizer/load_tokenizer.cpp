@@ -1,10 +1,8 @@
-#include "sentencepiece_tokenizer.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
-#include "tokenizer_json.h"
-#include "vocab_merges.h"
+#include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 

@@ -1,5 +1,3 @@
-#include "sentencepiece_tokenizer.h"
-
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/utf8.h"
 #include "space_cuts.h"
+#include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {

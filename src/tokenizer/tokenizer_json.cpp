@@ -1,10 +1,9 @@
-#include "tokenizer_json.h"
-
 #include <utility>
 
 #include "bpe_tokenizer.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
+#include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {

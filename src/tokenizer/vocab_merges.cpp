@@ -1,5 +1,3 @@
-#include "vocab_merges.h"
-
 #include <algorithm>
 #include <string_view>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 #include "special_tokens.h"
+#include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {

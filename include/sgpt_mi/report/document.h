@@ -45,4 +45,8 @@ void add_warnings(Document& document, const std::vector<std::string>& warnings);
 /// break are quoted, quotes doubled.
 [[nodiscard]] std::string to_csv(const std::vector<std::vector<std::string>>& rows);
 
+/// Rows of cells as aligned text: the first column flush left, the others flush right, two spaces
+/// between columns, a rule below the first row. Widths count UTF-8 code points. Rows may be short.
+[[nodiscard]] std::string text_table(const std::vector<std::vector<std::string>>& rows);
+
 }  // namespace sgpt_mi::report

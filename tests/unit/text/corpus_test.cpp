@@ -9,7 +9,7 @@
 #include "sgpt_mi/core/hash.h"
 #include "support/temporary_folder.h"
 #include "support/toy_tokenizer.h"
-#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/tokenizer_files.h"
 
 namespace sgpt_mi::text {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "support/temporary_folder.h"
 #include "tokenizer/gguf_tokenizer.h"
-#include "tokenizer/sentencepiece_tokenizer.h"
 #include "tokenizer/space_cuts.h"
+#include "tokenizer/tokenizer_files.h"
 #include "toy_vocabulary.h"
 
 namespace sgpt_mi::tokenizer {

@@ -1,10 +1,9 @@
-#include "tokenizer/tokenizer_json.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/temporary_folder.h"
 #include "support/toy_tokenizer.h"
+#include "tokenizer/tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {
