@@ -5,7 +5,6 @@
 #include <torch/cuda.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 
 #include "sgpt_mi/core/error.h"
@@ -17,11 +16,7 @@
 namespace sgpt_mi::pipeline {
 namespace {
 
-struct DtypeName {
-  const char* name;
-  torch::ScalarType type;
-};
-constexpr std::array<DtypeName, 3> kComputeTypes{
+constexpr Names<torch::ScalarType, 3> kComputeTypes{
     {{"float32", torch::kFloat32}, {"float16", torch::kFloat16}, {"bfloat16", torch::kBFloat16}}};
 
 int parse_device_index(const std::string& text, const std::string& device) {
@@ -59,8 +54,8 @@ torch::ScalarType resolve_dtype(const std::string& name, torch::Device device, D
   if (name == "auto") {
     return device.is_cuda() ? model::to_scalar_type(stored) : torch::kFloat32;
   }
-  for (const DtypeName& row : kComputeTypes) {
-    if (name == row.name) return row.type;
+  for (const auto& [known, type] : kComputeTypes) {
+    if (name == known) return type;
   }
   fail(ErrorKind::kUsage, "dtype: '{}' is not one of auto, float32, float16, bfloat16", name);
 }
@@ -95,8 +90,8 @@ ParallelFor torch_threads() {
 }
 
 std::string scalar_type_name(torch::ScalarType type) {
-  for (const DtypeName& row : kComputeTypes) {
-    if (type == row.type) return row.name;
+  for (const auto& [name, known] : kComputeTypes) {
+    if (type == known) return std::string(name);
   }
   return c10::toString(type);
 }
