@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,8 +9,6 @@
 
 namespace sgpt_mi::kernels::cuda {
 namespace {
-
-constexpr int kMostWarps = 8;
 
 /// A row's columns in shared memory.
 struct RowBuffers {
@@ -179,19 +176,7 @@ __global__ void descend_rows(DescentBlock block) {
 
 void descend_block(const DescentBlock& block, void* stream) {
   if (fits_panels(block)) return launch_descend_panels(block, stream);
-  constexpr std::int64_t kColumnBytes = 2 * sizeof(float) + sizeof(bool);
-  const std::int64_t bytes_per_row = block.weight.columns * kColumnBytes;
-  const std::int64_t warps = std::min<std::int64_t>(kMostWarps, kSharedBytes / bytes_per_row);
-  if (warps < 1) {
-    fail(ErrorKind::kDevice,
-         "kernels: blocks of {} columns do not fit a GPU's shared memory; at most {}; "
-         "use a smaller --blocksize",
-         block.weight.columns, kSharedBytes / kColumnBytes);
-  }
-  launch(descend_rows, "coordinate descent",
-         {blocks_for(block.weight.rows, warps), static_cast<int>(warps) * kWarp,
-          warps * bytes_per_row},
-         stream, block);
+  launch_rows(descend_rows, "coordinate descent", block, 2 * sizeof(float) + sizeof(bool), stream);
 }
 
 }  // namespace sgpt_mi::kernels::cuda

@@ -55,6 +55,26 @@ constexpr std::int64_t blocks_for(std::int64_t count, std::int64_t share) {
   return (count + share - 1) / share;
 }
 
+/// Starts a kernel with a warp for each row of a block, whose columns take `column_bytes` of shared
+/// memory each. Throws Error(kDevice) when not even one row fits.
+template <typename Block>
+void launch_rows(void (*kernel)(Block), const char* name, const Block& block,
+                 std::int64_t column_bytes, void* stream) {
+  constexpr std::int64_t kMostWarps = 8;
+  const std::int64_t row_bytes = block.weight.columns * column_bytes;
+  const std::int64_t fitting = kSharedBytes / row_bytes;
+  const std::int64_t warps = fitting < kMostWarps ? fitting : kMostWarps;
+  if (warps < 1) {
+    fail(ErrorKind::kDevice,
+         "kernels: blocks of {} columns do not fit a GPU's shared memory; at most {}; "
+         "use a smaller --blocksize",
+         block.weight.columns, kSharedBytes / column_bytes);
+  }
+  launch(kernel, name,
+         {blocks_for(block.weight.rows, warps), static_cast<int>(warps) * kWarp, warps * row_bytes},
+         stream, block);
+}
+
 /// The calling thread's lane in its warp, for blocks of one dimension.
 __device__ inline int lane_index() { return static_cast<int>(threadIdx.x) % kWarp; }
 

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,8 +9,6 @@
 
 namespace sgpt_mi::kernels::cuda {
 namespace {
-
-constexpr int kMostWarps = 8;
 
 /// A row's columns and scores in shared memory.
 struct RowBuffers {
@@ -86,19 +83,7 @@ __global__ void obs_rows(ObsBlock block) {
 
 void obs_block(const ObsBlock& block, void* stream) {
   if (fits_panels(block)) return launch_obs_panels(block, stream);
-  const std::int64_t bytes_per_row =
-      block.weight.columns * static_cast<std::int64_t>(sizeof(float) + sizeof(bool));
-  const std::int64_t warps = std::min<std::int64_t>(kMostWarps, kSharedBytes / bytes_per_row);
-  if (warps < 1) {
-    fail(ErrorKind::kDevice,
-         "kernels: blocks of {} columns do not fit a GPU's shared memory; at most {}; "
-         "use a smaller --blocksize",
-         block.weight.columns, kSharedBytes / static_cast<std::int64_t>(sizeof(float) + 1));
-  }
-  launch(obs_rows, "the column loop",
-         {blocks_for(block.weight.rows, warps), static_cast<int>(warps) * kWarp,
-          warps * bytes_per_row},
-         stream, block);
+  launch_rows(obs_rows, "the column loop", block, sizeof(float) + sizeof(bool), stream);
 }
 
 }  // namespace sgpt_mi::kernels::cuda

@@ -23,26 +23,12 @@ Allocation all_at_maximum(const CostCurves& curves, std::int64_t fixed_cost) {
   result.cost = fixed_cost + curves.range().most;
   result.loss = total_loss(curves, result.choice);
   result.loss_bound = result.loss;
-  result.at_maximum = true;
   return result;
 }
 
 }  // namespace
 
-void AllocateOptions::validate() const {
-  if (fixed_cost < 0) {
-    fail(ErrorKind::kUsage, "alloc: fixed_cost is {}; expected bits, 0 or more", fixed_cost);
-  }
-  if (exchange_units < 0 || exchange_units > 1024) {
-    fail(ErrorKind::kUsage, "alloc: exchange_units is {}; expected 0 to 1024", exchange_units);
-  }
-  if (exchange_sums < 1 || exchange_sums > (1 << 24)) {
-    fail(ErrorKind::kUsage, "alloc: exchange_sums is {}; expected 1 to 2^24", exchange_sums);
-  }
-}
-
 Allocation allocate(const CostCurves& curves, std::int64_t budget, const AllocateOptions& options) {
-  options.validate();
   const CostRange range = curves.range();
   if (budget - options.fixed_cost < range.least) {
     fail(ErrorKind::kUsage,
@@ -58,8 +44,7 @@ Allocation allocate(const CostCurves& curves, std::int64_t budget, const Allocat
   const double bound = total_loss(curves, selection.choice) - relaxation.saving;
   fill_remaining(curves, selection);
   if (options.exchange_units > 0) {
-    const ExchangeLimits limits{options.exchange_units, options.exchange_sums, relaxation.price,
-                                options.close, true};
+    const ExchangeLimits limits{options.exchange_units, relaxation.price, options.close, true};
     exchange(curves, selection, limits);
     fill_remaining(curves, selection);
   }

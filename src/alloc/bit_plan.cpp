@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <map>
 #include <utility>
 
 #include "bit_curves.h"
@@ -127,7 +126,6 @@ BitPlan plan_within(std::span<const Unit> units, const std::vector<int>& levels,
   }
   BitPlan plan = plan_of(units, std::move(bits));
   plan.cost_bits = cost;
-  plan.budget_bits = target.budget_bits;
   const std::int64_t most = target.fixed_bits + curves.range().most;
   if (target.budget_bits > most) {
     plan.warning = fmt::format(
@@ -148,28 +146,6 @@ BitPlan plan_budget(std::span<const Unit> units, const std::vector<int>& levels,
   options.fixed_cost = target.fixed_bits;
   const Allocation allocation = allocate(curves, target.budget_bits, options);
   return plan_within(units, levels, target, curves, allocation.choice);
-}
-
-BitStatistics bit_statistics(std::span<const Unit> units, std::span<const int> bits) {
-  ensure(units.size() == bits.size(), "alloc: a plan with another number of units");
-  BitStatistics statistics;
-  statistics.units = static_cast<std::int64_t>(units.size());
-  statistics.weights = total_weights(units);
-  std::map<int, WidthCount> counts;
-  for (std::size_t u = 0; u < units.size(); ++u) {
-    WidthCount& count = counts[bits[u]];
-    count.bits = bits[u];
-    count.units += 1;
-    count.weights += units[u].weights;
-    statistics.average_bits += static_cast<double>(units[u].weights * bits[u]);
-  }
-  statistics.average_bits /= static_cast<double>(statistics.weights);
-  for (auto& [width, count] : counts) {
-    count.unit_share = static_cast<double>(count.units) / static_cast<double>(statistics.units);
-    count.weight_share = per_weight(count.weights, statistics.weights);
-    statistics.widths.push_back(count);
-  }
-  return statistics;
 }
 
 }  // namespace sgpt_mi::alloc

@@ -19,6 +19,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // that take part a difference does not count.
 constexpr double kRoundingShare = 1e-13;
 
+// How many sums of costs are told apart: memory is 2 bytes times the units times this at most, and
+// time is in proportion.
+constexpr std::int64_t kSums = 1 << 16;
+
 // What the unit loses by its best move when a bit costs `price`: 0 for a unit that is undecided
 // between two entries.
 double least_penalty(std::span<const CurvePoint> menu, std::uint16_t now, double price) {
@@ -101,8 +105,8 @@ void exchange(const CostCurves& curves, Selection& selection, const ExchangeLimi
     tolerance += kRoundingShare * std::abs(curves[unit][selection.choice[unit]].loss);
   }
   // Two tables, and pairs of their combinations, reach sums that one table of wide cells does not.
-  const Combinations first(curves, selection.choice, std::move(even), limits.sums, tolerance);
-  const Combinations second(curves, selection.choice, std::move(odd), limits.sums, tolerance);
+  const Combinations first(curves, selection.choice, std::move(even), kSums, tolerance);
+  const Combinations second(curves, selection.choice, std::move(odd), kSums, tolerance);
   const std::int64_t most = selection.remaining;
   const std::int64_t close = most - curves.smallest_step();
   const std::int64_t any = -curves.range().most - 1;

@@ -65,23 +65,13 @@ void raise_to_budget(const CostCurves& curves, const std::vector<std::size_t>& o
 }  // namespace
 
 BitPlan plan_quantile(std::span<const Unit> units, const std::vector<int>& levels,
-                      const std::optional<BitTarget>& target) {
-  if (target) {
-    require_reachable(units, levels, *target);
-  } else {
-    check_levels(levels);
-  }
+                      const BitTarget& target) {
+  require_reachable(units, levels, target);
   check_importances(units);
   const std::vector<std::size_t> order = by_importance(units);
   Selection selection{equal_shares(units, order, levels.size()), 0};
-  if (!target) {
-    std::vector<int> bits;
-    bits.reserve(units.size());
-    for (const std::uint16_t choice : selection.choice) bits.push_back(levels[choice]);
-    return plan_of(units, std::move(bits));
-  }
-  const CostCurves curves = bit_curves(units, levels, target->width_cost);
-  selection.remaining = target->budget_bits - target->fixed_bits;
+  const CostCurves curves = bit_curves(units, levels, target.width_cost);
+  selection.remaining = target.budget_bits - target.fixed_bits;
   for (std::size_t u = 0; u < units.size(); ++u) {
     selection.remaining -= curves[u][selection.choice[u]].cost;
   }
@@ -90,10 +80,10 @@ BitPlan plan_quantile(std::span<const Unit> units, const std::vector<int>& level
   if (selection.remaining >= curves.smallest_step()) {
     const AllocateOptions options;
     // At price 0 the units that matter least move, and the order of the others stays.
-    exchange(curves, selection, {options.exchange_units, options.exchange_sums, 0.0, true, false});
+    exchange(curves, selection, {options.exchange_units, 0.0, true, false});
     raise_to_budget(curves, order, selection);
   }
-  return plan_within(units, levels, *target, curves, selection.choice);
+  return plan_within(units, levels, target, curves, selection.choice);
 }
 
 }  // namespace sgpt_mi::alloc

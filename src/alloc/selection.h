@@ -30,7 +30,6 @@ void fill_remaining(const CostCurves& curves, Selection& selection);
 /// How far exchange() looks.
 struct ExchangeLimits {
   std::int64_t units = 0;
-  std::int64_t sums = 0;
   double price = 0.0;   ///< at which moves are compared: Relaxation::price
   bool close = true;    ///< leave less than a smallest step wherever that is found, at any loss
   bool improve = true;  ///< else, or without `close`: lower the loss within the budget

@@ -1,6 +1,5 @@
-#include <algorithm>
 #include <cmath>
-#include <limits>
+#include <utility>
 
 #include "bit_curves.h"
 #include "sgpt_mi/alloc/bit_plan.h"
@@ -14,27 +13,6 @@ int width_for(const ThresholdRule& rule, double importance) {
     if (importance > step.bound || (step.or_equal && importance == step.bound)) return step.bits;
   }
   return rule.lowest_bits;
-}
-
-// The smallest gap between widths of the rule; 0 when there is only one.
-int smallest_gap(const ThresholdRule& rule) {
-  std::vector<int> widths{rule.lowest_bits};
-  for (const ThresholdStep& step : rule.steps) widths.push_back(step.bits);
-  std::sort(widths.begin(), widths.end());
-  int gap = 0;
-  for (std::size_t i = 1; i < widths.size(); ++i) {
-    const int difference = widths[i] - widths[i - 1];
-    if (difference > 0 && (gap == 0 || difference < gap)) gap = difference;
-  }
-  return gap;
-}
-
-bool keeps_target(const BitPlan& plan, std::span<const Unit> units, const ThresholdRule& rule,
-                  double target) {
-  std::int64_t smallest = std::numeric_limits<std::int64_t>::max();
-  for (const Unit& unit : units) smallest = std::min(smallest, unit.weights);
-  const double shortfall = (target - plan.average_bits) * static_cast<double>(plan.weights);
-  return shortfall >= 0.0 && shortfall < static_cast<double>(smallest * smallest_gap(rule));
 }
 
 }  // namespace
@@ -81,22 +59,13 @@ ThresholdRule contribution_thresholds(double high, double low) {
   return rule;
 }
 
-BitPlan plan_threshold(std::span<const Unit> units, const ThresholdRule& rule,
-                       std::optional<double> target_average_bits) {
+BitPlan plan_threshold(std::span<const Unit> units, const ThresholdRule& rule) {
   rule.validate();
   check_importances(units);
   std::vector<int> bits;
   bits.reserve(units.size());
   for (const Unit& unit : units) bits.push_back(width_for(rule, unit.importance));
-  BitPlan plan = plan_of(units, std::move(bits));
-  if (target_average_bits && !keeps_target(plan, units, rule, *target_average_bits)) {
-    plan.warning = fmt::format(
-        "alloc: the thresholds give {:.4f} bits a weight, the target is {:.4f}; thresholds keep no "
-        "budget, every other allocation does",
-        plan.average_bits, *target_average_bits);
-  }
-  if (target_average_bits) plan.budget_bits = budget_bits_of(*target_average_bits, plan.weights);
-  return plan;
+  return plan_of(units, std::move(bits));
 }
 
 }  // namespace sgpt_mi::alloc

@@ -74,7 +74,6 @@ void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x)
   const std::int64_t channels = stats_.cross_sum.size(0);
   ensure(x.dim() == 3 && x.size(2) == channels && x_dense.sizes() == x.sizes(),
          "calib: the inputs of a drift are not two of (sequences, tokens, N)");
-  stats_.tokens += x.size(0) * x.size(1);
   stats_.sequences += x.size(0);
   if (x_dense.is_same(x) || x.numel() == 0) return;
   const torch::Tensor tokens = product_rows(x);

@@ -91,10 +91,6 @@ torch::Tensor LayerStats::hessian() const {
   return second_moment_sum * (2.0 / static_cast<double>(sequences));
 }
 
-std::int64_t LayerStats::dead_channels() const {
-  return second_moment_sum.diagonal().eq(0).sum().item<std::int64_t>();
-}
-
 std::int64_t LayerStats::constant_channels() const {
   if (tokens == 0) return 0;
   // The float32 second moment is off by some float32 epsilons; a share of 1e-6 is above that.

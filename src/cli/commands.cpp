@@ -23,7 +23,6 @@
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/report/statistics.h"
 #include "sgpt_mi/walk/trace.h"
-#include "sweep_command.h"
 
 namespace sgpt_mi::cli {
 namespace {

@@ -11,4 +11,9 @@ namespace sgpt_mi::cli {
 /// Throws Error with the kind that gives the exit code.
 void run_command(const ResolvedSettings& settings, const std::vector<std::string>& command_line);
 
+/// `sgpt-mi sweep`: the table goes to stdout, everything else as pipeline/sweep.h says. When cells
+/// failed, throws Error of the first one's kind after all cells and tables are done.
+void run_sweep_command(const ResolvedSettings& settings,
+                       const std::vector<std::string>& command_line);
+
 }  // namespace sgpt_mi::cli

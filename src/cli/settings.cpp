@@ -7,10 +7,16 @@
 
 #include "refine_settings.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 #include "width_settings.h"
 
 namespace sgpt_mi::cli {
 namespace {
+
+constexpr Names<Origin, 4> kOrigins{{{"default", Origin::kDefault},
+                                     {"environment", Origin::kEnvironment},
+                                     {"file", Origin::kFile},
+                                     {"flag", Origin::kFlag}}};
 
 std::vector<std::string> split_names(const std::string& key, const std::string& text) {
   std::vector<std::string> sets;
@@ -31,13 +37,9 @@ std::vector<std::string> split_sets(const std::string& text) {
 std::vector<std::uint64_t> parse_seeds(const std::string& text) {
   std::vector<std::uint64_t> seeds;
   for (const std::string& word : split_names("seeds", text)) {
-    std::uint64_t seed = 0;
-    const char* end = word.data() + word.size();
-    const auto parsed = std::from_chars(word.data(), end, seed);
-    if (parsed.ec != std::errc() || parsed.ptr != end) {
-      fail(ErrorKind::kUsage, "seeds: '{}' is not a number of 0 or more", word);
-    }
-    seeds.push_back(seed);
+    const auto seed = whole_number<std::uint64_t>(word);
+    if (!seed) fail(ErrorKind::kUsage, "seeds: '{}' is not a number of 0 or more", word);
+    seeds.push_back(*seed);
   }
   return seeds;
 }
@@ -114,13 +116,11 @@ pipeline::EvalOptions eval_options(const Settings& typed) {
 /// A number of windows; 0 for "auto".
 std::int64_t parse_batch_windows(const std::string& text) {
   if (text == "auto") return 0;
-  std::int64_t windows = 0;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, windows);
-  if (parsed.ec != std::errc() || parsed.ptr != end || windows < 1) {
+  const auto windows = whole_number<std::int64_t>(text);
+  if (!windows || *windows < 1) {
     fail(ErrorKind::kUsage, "batch_windows: '{}' is neither a number of 1 or more nor auto", text);
   }
-  return windows;
+  return *windows;
 }
 
 /// A plan that chooses codes starts from the widest level that the target holds.
@@ -141,19 +141,7 @@ const formats::Format& save_format(const std::string& name,
 
 }  // namespace
 
-std::string origin_name(Origin origin) {
-  switch (origin) {
-    case Origin::kDefault:
-      return "default";
-    case Origin::kEnvironment:
-      return "environment";
-    case Origin::kFile:
-      return "file";
-    case Origin::kFlag:
-      return "flag";
-  }
-  fail(ErrorKind::kInternal, "cli: unknown origin {}", static_cast<int>(origin));
-}
+std::string origin_name(Origin origin) { return name_of(kOrigins, origin); }
 
 pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   const Settings& typed = settings.values;

@@ -1,14 +1,13 @@
-#include "sweep_command.h"
-
 #include <nlohmann/json.hpp>
 
+#include "commands.h"
 #include "console.h"
 #include "sgpt_mi/cli/sweep_config.h"
 #include "sgpt_mi/cli/version.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/pipeline/sweep.h"
-#include "sgpt_mi/report/text_table.h"
+#include "sgpt_mi/report/document.h"
 
 namespace sgpt_mi::cli {
 namespace {

@@ -10,6 +10,7 @@
 #include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 
 namespace sgpt_mi::cli {
 namespace {
@@ -74,13 +75,11 @@ std::vector<int> parse_levels(const std::string& text) {
 
 std::int64_t parse_groups(const std::string& text) {
   if (text == "auto") return 0;
-  std::int64_t groups = 0;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, groups);
-  if (parsed.ec != std::errc() || parsed.ptr != end || groups < 1) {
+  const auto groups = whole_number<std::int64_t>(text);
+  if (!groups || *groups < 1) {
     fail(ErrorKind::kUsage, "n_groups: '{}' is neither a number of groups nor auto", text);
   }
-  return groups;
+  return *groups;
 }
 
 quant::GridSharing parse_sharing(const std::string& text) {
@@ -115,6 +114,13 @@ planning::WidthTarget parse_target(const Settings& typed) {
   return target;
 }
 
+void set_clustering(planning::GroupingOptions& grouping, const Settings& typed) {
+  grouping.estimator = mi::parse_estimator(typed.mi_method);
+  grouping.clustering = cluster::parse_method(typed.clustering);
+  grouping.sample_tokens = typed.mi_tokens;
+  grouping.seed = typed.seed;
+}
+
 planning::GroupingOptions parse_grouping_options(const Settings& typed, Method method) {
   planning::GroupingOptions grouping;
   if (typed.use_mi_grouping != 0 && typed.use_mi_grouping != 1) {
@@ -124,10 +130,7 @@ planning::GroupingOptions parse_grouping_options(const Settings& typed, Method m
   grouping.grouping =
       grouped ? planning::parse_grouping(typed.grouping) : planning::Grouping::kChannels;
   grouping.groups = parse_groups(typed.n_groups);
-  grouping.estimator = mi::parse_estimator(typed.mi_method);
-  grouping.clustering = cluster::parse_method(typed.clustering);
-  grouping.sample_tokens = typed.mi_tokens;
-  grouping.seed = typed.seed;
+  set_clustering(grouping, typed);
   return grouping;
 }
 
@@ -152,10 +155,6 @@ bool asked(const ResolvedSettings& settings, const std::string& key) {
   fail(ErrorKind::kInternal, "cli: no flag {}", key);
 }
 
-bool has_widths(Method method) {
-  return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;
-}
-
 bool asks_for_codes(const Settings& typed) {
   return typed.wbits < 16 || typed.target_avg_bits != 0.0 || typed.attention_bits != 0.0 ||
          typed.ffn_bits != 0.0 || typed.target_stored_bits != 0.0 || !typed.target_bytes.empty();
@@ -170,7 +169,7 @@ void drop_flags_of_others(ResolvedSettings& settings, Method method) {
     return;
   }
   drop(kPlanFlags);
-  if (!has_widths(method)) drop(kWidthFlags);
+  if (!compress::has_widths(method)) drop(kWidthFlags);
 }
 
 planning::WidthOptions plan_width_options(const ResolvedSettings& settings) {
@@ -185,10 +184,7 @@ planning::WidthOptions plan_width_options(const ResolvedSettings& settings) {
   widths.grouping.grouping = asked(settings, "grouping") ? planning::parse_grouping(typed.grouping)
                                                          : planning::Grouping::kHessian;
   widths.grouping.groups = asked(settings, "n_groups") ? parse_groups(typed.n_groups) : 1;
-  widths.grouping.estimator = mi::parse_estimator(typed.mi_method);
-  widths.grouping.clustering = cluster::parse_method(typed.clustering);
-  widths.grouping.sample_tokens = typed.mi_tokens;
-  widths.grouping.seed = typed.seed;
+  set_clustering(widths.grouping, typed);
   widths.levels = parse_levels(typed.levels);
   widths.target = parse_target(typed);
   // Targets by part are budgets of their own, over all linears of the part.
@@ -205,7 +201,7 @@ std::optional<planning::WidthOptions> width_options(const ResolvedSettings& sett
     fail(ErrorKind::kUsage, "--{} has no effect with --method {}; use --method rd, or leave it out",
          key, compress::method_name(method));
   }
-  if (!has_widths(method)) {
+  if (!compress::has_widths(method)) {
     refuse_width_flags(settings, method);
     return std::nullopt;
   }

@@ -25,6 +25,4 @@ namespace sgpt_mi::cli {
 /// Forgets that flags were given which only other methods read.
 void drop_flags_of_others(ResolvedSettings& settings, compress::Method method);
 
-[[nodiscard]] bool has_widths(compress::Method method);
-
 }  // namespace sgpt_mi::cli

@@ -13,6 +13,7 @@
 #include "kmeans.h"
 #include "labels.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 
 namespace sgpt_mi::cluster {
 namespace {
@@ -61,14 +62,8 @@ class AffinityClusterer {
       }
     }
     if (options_.groups != 1 && !degrees_.live.empty()) set_isolated_apart(labels, groups);
-    const std::int64_t merged = merge_small(labels);
+    merge_small(labels);
     Clustering result = make_clustering(std::move(labels));
-    result.eigenvalues = std::move(report_.eigenvalues);
-    result.iterations = report_.iterations;
-    result.residual = report_.residual;
-    result.converged = report_.converged;
-    result.isolated = static_cast<std::int64_t>(degrees_.isolated.size());
-    result.merged_groups = merged;
     measure(result, affinity_);
     return result;
   }
@@ -87,19 +82,10 @@ class AffinityClusterer {
       return std::clamp<std::int64_t>(options_.groups - (apart ? 1 : 0), 1, live_count());
     }
     const std::int64_t largest =
-        std::min({options_.max_groups, live_count() / options_.smallest_group, live_count() - 1});
+        std::min({kMostGroups, live_count() / options_.smallest_group, live_count() - 1});
     if (largest < 2) return 1;
-    find_eigenpairs(largest + 1);
+    pairs_ = normalized_eigenpairs(affinity_, degrees_, largest + 1, random_);
     return largest_eigengap(pairs_.values, largest);
-  }
-
-  void find_eigenpairs(std::int64_t wanted) {
-    pairs_ = normalized_eigenpairs(affinity_, degrees_, wanted, options_, random_);
-    const double* value = pairs_.values.data_ptr<double>();
-    report_.eigenvalues.assign(value, value + wanted);
-    report_.iterations = pairs_.products;
-    report_.residual = pairs_.residual;
-    report_.converged = pairs_.converged;
   }
 
   [[nodiscard]] torch::Tensor live_rows(const torch::Tensor& rows) const {
@@ -119,7 +105,9 @@ class AffinityClusterer {
   }
 
   [[nodiscard]] Labels spectral_labels(std::int64_t groups) {
-    if (!pairs_.values.defined()) find_eigenpairs(groups);
+    if (!pairs_.values.defined()) {
+      pairs_ = normalized_eigenpairs(affinity_, degrees_, groups, random_);
+    }
     const torch::Tensor rows = live_rows(pairs_.vectors.narrow(1, 0, groups));
     const torch::Tensor length = rows.norm(2, {1}, /*keepdim=*/true);
     // A row can be 0 in the leading eigenvectors: it stays at the origin.
@@ -143,11 +131,10 @@ class AffinityClusterer {
     const auto apply = [this](const torch::Tensor& block) {
       return at::mm(affinity_, block.to(torch::kFloat32)).to(torch::kFloat64) + block;
     };
-    const EigenOptions eigen{std::min(component_count(groups), affinity_.size(0)),
-                             options_.residual_tolerance, options_.max_iterations};
+    const std::int64_t components = std::min(component_count(groups), affinity_.size(0));
     return principal_components({affinity_.size(0), apply, apply, affinity_.device()},
-                                random_block(degrees_.order, block_columns(eigen.wanted), random_),
-                                eigen, report_);
+                                random_block(degrees_.order, block_columns(components), random_),
+                                components);
   }
 
   [[nodiscard]] Labels kmeans_labels(const torch::Tensor& points, std::int64_t groups) {
@@ -155,7 +142,7 @@ class AffinityClusterer {
     for (std::size_t i = 0; i < degrees_.live.size(); ++i) {
       live_place[static_cast<std::size_t>(degrees_.live[i])] = static_cast<std::int64_t>(i);
     }
-    KMeansProblem problem{points.contiguous(), {}, groups, options_.restarts};
+    KMeansProblem problem{points.contiguous(), {}, groups};
     // Isolated channels come first in the order of degrees.
     for (std::size_t i = degrees_.isolated.size(); i < degrees_.order.size(); ++i) {
       problem.order.push_back(live_place[static_cast<std::size_t>(degrees_.order[i])]);
@@ -170,12 +157,11 @@ class AffinityClusterer {
     }
   }
 
-  [[nodiscard]] std::int64_t merge_small(Labels& labels) const {
+  void merge_small(Labels& labels) const {
     const std::int64_t groups = number_by_first_channel(labels);
     const std::vector<std::int64_t> sizes = sizes_of(labels, groups);
-    if (*std::min_element(sizes.begin(), sizes.end()) >= options_.smallest_group) return 0;
-    return merge_small_groups(labels, mean_affinities(affinity_, labels, groups),
-                              options_.smallest_group);
+    if (*std::min_element(sizes.begin(), sizes.end()) >= options_.smallest_group) return;
+    merge_small_groups(labels, mean_affinities(affinity_, labels, groups), options_.smallest_group);
   }
 
   const torch::Tensor& affinity_;
@@ -183,7 +169,6 @@ class AffinityClusterer {
   Degrees degrees_;
   PythonRandom random_;
   Eigenpairs pairs_;
-  Clustering report_;  ///< the eigensolver's fields
 };
 
 /// Row lengths of the profiles, (N) float64 on the CPU.
@@ -201,9 +186,8 @@ torch::Tensor profile_lengths(const torch::Tensor& profiles) {
 
 /// The profiles as points for k-means, narrow ones as they are.
 torch::Tensor profile_points(const torch::Tensor& profiles, const DrawOrder& order,
-                             const ClusterOptions& options, PythonRandom& random,
-                             Clustering& report) {
-  const std::int64_t components = component_count(options.groups);
+                             std::int64_t groups, PythonRandom& random) {
+  const std::int64_t components = component_count(groups);
   if (profiles.size(1) <= components) {
     return profiles.to(torch::kCPU, torch::kFloat64).contiguous();
   }
@@ -212,11 +196,10 @@ torch::Tensor profile_points(const torch::Tensor& profiles, const DrawOrder& ord
       return at::mm(matrix, block.to(torch::kFloat32)).to(torch::kFloat64);
     };
   };
-  const EigenOptions eigen{std::min(components, profiles.size(0)), options.residual_tolerance,
-                           options.max_iterations};
+  const std::int64_t wanted = std::min(components, profiles.size(0));
   return principal_components(
       {profiles.size(0), product(profiles), product(profiles.t()), profiles.device()},
-      random_block(order, block_columns(eigen.wanted), random), eigen, report);
+      random_block(order, block_columns(wanted), random), wanted);
 }
 
 /// Similarity of groups by their centres: minus the squared distance.
@@ -229,15 +212,25 @@ GroupMatrix center_similarity(const torch::Tensor& centers) {
 
 }  // namespace
 
+Method parse_method(std::string_view name) {
+  constexpr Names<Method, 3> kNames{{{"spectral", Method::kSpectral},
+                                     {"hierarchical", Method::kHierarchical},
+                                     {"kmeans", Method::kKMeans}}};
+  for (const auto& [known, value] : kNames) {
+    if (known == name) return value;
+  }
+  fail(ErrorKind::kUsage,
+       "cluster: the method is '{}'; expected spectral, hierarchical or kmeans; choose one of them",
+       name);
+}
+
 Clustering cluster_affinity(const torch::Tensor& affinity, const ClusterOptions& options) {
-  options.validate();
   check_affinity(affinity);
   check_groups(options.groups, affinity.size(0));
   return AffinityClusterer(affinity, options).run();
 }
 
 Clustering cluster_profiles(const torch::Tensor& profiles, const ClusterOptions& options) {
-  options.validate();
   ensure(profiles.dim() == 2 && profiles.size(0) > 0 && profiles.scalar_type() == torch::kFloat32,
          "cluster: the profiles are not (N, D) float32");
   if (options.groups == 0) {
@@ -248,18 +241,10 @@ Clustering cluster_profiles(const torch::Tensor& profiles, const ClusterOptions&
   check_groups(options.groups, profiles.size(0));
   const DrawOrder order = order_by(profile_lengths(profiles));
   PythonRandom random(options.seed);
-  Clustering report;
-  const KMeansProblem problem{profile_points(profiles, order, options, random, report), order,
-                              options.groups, options.restarts};
-  KMeansResult found = kmeans(problem, random);
-  report.merged_groups =
-      merge_small_groups(found.labels, center_similarity(found.centers), options.smallest_group);
-  Clustering result = make_clustering(std::move(found.labels));
-  result.iterations = report.iterations;
-  result.residual = report.residual;
-  result.converged = report.converged;
-  result.merged_groups = report.merged_groups;
-  return result;
+  KMeansResult found = kmeans(
+      {profile_points(profiles, order, options.groups, random), order, options.groups}, random);
+  merge_small_groups(found.labels, center_similarity(found.centers), options.smallest_group);
+  return make_clustering(std::move(found.labels));
 }
 
 }  // namespace sgpt_mi::cluster

@@ -55,8 +55,7 @@ torch::Tensor scaled_rows(const torch::Tensor& block, const torch::Tensor& facto
 }  // namespace
 
 Eigenpairs normalized_eigenpairs(const torch::Tensor& affinity, const Degrees& degrees,
-                                 std::int64_t wanted, const ClusterOptions& options,
-                                 PythonRandom& random) {
+                                 std::int64_t wanted, PythonRandom& random) {
   const torch::Tensor scale = degrees.inverse_root.unsqueeze(1);
   SymmetricOperator matrix;
   matrix.device = affinity.device();
@@ -66,8 +65,7 @@ Eigenpairs normalized_eigenpairs(const torch::Tensor& affinity, const Degrees& d
     return at::mm(affinity, scaled).to(torch::kFloat64) * scale;
   };
   const torch::Tensor start = random_block(degrees.order, block_columns(wanted), random);
-  return top_eigenpairs(matrix, start,
-                        {wanted, options.residual_tolerance, options.max_iterations});
+  return top_eigenpairs(matrix, start, {wanted});
 }
 
 std::int64_t largest_eigengap(const torch::Tensor& values, std::int64_t largest) {
@@ -81,17 +79,14 @@ std::int64_t largest_eigengap(const torch::Tensor& values, std::int64_t largest)
 }
 
 torch::Tensor principal_components(const ProfileProducts& profiles, const torch::Tensor& start,
-                                   const EigenOptions& options, Clustering& result) {
+                                   std::int64_t components) {
   SymmetricOperator gram;
   gram.size = profiles.rows;
   gram.device = profiles.device;
   gram.apply = [&](const torch::Tensor& block) {
     return profiles.apply(profiles.apply_transposed(block));
   };
-  const Eigenpairs pairs = top_eigenpairs(gram, start, options);
-  result.iterations += pairs.products;
-  result.residual = pairs.residual;
-  result.converged = pairs.converged;
+  const Eigenpairs pairs = top_eigenpairs(gram, start, {components});
   return (pairs.vectors * pairs.values.clamp_min(0.0).sqrt()).contiguous();
 }
 

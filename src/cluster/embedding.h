@@ -28,7 +28,7 @@ struct Degrees {
 /// The `wanted` leading eigenpairs of D^-1/2 S D^-1/2; rows of isolated channels are 0.
 [[nodiscard]] Eigenpairs normalized_eigenpairs(const torch::Tensor& affinity,
                                                const Degrees& degrees, std::int64_t wanted,
-                                               const ClusterOptions& options, PythonRandom& random);
+                                               PythonRandom& random);
 
 /// K in 2 .. largest with the largest fall from eigenvalue K to K + 1, the first of equal ones.
 /// `values` descending, more than `largest` of them.
@@ -43,10 +43,9 @@ struct ProfileProducts {
 };
 
 /// The rows of X in their `components` leading uncentred principal components: U sigma of X = U
-/// sigma V^T, (n, components) float64, from the leading eigenpairs of X X^T. Fills the
-/// eigensolver's fields of `result`.
+/// sigma V^T, (n, components) float64, from the leading eigenpairs of X X^T.
 [[nodiscard]] torch::Tensor principal_components(const ProfileProducts& profiles,
                                                  const torch::Tensor& start,
-                                                 const EigenOptions& options, Clustering& result);
+                                                 std::int64_t components);
 
 }  // namespace sgpt_mi::cluster

@@ -16,9 +16,10 @@ struct SymmetricOperator {
 };
 
 struct EigenOptions {
-  std::int64_t wanted = 0;        ///< k, 1 .. n
-  double tolerance = 1e-4;        ///< on |A v - lambda v|, a share of the largest eigenvalue
-  std::int64_t max_products = 0;  ///< with A, before giving up
+  std::int64_t wanted = 0;  ///< k, 1 .. n
+  /// On |A v - lambda v|, a share of the largest eigenvalue. float32 products leave about 1e-7.
+  double tolerance = 1e-4;
+  std::int64_t max_products = 100;  ///< with A, before giving up
 };
 
 /// The k algebraically largest eigenvalues and their eigenvectors.

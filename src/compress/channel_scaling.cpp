@@ -40,16 +40,15 @@ void divide_statistics(walk::SiteInput& input, const torch::Tensor& scale) {
 
 }  // namespace
 
-std::optional<ScaledSite> fold_channel_scaling(model::Block& block,
-                                               const std::vector<model::LinearInfo>& linears,
-                                               double alpha, walk::SiteInput& input,
-                                               const formats::SavedTypes& types) {
+std::vector<std::pair<std::string, torch::Tensor>> fold_channel_scaling(
+    model::Block& block, const std::vector<model::LinearInfo>& linears, double alpha,
+    walk::SiteInput& input, const formats::SavedTypes& types) {
   const std::vector<model::NamedTensor> norm = block.norm_before(input.site);
-  if (norm.empty()) return std::nullopt;
+  if (norm.empty()) return {};
   const model::LinearInfo& first = linears.front();
   const std::string prefix = first.name.substr(0, first.name.size() - first.short_name.size());
   torch::Tensor scale = wanted_scale(block, linears, alpha, input.stats.channel_abs_max);
-  ScaledSite scaled;
+  std::vector<std::pair<std::string, torch::Tensor>> saved;
   for (std::size_t i = 0; i < norm.size(); ++i) {
     const std::string name = prefix + norm[i].short_name;
     const torch::Tensor old = norm[i].value.to(torch::kFloat32);
@@ -59,13 +58,13 @@ std::optional<ScaledSite> fold_channel_scaling(model::Block& block,
       scale = at::where(stored.eq(0), at::ones_like(scale), old / stored);
     }
     block.set_norm({norm[i].short_name, rounded});
-    scaled.norm_tensors.emplace_back(name, rounded);
+    saved.emplace_back(name, rounded);
   }
   for (const model::LinearInfo& linear : linears) {
     block.set_weight(linear.short_name, block.weight(linear.short_name) * scale.unsqueeze(0));
   }
   divide_statistics(input, scale);
-  return scaled;
+  return saved;
 }
 
 }  // namespace sgpt_mi::compress

@@ -2,7 +2,6 @@
 
 #include <torch/types.h>
 
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,12 +11,6 @@
 #include "sgpt_mi/walk/block_walk.h"
 
 namespace sgpt_mi::compress {
-
-/// A site whose channels were scaled.
-struct ScaledSite {
-  /// The norm's new parameters in their saved types, by checkpoint name.
-  std::vector<std::pair<std::string, torch::Tensor>> norm_tensors;
-};
 
 /// Moves scale from a site's activations into its weights (SmoothQuant, arXiv 2211.10438, eq. 4):
 ///
@@ -30,8 +23,9 @@ struct ScaledSite {
 /// statistics in `input` are replaced.
 ///
 /// \param linears  all linears that read the site.
-/// \return nothing, and nothing is changed, when no norm's output is the site's input alone.
-[[nodiscard]] std::optional<ScaledSite> fold_channel_scaling(
+/// \return the norm's new parameters in their saved types, by checkpoint name; none, and nothing is
+///         changed, when no norm's output is the site's input alone.
+[[nodiscard]] std::vector<std::pair<std::string, torch::Tensor>> fold_channel_scaling(
     model::Block& block, const std::vector<model::LinearInfo>& linears, double alpha,
     walk::SiteInput& input, const formats::SavedTypes& types);
 

@@ -16,17 +16,6 @@ namespace {
 /// Share of the KL that a plan must save to be taken instead of a plainer one.
 constexpr double kLeastSaving = 0.02;
 
-/// Keeps a trial's layers and progress to itself.
-class TrialEvents : public report::Events {
- public:
-  void plan(const std::string&) override {}
-  void stage(const std::string&, std::int64_t) override {}
-  void progress(std::int64_t) override {}
-  void layer(const report::LayerReport&) override {}
-  void warning(const std::string&) override {}
-  void result(const std::string&) override {}
-};
-
 /// What makes every plan better alike is left out: the descents, and drift correction and tuning,
 /// which need a second stream.
 CompressionSettings trial_settings(const CompressionSettings& settings) {
@@ -53,7 +42,7 @@ class Trials {
   /// KL of a plan's model from the dense one on the held-out windows, nats a token.
   [[nodiscard]] double score(const planning::RdPlan& plan) {
     formats::MemoryStore store(run_.saved_types);
-    TrialEvents events;
+    report::Events events;  // a trial's layers and progress interest nobody
     std::map<std::string, double> timings;
     const BlockRun trial{
         run_.model,      run_.placement,   measured_, settings_, run_.holds_codes, run_.stored_bits,
@@ -81,10 +70,7 @@ planning::RdPlan choose_plan(const BlockRun& run, std::vector<planning::RdPlan> 
       planning::split_windows(run.windows.windows, *run.settings.plan);
   if (plans.size() == 1) return std::move(plans.front());
   if (split.held_out == 0) {
-    return std::move(*std::min_element(plans.begin(), plans.end(),
-                                       [](const planning::RdPlan& a, const planning::RdPlan& b) {
-                                         return a.predicted_damage < b.predicted_damage;
-                                       }));
+    return std::move(*std::min_element(plans.begin(), plans.end(), planning::least_damage_first));
   }
   const walk::StageTimer timer(run.timings, "plan_check");
   Trials trials(run, split);

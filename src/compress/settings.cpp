@@ -13,12 +13,8 @@ constexpr Names<Method, 6> kMethods{{{"rd", Method::kRd},
                                      {"sparsegpt", Method::kSparseGpt},
                                      {"magnitude", Method::kMagnitude}}};
 
-bool needs_widths(Method method) {
-  return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;
-}
-
 void validate_widths(const CompressionSettings& settings) {
-  const bool wanted = needs_widths(settings.method);
+  const bool wanted = has_widths(settings.method);
   ensure(wanted == settings.widths.has_value(),
          "compress: widths are set for a method without them, or missing");
   if (!wanted) return;
@@ -32,6 +28,10 @@ void validate_widths(const CompressionSettings& settings) {
 }  // namespace
 
 Method parse_method(const std::string& name) { return parse_name(kMethods, "method", name); }
+
+bool has_widths(Method method) {
+  return method == Method::kToky || method == Method::kEnhanced || method == Method::kMi;
+}
 
 std::string method_name(Method method) { return name_of(kMethods, method); }
 

@@ -78,13 +78,13 @@ SiteCompressor::SiteWork SiteCompressor::prepare(const walk::SiteInput& input,
 
 void SiteCompressor::scale_channels(Block& block, walk::SiteInput& input) {
   const std::vector<LinearInfo> linears = linears_of(block, input.site);
-  const std::optional<ScaledSite> scaled =
+  const auto norm =
       fold_channel_scaling(block, linears, *run_.settings.channel_scaling, input, run_.saved_types);
-  if (!scaled) {
+  if (norm.empty()) {
     warn_once("channel scaling is left out where no norm directly before the linear can take it");
     return;
   }
-  for (const auto& [name, value] : scaled->norm_tensors) finish_tensor(name, value);
+  for (const auto& [name, value] : norm) finish_tensor(name, value);
   for (const LinearInfo& linear : linears) {
     if (run_.settings.selection.contains(input.layer, linear.name)) continue;
     const std::string tensor = linear.name + ".weight";

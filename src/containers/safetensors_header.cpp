@@ -26,14 +26,13 @@ struct HeaderEntry {
   std::vector<std::uint64_t> data_offsets;  // [begin, end) from the start of the data
 };
 
-/// Collects the entries of {"name": {"dtype": …, "shape": […], "data_offsets": […]}, …} and of
+/// Collects the entries of {"name": {"dtype": …, "shape": […], "data_offsets": […]}, …}, beside
 /// "__metadata__": {string: string}; refuses every other structure where it occurs.
 class HeaderEvents : public io::JsonEvents {
  public:
   explicit HeaderEvents(const std::string& label) : label_(label) {}
 
   std::vector<HeaderEntry> entries;
-  std::map<std::string, std::string> metadata;
 
   bool start_object(std::size_t) override {
     if (depth_ == 2) return other();
@@ -69,10 +68,7 @@ class HeaderEvents : public io::JsonEvents {
 
   bool string(string_t& text) override {
     if (in_array_ || depth_ != 2) return other();
-    if (name_ == kMetadata) {
-      metadata[member_] = text;
-      return true;
-    }
+    if (name_ == kMetadata) return true;
     if (member_ != "dtype") return other();
     const std::optional<DType> dtype = dtype_from_name(text);
     if (!dtype) {
@@ -248,7 +244,6 @@ SafetensorsLayout parse_safetensors(std::span<const std::byte> file, const std::
   check_cover(entries, data_bytes, label);
 
   SafetensorsLayout layout;
-  layout.metadata = std::move(events.metadata);
   layout.tensors.reserve(entries.size());
   layout.offsets.reserve(entries.size());
   for (HeaderEntry& entry : entries) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,7 +13,6 @@ namespace sgpt_mi::containers {
 struct SafetensorsLayout {
   std::vector<TensorInfo> tensors;   ///< ordered by place in the file
   std::vector<std::size_t> offsets;  ///< first byte of each tensor, from the file's start
-  std::map<std::string, std::string> metadata;
 };
 
 /// Reads and checks the header of a whole safetensors file; the rules are open_safetensors'.

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "sgpt_mi/containers/safetensors.h"
-#include "sgpt_mi/containers/safetensors_shards.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/io/posix_file.h"
@@ -66,7 +65,6 @@ struct SafetensorsWriter::State {
   std::vector<Shard> shards;
   std::vector<Place> places;
   std::unordered_map<std::string, std::size_t> positions;
-  std::size_t file_bytes = 0;
 
   void start_shard(std::size_t index);
   void write_index();
@@ -97,7 +95,6 @@ void SafetensorsWriter::State::start_shard(std::size_t index) {
   shard.file = io::create_output(shard.path);
   io::write_at(shard.file, 0, std::as_bytes(std::span(&length, 1)), shard.path);
   io::write_at(shard.file, sizeof(length), std::as_bytes(std::span(text)), shard.path);
-  file_bytes += data_start + end;
 }
 
 void SafetensorsWriter::State::write_index() {
@@ -107,9 +104,7 @@ void SafetensorsWriter::State::write_index() {
     total += tensors[i].bytes();
     file_of_tensor[tensors[i].name] = shards[places[i].shard].path.filename().string();
   }
-  const std::string text = shard_index(file_of_tensor, total);
-  io::write_file_atomic(folder / kShardIndexName, text);
-  file_bytes += text.size();
+  io::write_file_atomic(folder / kShardIndexName, shard_index(file_of_tensor, total));
 }
 
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& folder,
@@ -163,7 +158,5 @@ void SafetensorsWriter::finish() {
   }
   if (state_->shards.size() > 1) state_->write_index();
 }
-
-std::size_t SafetensorsWriter::file_bytes() const { return state_->file_bytes; }
 
 }  // namespace sgpt_mi::containers

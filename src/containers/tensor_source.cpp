@@ -57,4 +57,22 @@ std::size_t IndexedSource::position(const std::string& name) const {
   return found->second;
 }
 
+MappedSource::MappedSource(std::shared_ptr<const io::MappedFile> file, const std::string& label,
+                           std::vector<TensorInfo> tensors,
+                           std::vector<std::span<const std::byte>> bytes)
+    : IndexedSource(label, std::move(tensors)), file_(std::move(file)), bytes_(std::move(bytes)) {}
+
+TensorData MappedSource::read(const std::string& name) const {
+  const std::size_t at = position(name);
+  return {tensors()[at], bytes_[at], file_};
+}
+
+void MappedSource::will_need(const std::string& name) const {
+  if (const auto at = place(name)) file_->will_need(bytes_[*at]);
+}
+
+void MappedSource::done_with(const std::string& name) const {
+  if (const auto at = place(name)) file_->done_with(bytes_[*at]);
+}
+
 }  // namespace sgpt_mi::containers

@@ -94,39 +94,22 @@ StridedTensor locate(PickledTensor tensor, const Records& records, const std::st
           storage.subspan(begin)};
 }
 
-class TorchSource : public IndexedSource {
+class TorchSource : public MappedSource {
  public:
   TorchSource(std::shared_ptr<const io::MappedFile> file, const std::string& label,
-              std::vector<TensorInfo> infos, std::vector<StridedTensor> tensors)
-      : IndexedSource(label, std::move(infos)),
-        file_(std::move(file)),
+              std::vector<TensorInfo> infos, std::vector<Bytes> bytes,
+              std::vector<StridedTensor> tensors)
+      : MappedSource(std::move(file), label, std::move(infos), std::move(bytes)),
         tensors_(std::move(tensors)) {}
 
   [[nodiscard]] TensorData read(const std::string& name) const override {
     const StridedTensor& tensor = tensors_[position(name)];
-    if (tensor.is_contiguous()) {
-      return {tensor.info, tensor.storage.first(tensor.info.bytes()), file_};
-    }
+    if (tensor.is_contiguous()) return MappedSource::read(name);
     const auto copy = std::make_shared<const std::vector<std::byte>>(tensor.to_contiguous());
     return {tensor.info, *copy, copy};
   }
 
-  void will_need(const std::string& name) const override {
-    if (const auto at = place(name)) file_->will_need(bytes_of(*at));
-  }
-
-  void done_with(const std::string& name) const override {
-    if (const auto at = place(name)) file_->done_with(bytes_of(*at));
-  }
-
  private:
-  /// From the tensor's first element on, as many bytes as it has: all of it when it is contiguous.
-  [[nodiscard]] Bytes bytes_of(std::size_t at) const {
-    const Bytes storage = tensors_[at].storage;
-    return storage.first(std::min(storage.size(), tensors_[at].info.bytes()));
-  }
-
-  std::shared_ptr<const io::MappedFile> file_;
   std::vector<StridedTensor> tensors_;
 };
 
@@ -180,10 +163,14 @@ std::unique_ptr<TensorSource> open_torch_pickle(const std::filesystem::path& pat
   auto file = std::make_shared<const io::MappedFile>(path);
   std::vector<StridedTensor> tensors = parse_torch_pickle(file->bytes(), path.string());
   std::vector<TensorInfo> infos;
-  infos.reserve(tensors.size());
-  for (const StridedTensor& tensor : tensors) infos.push_back(tensor.info);
+  std::vector<Bytes> bytes;
+  for (const StridedTensor& tensor : tensors) {
+    infos.push_back(tensor.info);
+    // From the first element on, as many as the tensor has: all of it when it is contiguous.
+    bytes.push_back(tensor.storage.first(std::min(tensor.storage.size(), tensor.info.bytes())));
+  }
   return std::make_unique<TorchSource>(std::move(file), path.string(), std::move(infos),
-                                       std::move(tensors));
+                                       std::move(bytes), std::move(tensors));
 }
 
 }  // namespace sgpt_mi::containers

@@ -199,12 +199,12 @@ void attend_default(const AttentionTile& tile) { attend_tile<Shape<16, 2>>(tile)
 std::vector<AttentionKernel> attention_kernels() {
   std::vector<AttentionKernel> kernels;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) kernels.push_back({"avx512f", 12, attend_avx512});
+  if (__builtin_cpu_supports("avx512f")) kernels.push_back({12, attend_avx512});
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    kernels.push_back({"avx2", 6, attend_avx2});
+    kernels.push_back({6, attend_avx2});
   }
 #endif
-  kernels.push_back({"default", 2, attend_default});
+  kernels.push_back({2, attend_default});
   return kernels;
 }
 

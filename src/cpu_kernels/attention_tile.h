@@ -26,7 +26,6 @@ struct AttentionTile {
 
 /// attend_tile for one instruction set.
 struct AttentionKernel {
-  const char* instructions = "";
   std::int64_t rows = 0;  ///< queries of a tile
   void (*attend)(const AttentionTile& tile) = nullptr;
 };

@@ -112,18 +112,18 @@ void add_default(const MomentTile& tile) { add_tile<Shape<16, 2, 4>>(tile); }
 std::vector<MomentKernel> moment_kernels() {
   std::vector<MomentKernel> kernels;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) kernels.push_back({"avx512f", 8, add_avx512});
+  if (__builtin_cpu_supports("avx512f")) kernels.push_back({8, add_avx512});
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    kernels.push_back({"avx2", 4, add_avx2});
+    kernels.push_back({4, add_avx2});
   }
 #endif
-  kernels.push_back({"default", 2, add_default});
+  kernels.push_back({2, add_default});
   return kernels;
 }
 
 std::vector<MomentKernel> bfloat16_moment_kernels() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512bf16")) return {{"avx512bf16", 8, add_bfloat16}};
+  if (__builtin_cpu_supports("avx512bf16")) return {{8, add_bfloat16}};
 #endif
   return {};
 }

@@ -21,7 +21,6 @@ struct MomentTile {
 
 /// The product loop for one instruction set.
 struct MomentKernel {
-  const char* instructions = "";
   std::int64_t rows = 0;  ///< of a tile; divides kMomentColumns
   void (*add)(const MomentTile& tile) = nullptr;
 };

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
-#include "gzip_reader.h"
-#include "json_lines.h"
-#include "parquet_column.h"
+#include "readers.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/mapped_file.h"
 
@@ -52,7 +52,19 @@ std::string unpack(std::span<const std::byte> packed, const std::string& label) 
   return text;
 }
 
+std::optional<fs::path> environment_path(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return fs::path(value);
+}
+
 }  // namespace
+
+fs::path hub_cache() {
+  if (const auto cache = environment_path("HF_HUB_CACHE")) return *cache;
+  if (const auto home = environment_path("HF_HOME")) return *home / "hub";
+  return environment_path("HOME").value_or("/") / ".cache/huggingface/hub";
+}
 
 std::string read_text_file(const fs::path& path) {
   const io::MappedFile file(path);

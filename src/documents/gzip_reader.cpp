@@ -1,11 +1,10 @@
-#include "gzip_reader.h"
-
 #include <zlib.h>
 
 #include <algorithm>
 #include <limits>
 #include <utility>
 
+#include "readers.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::documents {

@@ -1,9 +1,8 @@
-#include "json_lines.h"
-
 #include <optional>
 #include <string_view>
 #include <utility>
 
+#include "readers.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/json_events.h"
 

@@ -1,5 +1,3 @@
-#include "parquet_column.h"
-
 #include <arrow/api.h>
 #include <arrow/io/file.h>
 #include <parquet/arrow/reader.h>
@@ -10,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "readers.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::documents {

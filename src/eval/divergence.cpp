@@ -4,10 +4,6 @@
 
 namespace sgpt_mi::eval {
 
-std::int64_t FinalStates::bytes() const {
-  return states.defined() ? static_cast<std::int64_t>(states.nbytes()) : 0;
-}
-
 void FinalStates::require_match(const text::TokenWindows& windows, const model::ModelSpec& spec,
                                 torch::ScalarType dtype) const {
   ensure(states.defined() && states.is_cpu(), "eval: final states that were never kept");

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "hf_folder.h"
-#include "packed_folder.h"
+#include "model_folders.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::formats {
@@ -16,8 +15,6 @@ constexpr std::array<Format, 2> kFormats{{
 }};
 
 }  // namespace
-
-std::span<const Format> all_formats() { return kFormats; }
 
 const Format& find_format(std::string_view name) {
   std::string known = "auto";

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <system_error>
@@ -31,19 +30,6 @@ bool looks_like_hub_id(const std::string& text) {
   return !text.empty() && std::isalnum(static_cast<unsigned char>(text.front())) != 0 &&
          text.back() != '/' && std::all_of(text.begin(), text.end(), allowed) &&
          std::count(text.begin(), text.end(), '/') <= 1 && text.find("..") == std::string::npos;
-}
-
-/// The folder of a variable, unless it is unset or empty.
-std::optional<fs::path> folder_from(const char* variable) {
-  const char* value = std::getenv(variable);
-  if (value == nullptr || *value == '\0') return std::nullopt;
-  return fs::path(value);
-}
-
-fs::path hub_cache() {
-  if (const auto cache = folder_from("HF_HUB_CACHE")) return *cache;
-  if (const auto home = folder_from("HF_HOME")) return *home / "hub";
-  return folder_from("HOME").value_or("/") / ".cache" / "huggingface" / "hub";
 }
 
 /// models--ORG--NAME of a Hub id, as the cache spells it.
@@ -95,7 +81,7 @@ ModelLocation locate_model(const std::string& model) {
          "(ORG/NAME)",
          model);
   }
-  const fs::path cached = hub_cache() / cache_folder_name(model);
+  const fs::path cached = documents::hub_cache() / cache_folder_name(model);
   if (!fs::is_directory(cached, not_there)) {
     fail(ErrorKind::kInput,
          "io: model '{}' not found; tried the folder or file {} and the Hugging Face cache {}; "

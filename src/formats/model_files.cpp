@@ -1,5 +1,3 @@
-#include "sgpt_mi/formats/model_files.h"
-
 #include <algorithm>
 #include <filesystem>
 #include <span>
@@ -7,6 +5,7 @@
 
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/io/mapped_file.h"
 
 namespace sgpt_mi::formats {

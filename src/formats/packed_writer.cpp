@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "sgpt_mi/containers/safetensors.h"
-#include "sgpt_mi/containers/safetensors_shards.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/packed_checkpoint.h"
 #include "sgpt_mi/io/output.h"
@@ -22,7 +21,6 @@ struct PackedWriter::State {
   std::size_t waiting_bytes = 0;
   std::vector<std::vector<std::string>> shards;  // tensor names of those written
   std::size_t tensor_bytes = 0;
-  std::size_t file_bytes = 0;
 
   /// A shard's folder until its final name, which tells how many there are, is known.
   [[nodiscard]] fs::path place(std::size_t shard) const {
@@ -57,7 +55,6 @@ void PackedWriter::State::write_shard() {
                                        std::numeric_limits<std::size_t>::max());
   for (const containers::TensorData& tensor : waiting) writer.put(tensor.info.name, tensor.bytes);
   writer.finish();
-  file_bytes += writer.file_bytes();
   shards.push_back(std::move(shard_names));
   waiting.clear();
   waiting_bytes = 0;
@@ -72,9 +69,8 @@ void PackedWriter::State::name_shards() {
     for (const std::string& tensor : shards[i]) file_of_tensor[tensor] = file;
   }
   if (shards.size() == 1) return;
-  const std::string index = containers::shard_index(file_of_tensor, tensor_bytes);
-  io::write_file_atomic(folder / containers::kShardIndexName, index);
-  file_bytes += index.size();
+  io::write_file_atomic(folder / containers::kShardIndexName,
+                        containers::shard_index(file_of_tensor, tensor_bytes));
 }
 
 PackedWriter::PackedWriter(fs::path folder, std::size_t shard_bytes)
@@ -112,11 +108,7 @@ void PackedWriter::finish(const nlohmann::json& config) {
   }
   nlohmann::json packed = config;
   packed["quantization_config"] = packed_quantization_config(state_->matrices);
-  const std::string text = packed.dump(2) + "\n";
-  io::write_file_atomic(state_->folder / "config.json", text);
-  state_->file_bytes += text.size();
+  io::write_file_atomic(state_->folder / "config.json", packed.dump(2) + "\n");
 }
-
-std::size_t PackedWriter::file_bytes() const { return state_->file_bytes; }
 
 }  // namespace sgpt_mi::formats

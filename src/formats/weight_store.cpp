@@ -27,23 +27,21 @@ TensorData to_half(const TensorInfo& info, const TensorData& wide) {
   return {info, std::as_bytes(std::span(*halves)), halves};
 }
 
-}  // namespace
-
-SavedTypes::SavedTypes(const Checkpoint& checkpoint)
-    : base_(*checkpoint.tensors), infos_(checkpoint.tensors->tensors()) {
-  for (std::size_t i = 0; i < infos_.size(); ++i) {
-    TensorInfo& info = infos_[i];
+std::vector<TensorInfo> saved_infos(const Checkpoint& checkpoint) {
+  std::vector<TensorInfo> infos = checkpoint.tensors->tensors();
+  for (TensorInfo& info : infos) {
     if (checkpoint.location.is_gguf && info.dtype == DType::kF32 && info.shape.size() == 2) {
       info.dtype = DType::kF16;
     }
-    index_[info.name] = i;
   }
+  return infos;
 }
 
-const TensorInfo* SavedTypes::find(const std::string& name) const {
-  const auto found = index_.find(name);
-  return found == index_.end() ? nullptr : &infos_[found->second];
-}
+}  // namespace
+
+SavedTypes::SavedTypes(const Checkpoint& checkpoint)
+    : IndexedSource(checkpoint.location.path.string(), saved_infos(checkpoint)),
+      base_(*checkpoint.tensors) {}
 
 const TensorInfo& SavedTypes::info_of(const std::string& name) const {
   const TensorInfo* info = find(name);
@@ -60,7 +58,7 @@ TensorData SavedTypes::read(const std::string& name) const {
 
 std::size_t SavedTypes::bytes() const {
   std::size_t bytes = 0;
-  for (const TensorInfo& info : infos_) bytes += info.bytes();
+  for (const TensorInfo& info : tensors()) bytes += info.bytes();
   return bytes;
 }
 

@@ -31,11 +31,4 @@ void scale_rows(const RowScaling& scaling, void* stream);
 
 void dequantize_packed(const PackedWeights& packed, void* stream);
 
-/// False: a code does not fit.
-[[nodiscard]] bool pack_bits(const std::uint8_t* codes, std::int64_t count, int width,
-                             std::uint8_t* packed, void* stream);
-
-void unpack_bits(const std::uint8_t* packed, std::int64_t first, std::int64_t count, int width,
-                 std::uint8_t* codes, void* stream);
-
 }  // namespace sgpt_mi::kernels::cuda

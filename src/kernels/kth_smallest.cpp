@@ -142,9 +142,4 @@ float kth_smallest(const std::vector<ValueRun>& runs, std::int64_t k) {
   });
 }
 
-float kth_smallest(const float* values, std::int64_t count, std::int64_t k,
-                   const Backend& backend) {
-  return kth_smallest({{values, count, backend}}, k);
-}
-
 }  // namespace sgpt_mi::kernels

@@ -37,14 +37,4 @@ void dequantize_packed(const PackedWeights& /*packed*/, void* /*stream*/) {
   refuse("dequantization");
 }
 
-bool pack_bits(const std::uint8_t* /*codes*/, std::int64_t /*count*/, int /*width*/,
-               std::uint8_t* /*packed*/, void* /*stream*/) {
-  refuse("bit packing");
-}
-
-void unpack_bits(const std::uint8_t* /*packed*/, std::int64_t /*first*/, std::int64_t /*count*/,
-                 int /*width*/, std::uint8_t* /*codes*/, void* /*stream*/) {
-  refuse("bit unpacking");
-}
-
 }  // namespace sgpt_mi::kernels::cuda

@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "arithmetic.h"
-#include "cuda_twins.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::kernels {
@@ -15,9 +14,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "words are read as the stream's bytes");
 
-constexpr std::int64_t kRun = 8;             // codes that fill whole bytes at every width
-constexpr std::int64_t kRunGrain = 1 << 12;  // fewer are not worth a thread
-constexpr const char* kTooWide = "pack_bits: a code has more bits than its width";
+constexpr std::int64_t kRun = 8;  // codes that fill whole bytes at every width
 
 /// `bits` ones, repeated every `step` bits through 64.
 constexpr std::uint64_t fields(int bits, int step) {
@@ -132,23 +129,7 @@ void pack_bits(const std::uint8_t* codes, std::int64_t count, int width, std::ui
     lost |= pack(last.data(), 1, bytes.data());
     std::copy_n(bytes.begin(), packed_bytes(rest, width), packed + runs * width);
   }
-  ensure(lost == 0, kTooWide);
-}
-
-void pack_bits(const std::uint8_t* codes, std::int64_t count, int width, std::uint8_t* packed,
-               const Backend& backend) {
-  if (count == 0) return;
-  if (backend.cuda) {
-    table_index(width);
-    const bool fits = cuda::pack_bits(codes, count, width, packed, backend.cuda_stream);
-    return ensure(fits, kTooWide);
-  }
-  backend.parallel_for((count + kRun - 1) / kRun, kRunGrain,
-                       [&](std::int64_t begin, std::int64_t end) {
-                         const std::int64_t first = begin * kRun;
-                         pack_bits(codes + first, std::min(end * kRun, count) - first, width,
-                                   packed + begin * width);
-                       });
+  ensure(lost == 0, "pack_bits: a code has more bits than its width");
 }
 
 std::int64_t count_bits(const std::uint8_t* packed, std::int64_t first, std::int64_t count) {
@@ -177,18 +158,6 @@ void unpack_bits(const std::uint8_t* packed, std::int64_t first, std::int64_t co
   at += runs * kRun;
   codes += runs * kRun;
   for (; at < end; ++at) *codes++ = byte_at(packed, at, width);
-}
-
-void unpack_bits(const std::uint8_t* packed, std::int64_t first, std::int64_t count, int width,
-                 std::uint8_t* codes, const Backend& backend) {
-  if (count == 0) return;
-  if (backend.cuda) {
-    table_index(width);
-    return cuda::unpack_bits(packed, first, count, width, codes, backend.cuda_stream);
-  }
-  backend.parallel_for(count, kRunGrain * kRun, [&](std::int64_t begin, std::int64_t end) {
-    unpack_bits(packed, first + begin, end - begin, width, codes + begin);
-  });
 }
 
 }  // namespace sgpt_mi::kernels

@@ -52,7 +52,6 @@ ActivationSpace::Place ActivationSpace::reserve(std::int64_t bytes) {
     place = Place::kHost;
   }
   counter(use_, place) += counted(place, bytes);
-  counter(peak_, place) = std::max(counter(peak_, place), counter(use_, place));
   return place;
 }
 

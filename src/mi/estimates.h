@@ -58,9 +58,8 @@ void for_each_pair(std::int64_t n, const MakeBody& make_body) {
 }
 
 /// The estimators on samples (T, N) that were checked. Each fills `output`, constant channels
-/// included, whose entries mean nothing. histogram_mi returns bias_nats.
-[[nodiscard]] double histogram_mi(const torch::Tensor& samples, std::int64_t bins,
-                                  const PairOutput& output);
+/// included, whose entries mean nothing.
+void histogram_mi(const torch::Tensor& samples, std::int64_t bins, const PairOutput& output);
 void kde_mi(const torch::Tensor& samples, const PairOutput& output);
 void ksg_mi(const torch::Tensor& samples, std::int64_t neighbors, std::uint64_t seed,
             const PairOutput& output);

@@ -1,8 +1,6 @@
 #include "sgpt_mi/mi/gaussian.h"
 
-#include <ATen/ops/digamma.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/where.h>
 
@@ -21,6 +19,9 @@ constexpr std::int64_t kFewestTokens = 4;
 /// A variance below -kImpossibleShare of the mean square is no rounding error any more: the sums
 /// belong to different inputs.
 constexpr double kImpossibleShare = 1e-3;
+
+constexpr double kConstantShare = 1e-6;      // of the mean square: a variance that counts as 0
+constexpr double kCorrelationGap = 0x1p-23;  // |correlation| stays so far below 1
 
 void check(const torch::Tensor& second_moment_sum, const torch::Tensor& channel_sum,
            std::int64_t tokens) {
@@ -46,13 +47,12 @@ void check(const torch::Tensor& second_moment_sum, const torch::Tensor& channel_
 }
 
 /// 1 / sigma of every channel, 0 for constant ones; (N) float64.
-torch::Tensor inverse_deviation(const torch::Tensor& mean_square, const torch::Tensor& mean,
-                                double constant_share) {
+torch::Tensor inverse_deviation(const torch::Tensor& mean_square, const torch::Tensor& mean) {
   const torch::Tensor variance = mean_square - mean.square();
   const torch::Tensor wrong = at::isfinite(variance).logical_not_().logical_or_(
       variance.lt(mean_square * -kImpossibleShare));
   if (wrong.any().item<bool>()) fail_variance(variance, wrong);
-  const torch::Tensor varies = variance.gt(mean_square * constant_share);
+  const torch::Tensor varies = variance.gt(mean_square * kConstantShare);
   return at::where(varies, variance.rsqrt(), 0.0);
 }
 
@@ -68,29 +68,23 @@ struct Channels {
   }
 
   /// Fills the maps that are defined.
-  void correlate(const torch::Tensor& rho, const torch::Tensor& strength, const torch::Tensor& nats,
-                 const GaussianOptions& options) const {
+  void correlate(const torch::Tensor& rho, const torch::Tensor& strength,
+                 const torch::Tensor& nats) const {
     kernels::CorrelationMap map;
     map.second_moment_sum = quant::view_of<const float>(second_moment_sum);
     map.mean = mean.data_ptr<double>();
     map.inverse_deviation = inverse_deviation.data_ptr<double>();
     map.share = share;
-    map.cap = 1.0 - options.correlation_gap;
+    map.cap = 1.0 - kCorrelationGap;
     if (rho.defined()) map.rho = quant::view_of<float>(rho);
     if (strength.defined()) map.strength = quant::view_of<float>(strength);
     if (nats.defined()) map.nats = quant::view_of<float>(nats);
     kernels::correlate(map, quant::backend_of(second_moment_sum));
   }
-
-  [[nodiscard]] std::vector<std::int64_t> constant() const {
-    const torch::Tensor places = inverse_deviation.eq(0).nonzero().flatten().to(torch::kCPU);
-    return {places.data_ptr<std::int64_t>(), places.data_ptr<std::int64_t>() + places.numel()};
-  }
 };
 
 Channels channels_of(const torch::Tensor& second_moment_sum, const torch::Tensor& channel_sum,
-                     std::int64_t tokens, const GaussianOptions& options) {
-  options.validate();
+                     std::int64_t tokens) {
   check(second_moment_sum, channel_sum, tokens);
   Channels channels;
   channels.share = 1.0 / static_cast<double>(tokens);
@@ -98,34 +92,12 @@ Channels channels_of(const torch::Tensor& second_moment_sum, const torch::Tensor
   channels.mean = (channel_sum * channels.share).contiguous();
   channels.inverse_deviation =
       inverse_deviation(second_moment_sum.diagonal().to(torch::kFloat64) * channels.share,
-                        channels.mean, options.constant_share)
+                        channels.mean)
           .contiguous();
   return channels;
 }
 
-/// Mean of -1/2 ln(1 - r^2) over independent Gaussian samples.
-double gaussian_bias(std::int64_t tokens) {
-  const auto digamma = [](double x) {
-    return at::full({1}, x, torch::kFloat64).digamma().item<double>();
-  };
-  const auto count = static_cast<double>(tokens);
-  return 0.5 * (digamma(0.5 * (count - 1.0)) - digamma(0.5 * (count - 2.0)));
-}
-
 }  // namespace
-
-void GaussianOptions::validate() const {
-  if (!(constant_share >= 0.0 && constant_share < 1.0)) {
-    fail(ErrorKind::kUsage,
-         "mi: constant_share is {}; expected a share of the mean square in "
-         "[0, 1)",
-         constant_share);
-  }
-  if (!(correlation_gap > 0.0 && correlation_gap < 1.0)) {
-    fail(ErrorKind::kUsage, "mi: correlation_gap is {}; expected a distance from 1 in (0, 1)",
-         correlation_gap);
-  }
-}
 
 torch::Tensor Correlation::affinity() const {
   torch::Tensor positive = rho.clamp_min(0.0);
@@ -133,26 +105,21 @@ torch::Tensor Correlation::affinity() const {
 }
 
 Correlation correlation(const torch::Tensor& second_moment_sum, const torch::Tensor& channel_sum,
-                        std::int64_t tokens, const GaussianOptions& options) {
-  const Channels channels = channels_of(second_moment_sum, channel_sum, tokens, options);
+                        std::int64_t tokens) {
+  const Channels channels = channels_of(second_moment_sum, channel_sum, tokens);
   Correlation result;
   result.rho = channels.new_map();
-  channels.correlate(result.rho, {}, {}, options);
-  result.constant_channels = channels.constant();
+  channels.correlate(result.rho, {}, {});
   return result;
 }
 
 MiMatrix gaussian_mi(const torch::Tensor& second_moment_sum, const torch::Tensor& channel_sum,
-                     std::int64_t tokens, const GaussianOptions& options) {
-  const Channels channels = channels_of(second_moment_sum, channel_sum, tokens, options);
+                     std::int64_t tokens, bool with_nats) {
+  const Channels channels = channels_of(second_moment_sum, channel_sum, tokens);
   MiMatrix result;
   result.normalized = channels.new_map();
-  if (options.with_nats) result.nats = channels.new_map();
-  channels.correlate({}, result.normalized, result.nats, options);
-  result.constant_channels = channels.constant();
-  result.bias_nats = gaussian_bias(tokens);
-  result.estimator = Estimator::kGaussian;
-  result.tokens = tokens;
+  if (with_nats) result.nats = channels.new_map();
+  channels.correlate({}, result.normalized, result.nats);
   return result;
 }
 

@@ -92,23 +92,9 @@ double plug_in_nats(const Binned& a, const Binned& b, const std::vector<double>&
   return std::max(0.0, a.entropy + b.entropy - entropy);
 }
 
-/// Mean of (B_i - 1) (B_j - 1) / (2 T) over pairs i < j.
-double mean_bias(const std::vector<Binned>& channels, std::int64_t tokens) {
-  double sum = 0.0;
-  double squares = 0.0;
-  for (const Binned& channel : channels) {
-    const auto spare = static_cast<double>(channel.bins - 1);
-    sum += spare;
-    squares += spare * spare;
-  }
-  const auto n = static_cast<double>(channels.size());
-  if (channels.size() < 2) return 0.0;
-  return (sum * sum - squares) / (n * (n - 1.0)) / (2.0 * static_cast<double>(tokens));
-}
-
 }  // namespace
 
-double histogram_mi(const torch::Tensor& samples, std::int64_t bins, const PairOutput& output) {
+void histogram_mi(const torch::Tensor& samples, std::int64_t bins, const PairOutput& output) {
   const torch::Tensor values = samples.t().contiguous();  // (N, T): a channel's values together
   const std::int64_t tokens = values.size(1);
   const std::vector<double> n_log_n = n_log_n_table(tokens);
@@ -129,7 +115,6 @@ double histogram_mi(const torch::Tensor& samples, std::int64_t bins, const PairO
       writer.write(i, j, nats, entropies > 0.0 ? std::min(1.0, 2.0 * nats / entropies) : 0.0);
     };
   });
-  return mean_bias(channels, tokens);
 }
 
 }  // namespace sgpt_mi::mi

@@ -1,30 +1,22 @@
 #include "sgpt_mi/mi/mi_matrix.h"
 
-#include <array>
-#include <utility>
-
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 
 namespace sgpt_mi::mi {
 namespace {
 
-constexpr std::array<std::pair<Estimator, std::string_view>, 4> kNames{
-    {{Estimator::kGaussian, "gaussian"},
-     {Estimator::kHistogram, "histogram"},
-     {Estimator::kKde, "kde"},
-     {Estimator::kKsg, "ksg"}}};
+constexpr Names<Estimator, 4> kNames{{{"gaussian", Estimator::kGaussian},
+                                      {"histogram", Estimator::kHistogram},
+                                      {"kde", Estimator::kKde},
+                                      {"ksg", Estimator::kKsg}}};
 
 }  // namespace
 
-std::string_view estimator_name(Estimator estimator) {
-  for (const auto& [value, name] : kNames) {
-    if (value == estimator) return name;
-  }
-  fail(ErrorKind::kInternal, "mi: unknown estimator {}", static_cast<int>(estimator));
-}
+std::string estimator_name(Estimator estimator) { return name_of(kNames, estimator); }
 
 Estimator parse_estimator(std::string_view name) {
-  for (const auto& [value, known] : kNames) {
+  for (const auto& [known, value] : kNames) {
     if (known == name) return value;
   }
   fail(ErrorKind::kUsage,

@@ -53,13 +53,11 @@ torch::Tensor with_whole_vectors(const torch::Tensor& x) {
 
 }  // namespace
 
-torch::Tensor Block::forward(const torch::Tensor& hidden, const SiteObserver& observer) const {
+torch::Tensor Block::forward(const torch::Tensor& hidden) const {
   BlockState state = begin(hidden);
   for (int index = 0; index < kSites; ++index) {
     const Site site = static_cast<Site>(index);
-    const torch::Tensor input = site_input(site, state);
-    if (observer) observer(site, input);
-    advance(site, state, input);
+    advance(site, state, site_input(site, state));
   }
   return state.hidden;
 }
@@ -110,6 +108,12 @@ void BlockBase::replace(const std::string& name, const torch::Tensor& value) {
 }
 
 BlockState BlockBase::begin(const torch::Tensor& hidden) const { return {hidden, {}}; }
+
+torch::Tensor BlockBase::site_input(Site site, const BlockState& state) const {
+  if (site == Site::kAttentionOut || site == Site::kMlpOut) return state.pending;
+  const std::string name = norm_name(site);
+  return name.empty() ? state.hidden : norm(name, state.hidden);
+}
 
 const torch::Tensor& BlockBase::tensor(const std::string& name) const {
   const auto found = parts_.tensors.find(name);

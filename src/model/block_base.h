@@ -31,10 +31,14 @@ class BlockBase : public Block {
   /// Keeps device and dtype. Throws Error(kInternal) for another name or shape.
   void set_norm(const NamedTensor& parameter) override;
   [[nodiscard]] BlockState begin(const torch::Tensor& hidden) const override;
+  [[nodiscard]] torch::Tensor site_input(Site site, const BlockState& state) const override;
 
  protected:
   /// Name of the norm whose output is the site's input and nothing else; empty: none.
   [[nodiscard]] virtual std::string norm_name(Site site) const = 0;
+  /// The norm of this name, over the last dimension of x.
+  [[nodiscard]] virtual torch::Tensor norm(const std::string& name,
+                                           const torch::Tensor& x) const = 0;
   [[nodiscard]] const ModelSpec& spec() const { return parts_.spec; }
   [[nodiscard]] std::int64_t layer() const { return parts_.layer; }
 

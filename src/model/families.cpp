@@ -1,6 +1,5 @@
+#include "architectures.h"
 #include "family.h"
-#include "llama.h"
-#include "opt.h"
 #include "sgpt_mi/core/error.h"
 #include "spec_parsers.h"
 

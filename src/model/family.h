@@ -88,7 +88,8 @@ inline constexpr std::string_view kHead = "lm_head.weight";  ///< never behind a
 
 /// The table of all families: the one place where a new one is added, as a row of families.cpp.
 /// The row names a reader of its config.json (spec_parsers.h) and three functions: the block's
-/// maker and the two ends (opt.h declares OPT's). Everything else is data: names, shapes, switches.
+/// maker and the two ends (architectures.h declares OPT's). Everything else is data: names, shapes,
+/// switches.
 [[nodiscard]] const std::vector<Family>& families();
 /// The row of a spec. Throws Error(kInternal) when the spec names no family.
 [[nodiscard]] const Family& family_of(const ModelSpec& spec);

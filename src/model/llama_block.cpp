@@ -1,7 +1,6 @@
+#include "architectures.h"
 #include "block_base.h"
-#include "llama.h"
 #include "rope.h"
-#include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::model {
 
@@ -22,19 +21,6 @@ torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, doub
 class LlamaBlock final : public BlockBase {
  public:
   using BlockBase::BlockBase;
-
-  [[nodiscard]] torch::Tensor site_input(Site site, const BlockState& state) const override {
-    switch (site) {
-      case Site::kAttentionIn:
-        return norm("input_layernorm", state.hidden);
-      case Site::kMlpIn:
-        return norm("post_attention_layernorm", state.hidden);
-      case Site::kAttentionOut:
-      case Site::kMlpOut:
-        return state.pending;
-    }
-    fail(ErrorKind::kInternal, "model: unknown site {}", static_cast<int>(site));
-  }
 
   void advance(Site site, BlockState& state, const torch::Tensor& input) const override {
     switch (site) {
@@ -60,7 +46,7 @@ class LlamaBlock final : public BlockBase {
     return site == Site::kMlpIn ? "post_attention_layernorm" : "";
   }
 
-  [[nodiscard]] torch::Tensor norm(const std::string& name, const torch::Tensor& x) const {
+  [[nodiscard]] torch::Tensor norm(const std::string& name, const torch::Tensor& x) const override {
     return rms_norm(x, tensor(name + ".weight"), spec().rms_norm_eps);
   }
 

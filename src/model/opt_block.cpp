@@ -1,6 +1,5 @@
+#include "architectures.h"
 #include "block_base.h"
-#include "opt.h"
-#include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::model {
 
@@ -12,19 +11,6 @@ constexpr double kLayerNormEps = 1e-5;  // not a switch of OPT's config.json
 class OptBlock final : public BlockBase {
  public:
   using BlockBase::BlockBase;
-
-  [[nodiscard]] torch::Tensor site_input(Site site, const BlockState& state) const override {
-    switch (site) {
-      case Site::kAttentionIn:
-        return spec().norm_before ? norm("self_attn_layer_norm", state.hidden) : state.hidden;
-      case Site::kMlpIn:
-        return spec().norm_before ? norm("final_layer_norm", state.hidden) : state.hidden;
-      case Site::kAttentionOut:
-      case Site::kMlpOut:
-        return state.pending;
-    }
-    fail(ErrorKind::kInternal, "model: unknown site {}", static_cast<int>(site));
-  }
 
   void advance(Site site, BlockState& state, const torch::Tensor& input) const override {
     switch (site) {
@@ -51,7 +37,7 @@ class OptBlock final : public BlockBase {
     return site == Site::kMlpIn ? "final_layer_norm" : "";
   }
 
-  [[nodiscard]] torch::Tensor norm(const std::string& name, const torch::Tensor& x) const {
+  [[nodiscard]] torch::Tensor norm(const std::string& name, const torch::Tensor& x) const override {
     return at::layer_norm(x, {spec().hidden}, optional_tensor(name + ".weight"),
                           optional_tensor(name + ".bias"), kLayerNormEps);
   }

@@ -7,12 +7,15 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
-#include <unordered_map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "layout.h"
-#include "published_shapes.h"
+#include "model_shapes.h"
+#include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/kernels/half.h"
@@ -71,24 +74,19 @@ bool is_norm_weight(const std::string& name) {
   return name.find("norm") != std::string::npos && name.ends_with(".weight");
 }
 
+std::vector<containers::TensorInfo> infos_of(const ModelSpec& spec) {
+  std::vector<containers::TensorInfo> infos;
+  for (ExpectedTensor& tensor : expected_tensors(spec)) {
+    infos.push_back({std::move(tensor.name), DType::kF16, std::move(tensor.shape)});
+  }
+  return infos;
+}
+
 /// The tensors of random_checkpoint().
-class RandomSource : public containers::TensorSource {
+class RandomSource : public containers::IndexedSource {
  public:
-  explicit RandomSource(const ModelSpec& spec) : table_(half_of_sums()) {
-    for (ExpectedTensor& tensor : expected_tensors(spec)) {
-      index_[tensor.name] = infos_.size();
-      infos_.push_back({std::move(tensor.name), DType::kF16, std::move(tensor.shape)});
-    }
-  }
-
-  [[nodiscard]] const std::vector<containers::TensorInfo>& tensors() const override {
-    return infos_;
-  }
-
-  [[nodiscard]] const containers::TensorInfo* find(const std::string& name) const override {
-    const auto found = index_.find(name);
-    return found == index_.end() ? nullptr : &infos_[found->second];
-  }
+  explicit RandomSource(const ModelSpec& spec)
+      : IndexedSource("random model", infos_of(spec)), table_(half_of_sums()) {}
 
   [[nodiscard]] containers::TensorData read(const std::string& name) const override {
     const containers::TensorInfo* info = find(name);
@@ -110,9 +108,51 @@ class RandomSource : public containers::TensorSource {
 
  private:
   HalfTable table_;
-  std::vector<containers::TensorInfo> infos_;
-  std::unordered_map<std::string, std::size_t> index_;
 };
+
+/// By name what config.json says of a shape beyond its family's usual values.
+const nlohmann::json& shapes() {
+  static const nlohmann::json table = nlohmann::json::parse(kModelShapes);
+  return table;
+}
+
+/// The members that most models of a family share.
+nlohmann::json usual_values(const std::string& model_type) {
+  nlohmann::json values{{"max_position_embeddings", 2048}, {"torch_dtype", "float16"}};
+  if (model_type == "opt") {
+    values.update({{"architectures", {"OPTForCausalLM"}},
+                   {"vocab_size", 50272},
+                   {"activation_function", "relu"},
+                   {"do_layer_norm_before", true}});
+  } else {
+    values.update(
+        {{"architectures", {model_type == "mistral" ? "MistralForCausalLM" : "LlamaForCausalLM"}},
+         {"vocab_size", 32000},
+         {"hidden_act", "silu"},
+         {"rms_norm_eps", 1e-5},
+         {"tie_word_embeddings", false}});
+  }
+  return values;
+}
+
+/// The members of a published model's config.json that say its shape, or nothing for an unknown
+/// name.
+std::optional<nlohmann::json> published_config(const std::string& name) {
+  const auto found = shapes().find(name);
+  if (found == shapes().end()) return std::nullopt;
+  nlohmann::json config = usual_values(found->at("model_type"));
+  config.update(*found);
+  if (config.contains("ffn_dim")) config.emplace("word_embed_proj_dim", config.at("hidden_size"));
+  return config;
+}
+
+/// All names that published_config knows.
+std::vector<std::string> published_names() {
+  std::vector<std::string> names;
+  names.reserve(shapes().size());
+  for (const auto& [name, config] : shapes().items()) names.push_back(name);
+  return names;
+}
 
 nlohmann::json config_of_shape(const std::string& shape) {
   if (auto published = published_config(shape)) return *published;

@@ -226,25 +226,6 @@ void add_grid(const CodedMatrix& matrix, const PackedRecord& record, PartList& p
 
 }  // namespace
 
-CodedMatrix CodedMatrixBuffers::view() const {
-  CodedMatrix matrix;
-  matrix.rows = rows;
-  matrix.columns = columns;
-  matrix.dtype = dtype;
-  matrix.codes = codes;
-  matrix.values = values;
-  matrix.pruned = pruned;
-  matrix.prune_n = prune_n;
-  matrix.prune_m = prune_m;
-  matrix.grid_rows = grid_rows;
-  matrix.scale = scale;
-  matrix.scale_exponent = scale_exponent;
-  matrix.zero_point = zero_point;
-  matrix.group_of_column = group_of_column;
-  matrix.bits_of_group = bits_of_group;
-  return matrix;
-}
-
 PackedSize packed_size(std::span<const PackedPart> parts) {
   PackedSize size;
   for (const PackedPart& part : parts) {

@@ -201,41 +201,6 @@ std::vector<std::byte> unpack_values(const PackedParts& parts, const PackedRecor
   return spread_values<std::uint16_t>(stored, rows, record, parallel_for);
 }
 
-/// The mask of a matrix in layout 1 or 2: 1 where pruned.
-std::vector<std::uint8_t> read_pruned(const PackedRows& rows, const PackedRecord& record) {
-  std::vector<std::uint8_t> pruned(static_cast<std::size_t>(record.weights()));
-  for (std::int64_t row = 0; row < record.rows; ++row) {
-    rows.load_kept(row, pruned.data() + row * record.columns);
-  }
-  for (std::uint8_t& flag : pruned) flag ^= 1U;
-  return pruned;
-}
-
-void read_codes(const PackedParts& parts, const PackedRecord& record, CodedMatrixBuffers& matrix) {
-  ColumnGroups groups = read_column_groups(parts, record);
-  const PackedRows rows(parts, record,
-                        stream_order(column_widths(groups.group_of_column, groups.bits_of_group)),
-                        serial_for());
-  const PackedCodes codes(parts, PackedPartKind::kCodes, rows, record.rows);
-  matrix.codes.resize(static_cast<std::size_t>(record.weights()));
-  PackedCodes::Scratch scratch(record.columns);
-  for (std::int64_t row = 0; row < record.rows; ++row) {
-    codes.read_row(row, scratch, matrix.codes.data() + row * record.columns);
-  }
-  if (rows.masked()) {
-    matrix.pruned = read_pruned(rows, record);
-    for (std::size_t i = 0; i < matrix.codes.size(); ++i) {
-      if (matrix.pruned[i] != 0) matrix.codes[i] = 0;
-    }
-  }
-  matrix.grid_rows = record.grid_rows;
-  matrix.scale = read_scales(parts);
-  matrix.scale_exponent = record.scale_exponent;
-  matrix.zero_point = read_zero_points(parts, record, groups);
-  matrix.group_of_column = std::move(groups.group_of_column);
-  matrix.bits_of_group = std::move(groups.bits_of_group);
-}
-
 PackedCodeStream code_stream(const PackedRows& rows, const PackedCodes& codes, std::size_t run,
                              std::int64_t row_count) {
   const WidthRun& columns = rows.order().runs[run];
@@ -323,26 +288,6 @@ PackedStreams read_packed_streams(const PackedParts& parts, const ParallelFor& p
   streams.scale = grids.scales();
   streams.zero = grids.zeros();
   return streams;
-}
-
-CodedMatrixBuffers unpack_codes(const PackedParts& parts) {
-  const PackedRecord record = checked_record(parts, serial_for());
-  CodedMatrixBuffers matrix;
-  matrix.rows = record.rows;
-  matrix.columns = record.columns;
-  matrix.dtype = record.dtype;
-  matrix.prune_n = record.prune_n;
-  matrix.prune_m = record.prune_m;
-  if (record.quantized()) {
-    read_codes(parts, record, matrix);
-    return matrix;
-  }
-  matrix.values = unpack_values(parts, record, serial_for());
-  if (record.masked()) {
-    const PackedRows rows(parts, record, natural_order(record.columns), serial_for());
-    matrix.pruned = read_pruned(rows, record);
-  }
-  return matrix;
 }
 
 }  // namespace sgpt_mi::packing

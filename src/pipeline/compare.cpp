@@ -8,7 +8,6 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/io/output.h"
-#include "sgpt_mi/plots/plots.h"
 #include "workbench.h"
 
 namespace sgpt_mi::pipeline {
@@ -36,12 +35,7 @@ void add_row(report::ComparisonReport& comparison, const CompareVariant& variant
 void write_files(const std::string& folder, const report::ComparisonReport& comparison,
                  const KeptPictures& kept) {
   std::vector<report::Picture> pictures = draw_pictures(kept.groups, kept.layers);
-  const std::vector<report::TradeoffPoint> points = report::tradeoff_points(comparison);
-  if (!points.empty()) {
-    pictures.push_back({"ppl_vs_stored_bits.png",
-                        "Perplexity (geometric mean of the sets) against stored bits a weight.",
-                        plots::ppl_vs_stored_bits_png(points, comparison.model)});
-  }
+  add_tradeoff(report::tradeoff_points(comparison), comparison.model, pictures);
   write_document(folder, "performance_report",
                  report::comparison_document(comparison, std::move(pictures)));
   io::write_file_atomic(std::filesystem::path(folder) / "comparison.json",

@@ -1,6 +1,6 @@
 #include "sgpt_mi/pipeline/inspect.h"
 
-#include <spdlog/fmt/fmt.h>
+#include <spdlog/fmt/ranges.h>
 #include <torch/types.h>
 
 #include <set>
@@ -13,8 +13,8 @@
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/model.h"
+#include "sgpt_mi/report/document.h"
 #include "sgpt_mi/report/run_report.h"
-#include "sgpt_mi/report/text_table.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -44,12 +44,7 @@ std::int64_t count_zeros(const containers::TensorData& data) {
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text;
-  for (const std::int64_t size : shape) {
-    if (!text.empty()) text += " x ";
-    text += std::to_string(size);
-  }
-  return text.empty() ? "scalar" : text;
+  return shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, " x "));
 }
 
 std::optional<nlohmann::json> run_of(const formats::ModelLocation& location) {

@@ -55,6 +55,14 @@ std::vector<report::Picture> draw_pictures(const std::vector<compress::GroupPict
   return pictures;
 }
 
+void add_tradeoff(const std::vector<report::TradeoffPoint>& points, const std::string& model,
+                  std::vector<report::Picture>& pictures) {
+  if (points.empty()) return;
+  pictures.push_back({"ppl_vs_stored_bits.png",
+                      "Perplexity (geometric mean of the sets) against stored bits a weight.",
+                      plots::ppl_vs_stored_bits_png(points, model)});
+}
+
 void write_document(const std::string& folder, const std::string& stem,
                     const report::Document& document) {
   std::error_code error;

@@ -5,6 +5,7 @@
 
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/report/document.h"
+#include "sgpt_mi/report/pareto.h"
 #include "sgpt_mi/report/run_report.h"
 
 namespace sgpt_mi::pipeline {
@@ -13,6 +14,10 @@ namespace sgpt_mi::pipeline {
 [[nodiscard]] std::vector<report::Picture> draw_pictures(
     const std::vector<compress::GroupPicture>& groups,
     const std::vector<report::LayerReport>& layers);
+
+/// Adds perplexity against stored bits, unless there is no point.
+void add_tradeoff(const std::vector<report::TradeoffPoint>& points, const std::string& model,
+                  std::vector<report::Picture>& pictures);
 
 /// Writes a document as `stem`.md, the page report.html and the pictures of all its sections into
 /// `folder`, which is made when it is missing.

@@ -78,12 +78,6 @@ std::string describe_grid(const compress::CompressionSettings& settings) {
                      options.mse ? ", clip search" : "");
 }
 
-std::string join(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
-  return text.empty() ? "none" : text;
-}
-
 /// Counts the selected linears and checks that the options fit each of them.
 std::int64_t check_linears(const compress::CompressionSettings& settings,
                            const model::Model& model) {
@@ -261,9 +255,9 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
     sets.push_back(
         fmt::format("{} ({} windows of {})", set.name, set.windows.windows, set.windows.seqlen));
   }
-  events.plan("evaluate   " + (session.is_random() && sets.empty()
-                                   ? "none: random weights predict nothing"
-                                   : join(sets)));
+  events.plan(sets.empty() ? session.is_random() ? "evaluate   none: random weights predict nothing"
+                                                 : "evaluate   none"
+                           : fmt::format("evaluate   {}", fmt::join(sets, ", ")));
   events.plan("save       " + (run.save_dir.empty()
                                    ? "nothing (--save DIR keeps the model)"
                                    : fmt::format("{} ({})", run.save_dir, run.format.description)));

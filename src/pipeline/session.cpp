@@ -5,11 +5,10 @@
 #include <torch/cuda.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <map>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 #include "sgpt_mi/model/random_model.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/walk/stage_clock.h"
@@ -17,21 +16,15 @@
 namespace sgpt_mi::pipeline {
 namespace {
 
-struct DtypeName {
-  const char* name;
-  torch::ScalarType type;
-};
-constexpr std::array<DtypeName, 3> kComputeTypes{
+constexpr Names<torch::ScalarType, 3> kComputeTypes{
     {{"float32", torch::kFloat32}, {"float16", torch::kFloat16}, {"bfloat16", torch::kBFloat16}}};
 
 int parse_device_index(const std::string& text, const std::string& device) {
-  int index = -1;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, index);
-  if (parsed.ec != std::errc() || parsed.ptr != end || index < 0) {
+  const auto index = whole_number<int>(text);
+  if (!index || *index < 0) {
     fail(ErrorKind::kUsage, "device: '{}' is not auto, cpu, cuda or cuda:N", device);
   }
-  return index;
+  return *index;
 }
 
 /// \param assume  a GPU that is not here is taken for one.
@@ -61,8 +54,8 @@ torch::ScalarType resolve_dtype(const std::string& name, torch::Device device, D
   if (name == "auto") {
     return device.is_cuda() ? model::to_scalar_type(stored) : torch::kFloat32;
   }
-  for (const DtypeName& row : kComputeTypes) {
-    if (name == row.name) return row.type;
+  for (const auto& [known, type] : kComputeTypes) {
+    if (name == known) return type;
   }
   fail(ErrorKind::kUsage, "dtype: '{}' is not one of auto, float32, float16, bfloat16", name);
 }
@@ -97,8 +90,8 @@ ParallelFor torch_threads() {
 }
 
 std::string scalar_type_name(torch::ScalarType type) {
-  for (const DtypeName& row : kComputeTypes) {
-    if (type == row.type) return row.name;
+  for (const auto& [name, known] : kComputeTypes) {
+    if (type == known) return std::string(name);
   }
   return c10::toString(type);
 }

@@ -12,7 +12,6 @@
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/io/output.h"
-#include "sgpt_mi/plots/plots.h"
 #include "sgpt_mi/report/run_summary.h"
 #include "workbench.h"
 
@@ -64,16 +63,13 @@ class CellEvents : public report::Events {
 
   void begin(std::string cell) { cell_ = std::move(cell); }
 
-  void plan(const std::string& /*line*/) override {}
   void stage(const std::string& name, std::int64_t units) override {
     shown_.stage(cell_ + ": " + name, units);
   }
   void progress(std::int64_t done) override { shown_.progress(done); }
-  void layer(const report::LayerReport& /*layer*/) override {}
   void warning(const std::string& text) override {
     if (warned_.insert(text).second) shown_.warning(text);
   }
-  void result(const std::string& /*line*/) override {}
 
  private:
   report::Events& shown_;
@@ -171,12 +167,7 @@ void write_tables(const SweepRun& run, const report::SweepReport& report) {
   io::write_file_atomic(run.out / "sweep.csv", report::sweep_csv(report));
   io::write_file_atomic(run.out / "sweep.json", to_json(report).dump(2) + "\n");
   std::vector<report::Picture> pictures;
-  const std::vector<report::TradeoffPoint> points = report::tradeoff_points(report);
-  if (!points.empty()) {
-    pictures.push_back({"ppl_vs_stored_bits.png",
-                        "Perplexity (geometric mean of the sets) against stored bits a weight.",
-                        plots::ppl_vs_stored_bits_png(points, report.model)});
-  }
+  add_tradeoff(report::tradeoff_points(report), report.model, pictures);
   write_document(run.out.string(), "sweep", report::sweep_document(report, std::move(pictures)));
 }
 

@@ -6,7 +6,6 @@
 #include "evaluate.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/checkpoint.h"
-#include "sgpt_mi/formats/model_files.h"
 
 namespace sgpt_mi::pipeline {
 

@@ -32,7 +32,7 @@ struct DenseEvaluation {
 /// model makes of them. Asking for another model, device or dtype drops all of it but the hashes.
 ///
 /// Memory: token ids of every calibration draw and evaluation set that was asked for, and the dense
-/// model's final states on the sets that were scored (FinalStates::bytes()); no weights.
+/// model's final states on the sets that were scored; no weights.
 class Workbench {
  public:
   /// Everything that a compression starts from, checked (whatever can fail early, fails here);

@@ -1,4 +1,3 @@
-#include "sgpt_mi/planning/pareto_targets.h"
 
 #include <algorithm>
 #include <optional>

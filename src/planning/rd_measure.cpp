@@ -149,10 +149,14 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
   curves.units = std::max<std::int64_t>(1, groups.groups);
   const auto [rows, unit] = row_weight(weight, linear, input);
   const obs::CurveInput with{prepared, goal_.matrix, rows};
+  const auto dense = [&] {
+    return obs::PruneCurve{{},
+                           weight.to(torch::kFloat32).contiguous(),
+                           at::zeros(weight.sizes(), weight.options().dtype(torch::kBool))};
+  };
   obs::PruneCurve pruned;
   if (sparsities_.values.empty()) {
-    pruned.weight = weight.to(torch::kFloat32).contiguous();
-    pruned.pruned = at::zeros(weight.sizes(), weight.options().dtype(torch::kBool));
+    pruned = dense();
   } else {
     pruned = obs::measure_pruning(weight, with, sparsities_.values, sparsities_.target);
     for (const obs::PrunedLevel& level : pruned.levels) {
@@ -161,10 +165,7 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
   }
   measure_coding(curves, pruned, input, with, unit);
   if (!goal_.plan.measurements.empty() && !sparsities_.values.empty()) {
-    obs::PruneCurve dense;
-    dense.weight = weight.to(torch::kFloat32).contiguous();
-    dense.pruned = at::zeros(weight.sizes(), weight.options().dtype(torch::kBool));
-    measure_coding(curves, dense, input, with, unit);
+    measure_coding(curves, dense(), input, with, unit);
   }
   result_.linears.push_back(std::move(curves));
 }

@@ -13,7 +13,7 @@ namespace {
 /// Groups that a plan counts with before the clusters are known.
 std::int64_t nominal_groups(const GroupingOptions& options) {
   if (options.grouping == Grouping::kChannels) return 0;
-  return options.groups > 0 ? options.groups : cluster::ClusterOptions{}.max_groups;
+  return options.groups > 0 ? options.groups : cluster::kMostGroups;
 }
 
 bool is_attention(model::Site site) {

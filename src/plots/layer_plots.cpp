@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <cmath>
 #include <limits>
 
 #include "plot_canvas.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 #include "sgpt_mi/plots/plots.h"
 
 namespace sgpt_mi::plots {
@@ -44,9 +44,8 @@ std::vector<std::string> split(const std::string& name) {
 /// The block's number: the first part of the name that is one; the position when there is none.
 std::int64_t block_of(const std::vector<std::string>& parts, std::size_t position) {
   for (const std::string& part : parts) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), number);
-    if (error == std::errc{} && end == part.data() + part.size() && number >= 0) return number;
+    const auto number = whole_number<std::int64_t>(part);
+    if (number && *number >= 0) return *number;
   }
   return static_cast<std::int64_t>(position);
 }

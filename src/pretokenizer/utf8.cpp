@@ -72,16 +72,4 @@ std::string_view last_character(std::string_view text) {
   return text.substr(start);
 }
 
-std::string to_utf8(char32_t code_point) {
-  const auto tail = [&](int shift) {
-    return static_cast<char>(0x80U | ((code_point >> shift) & 0x3FU));
-  };
-  if (code_point < 0x80) return {static_cast<char>(code_point)};
-  if (code_point < 0x800) return {static_cast<char>(0xC0U | (code_point >> 6)), tail(0)};
-  if (code_point < 0x10000) {
-    return {static_cast<char>(0xE0U | (code_point >> 12)), tail(6), tail(0)};
-  }
-  return {static_cast<char>(0xF0U | (code_point >> 18)), tail(12), tail(6), tail(0)};
-}
-
 }  // namespace sgpt_mi::pretokenizer

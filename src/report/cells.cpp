@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "mean_error.h"
+#include "sgpt_mi/core/byte_size.h"
 
 namespace sgpt_mi::report {
 
@@ -49,6 +50,13 @@ std::string mean_error_cell(std::span<const double> perplexities) {
 
 std::string percent_cell(double part, double whole) {
   return whole == 0.0 ? "-" : fmt::format("{:.2f} %", 100.0 * part / whole);
+}
+
+void append_totals(std::vector<std::string>& row, const RunSummary& summary) {
+  row.insert(row.end(), {fmt::format("{:.4f}", summary.sparsity),
+                         fmt::format("{:.3f}", summary.average_code_bits),
+                         fmt::format("{:.3f}", summary.stored_bits_per_weight),
+                         human_bytes(summary.bytes), fmt::format("{:.1f}", summary.seconds)});
 }
 
 std::string p_value_cell(double p_value) {

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
-#include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/report/run_summary.h"
 
 namespace sgpt_mi::report {
 
@@ -32,7 +34,32 @@ namespace sgpt_mi::report {
 /// part / whole in percent with two decimals: "93.28 %"; "-" when whole is 0.
 [[nodiscard]] std::string percent_cell(double part, double whole);
 
+/// Appends sparsity, code bits, stored bits a weight, bytes and seconds.
+void append_totals(std::vector<std::string>& row, const RunSummary& summary);
+
 /// p-value: "0.0123", or "< 0.0001".
 [[nodiscard]] std::string p_value_cell(double p_value);
+
+/// A JSON value as people read it: strings without quotes, lists with commas, the rest as JSON.
+[[nodiscard]] inline std::string setting_text(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::string text;
+  for (const auto& item : value) text += (text.empty() ? "" : ", ") + setting_text(item);
+  return text;
+}
+
+/// Two columns, headings first: program, model and calibration of a report, then its settings.
+template <typename Report>
+std::vector<std::vector<std::string>> setup_table(const Report& report) {
+  std::vector<std::vector<std::string>> rows{{"setting", "value"},
+                                             {"program", "sgpt-mi " + report.version},
+                                             {"model", report.model},
+                                             {"calibration", report.dataset}};
+  for (const auto& [key, value] : report.settings.items()) {
+    rows.push_back({key, setting_text(value)});
+  }
+  return rows;
+}
 
 }  // namespace sgpt_mi::report

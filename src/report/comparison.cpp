@@ -23,21 +23,13 @@ struct Quantity {
   Values PerplexityFigures::*windows;
 };
 
-/// The compressed figures of a row on a set, or nullptr.
-const PerplexityFigures* figures_of(const ComparisonRow& row, const std::string& set) {
-  for (const PerplexityReport& candidate : row.summary.perplexity) {
-    if (candidate.set == set && candidate.compressed) return &*candidate.compressed;
-  }
-  return nullptr;
-}
-
 SeedValues values_of(const ComparisonReport& report, const std::string& label,
                      const std::string& set, const Quantity& quantity) {
   SeedValues values;
   for (const ComparisonRow& row : report.rows) {
-    const PerplexityFigures* figures = figures_of(row, set);
-    if (row_label(row) != label || figures == nullptr) continue;
-    const Values& windows = figures->*quantity.windows;
+    const auto figures = figures_of(row.summary, set);
+    if (row_label(row) != label || !figures) continue;
+    const Values& windows = (*figures).*quantity.windows;
     if (!windows.empty()) values[row.seed] = windows;
   }
   return values;

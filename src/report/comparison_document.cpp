@@ -6,7 +6,6 @@
 
 #include "cells.h"
 #include "mean_error.h"
-#include "settings_table.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/report/comparison.h"
 
@@ -72,24 +71,14 @@ Row dense_row(const ComparisonReport& report, const Columns& columns) {
   return row;
 }
 
-Figures compressed_figures(const ComparisonRow& row, const std::string& set) {
-  for (const PerplexityReport& candidate : row.summary.perplexity) {
-    if (candidate.set == set) return candidate.compressed;
-  }
-  return std::nullopt;
-}
-
 Row compressed_row(const ComparisonReport& report, const ComparisonRow& compressed,
                    const Columns& columns) {
   const RunSummary& summary = compressed.summary;
   Row row{row_label(compressed)};
   if (columns.seed) row.push_back(std::to_string(compressed.seed));
-  row.insert(row.end(), {fmt::format("{:.4f}", summary.sparsity),
-                         fmt::format("{:.3f}", summary.average_code_bits),
-                         fmt::format("{:.3f}", summary.stored_bits_per_weight),
-                         human_bytes(summary.bytes), fmt::format("{:.1f}", summary.seconds)});
+  append_totals(row, summary);
   for (const PerplexityReport& set : report.sets) {
-    append_figures(row, compressed_figures(compressed, set.set), columns);
+    append_figures(row, figures_of(summary, set.set), columns);
   }
   return row;
 }
@@ -99,7 +88,7 @@ std::vector<double> seed_perplexities(const ComparisonReport& report, const std:
                                       const std::string& set) {
   std::vector<double> values;
   for (const ComparisonRow& row : report.rows) {
-    const Figures figures = compressed_figures(row, set);
+    const Figures figures = figures_of(row.summary, set);
     if (row_label(row) == label && figures) values.push_back(figures->ppl);
   }
   return values;
@@ -125,10 +114,7 @@ Rows seed_rows(const ComparisonReport& report) {
 Section setup(const ComparisonReport& report) {
   Section section;
   section.title = "Setup";
-  section.table = settings_table(report.settings);
-  section.table.insert(section.table.begin() + 1, {{"program", "sgpt-mi " + report.version},
-                                                   {"model", report.model},
-                                                   {"calibration", report.dataset}});
+  section.table = setup_table(report);
   for (const PerplexityReport& set : report.sets) {
     section.table.push_back(
         {"evaluation " + set.set, fmt::format("{}: {} windows of {} tokens, {}", set.protocol,
@@ -181,11 +167,9 @@ Document comparison_document(const ComparisonReport& report, std::vector<Picture
   Document document;
   document.title = fmt::format("Compression of {}", report.model);
   document.sections = tables(report);
-  if (!pictures.empty()) {
-    document.sections.push_back({"Pictures", {}, {}, std::move(pictures)});
-  }
+  add_pictures(document, std::move(pictures));
   document.sections.push_back(setup(report));
-  if (!report.warnings.empty()) document.sections.push_back({"Warnings", report.warnings, {}, {}});
+  add_warnings(document, report.warnings);
   return document;
 }
 

@@ -5,8 +5,7 @@
 #include <cctype>
 #include <cstddef>
 #include <string_view>
-
-#include "sgpt_mi/report/text_table.h"
+#include <utility>
 
 namespace sgpt_mi::report {
 namespace {
@@ -156,6 +155,14 @@ std::string csv_cell(const std::string& cell) {
 }
 
 }  // namespace
+
+void add_pictures(Document& document, std::vector<Picture> pictures) {
+  if (!pictures.empty()) document.sections.push_back({"Pictures", {}, {}, std::move(pictures)});
+}
+
+void add_warnings(Document& document, const std::vector<std::string>& warnings) {
+  if (!warnings.empty()) document.sections.push_back({"Warnings", warnings, {}, {}});
+}
 
 std::string to_text(const std::vector<Section>& sections) {
   std::string text;

@@ -4,8 +4,8 @@
 
 #include "cells.h"
 #include "sgpt_mi/core/byte_size.h"
+#include "sgpt_mi/report/document.h"
 #include "sgpt_mi/report/run_report.h"
-#include "sgpt_mi/report/text_table.h"
 
 namespace sgpt_mi::report {
 namespace {

@@ -7,6 +7,13 @@
 
 namespace sgpt_mi::report {
 
+std::optional<PerplexityFigures> figures_of(const RunSummary& summary, const std::string& set) {
+  for (const PerplexityReport& candidate : summary.perplexity) {
+    if (candidate.set == set) return candidate.compressed;
+  }
+  return std::nullopt;
+}
+
 std::optional<MeanFigures> mean_over_sets(const RunSummary& summary) {
   if (summary.perplexity.empty()) return std::nullopt;
   const auto sets = static_cast<double>(summary.perplexity.size());

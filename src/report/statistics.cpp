@@ -149,11 +149,9 @@ Document run_document(const RunReport& report, std::vector<Picture> pictures) {
   Document document;
   document.title = fmt::format("{}: {}", report.method, report.model.path);
   document.sections = {settings(report), results(report)};
-  if (!pictures.empty()) {
-    document.sections.push_back({"Pictures", {}, {}, std::move(pictures)});
-  }
+  add_pictures(document, std::move(pictures));
   for (Section& section : statistics(report)) document.sections.push_back(std::move(section));
-  if (!report.warnings.empty()) document.sections.push_back({"Warnings", report.warnings, {}, {}});
+  add_warnings(document, report.warnings);
   return document;
 }
 

@@ -6,8 +6,6 @@
 #include <map>
 
 #include "cells.h"
-#include "settings_table.h"
-#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/report/pareto.h"
 
 namespace sgpt_mi::report {
@@ -49,11 +47,7 @@ Row config_cells(const SweepCell& cell, const Row& keys) {
 }
 
 Figures figures_of(const SweepCell& cell, const std::string& name) {
-  if (!cell.result) return std::nullopt;
-  for (const PerplexityReport& set : cell.result->perplexity) {
-    if (set.set == name) return set.compressed;
-  }
-  return std::nullopt;
+  return cell.result ? figures_of(*cell.result, name) : std::nullopt;
 }
 
 std::optional<double> quality_of(const SweepCell& cell, SweepQuality quality) {
@@ -179,11 +173,7 @@ Rows sweep_rows(const SweepReport& report) {
     const SweepCell& cell = report.cells[i];
     Row row = config_cells(cell, keys);
     if (cell.result) {
-      row.insert(row.end(),
-                 {fmt::format("{:.4f}", cell.result->sparsity),
-                  fmt::format("{:.3f}", cell.result->average_code_bits),
-                  fmt::format("{:.3f}", cell.result->stored_bits_per_weight),
-                  human_bytes(cell.result->bytes), fmt::format("{:.1f}", cell.result->seconds)});
+      append_totals(row, *cell.result);
     } else {
       row.insert(row.end(), {"-", "-", "-", "-", "-"});
     }
@@ -277,14 +267,8 @@ Document sweep_document(const SweepReport& report, std::vector<Picture> pictures
   Document document;
   document.title = fmt::format("Sweep of {}", report.model);
   document.sections = tables(report);
-  if (!pictures.empty()) {
-    document.sections.push_back({"Pictures", {}, {}, std::move(pictures)});
-  }
-  Section settings{"Settings", {}, settings_table(report.settings), {}};
-  settings.table.insert(settings.table.begin() + 1, {{"program", "sgpt-mi " + report.version},
-                                                     {"model", report.model},
-                                                     {"calibration", report.dataset}});
-  document.sections.push_back(std::move(settings));
+  add_pictures(document, std::move(pictures));
+  document.sections.push_back({"Settings", {}, setup_table(report), {}});
   Section failures{"Failed cells", {}, {}, {}};
   for (const SweepCell& cell : report.cells) {
     if (!cell.result) failures.paragraphs.push_back(cell_label(cell) + ": " + cell.error);

@@ -1,7 +1,7 @@
-#include "sgpt_mi/report/text_table.h"
-
 #include <algorithm>
 #include <cstddef>
+
+#include "sgpt_mi/report/document.h"
 
 namespace sgpt_mi::report {
 namespace {

@@ -1,12 +1,12 @@
 #include "sgpt_mi/text/calibration.h"
 
-#include <charconv>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "dataset_files.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 #include "sgpt_mi/documents/documents.h"
 #include "window_sampler.h"
 
@@ -27,11 +27,9 @@ struct Part {
 std::optional<Part> parse_part(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon == 0) return std::nullopt;
-  const std::string_view digits = text.substr(colon + 1);
-  std::int64_t count = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), count);
-  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return Part{std::string(text.substr(0, colon)), count};
+  const auto count = whole_number<std::int64_t>(text.substr(colon + 1));
+  if (!count) return std::nullopt;
+  return Part{std::string(text.substr(0, colon)), *count};
 }
 
 /// The parts of "c4:64,ptb:64"; `dataset` itself with nsamples when it is not a mix, so that a path
@@ -56,20 +54,14 @@ CalibrationSet draw_recorded(const std::string& path, const CalibrationOptions& 
     fail(ErrorKind::kInput, "text: {} holds {} windows; expected at least --nsamples {}", path,
          set.windows.windows, options.nsamples);
   }
-  set.windows.windows = options.nsamples;
-  set.windows.ids.resize(static_cast<std::size_t>(options.nsamples * set.windows.seqlen));
+  set.windows = first_windows(set.windows, options.nsamples);
   return set;
 }
 
 CalibrationSet draw_part(const std::string& dataset, const DataSettings& settings,
                          const tokenizer::Tokenizer* tokenizer, const CalibrationOptions& options) {
   if (dataset.ends_with(".safetensors")) return draw_recorded(dataset, options);
-  if (tokenizer == nullptr) {
-    fail(ErrorKind::kInput,
-         "text: '{}' needs a tokenizer and the model has none; use windows recorded in a "
-         ".safetensors file",
-         dataset);
-  }
+  require_tokenizer(tokenizer, dataset);
   WindowSampler sampler(dataset, options);
   const auto from_rows = [&](const std::vector<std::string>& rows) {
     return sampler.from_tokens(tokenizer->encode(join(rows, " ")));

@@ -15,12 +15,6 @@ constexpr std::int64_t kC4Windows = 256;
 
 bool is_recorded(const std::string& set) { return set.ends_with(".safetensors"); }
 
-void keep_first(TokenWindows& windows, std::int64_t count) {
-  if (count <= 0 || count >= windows.windows) return;
-  windows.windows = count;
-  windows.ids.resize(static_cast<std::size_t>(count * windows.seqlen));
-}
-
 EvalSet load_recorded(const std::string& path) {
   EvalSet set;
   set.name = std::filesystem::path(path).stem().string();
@@ -70,15 +64,13 @@ EvalSet load_eval_set(const std::string& set, const DataSettings& settings,
   EvalSet result;
   if (is_recorded(set)) {
     result = load_recorded(set);
-  } else if (tokenizer == nullptr) {
-    fail(ErrorKind::kInput,
-         "text: '{}' needs a tokenizer and the model has none; use windows "
-         "recorded in a .safetensors file",
-         set);
   } else {
+    require_tokenizer(tokenizer, set);
     result = tokenize_set(set, settings, *tokenizer, seqlen);
   }
-  keep_first(result.windows, max_windows);
+  if (max_windows > 0 && max_windows < result.windows.windows) {
+    result.windows = first_windows(result.windows, max_windows);
+  }
   return result;
 }
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <optional>
 #include <string_view>
 
 #include "sgpt_mi/core/error.h"
@@ -64,18 +62,6 @@ constexpr std::pair<std::string_view, std::string_view> kHowToGet[] = {
      "en/c4-train.00000-of-01024.json.gz and en/c4-validation.00000-of-00008.json.gz of the "
      "Hub data set allenai/c4"}};
 
-std::optional<fs::path> environment_path(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr || *value == '\0') return std::nullopt;
-  return fs::path(value);
-}
-
-fs::path hub_cache() {
-  if (const auto cache = environment_path("HF_HUB_CACHE")) return *cache;
-  if (const auto home = environment_path("HF_HOME")) return *home / "hub";
-  return environment_path("HOME").value_or("/") / ".cache/huggingface/hub";
-}
-
 /// Files that match a path with at most one * in its last part, in name order.
 std::vector<fs::path> matching_files(const fs::path& pattern) {
   const std::string name = pattern.filename().string();
@@ -126,7 +112,8 @@ fs::path find_file(const Source& source, const DataSettings& settings) {
   }
   for (const std::string_view cached : source.cached) {
     if (cached.empty()) continue;
-    const fs::path snapshots = hub_cache() / fmt::format("datasets--{}", cached) / "snapshots";
+    const fs::path snapshots =
+        documents::hub_cache() / fmt::format("datasets--{}", cached) / "snapshots";
     const std::vector<fs::path> found = cached_files(snapshots, source);
     if (!found.empty()) return found.front();
     tried.push_back(snapshots.string());
@@ -175,6 +162,14 @@ void require_text_file(const std::string& path) {
   if (fs::is_regular_file(path)) return;
   fail(ErrorKind::kInput,
        "text: '{}' is neither a file nor a known set; expected wikitext2, ptb, c4 or a path", path);
+}
+
+void require_tokenizer(const tokenizer::Tokenizer* tokenizer, const std::string& set) {
+  if (tokenizer != nullptr) return;
+  fail(ErrorKind::kInput,
+       "text: '{}' needs a tokenizer and the model has none; use windows recorded in a "
+       ".safetensors file",
+       set);
 }
 
 std::vector<std::string> wikitext_rows(const std::string& text) {

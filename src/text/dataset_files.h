@@ -26,6 +26,9 @@ enum class Split { kTrain, kTest };  ///< for c4, kTest is its validation split
 /// mistyped set arrives here as a path.
 void require_text_file(const std::string& path);
 
+/// Throws Error(kInput) when there is no tokenizer for the text of `set`.
+void require_tokenizer(const tokenizer::Tokenizer* tokenizer, const std::string& set);
+
 /// Lines of a text with their newline; a line of white space only becomes the empty string.
 [[nodiscard]] std::vector<std::string> wikitext_rows(const std::string& text);
 

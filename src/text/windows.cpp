@@ -37,12 +37,6 @@ TokenWindows some_windows(const TokenWindows& windows, std::int64_t first, std::
 
 }  // namespace
 
-std::span<const std::int32_t> TokenWindows::window(std::int64_t i) const {
-  ensure(i >= 0 && i < windows, "text: window index out of range");
-  return std::span(ids).subspan(static_cast<std::size_t>(i * seqlen),
-                                static_cast<std::size_t>(seqlen));
-}
-
 std::string TokenWindows::sha256() const { return token_sha256(ids); }
 
 TokenWindows cut_windows(std::span<const std::int32_t> ids, std::int64_t seqlen) {

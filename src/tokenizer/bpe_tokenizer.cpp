@@ -31,13 +31,12 @@ std::vector<AddedToken> normalized_tokens(const BpeStages& stages) {
 
 }  // namespace
 
-BpeTokenizer::BpeTokenizer(BpeStages stages, std::string description)
+BpeTokenizer::BpeTokenizer(BpeStages stages)
     : model_(stages.model),
       frame_(std::move(stages.frame)),
       raw_tokens_(tokens_with(stages.added_tokens, false)),
       normalized_tokens_(normalized_tokens(stages)),
-      vocab_size_(model_.id_count()),
-      description_(std::move(description)) {
+      vocab_size_(model_.id_count()) {
   for (const AddedToken& token : stages.added_tokens) {
     vocab_size_ = std::max<std::int64_t>(vocab_size_, std::int64_t{token.id} + 1);
   }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "added_tokens.h"
@@ -26,14 +25,12 @@ struct BpeStages {
 /// splits into pieces, encodes the pieces, and frames the result with special tokens.
 class BpeTokenizer : public Tokenizer {
  public:
-  /// `description` is what description() returns.
-  BpeTokenizer(BpeStages stages, std::string description);
+  explicit BpeTokenizer(BpeStages stages);
 
   [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text,
                                                  bool add_special) const override;
   [[nodiscard]] std::int64_t vocab_size() const override { return vocab_size_; }
   [[nodiscard]] std::optional<std::int32_t> bos_id() const override { return frame_.bos(); }
-  [[nodiscard]] std::string description() const override { return description_; }
 
  private:
   void encode_raw(std::string_view text, bool at_text_start, BpeEncoder& encoder) const;
@@ -46,7 +43,6 @@ class BpeTokenizer : public Tokenizer {
   AddedTokenMatcher raw_tokens_;
   AddedTokenMatcher normalized_tokens_;
   std::int64_t vocab_size_ = 0;
-  std::string description_;
 };
 
 }  // namespace sgpt_mi::tokenizer

@@ -6,12 +6,11 @@
 
 #include "protobuf_wire.h"
 #include "sentencepiece_proto.h"
-#include "sentencepiece_tokenizer.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
 #include "special_tokens.h"
-#include "tokenizer_json.h"
+#include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {
@@ -217,11 +216,10 @@ nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary) {
 std::unique_ptr<Tokenizer> load_tokenizer(const GgufVocabulary& vocabulary) {
   if (vocabulary.model == "llama") {
     return tokenizer_from_sentencepiece(gguf_sentencepiece_model(vocabulary),
-                                        SpecialTokenFiles(gguf_tokenizer_config(vocabulary)),
-                                        "sentencepiece from GGUF metadata");
+                                        SpecialTokenFiles(gguf_tokenizer_config(vocabulary)));
   }
   if (vocabulary.model == "gpt2") {
-    return tokenizer_from_json(gguf_tokenizer_json(vocabulary), "GGUF metadata");
+    return tokenizer_from_json(gguf_tokenizer_json(vocabulary));
   }
   fail(ErrorKind::kInput,
        "text: GGUF tokenizer model '{}' is not supported; expected 'llama' or 'gpt2'; use the "

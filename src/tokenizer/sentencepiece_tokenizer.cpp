@@ -1,5 +1,3 @@
-#include "sentencepiece_tokenizer.h"
-
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/utf8.h"
 #include "space_cuts.h"
+#include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {
@@ -24,13 +23,12 @@ struct Specials {
 class SentencePieceTokenizer : public Tokenizer {
  public:
   SentencePieceTokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> processor,
-                         SpaceCuts cuts, Specials specials, std::string description)
+                         SpaceCuts cuts, Specials specials)
       : processor_(std::move(processor)),
         cuts_(std::move(cuts)),
         special_(specials.tokens),
         vocab_size_(processor_->GetPieceSize()),
-        frame_(std::move(specials.frame)),
-        description_(std::move(description)) {
+        frame_(std::move(specials.frame)) {
     for (const AddedToken& token : specials.tokens) {
       vocab_size_ = std::max<std::int64_t>(vocab_size_, std::int64_t{token.id} + 1);
     }
@@ -54,7 +52,6 @@ class SentencePieceTokenizer : public Tokenizer {
 
   std::int64_t vocab_size() const override { return vocab_size_; }
   std::optional<std::int32_t> bos_id() const override { return frame_.bos(); }
-  std::string description() const override { return description_; }
 
  private:
   void append_text(std::string_view text, PieceCache& cache, std::vector<std::int32_t>& ids) const {
@@ -75,7 +72,6 @@ class SentencePieceTokenizer : public Tokenizer {
   AddedTokenMatcher special_;
   std::int64_t vocab_size_;
   SpecialFrame frame_;
-  std::string description_;
 };
 
 Specials find_specials(const sentencepiece::SentencePieceProcessor& processor,
@@ -112,8 +108,7 @@ Specials find_specials(const sentencepiece::SentencePieceProcessor& processor,
 }  // namespace
 
 std::unique_ptr<Tokenizer> tokenizer_from_sentencepiece(const std::string& model,
-                                                        const SpecialTokenFiles& special,
-                                                        std::string description) {
+                                                        const SpecialTokenFiles& special) {
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
   const auto status = processor->LoadFromSerializedProto({model.data(), model.size()});
   if (!status.ok()) {
@@ -121,7 +116,7 @@ std::unique_ptr<Tokenizer> tokenizer_from_sentencepiece(const std::string& model
   }
   Specials specials = find_specials(*processor, special);
   return std::make_unique<SentencePieceTokenizer>(std::move(processor), SpaceCuts(model),
-                                                  std::move(specials), std::move(description));
+                                                  std::move(specials));
 }
 
 }  // namespace sgpt_mi::tokenizer

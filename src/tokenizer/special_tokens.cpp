@@ -1,8 +1,7 @@
 #include "special_tokens.h"
 
-#include <charconv>
-
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/names.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 
@@ -37,12 +36,11 @@ AddedToken parse_token(const nlohmann::json& json) {
 }
 
 std::int32_t parse_id(const std::string& text) {
-  std::int32_t id = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (error != std::errc() || end != text.data() + text.size() || id < 0) {
+  const auto id = whole_number<std::int32_t>(text);
+  if (!id || *id < 0) {
     fail(ErrorKind::kInput, "text: added_tokens_decoder has the id '{}'; expected a number", text);
   }
-  return id;
+  return *id;
 }
 
 }  // namespace

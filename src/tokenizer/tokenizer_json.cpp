@@ -1,10 +1,9 @@
-#include "tokenizer_json.h"
-
 #include <utility>
 
 #include "bpe_tokenizer.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
+#include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {
@@ -90,8 +89,7 @@ const nlohmann::json& optional_member(const nlohmann::json& json, const char* na
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json,
-                                               const std::string& origin) {
+std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json) {
   BpeStages stages;
   const nlohmann::json& model = pretokenizer::member(json, "model");
   stages.normalizer = pretokenizer::parse_normalizer(optional_member(json, "normalizer"));
@@ -99,9 +97,7 @@ std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json,
   stages.frame = parse_post_processor(optional_member(json, "post_processor"));
   stages.model = parse_model(model, stages.pre_tokenizer.byte_level);
   stages.added_tokens = parse_added_tokens(json, stages.model);
-  std::string description = fmt::format(
-      "{} BPE from {}", stages.pre_tokenizer.byte_level ? "byte-level" : "character", origin);
-  return std::make_unique<BpeTokenizer>(std::move(stages), std::move(description));
+  return std::make_unique<BpeTokenizer>(std::move(stages));
 }
 
 }  // namespace sgpt_mi::tokenizer

@@ -1,5 +1,3 @@
-#include "vocab_merges.h"
-
 #include <algorithm>
 #include <string_view>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 #include "special_tokens.h"
+#include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {
@@ -72,8 +71,7 @@ std::unique_ptr<Tokenizer> tokenizer_from_vocab_and_merges(const std::filesystem
   if (special.flag("add_bos_token", false)) {
     stages.frame.before.push_back(id_of(stages.model, *bos));
   }
-  return std::make_unique<BpeTokenizer>(std::move(stages),
-                                        "byte-level BPE from vocab.json + merges.txt");
+  return std::make_unique<BpeTokenizer>(std::move(stages));
 }
 
 }  // namespace sgpt_mi::tokenizer

@@ -90,8 +90,6 @@ void cluster_channels(benchmark::State& state, cluster::Method method, bool plan
   }
   state.counters["groups"] = static_cast<double>(result.groups);
   state.counters["silhouette"] = result.silhouette;
-  state.counters["passes"] = static_cast<double>(result.iterations);
-  state.counters["residual"] = result.residual;
 }
 
 void growth(benchmark::internal::Benchmark* bench, std::int64_t largest) {

@@ -65,8 +65,8 @@ BENCHMARK_CAPTURE(descent, pattern, kernels::Support::kPattern, false)
 void threshold(benchmark::State& state) {
   const torch::Tensor score = test::normal(state.range(0), kBlock, 4).square();
   for (auto _ : state) {
-    benchmark::DoNotOptimize(kernels::kth_smallest(score.data_ptr<float>(), score.numel(),
-                                                   score.numel() / 2, quant::backend_of(score)));
+    benchmark::DoNotOptimize(kernels::kth_smallest(
+        {{score.data_ptr<float>(), score.numel(), quant::backend_of(score)}}, score.numel() / 2));
   }
   state.SetItemsProcessed(state.iterations() * score.numel());
 }

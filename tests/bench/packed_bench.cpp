@@ -51,7 +51,7 @@ BENCHMARK_CAPTURE(unpack, bitmask_values, half_pruned({}, 0, 0))->Unit(benchmark
 /// The way back, one thread. Rate: weights.
 void pack(benchmark::State& state, const test::PackedForm& form) {
   std::mt19937 engine(1);
-  const packing::CodedMatrixBuffers matrix = test::random_matrix(form, engine);
+  const test::CodedMatrixBuffers matrix = test::random_matrix(form, engine);
   for (auto step : state) benchmark::DoNotOptimize(packing::pack_matrix("m", matrix.view()));
   state.SetItemsProcessed(state.iterations() * form.rows * form.columns);
 }

@@ -137,8 +137,8 @@ BENCHMARK(layer_factor)
 void threshold(benchmark::State& state) {
   const torch::Tensor score = test::normal(state.range(0), kBlock, 4).square();
   for (auto _ : state) {
-    benchmark::DoNotOptimize(kernels::kth_smallest(score.data_ptr<float>(), score.numel(),
-                                                   score.numel() / 2, quant::backend_of(score)));
+    benchmark::DoNotOptimize(kernels::kth_smallest(
+        {{score.data_ptr<float>(), score.numel(), quant::backend_of(score)}}, score.numel() / 2));
   }
   count_bytes(state, 3.0 * sizeof(float) * real(score.numel()));
 }

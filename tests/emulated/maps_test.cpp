@@ -14,8 +14,6 @@ void emulate(void (*compare)(TwinDevice)) {
 TEST(EmulatedTwins, Correlate) { emulate(twins::correlate); }
 TEST(EmulatedTwins, FindDegrees) { emulate(twins::find_degrees); }
 TEST(EmulatedTwins, ScaleRows) { emulate(twins::scale_rows); }
-TEST(EmulatedTwins, PackBits) { emulate(twins::pack_bits); }
-TEST(EmulatedTwins, UnpackBits) { emulate(twins::unpack_bits); }
 TEST(EmulatedTwins, DequantizePacked) { emulate(twins::dequantize_packed); }
 
 }  // namespace

@@ -31,9 +31,9 @@ std::vector<float> normal_values(std::int64_t count, unsigned seed) {
 void compare_selection(const std::vector<float>& values, std::int64_t k) {
   SCOPED_TRACE(testing::Message() << "place " << k << " of " << values.size());
   const auto count = static_cast<std::int64_t>(values.size());
-  const float expected = kth_smallest(values.data(), count, k, Backend{});
+  const float expected = kth_smallest({{values.data(), count, Backend{}}}, k);
   test::in_both_orders([&] {
-    const float found = kth_smallest(values.data(), count, k, test::emulated_backend());
+    const float found = kth_smallest({{values.data(), count, test::emulated_backend()}}, k);
     EXPECT_TRUE(test::same_bits(found, expected)) << found << " instead of " << expected;
   });
 }
@@ -74,7 +74,7 @@ TEST(EmulatedTwins, KthSmallestOfRunsOnSeveralDevices) {
   for (const std::int64_t k : {0, 1700, 4999}) {
     emulated::reset_counts();
     const float found = kth_smallest(runs_on_devices(values), k);
-    EXPECT_TRUE(test::same_bits(found, kth_smallest(values.data(), 5000, k, Backend{})));
+    EXPECT_TRUE(test::same_bits(found, kth_smallest({{values.data(), 5000, Backend{}}}, k)));
     // Three digits, each counted where the values are.
     EXPECT_EQ(emulated::counts().launches_on, (std::array<std::int64_t, 4>{0, 0, 3, 3}));
     cudaGetDevice(&device);

@@ -1,6 +1,6 @@
 #include <array>
 
-#include "documents/gzip_reader.h"
+#include "documents/readers.h"
 #include "fuzz_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -2,7 +2,7 @@
 #include <cstring>
 #include <limits>
 
-#include "documents/json_lines.h"
+#include "documents/readers.h"
 #include "fuzz_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -77,11 +77,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const packing::PackedParts found = sgpt_mi::test::found("m", parts);
     const auto info = packing::describe_packed(found);
-    // What is read has the promised size, and reads the same when it is packed again.
-    const std::vector<std::byte> dense = packing::unpack_matrix(found);
-    if (dense.size() != info.dense.bytes()) std::abort();
-    const auto codes = packing::unpack_codes(found);
-    const auto again = packing::pack_matrix("m", codes.view());
-    if (packing::unpack_matrix(sgpt_mi::test::found("m", again)) != dense) std::abort();
+    // What is read has the promised size.
+    if (packing::unpack_matrix(found).size() != info.dense.bytes()) std::abort();
   });
 }

@@ -45,7 +45,6 @@ TEST(GroupsOnGpu, InformationAndLabelsAreTheCpus) {
     const torch::Tensor apart = gpu.information.normalized.cpu() - cpu.information.normalized;
     EXPECT_LE(apart.abs().max().item<double>(), 1e-4);
     EXPECT_EQ(gpu.groups.labels, cpu.groups.labels);
-    EXPECT_TRUE(gpu.groups.converged);
   }
 }
 

@@ -204,8 +204,8 @@ TEST(KernelTwins, KthSmallest) {
     const torch::Tensor values = test::normal(1, count, 4).exp();
     const torch::Tensor on_gpu = values.to(torch::kCUDA);
     for (const std::int64_t k : {std::int64_t{0}, count / 2, count - 1}) {
-      EXPECT_EQ(kth_smallest(on_gpu.data_ptr<float>(), count, k, backend_of(on_gpu)),
-                kth_smallest(values.data_ptr<float>(), count, k, backend_of(values)));
+      EXPECT_EQ(kth_smallest({{on_gpu.data_ptr<float>(), count, backend_of(on_gpu)}}, k),
+                kth_smallest({{values.data_ptr<float>(), count, backend_of(values)}}, k));
     }
   }
 }

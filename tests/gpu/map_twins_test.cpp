@@ -48,16 +48,6 @@ TEST(KernelTwins, ScaleRows) {
   twins::scale_rows(gpu());
 }
 
-TEST(KernelTwins, PackBits) {
-  SGPT_MI_GPU_OR_SKIP();
-  twins::pack_bits(gpu());
-}
-
-TEST(KernelTwins, UnpackBits) {
-  SGPT_MI_GPU_OR_SKIP();
-  twins::unpack_bits(gpu());
-}
-
 TEST(KernelTwins, DequantizePacked) {
   SGPT_MI_GPU_OR_SKIP();
   twins::dequantize_packed(gpu());

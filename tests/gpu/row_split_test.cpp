@@ -111,7 +111,7 @@ void expect_selection(const Devices& devices) {
   }
   for (const std::int64_t k : {std::int64_t{0}, values.numel() / 2, values.numel() - 1}) {
     EXPECT_EQ(kernels::kth_smallest(runs, k),
-              kernels::kth_smallest(values.data_ptr<float>(), values.numel(), k, {}));
+              kernels::kth_smallest({{values.data_ptr<float>(), values.numel(), {}}}, k));
   }
 }
 

@@ -4,18 +4,15 @@
 
 #include <algorithm>
 #include <limits>
-#include <random>
 #include <vector>
 
-#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/kernels/affinity.h"
-#include "sgpt_mi/kernels/pack_bits.h"
 #include "support/correlation_problem.h"
 #include "support/packed_weights.h"
 #include "support/twin_device.h"
 
-// Maps over channels, bit packing and dequantization: every device gives the CPU twin's bits and
-// writes nothing outside its results.
+// Maps over channels and dequantization: every device gives the CPU twin's bits and writes
+// nothing outside its results.
 namespace sgpt_mi::test::twins {
 
 inline void compare_correlations(const CorrelationProblem& problem, TwinDevice& device) {
@@ -72,64 +69,6 @@ inline void scale_rows(TwinDevice device) {
     const std::vector<double> factor = {0.1, 2.0, -3.0, 0.0, 1e-40};
     TwinDevice cpu = host_device({});
     expect_same(scaled(values, factor, device), scaled(values, factor, cpu), 0.5F, "scaled");
-  }
-}
-
-inline std::vector<std::uint8_t> codes_of(std::int64_t count, int width) {
-  std::mt19937 engine(static_cast<unsigned>(width));
-  std::uniform_int_distribution<int> code(0, (1 << width) - 1);
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(count));
-  for (std::uint8_t& value : codes) value = static_cast<std::uint8_t>(code(engine));
-  return codes;
-}
-
-/// With a guard byte before and one behind.
-inline std::vector<std::uint8_t> packed(const std::vector<std::uint8_t>& codes, int width,
-                                        TwinDevice& device) {
-  const auto count = static_cast<std::int64_t>(codes.size());
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(kernels::packed_bytes(count, width)) + 2,
-                                  0xa5);
-  std::uint8_t* place = placed(device, bytes);
-  kernels::pack_bits(placed(device, codes), count, width, place + 1, device.backend);
-  device.fetch(bytes.data(), place, bytes.size());
-  return bytes;
-}
-
-inline void pack_bits(TwinDevice device) {
-  TwinDevice cpu = host_device({});
-  for (int width = 1; width <= 8; ++width) {
-    for (const std::int64_t count : {1, 7, 8, 255, 256, 257, 2500}) {
-      SCOPED_TRACE(testing::Message() << count << " codes of " << width);
-      const std::vector<std::uint8_t> codes = codes_of(count, width);
-      EXPECT_EQ(packed(codes, width, device), packed(codes, width, cpu));
-    }
-  }
-  std::vector<std::uint8_t> codes = codes_of(1000, 3);
-  EXPECT_THROW(static_cast<void>(packed(codes, 9, device)), Error);
-  codes[777] = 8;
-  EXPECT_THROW(static_cast<void>(packed(codes, 3, device)), Error);
-}
-
-inline void unpack_bits(TwinDevice device) {
-  constexpr std::int64_t kCount = 700;
-  for (int width = 1; width <= 8; ++width) {
-    const std::vector<std::uint8_t> codes = codes_of(kCount, width);
-    std::vector<std::uint8_t> stream(
-        static_cast<std::size_t>(kernels::packed_bytes(kCount, width)));
-    kernels::pack_bits(codes.data(), kCount, width, stream.data());
-    const std::uint8_t* bits = placed(device, stream);
-    for (const std::int64_t first : {0, 3, 8, 413}) {
-      for (const std::int64_t count : {std::int64_t{1}, std::int64_t{270}, kCount - first}) {
-        SCOPED_TRACE(testing::Message() << first << " + " << count << " codes of " << width);
-        std::vector<std::uint8_t> found(static_cast<std::size_t>(count) + 2, 0xa5);
-        std::uint8_t* place = placed(device, found);
-        kernels::unpack_bits(bits, first, count, width, place + 1, device.backend);
-        device.fetch(found.data(), place, found.size());
-        std::vector<std::uint8_t> wanted(found.size(), 0xa5);
-        std::copy_n(codes.begin() + first, count, wanted.begin() + 1);
-        EXPECT_EQ(found, wanted);
-      }
-    }
   }
 }
 

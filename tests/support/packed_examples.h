@@ -25,6 +25,29 @@ struct PackedForm {
   int prune_m = 0;
 };
 
+/// A packing::CodedMatrix with memory of its own.
+struct CodedMatrixBuffers {
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  DType dtype = DType::kF32;
+  std::vector<std::uint8_t> codes;
+  std::vector<std::byte> values;
+  std::vector<std::uint8_t> pruned;
+  int prune_n = 0;
+  int prune_m = 0;
+  std::int64_t grid_rows = 0;
+  std::vector<std::uint16_t> scale;
+  int scale_exponent = 0;
+  std::vector<std::uint8_t> zero_point;
+  std::vector<std::int32_t> group_of_column;
+  std::vector<int> bits_of_group;
+
+  [[nodiscard]] packing::CodedMatrix view() const {
+    return {rows,    columns,   dtype, codes,          values,     pruned,          prune_n,
+            prune_m, grid_rows, scale, scale_exponent, zero_point, group_of_column, bits_of_group};
+  }
+};
+
 /// A matrix of this form with random contents. Where a weight is pruned, the code is any byte and
 /// the value not a number: nobody may read them.
 class RandomMatrix {
@@ -37,7 +60,7 @@ class RandomMatrix {
     form.widths.empty() ? make_values() : make_codes();
   }
 
-  [[nodiscard]] const packing::CodedMatrixBuffers& buffers() const { return matrix_; }
+  [[nodiscard]] const CodedMatrixBuffers& buffers() const { return matrix_; }
 
  private:
   [[nodiscard]] int draw(int low, int high) {
@@ -106,10 +129,10 @@ class RandomMatrix {
 
   PackedForm form_;
   std::mt19937& engine_;
-  packing::CodedMatrixBuffers matrix_;
+  CodedMatrixBuffers matrix_;
 };
 
-inline packing::CodedMatrixBuffers random_matrix(const PackedForm& form, std::mt19937& engine) {
+inline CodedMatrixBuffers random_matrix(const PackedForm& form, std::mt19937& engine) {
   return RandomMatrix(form, engine).buffers();
 }
 

@@ -11,11 +11,7 @@ namespace sgpt_mi::test {
 class SilentEvents : public report::Events {
  public:
   void plan(const std::string& line) override { plan_lines.push_back(line); }
-  void stage(const std::string& /*name*/, std::int64_t /*units*/) override {}
-  void progress(std::int64_t /*done*/) override {}
-  void layer(const report::LayerReport& /*layer*/) override {}
   void warning(const std::string& text) override { warnings.push_back(text); }
-  void result(const std::string& /*line*/) override {}
 
   std::vector<std::string> plan_lines;
   std::vector<std::string> warnings;

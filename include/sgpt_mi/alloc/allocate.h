@@ -20,13 +20,6 @@ struct AllocateOptions {
 
   /// How many units the final exchange may change together; 0: no exchange. At most 1024.
   std::int64_t exchange_units = 48;
-
-  /// How many sums of costs the exchange tells apart. 1 to 2^24; memory is 2 bytes times
-  /// exchange_units times this at most, and time is in proportion.
-  std::int64_t exchange_sums = 1 << 16;
-
-  /// Throws Error(kUsage) naming the field, its value and its range.
-  void validate() const;
 };
 
 /// A choice for every unit.
@@ -35,7 +28,6 @@ struct Allocation {
   std::int64_t cost = 0;              ///< bits, fixed_cost included; never above the budget
   double loss = 0.0;                  ///< sum over the units
   double loss_bound = 0.0;            ///< no choice within the budget has a smaller loss
-  bool at_maximum = false;            ///< every unit has its costliest entry
 };
 
 /// One menu entry per unit that minimises the total loss within a hard budget.
@@ -62,14 +54,14 @@ struct Allocation {
 /// * R < g where exchanges of step 3 reach it. They reach everything, so that R >= g means that no
 ///   choice at all has R < g, and the loss is the least of all choices with R < g, when the units
 ///   with two entries or more are at most exchange_units and their range of costs, divided by the
-///   greatest common divisor of all steps, is below exchange_sums. Larger problems are searched
+///   greatest common divisor of all steps, is below 2^16. Larger problems are searched
 ///   near the choice of step 2 only. Not every sum exists: units at 2, 3, 4, 6 or 8 bits cannot
 ///   leave one smallest step of the greatest cost, and a unit far smaller than the others cannot
 ///   make up for their steps when it is at its last entry.
 /// Without options.close the third statement is about the loss alone: the least of all choices
 /// within the budget, under the same conditions.
 ///
-/// A budget above the greatest cost gives every unit its last entry and sets at_maximum.
+/// A budget above the greatest cost gives every unit its last entry.
 ///
 /// Cost: O(points) expected, without a sort: 16 bytes a hull step.
 ///

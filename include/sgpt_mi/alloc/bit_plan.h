@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,12 +53,11 @@ CostRange require_reachable(std::span<const Unit> units, const std::vector<int>&
 
 /// A width for every unit.
 struct BitPlan {
-  std::vector<int> bits;                    ///< per unit
-  std::int64_t weights = 0;                 ///< of all units
-  double average_bits = 0.0;                ///< code bits a weight: sum weights * bits / weights
-  std::int64_t cost_bits = 0;               ///< in the target's sense; code bits without a target
-  std::optional<std::int64_t> budget_bits;  ///< the target, when there was one
-  std::string warning;                      ///< for the user; empty: nothing to say
+  std::vector<int> bits;       ///< per unit
+  std::int64_t weights = 0;    ///< of all units
+  double average_bits = 0.0;   ///< code bits a weight: sum weights * bits / weights
+  std::int64_t cost_bits = 0;  ///< in the target's sense; code bits without a target
+  std::string warning;         ///< for the user; empty: nothing to say
 };
 
 /// One row of a threshold rule.
@@ -90,21 +88,17 @@ struct ThresholdRule {
 /// \throws Error(kUsage) unless low < high.
 [[nodiscard]] ThresholdRule contribution_thresholds(double high = 1.2, double low = 0.5);
 
-/// Widths by a threshold rule. It knows no budget: the plan's warning says the actual average next
-/// to the target unless the average is at or below it and closer than one step of the smallest
-/// unit.
+/// Widths by a threshold rule. It knows no budget.
 ///
-/// \param target_average_bits  code bits a weight, only compared with; empty: no warning.
 /// \throws Error(kNumeric)  an importance that is negative or not finite, with the unit's index.
 /// \throws Error(kUsage)    ThresholdRule::validate().
-[[nodiscard]] BitPlan plan_threshold(std::span<const Unit> units, const ThresholdRule& rule,
-                                     std::optional<double> target_average_bits = std::nullopt);
+[[nodiscard]] BitPlan plan_threshold(std::span<const Unit> units, const ThresholdRule& rule);
 
 /// Equal shares of the weights, by importance, for each level: with five levels the least important
 /// 20 % get the narrowest, and so on. A unit belongs where its middle weight falls. Of equal
 /// importances the one with the lower index counts as more important.
 ///
-/// With a target the shares are only the start. Too costly: units lose one level each, the least
+/// The shares are only the start. Too costly: units lose one level each, the least
 /// important first, in as many passes as it takes. Then units gain one level each where it fits,
 /// the most important first, until none fits. Where still a smallest step or more remains, up to
 /// AllocateOptions::exchange_units units (those that matter least in the sense of plan_budget) are
@@ -113,7 +107,7 @@ struct ThresholdRule {
 ///
 /// \throws as plan_threshold and require_reachable.
 [[nodiscard]] BitPlan plan_quantile(std::span<const Unit> units, const std::vector<int>& levels,
-                                    const std::optional<BitTarget>& target);
+                                    const BitTarget& target);
 
 /// The least total damage within the budget: allocate() on
 ///
@@ -131,25 +125,5 @@ struct ThresholdRule {
 /// \throws as plan_threshold and require_reachable.
 [[nodiscard]] BitPlan plan_budget(std::span<const Unit> units, const std::vector<int>& levels,
                                   const BitTarget& target);
-
-/// How much of a plan has one width.
-struct WidthCount {
-  int bits = 0;
-  std::int64_t units = 0;
-  std::int64_t weights = 0;
-  double unit_share = 0.0;    ///< of all units, 0 to 1
-  double weight_share = 0.0;  ///< of all weights, 0 to 1
-};
-
-struct BitStatistics {
-  std::vector<WidthCount> widths;  ///< those in use, by increasing width
-  std::int64_t units = 0;
-  std::int64_t weights = 0;
-  double average_bits = 0.0;  ///< code bits a weight
-};
-
-/// Counts of a plan: `bits` has one width a unit.
-/// \throws Error(kInternal) other lengths, no units, or a unit without weights.
-[[nodiscard]] BitStatistics bit_statistics(std::span<const Unit> units, std::span<const int> bits);
 
 }  // namespace sgpt_mi::alloc

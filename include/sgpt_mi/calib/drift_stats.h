@@ -14,7 +14,6 @@ struct DriftStats {
   /// (R, N) float32: sum over tokens of (rd - r) x^T, r the R channels of the residual stream that
   /// the linear's output is added to. Undefined where no two different streams were given: it is 0.
   torch::Tensor residual_sum;
-  std::int64_t tokens = 0;
   std::int64_t sequences = 0;
 
   /// C = (2 / sequences) * sum (xd - x) x^T, (N, N) float32: in the scale of LayerStats::hessian().

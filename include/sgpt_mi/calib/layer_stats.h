@@ -19,8 +19,6 @@ struct LayerStats {
   /// H = (2 / sequences) * sum x x^T, (N, N) float32: the constant of the SparseGPT code, which
   /// makes losses comparable with it and cancels everywhere else.
   [[nodiscard]] torch::Tensor hessian() const;
-  /// Channels whose second moment is zero: they never fire.
-  [[nodiscard]] std::int64_t dead_channels() const;
   /// Channels that fire but never change: second moment equal to squared mean.
   [[nodiscard]] std::int64_t constant_channels() const;
 };

@@ -20,46 +20,26 @@ struct Clustering {
   double silhouette = 0.0;
   /// K: mean affinity over the pairs inside every group; 0 for a group of one.
   std::vector<double> mean_affinity;
-
-  /// Leading eigenvalues of D^-1/2 S D^-1/2, descending, where they were needed: the method
-  /// spectral, or automatic K.
-  std::vector<double> eigenvalues;
-  /// Passes over the matrix by the eigensolver; 0 when all eigenvalues were computed.
-  std::int64_t iterations = 0;
-  /// Largest |M v - lambda v| among the eigenpairs used, relative to the largest eigenvalue.
-  double residual = 0.0;
-  bool converged = true;           ///< residual within ClusterOptions::residual_tolerance
-  std::int64_t isolated = 0;       ///< channels without affinity to any other
-  std::int64_t merged_groups = 0;  ///< groups below smallest_group, merged into others
 };
 
 enum class Method : std::uint8_t { kSpectral, kHierarchical, kKMeans };
 
-/// "spectral", "hierarchical" or "kmeans".
-[[nodiscard]] std::string_view method_name(Method method);
-
-/// The method of this name. Throws Error(kUsage) with the names that exist.
+/// The method "spectral", "hierarchical" or "kmeans". Throws Error(kUsage) with the names that
+/// exist.
 [[nodiscard]] Method parse_method(std::string_view name);
+
+/// The largest K that is chosen where K is automatic.
+inline constexpr std::int64_t kMostGroups = 20;
 
 /// Settings of cluster_affinity and cluster_profiles.
 struct ClusterOptions {
   Method method = Method::kSpectral;
-  /// K, at least 1; 0: where the eigenvalues fall most, among 2 .. max_groups (eigengap).
+  /// K, at least 1; 0: where the eigenvalues fall most, among 2 .. kMostGroups (eigengap).
   std::int64_t groups = 10;
-  std::int64_t max_groups = 20;  ///< for groups = 0; at least 2
   /// Groups with fewer channels are merged into the one they have most affinity to; at least 1.
   /// The result then has fewer than K groups.
   std::int64_t smallest_group = 2;
-  std::uint64_t seed = 0;      ///< of the eigensolver's start and of k-means++
-  std::int64_t restarts = 10;  ///< of k-means, at least 1; the best one counts
-  /// Eigenpairs count as found when |M v - lambda v| is at most this share of the largest
-  /// eigenvalue, [1e-6, 0.1]. float32 products leave about 1e-7.
-  double residual_tolerance = 1e-4;
-  /// Passes over the matrix after which the eigensolver gives up and says so, at least 1.
-  std::int64_t max_iterations = 100;
-
-  /// Throws Error(kUsage) naming the field, its value and its range.
-  void validate() const;
+  std::uint64_t seed = 0;  ///< of the eigensolver's start and of k-means++
 };
 
 /// Groups the channels of an affinity matrix S.
@@ -78,7 +58,7 @@ struct ClusterOptions {
 ///
 /// Channels whose row is all 0 are isolated: when there are at least smallest_group of them they
 /// form one of the K groups, else they join the largest group. There can be fewer than K groups:
-/// see smallest_group, and Clustering::merged_groups.
+/// see smallest_group.
 ///
 /// Labels are numbered by each group's first channel. The same seed, machine and thread count give
 /// the same labels. Permuting the channels permutes the labels (up to numbering) wherever the
@@ -91,7 +71,7 @@ struct ClusterOptions {
 /// 0.3 s of one core at N = 4096, 3 s at 13,824. hierarchical O(N^2) with one copy of S on the CPU,
 /// 0.3 s at 4096.
 ///
-/// \throws Error(kUsage)    options out of range; more groups than channels.
+/// \throws Error(kUsage)    more groups than channels.
 /// \throws Error(kNumeric)  an affinity outside [0, 1] or not finite.
 /// \throws Error(kInternal) a tensor of another shape or type.
 [[nodiscard]] Clustering cluster_affinity(const torch::Tensor& affinity,
@@ -107,7 +87,7 @@ struct ClusterOptions {
 ///
 /// \param profiles  (N, D) float32, CPU or CUDA; not changed.
 ///
-/// \throws Error(kUsage)    options out of range; groups = 0; more groups than channels.
+/// \throws Error(kUsage)    groups = 0; more groups than channels.
 /// \throws Error(kNumeric)  naming the channel: a profile that is not finite.
 /// \throws Error(kInternal) a tensor of another shape or type.
 [[nodiscard]] Clustering cluster_profiles(const torch::Tensor& profiles,

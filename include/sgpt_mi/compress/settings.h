@@ -25,6 +25,9 @@ enum class Method : std::uint8_t {
 [[nodiscard]] Method parse_method(const std::string& name);
 [[nodiscard]] std::string method_name(Method method);
 
+/// Whether the method scores channels and gives them widths of their own.
+[[nodiscard]] bool has_widths(Method method);
+
 /// How the blocks are compressed.
 struct CompressionSettings {
   Method method = Method::kSparseGpt;

@@ -1,13 +1,16 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "sgpt_mi/containers/tensor_source.h"
+#include "sgpt_mi/io/mapped_file.h"
 
 namespace sgpt_mi::containers {
 
@@ -32,6 +35,23 @@ class IndexedSource : public TensorSource {
   std::string label_;
   std::vector<TensorInfo> tensors_;
   std::unordered_map<std::string_view, std::size_t> positions_;  // views into tensors_
+};
+
+/// Tensors of one mapped file.
+class MappedSource : public IndexedSource {
+ public:
+  /// \param bytes  of the file, per tensor: what its data, packed or not, lies in.
+  MappedSource(std::shared_ptr<const io::MappedFile> file, const std::string& label,
+               std::vector<TensorInfo> tensors, std::vector<std::span<const std::byte>> bytes);
+
+  /// Bytes that are the tensor as they are.
+  [[nodiscard]] TensorData read(const std::string& name) const override;
+  void will_need(const std::string& name) const override;
+  void done_with(const std::string& name) const override;
+
+ private:
+  std::shared_ptr<const io::MappedFile> file_;
+  std::vector<std::span<const std::byte>> bytes_;
 };
 
 }  // namespace sgpt_mi::containers

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -20,10 +21,6 @@ namespace sgpt_mi::containers {
 /// Throws Error(kInput) naming file, tensor and the broken rule.
 [[nodiscard]] std::unique_ptr<TensorSource> open_safetensors(const std::filesystem::path& path);
 
-/// The "__metadata__" strings of a safetensors file.
-[[nodiscard]] std::map<std::string, std::string> safetensors_metadata(
-    const std::filesystem::path& path);
-
 /// Writes the tensors of a model into a folder as model.safetensors, or as
 /// model-0000i-of-0000n.safetensors with model.safetensors.index.json when they exceed
 /// `shard_bytes`. All names, types and shapes are given at the start; the data may come in any
@@ -43,12 +40,18 @@ class SafetensorsWriter {
   /// Syncs and closes. Throws Error(kInternal) naming a tensor that was never written.
   void finish();
 
-  /// Bytes of all files written, headers and index included; valid after finish().
-  [[nodiscard]] std::size_t file_bytes() const;
-
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// model.safetensors, or model-0000i-of-0000n.safetensors when there are several.
+[[nodiscard]] std::string shard_name(std::size_t index, std::size_t count);
+
+inline constexpr const char* kShardIndexName = "model.safetensors.index.json";
+
+/// The text of the index of several shards: the file of each tensor, and the bytes of all tensors.
+[[nodiscard]] std::string shard_index(const std::map<std::string, std::string>& file_of_tensor,
+                                      std::size_t tensor_bytes);
 
 }  // namespace sgpt_mi::containers

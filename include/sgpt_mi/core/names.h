@@ -1,6 +1,8 @@
 #pragma once
 
 #include <array>
+#include <charconv>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +33,15 @@ std::string name_of(const Names<Value, Count>& names, Value wanted) {
     if (value == wanted) return std::string(name);
   }
   fail(ErrorKind::kInternal, "pipeline: no name for option {}", static_cast<int>(wanted));
+}
+
+/// The number that the whole of a text is; nothing when it is none.
+template <typename Number>
+std::optional<Number> whole_number(std::string_view text) {
+  Number value{};
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  return parsed.ec == std::errc() && parsed.ptr == end ? std::optional(value) : std::nullopt;
 }
 
 }  // namespace sgpt_mi

@@ -15,6 +15,11 @@ using ParallelFor =
                        const std::function<void(std::int64_t begin, std::int64_t end)>& body)>;
 
 /// A ParallelFor that runs everything on the calling thread.
-[[nodiscard]] ParallelFor serial_for();
+[[nodiscard]] inline ParallelFor serial_for() {
+  return [](std::int64_t count, std::int64_t /*grain*/,
+            const std::function<void(std::int64_t, std::int64_t)>& body) {
+    if (count > 0) body(0, count);
+  };
+}
 
 }  // namespace sgpt_mi

@@ -18,9 +18,6 @@ struct FinalStates {
   torch::Tensor states;      ///< (windows, seqlen - 1, head input), compute dtype, in host memory
   std::string token_sha256;  ///< of the windows that were read
 
-  /// Bytes of host memory: windows * (seqlen - 1) * head input * element size.
-  [[nodiscard]] std::int64_t bytes() const;
-
   /// Throws Error(kInternal) with both shapes and types, unless these are the states of `windows`
   /// under a model of this spec, computed in `dtype`.
   void require_match(const text::TokenWindows& windows, const model::ModelSpec& spec,

@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,7 +22,7 @@ class SavingStore : public WeightStore {
 };
 
 /// A way to write a compressed model, with what the rest of the program has to know of it. A new
-/// format is a row of all_formats() and a pair of files beside hf_folder and packed_folder.
+/// format is a row of kFormats in format.cpp and a class in model_folders.cpp.
 struct Format {
   std::string_view name;         ///< --format NAME
   std::string_view description;  ///< for the plan: "packed"
@@ -36,9 +35,6 @@ struct Format {
   std::unique_ptr<SavingStore> (*open)(const std::filesystem::path& target,
                                        const Checkpoint& checkpoint, const SavedTypes& types);
 };
-
-/// Every format, in the order in which they are listed to users.
-[[nodiscard]] std::span<const Format> all_formats();
 
 /// The format of a name. Throws Error(kUsage) listing the names.
 [[nodiscard]] const Format& find_format(std::string_view name);

@@ -76,9 +76,6 @@ class PackedWriter {
   /// with quantization_config added. Throws Error(kInput) when the disk is full.
   void finish(const nlohmann::json& config);
 
-  /// Bytes of all files written, config.json included; valid after finish().
-  [[nodiscard]] std::size_t file_bytes() const;
-
  private:
   struct State;
   std::unique_ptr<State> state_;

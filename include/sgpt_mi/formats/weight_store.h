@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "sgpt_mi/containers/tensor_source.h"
+#include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/packing/packed_matrix.h"
 
@@ -13,15 +13,11 @@ namespace sgpt_mi::formats {
 
 /// A checkpoint's tensors in the types in which they are saved: as stored, except that matrices
 /// unpacked from a quantized GGUF file (F32) become F16, a width those codes fit in.
-class SavedTypes : public containers::TensorSource {
+class SavedTypes : public containers::IndexedSource {
  public:
   explicit SavedTypes(const Checkpoint& checkpoint);
 
-  [[nodiscard]] const std::vector<containers::TensorInfo>& tensors() const override {
-    return infos_;
-  }
   [[nodiscard]] containers::TensorData read(const std::string& name) const override;
-  [[nodiscard]] const containers::TensorInfo* find(const std::string& name) const override;
 
   /// One tensor as it is saved. Throws Error(kInternal) when there is none of that name.
   [[nodiscard]] const containers::TensorInfo& info_of(const std::string& name) const;
@@ -32,8 +28,6 @@ class SavedTypes : public containers::TensorSource {
 
  private:
   const containers::TensorSource& base_;
-  std::vector<containers::TensorInfo> infos_;
-  std::unordered_map<std::string, std::size_t> index_;
 };
 
 /// Takes compressed weights block by block and gives the compressed model afterwards.

@@ -6,6 +6,13 @@
 
 namespace sgpt_mi::io {
 
+/// A JSON exception's message without the library's "[json.exception.…]" tag.
+[[nodiscard]] inline std::string json_message(const nlohmann::json::exception& exception) {
+  const std::string message = exception.what();
+  const std::size_t tag_end = message.find("] ");
+  return tag_end == std::string::npos ? message : message.substr(tag_end + 2);
+}
+
 /// A JSON reader that sees one event after another and builds no tree, so that memory stays
 /// bounded whatever the text holds. Returning false stops the parser.
 ///
@@ -25,7 +32,10 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
   bool start_array(std::size_t) override { return other(); }
   bool end_array() override { return other(); }
   bool parse_error(std::size_t, const std::string&,
-                   const nlohmann::json::exception& exception) override;
+                   const nlohmann::json::exception& exception) override {
+    syntax_error_ = json_message(exception);
+    return false;
+  }
 
   /// What the parser said about text that is not JSON; empty when it was.
   [[nodiscard]] const std::string& syntax_error() const { return syntax_error_; }
@@ -36,8 +46,5 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
  private:
   std::string syntax_error_;
 };
-
-/// A JSON exception's message without the library's "[json.exception.…]" tag.
-[[nodiscard]] std::string json_message(const nlohmann::json::exception& exception);
 
 }  // namespace sgpt_mi::io

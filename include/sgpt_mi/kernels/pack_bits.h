@@ -2,8 +2,6 @@
 
 #include <cstdint>
 
-#include "sgpt_mi/kernels/backend.h"
-
 namespace sgpt_mi::kernels {
 
 /// Bytes of a bit stream of `count` codes of `width` bits.
@@ -25,10 +23,6 @@ constexpr std::int64_t packed_bytes(std::int64_t count, int width) {
 /// \throws Error(kInternal) a code does not fit, a width outside 1 to 8.
 void pack_bits(const std::uint8_t* codes, std::int64_t count, int width, std::uint8_t* packed);
 
-/// The same on any backend. With CUDA the call waits for the result.
-void pack_bits(const std::uint8_t* codes, std::int64_t count, int width, std::uint8_t* packed,
-               const Backend& backend);
-
 /// How many of the bits first .. first + count - 1 of a stream are set.
 [[nodiscard]] std::int64_t count_bits(const std::uint8_t* packed, std::int64_t first,
                                       std::int64_t count);
@@ -39,9 +33,5 @@ void pack_bits(const std::uint8_t* codes, std::int64_t count, int width, std::ui
 /// \throws Error(kInternal) a width outside 1 to 8.
 void unpack_bits(const std::uint8_t* packed, std::int64_t first, std::int64_t count, int width,
                  std::uint8_t* codes);
-
-/// The same on any backend.
-void unpack_bits(const std::uint8_t* packed, std::int64_t first, std::int64_t count, int width,
-                 std::uint8_t* codes, const Backend& backend);
 
 }  // namespace sgpt_mi::kernels

@@ -70,8 +70,6 @@ class ActivationSpace {
   [[nodiscard]] io::ScratchFile& file();
 
   [[nodiscard]] const Use& use() const { return use_; }
-  /// The most that was ever in each place.
-  [[nodiscard]] const Use& peak() const { return peak_; }
 
  private:
   [[nodiscard]] static std::int64_t& counter(Use& use, Place place);
@@ -85,7 +83,6 @@ class ActivationSpace {
   FileRegions regions_;
   std::optional<io::ScratchFile> file_;
   Use use_;
-  Use peak_;
 };
 
 /// The folder of temporary files: TMPDIR, or /tmp.

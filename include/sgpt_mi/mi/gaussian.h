@@ -3,31 +3,14 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <vector>
 
 #include "sgpt_mi/mi/mi_matrix.h"
 
 namespace sgpt_mi::mi {
 
-/// Settings of correlation and gaussian_mi.
-struct GaussianOptions {
-  /// A channel counts as constant when its variance is at most this share of its mean square,
-  /// [0, 1). The float32 second moment is off by some float32 epsilons; 1e-6 is above that.
-  double constant_share = 1e-6;
-  /// |correlation| is capped at 1 - correlation_gap, (0, 1), so that two copies of one channel have
-  /// finite information: 7.62 nats at the default, two float32 steps below 1.
-  double correlation_gap = 0x1p-23;
-  /// Fill MiMatrix::nats too, one more (N, N).
-  bool with_nats = false;
-
-  /// Throws Error(kUsage) naming the field, its value and its range.
-  void validate() const;
-};
-
 /// Correlations of every pair of N channels.
 struct Correlation {
   torch::Tensor rho;  ///< (N, N) float32, symmetric, capped; diagonal 1, 0 for constant channels
-  std::vector<std::int64_t> constant_channels;  ///< ascending; row and column 0
 
   /// The affinity max(0, rho) with diagonal 0, (N, N) float32: channels that move together. It
   /// differs from the mutual information in the sign: channels that move against each other share
@@ -45,18 +28,21 @@ struct Correlation {
 /// \param channel_sum        (N) float64 on the same device: sum of x.
 /// \param tokens             T, at least 4.
 ///
+/// A channel counts as constant when its variance is at most 1e-6 of its mean square: the float32
+/// second moment is off by some float32 epsilons. |rho| is capped at two float32 steps below 1, so
+/// that two copies of one channel have finite information: 7.62 nats.
+///
 /// Differences are formed in float64, so that a mean much larger than the deviation costs no more
 /// than the rounding already in H.
 ///
 /// Cost: one pass over the upper part of H, O(N^2); no pass over data. Memory: the result.
 ///
-/// \throws Error(kUsage)    options out of range, fewer than 4 tokens.
+/// \throws Error(kUsage)    fewer than 4 tokens.
 /// \throws Error(kNumeric)  naming the channel: a variance that is not finite, or negative beyond
 ///                          rounding.
 /// \throws Error(kInternal) tensors of other shapes, types or devices.
 [[nodiscard]] Correlation correlation(const torch::Tensor& second_moment_sum,
-                                      const torch::Tensor& channel_sum, std::int64_t tokens,
-                                      const GaussianOptions& options = {});
+                                      const torch::Tensor& channel_sum, std::int64_t tokens);
 
 /// Mutual information of every pair of channels, as if they were jointly Gaussian:
 ///
@@ -65,12 +51,11 @@ struct Correlation {
 /// (Cover & Thomas, Elements of Information Theory, 2nd ed., Example 8.5.1.) For other
 /// distributions it measures the linear part of the dependence.
 ///
-/// bias_nats is exact for independent Gaussian channels and tokens, where rho^2 has the
-/// Beta(1/2, T/2 - 1) distribution: (psi((T - 1) / 2) - psi((T - 2) / 2)) / 2, about 1 / (2 T).
+/// \param with_nats  fills MiMatrix::nats too, one more (N, N).
 ///
-/// Parameters, cost and errors as correlation.
+/// Other parameters, cost and errors as correlation.
 [[nodiscard]] MiMatrix gaussian_mi(const torch::Tensor& second_moment_sum,
                                    const torch::Tensor& channel_sum, std::int64_t tokens,
-                                   const GaussianOptions& options = {});
+                                   bool with_nats = false);
 
 }  // namespace sgpt_mi::mi

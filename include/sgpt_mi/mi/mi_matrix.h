@@ -3,8 +3,8 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
-#include <vector>
 
 namespace sgpt_mi::mi {
 
@@ -17,7 +17,7 @@ enum class Estimator : std::uint8_t {
 };
 
 /// "gaussian", "histogram", "kde" or "ksg".
-[[nodiscard]] std::string_view estimator_name(Estimator estimator);
+[[nodiscard]] std::string estimator_name(Estimator estimator);
 
 /// The estimator of this name. Throws Error(kUsage) with the names that exist.
 [[nodiscard]] Estimator parse_estimator(std::string_view name);
@@ -27,17 +27,11 @@ struct MiMatrix {
   /// (N, N) float32, symmetric, in [0, 1], diagonal 0. 0 is independent, 1 fully dependent:
   /// sqrt(1 - exp(-2 I)) (Linfoot 1957; |correlation| for Gaussian channels), for histograms
   /// 2 I / (H_i + H_j). Estimates below 0 count as 0.
+  /// A channel that never changes shares information with nobody: row and column 0.
   torch::Tensor normalized;
   /// (N, N) float32, the estimates themselves, diagonal 0. Undefined unless asked for. kde and ksg
   /// can be below 0 for channels that share nothing.
   torch::Tensor nats;
-  /// Channels that never change, ascending. They share information with nobody: row and column 0.
-  std::vector<std::int64_t> constant_channels;
-  /// What an entry of `nats` is on average for independent channels, were the tokens independent:
-  /// the floor below which a link means nothing. It is not subtracted.
-  double bias_nats = 0.0;
-  Estimator estimator = Estimator::kGaussian;
-  std::int64_t tokens = 0;  ///< behind the estimate
 };
 
 }  // namespace sgpt_mi::mi

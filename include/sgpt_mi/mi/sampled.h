@@ -10,20 +10,12 @@ namespace sgpt_mi::mi {
 
 /// Settings of sampled_mi.
 struct SampledOptions {
-  /// histogram: bins per channel, 2 .. 256; 0: the cube root of the tokens, rounded, at least 2 and
-  /// at most 32. With it the bias (bins - 1)^2 / (2 T) falls as T^(-1/3) while the bins get finer.
-  std::int64_t bins = 0;
-  /// ksg: k, at least 1 and below the tokens. Kraskov et al. advise 2 to 4.
-  std::int64_t neighbors = 3;
-  /// Of the tie-breaking noise and of the shuffles behind bias_nats.
+  /// Of the tie-breaking noise.
   std::uint64_t seed = 0;
   /// Larger estimates of SampledCost::core_seconds are refused; > 0.
   double max_core_seconds = 600.0;
   /// Fill MiMatrix::nats too, one more (N, N).
   bool with_nats = false;
-
-  /// Throws Error(kUsage) naming the field, its value and its range.
-  void validate() const;
 };
 
 /// What sampled_mi is expected to take.
@@ -42,18 +34,18 @@ struct SampledCost {
 /// histogram  Plug-in estimate on equal-frequency bins, I = H_i + H_j - H_ij with entropies of bin
 ///            frequencies. Equal values share a bin; a channel with no more distinct values than
 ///            bins has one bin per value, so that discrete channels are exact. Normalized:
-///            2 I / (H_i + H_j). bias_nats: mean of (B_i - 1) (B_j - 1) / (2 T) over pairs (Miller
-///            1955), B the bins in use.
+///            2 I / (H_i + H_j). The number of bins B is the cube root of the tokens, rounded, at
+///            least 2 and at most 32: the bias (B - 1)^2 / (2 T) falls as T^(-1/3) while the bins
+///            get finer (Miller 1955).
 /// kde        Resubstitution estimate mean ln(p_xy / (p_x p_y)) with Gaussian kernels of
 /// Silverman's
 ///            bandwidth sigma T^(-1/6) for two dimensions, the same in the joint and the marginal
 ///            densities (Moon, Rajagopalan & Lall 1995).
 /// ksg        Algorithm 1 of Kraskov, Stoegbauer & Grassberger (2004), equation 8: psi(k) + psi(T)
-///            - mean(psi(n_x + 1) + psi(n_y + 1)), maximum norm on channels scaled to unit
+///            - mean(psi(n_x + 1) + psi(n_y + 1)), k = 3, maximum norm on channels scaled to unit
 ///            variance. The method wants continuous channels: one with equal values gets uniform
 ///            noise of 1e-10 of its deviation first, the remedy of the paper.
-/// For kde and ksg normalized is sqrt(1 - exp(-2 max(I, 0))), and bias_nats is measured: the mean
-/// estimate over all pairs of at most 16 channels, each with its tokens shuffled.
+/// For kde and ksg normalized is sqrt(1 - exp(-2 max(I, 0))).
 ///
 /// A channel whose sampled values are all equal is constant.
 ///
@@ -63,7 +55,7 @@ struct SampledCost {
 ///
 /// The same seed gives the same result; histogram and ksg with any number of threads.
 ///
-/// \throws Error(kUsage)    options out of range, too few tokens, or a cost above
+/// \throws Error(kUsage)    fewer than 4 tokens, or a cost above
 ///                          max_core_seconds: the message gives both and what to do.
 /// \throws Error(kNumeric)  naming the channel: a sample that is not finite.
 /// \throws Error(kInternal) samples that are not (T, N) floating point; kGaussian.

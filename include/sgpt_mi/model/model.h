@@ -39,9 +39,6 @@ struct BlockState {
   torch::Tensor pending;  ///< what the next site starts from (attention or MLP intermediate)
 };
 
-/// Called with a site's input (B, T, columns) before the site's linears are applied.
-using SiteObserver = std::function<void(Site site, const torch::Tensor& input)>;
-
 /// Called with a linear's output W x + b, (B, T, rows), when it is computed. It may hook the output
 /// to see its gradient.
 using OutputObserver =
@@ -98,9 +95,8 @@ class Block {
   /// Applies the site's linears (and attention, activation, residual) to `input`.
   virtual void advance(Site site, BlockState& state, const torch::Tensor& input) const = 0;
 
-  /// All sites in order: (B, T, hidden) -> (B, T, hidden). The observer may be empty.
-  [[nodiscard]] torch::Tensor forward(const torch::Tensor& hidden,
-                                      const SiteObserver& observer = {}) const;
+  /// All sites in order: (B, T, hidden) -> (B, T, hidden).
+  [[nodiscard]] torch::Tensor forward(const torch::Tensor& hidden) const;
 };
 
 /// Where and in which type a model is computed.

@@ -86,26 +86,6 @@ struct CodedMatrix {
   std::span<const int> bits_of_group;             ///< (G): 2 .. 8
 };
 
-/// The same with memory of its own.
-struct CodedMatrixBuffers {
-  std::int64_t rows = 0;
-  std::int64_t columns = 0;
-  DType dtype = DType::kF32;
-  std::vector<std::uint8_t> codes;
-  std::vector<std::byte> values;
-  std::vector<std::uint8_t> pruned;
-  int prune_n = 0;
-  int prune_m = 0;
-  std::int64_t grid_rows = 0;
-  std::vector<std::uint16_t> scale;
-  int scale_exponent = 0;
-  std::vector<std::uint8_t> zero_point;
-  std::vector<std::int32_t> group_of_column;
-  std::vector<int> bits_of_group;
-
-  [[nodiscard]] CodedMatrix view() const;
-};
-
 /// The tensors of a packed matrix, in the order of the checksum.
 enum class PackedPartKind : std::uint8_t {
   kRecord,
@@ -188,11 +168,6 @@ struct PackedMatrixInfo {
 /// \throws Error(kInput) naming matrix, part and the broken rule.
 [[nodiscard]] std::vector<std::byte> unpack_matrix(const PackedParts& parts,
                                                    const ParallelFor& parallel_for = serial_for());
-
-/// The compressed matrix itself. The mask of a matrix in the dense layout is not stored: `pruned`
-/// is empty then, and pruned weights have the code of zero or the value 0.
-/// \throws Error(kInput) as unpack_matrix.
-[[nodiscard]] CodedMatrixBuffers unpack_codes(const PackedParts& parts);
 
 /// The checksum that belongs into the record of these parts.
 [[nodiscard]] std::uint32_t packed_checksum(const PackedParts& parts,

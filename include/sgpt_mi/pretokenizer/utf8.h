@@ -25,7 +25,4 @@ void check_utf8(std::string_view text);
 [[nodiscard]] std::string_view first_character(std::string_view text);
 [[nodiscard]] std::string_view last_character(std::string_view text);
 
-/// A code point as UTF-8.
-[[nodiscard]] std::string to_utf8(char32_t code_point);
-
 }  // namespace sgpt_mi::pretokenizer

@@ -26,6 +26,10 @@ struct Document {
   std::vector<Section> sections;
 };
 
+/// Adds a section of pictures, or of warnings, unless there are none.
+void add_pictures(Document& document, std::vector<Picture> pictures);
+void add_warnings(Document& document, const std::vector<std::string>& warnings);
+
 /// For a terminal: titles, paragraphs, aligned tables; pictures are left out. Ends with a newline.
 [[nodiscard]] std::string to_text(const std::vector<Section>& sections);
 
@@ -40,5 +44,9 @@ struct Document {
 /// Comma-separated values as of RFC 4180: CRLF line ends; cells with a comma, a quote or a line
 /// break are quoted, quotes doubled.
 [[nodiscard]] std::string to_csv(const std::vector<std::vector<std::string>>& rows);
+
+/// Rows of cells as aligned text: the first column flush left, the others flush right, two spaces
+/// between columns, a rule below the first row. Widths count UTF-8 code points. Rows may be short.
+[[nodiscard]] std::string text_table(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace sgpt_mi::report

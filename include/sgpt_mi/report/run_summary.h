@@ -20,6 +20,10 @@ struct RunSummary {
   std::vector<PerplexityReport> perplexity;
 };
 
+/// The compressed model's figures on the evaluation set of this name, if there are any.
+[[nodiscard]] std::optional<PerplexityFigures> figures_of(const RunSummary& summary,
+                                                          const std::string& set);
+
 /// The quality of a compressed model over all its evaluation sets, each with the same weight.
 struct MeanFigures {
   double ppl = 0.0;         ///< exp(mean of the sets' nll_mean): their geometric mean perplexity

@@ -14,8 +14,6 @@ struct TokenWindows {
   std::int64_t windows = 0;
   std::int64_t seqlen = 0;
 
-  /// Window i, seqlen ids.
-  [[nodiscard]] std::span<const std::int32_t> window(std::int64_t i) const;
   /// core's token_sha256 over all ids.
   [[nodiscard]] std::string sha256() const;
 };

@@ -28,9 +28,6 @@ class Tokenizer {
 
   /// The id put in front with `add_special`, if any.
   [[nodiscard]] virtual std::optional<std::int32_t> bos_id() const = 0;
-
-  /// One phrase for the log: "byte-level BPE from vocab.json + merges.txt".
-  [[nodiscard]] virtual std::string description() const = 0;
 };
 
 /// The tokenizer of a model folder: tokenizer.json, else vocab.json + merges.txt, else

@@ -39,33 +39,15 @@ TEST(Threshold, ReportsTheAverageByWeights) {
   EXPECT_EQ(plan.weights, 40);
   EXPECT_EQ(plan.cost_bits, 260);
   EXPECT_EQ(plan.average_bits, 6.5);
-  EXPECT_EQ(plan.budget_bits, std::nullopt);
   EXPECT_TRUE(plan.warning.empty());
-}
-
-TEST(Threshold, WarnsOfAMissedTarget) {
-  const std::vector<Unit> units{{30, 1.0}, {10, 0.0}};
-  const auto warning = [&](double target) {
-    return plan_threshold(units, importance_thresholds(), target).warning;
-  };
-  EXPECT_EQ(warning(4.0),
-            "alloc: the thresholds give 6.5000 bits a weight, the target is 4.0000; thresholds "
-            "keep no budget, every other allocation does");
-  EXPECT_FALSE(warning(6.49).empty());
-  EXPECT_TRUE(warning(6.5).empty());
-  // One step of the smallest unit, ten weights by one bit, is a quarter of a bit on average.
-  EXPECT_TRUE(warning(6.74).empty());
-  EXPECT_FALSE(warning(6.75).empty());
-  EXPECT_EQ(plan_threshold(units, importance_thresholds(), 4.0).budget_bits, 160);
 }
 
 // Importances with mean 1, as the five terms give them, are nearly all above 0.15.
 TEST(Threshold, FixedBoundsMissATargetByFar) {
   std::vector<Unit> units;
   for (int i = 0; i < 1000; ++i) units.push_back({4, 0.001 * (2 * i + 1)});
-  const BitPlan plan = plan_threshold(units, importance_thresholds(), 4.0);
+  const BitPlan plan = plan_threshold(units, importance_thresholds());
   EXPECT_GT(plan.average_bits, 7.5);
-  EXPECT_THAT(plan.warning, testing::HasSubstr("the target is 4.0000"));
 }
 
 TEST(Threshold, RefusesRulesOutOfOrder) {

@@ -21,12 +21,12 @@ using test::random_order;
 const std::vector<std::int64_t> kLargeSizes{50, 70, 90, 120, 130, 140};
 const std::vector<std::int64_t> kSmallSizes{4, 8, 12, 16};
 
-class EveryMethod : public testing::TestWithParam<Method> {
+class EveryMethod : public testing::TestWithParam<const char*> {
  protected:
   static Clustering run(const torch::Tensor& affinity, std::int64_t groups,
                         std::uint64_t seed = 0) {
     ClusterOptions options;
-    options.method = GetParam();
+    options.method = parse_method(GetParam());
     options.groups = groups;
     options.seed = seed;
     return cluster_affinity(affinity, options);
@@ -51,8 +51,6 @@ TEST_P(EveryMethod, FindsPlantedGroups) {
     const Planted problem = planted(sizes, 1);
     const Clustering result = run(problem.affinity, static_cast<std::int64_t>(sizes.size()));
     EXPECT_EQ(result.labels, problem.truth);
-    EXPECT_TRUE(result.converged);
-    EXPECT_EQ(result.merged_groups, 0);
     // Mean distances: 0.3 inside, 0.85 between. Groups of 4 scatter.
     EXPECT_NEAR(result.silhouette, 0.55 / 0.85, 0.05);
     for (const double mean : result.mean_affinity) EXPECT_NEAR(mean, 0.7, 0.2);
@@ -65,8 +63,6 @@ TEST_P(EveryMethod, FindsTheNumberOfPlantedGroups) {
     const Planted problem = planted(sizes, 2);
     const Clustering result = run(problem.affinity, 0);
     EXPECT_EQ(result.labels, problem.truth);
-    EXPECT_NEAR(result.eigenvalues[0], 1.0, 1e-5);
-    EXPECT_GT(result.eigenvalues.size(), sizes.size());
   }
 }
 
@@ -97,7 +93,6 @@ TEST_P(EveryMethod, SameSeedSameLabels) {
     const Clustering second = run(affinity, 5, 11);
     EXPECT_EQ(first.labels, second.labels);
     EXPECT_EQ(first.silhouette, second.silhouette);
-    EXPECT_EQ(first.residual, second.residual);
     expect_consistent(first, channels);
   }
 }
@@ -112,13 +107,12 @@ TEST_P(EveryMethod, DoesNotChangeTheAffinity) {
 TEST_P(EveryMethod, AsManyGroupsAsAsked) {
   const torch::Tensor affinity = random_affinity(64, 9);
   ClusterOptions options;
-  options.method = GetParam();
+  options.method = parse_method(GetParam());
   options.smallest_group = 1;
   for (const std::int64_t groups : {1, 2, 7, 31, 64}) {
     options.groups = groups;
     const Clustering result = cluster_affinity(affinity, options);
     EXPECT_EQ(result.groups, groups);
-    EXPECT_EQ(result.merged_groups, 0);
     expect_consistent(result, 64);
   }
 }
@@ -126,7 +120,7 @@ TEST_P(EveryMethod, AsManyGroupsAsAsked) {
 TEST_P(EveryMethod, GroupsReachTheSmallestSize) {
   const torch::Tensor affinity = random_affinity(64, 10);
   ClusterOptions options;
-  options.method = GetParam();
+  options.method = parse_method(GetParam());
   for (const std::int64_t smallest : {2, 5, 20, 64}) {
     for (const std::int64_t groups : {0, 6, 30}) {
       options.groups = groups;
@@ -141,21 +135,19 @@ TEST_P(EveryMethod, GroupsReachTheSmallestSize) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, EveryMethod,
-                         testing::Values(Method::kSpectral, Method::kHierarchical, Method::kKMeans),
-                         [](const auto& name) { return std::string(method_name(name.param)); });
+INSTANTIATE_TEST_SUITE_P(, EveryMethod, testing::Values("spectral", "hierarchical", "kmeans"),
+                         [](const auto& name) { return std::string(name.param); });
 
 TEST(Spectral, SeedsMatterWithoutStructureOnly) {
   ClusterOptions options;
   options.groups = 4;
-  options.restarts = 1;
   const torch::Tensor affinity = random_affinity(120, 12);
   const Labels first = cluster_affinity(affinity, options).labels;
   options.seed = 1;
   EXPECT_NE(cluster_affinity(affinity, options).labels, first);
 }
 
-TEST(Spectral, DisconnectedGroupsHaveEigenvalueOne) {
+TEST(Spectral, FindsDisconnectedGroups) {
   const Planted problem = planted({100, 120, 140}, 13);
   const torch::Tensor group = at::tensor(problem.truth, torch::kInt64);
   const torch::Tensor cut =
@@ -164,24 +156,12 @@ TEST(Spectral, DisconnectedGroupsHaveEigenvalueOne) {
   options.groups = 0;
   const Clustering result = cluster_affinity(cut, options);
   EXPECT_EQ(result.labels, problem.truth);
-  for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(result.eigenvalues[k], 1.0, 1e-5);
-  EXPECT_LT(result.eigenvalues[3], 0.5);
 }
 
-TEST(Spectral, SaysWhenTheEigensolverGaveUp) {
-  ClusterOptions options;
-  options.max_iterations = 1;
-  const Clustering result = cluster_affinity(random_affinity(400, 14), options);
-  EXPECT_FALSE(result.converged);
-  EXPECT_GT(result.residual, options.residual_tolerance);
-  EXPECT_EQ(result.iterations, 1);
-  expect_consistent(result, 400);
-}
-
-TEST(Methods, NamesAndBack) {
-  for (const char* name : {"spectral", "hierarchical", "kmeans"}) {
-    EXPECT_EQ(method_name(parse_method(name)), name);
-  }
+TEST(Methods, HaveNames) {
+  EXPECT_EQ(parse_method("spectral"), Method::kSpectral);
+  EXPECT_EQ(parse_method("hierarchical"), Method::kHierarchical);
+  EXPECT_EQ(parse_method("kmeans"), Method::kKMeans);
 }
 
 }  // namespace

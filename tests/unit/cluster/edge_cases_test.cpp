@@ -17,12 +17,12 @@ using test::planted;
 using test::random_affinity;
 using testing::HasSubstr;
 
-class EveryMethodAtTheEdge : public testing::TestWithParam<Method> {
+class EveryMethodAtTheEdge : public testing::TestWithParam<const char*> {
  protected:
   static Clustering run(const torch::Tensor& affinity, std::int64_t groups,
                         std::int64_t smallest_group = 2) {
     ClusterOptions options;
-    options.method = GetParam();
+    options.method = parse_method(GetParam());
     options.groups = groups;
     options.smallest_group = smallest_group;
     return cluster_affinity(affinity, options);
@@ -35,14 +35,12 @@ TEST_P(EveryMethodAtTheEdge, OneChannel) {
     EXPECT_THAT(result.labels, testing::ElementsAre(0));
     EXPECT_EQ(result.groups, 1);
     EXPECT_EQ(result.silhouette, 0.0);
-    EXPECT_EQ(result.isolated, 1);
   }
 }
 
 TEST_P(EveryMethodAtTheEdge, NoAffinityAtAll) {
   const Clustering result = run(at::zeros({12, 12}), 4);
   EXPECT_EQ(result.groups, 1);
-  EXPECT_EQ(result.isolated, 12);
   EXPECT_EQ(result.silhouette, 0.0);
 }
 
@@ -73,8 +71,6 @@ TEST_P(EveryMethodAtTheEdge, IsolatedChannelsAreAGroup) {
     number_by_first_channel(expected);
     const Clustering result = run(problem.affinity, 3);
     EXPECT_EQ(result.labels, expected);
-    EXPECT_EQ(result.isolated, 3);
-    EXPECT_EQ(result.merged_groups, 0);
     const Clustering automatic = run(problem.affinity, 0);
     EXPECT_EQ(automatic.labels, expected);
   }
@@ -86,8 +82,6 @@ TEST_P(EveryMethodAtTheEdge, AFewIsolatedChannelsJoinTheLargestGroup) {
   problem.affinity.select(1, 4).zero_();
   const Clustering result = run(problem.affinity, 2);
   EXPECT_EQ(result.groups, 2);
-  EXPECT_EQ(result.isolated, 1);
-  EXPECT_EQ(result.merged_groups, 1);
   Labels expected = problem.truth;
   const std::vector<std::int64_t> sizes = sizes_of(expected, 2);
   expected[4] = sizes[0] > sizes[1] ? 0 : 1;
@@ -114,8 +108,8 @@ TEST_P(EveryMethodAtTheEdge, RefusesMoreGroupsThanChannels) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, EveryMethodAtTheEdge,
-                         testing::Values(Method::kSpectral, Method::kHierarchical, Method::kKMeans),
-                         [](const auto& name) { return std::string(method_name(name.param)); });
+                         testing::Values("spectral", "hierarchical", "kmeans"),
+                         [](const auto& name) { return std::string(name.param); });
 
 TEST(ClusterAffinity, RefusesNumbersThatAreNoAffinities) {
   torch::Tensor affinity = random_affinity(5, 4);
@@ -137,17 +131,7 @@ TEST(ClusterAffinity, RefusesOtherShapesAndTypes) {
   }
 }
 
-TEST(ClusterOptions, NamesTheFieldOutOfRange) {
-  const auto text = [](const ClusterOptions& options) {
-    return error_of(ErrorKind::kUsage, [&] { options.validate(); });
-  };
-  EXPECT_NO_THROW(ClusterOptions().validate());
-  EXPECT_THAT(text({.groups = -1}), HasSubstr("groups is -1; expected at least 0"));
-  EXPECT_THAT(text({.max_groups = 1}), HasSubstr("max_groups is 1; expected at least 2"));
-  EXPECT_THAT(text({.smallest_group = 0}), HasSubstr("smallest_group is 0"));
-  EXPECT_THAT(text({.restarts = 0}), HasSubstr("restarts is 0"));
-  EXPECT_THAT(text({.max_iterations = 0}), HasSubstr("max_iterations is 0"));
-  EXPECT_THAT(text({.residual_tolerance = 1e-9}), HasSubstr("residual_tolerance is 1e-09"));
+TEST(Methods, NamesWhatThereIs) {
   EXPECT_THAT(error_of(ErrorKind::kUsage, [] { static_cast<void>(parse_method("ward")); }),
               HasSubstr("'ward'; expected spectral, hierarchical or kmeans"));
 }

@@ -94,8 +94,7 @@ TEST(TopEigenpairs, IterativeAndFullSolverFindTheSameSubspace) {
 TEST(TopEigenpairs, SinglePrecisionProductsReachTheTolerance) {
   const torch::Tensor affinity = test::random_affinity(500, 3);
   PythonRandom random(0);
-  const Eigenpairs found =
-      normalized_eigenpairs(affinity, degrees_of(affinity), 10, ClusterOptions(), random);
+  const Eigenpairs found = normalized_eigenpairs(affinity, degrees_of(affinity), 10, random);
   EXPECT_TRUE(found.converged);
   EXPECT_GT(found.products, 0);
   expect_eigenpairs(found, normalized(affinity), 1e-4);

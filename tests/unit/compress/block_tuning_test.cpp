@@ -66,14 +66,14 @@ memory::HiddenBatches batches(const std::vector<torch::Tensor>& tensors) {
 
 /// Block 1 of a scene with all linears compressed, and what it is tuned with.
 struct Bench {
-  formats::SavedTypes types;
+  std::unique_ptr<formats::SavedTypes> types;
   std::unique_ptr<model::Block> block;
   std::vector<CompressedLinear> linears;
   std::vector<torch::Tensor> inputs;
   std::vector<torch::Tensor> targets;
 
   TunedBlock tune(std::int64_t steps) {
-    return tune_block({*block, batches(inputs), batches(targets), types, steps}, linears);
+    return tune_block({*block, batches(inputs), batches(targets), *types, steps}, linears);
   }
 
   /// The loss of the block as it is.
@@ -111,7 +111,7 @@ void compress_all(Bench& bench, const obs::CompressOptions& options) {
     const torch::Tensor hessian = test::correlated_hessian(linear.columns, 64, ++seed);
     obs::CompressResult result = obs::compress_sparsegpt(bench.block->weight(linear.short_name),
                                                          hessian, options, linear.name);
-    const DType saved = bench.types.dtype_of(linear.name + ".weight");
+    const DType saved = bench.types->dtype_of(linear.name + ".weight");
     const torch::Tensor rounded = result.matrix.weight.to(model::to_scalar_type(saved));
     bench.block->set_weight(linear.short_name, rounded);
     bench.linears.push_back({linear, std::move(result.matrix), rounded});
@@ -119,7 +119,11 @@ void compress_all(Bench& bench, const obs::CompressOptions& options) {
 }
 
 Bench bench(const Scene& made, const obs::CompressOptions& options) {
-  Bench all{formats::SavedTypes(made.checkpoint), made.model->load_block(1, {}), {}, {}, {}};
+  Bench all{std::make_unique<formats::SavedTypes>(made.checkpoint),
+            made.model->load_block(1, {}),
+            {},
+            {},
+            {}};
   for (std::uint64_t batch = 0; batch < 3; ++batch) {
     all.inputs.push_back(test::normal(2 * 8, 16, 10 + batch).reshape({2, 8, 16}));
     const torch::Tensor drift = 0.05 * test::normal(2 * 8, 16, 13 + batch).reshape({2, 8, 16});
@@ -212,7 +216,7 @@ void expect_block_as_saved(const Bench& made, const TunedBlock& tuned) {
     const std::string& first = made.linears.front().linear.name;
     const std::size_t prefix = first.size() - made.linears.front().linear.short_name.size();
     ASSERT_EQ(name.substr(0, prefix), first.substr(0, prefix));
-    EXPECT_EQ(rounded.scalar_type(), model::to_scalar_type(made.types.dtype_of(name)));
+    EXPECT_EQ(rounded.scalar_type(), model::to_scalar_type(made.types->dtype_of(name)));
     const torch::Tensor& value = tensors.at(name.substr(prefix));
     EXPECT_TRUE(value.equal(rounded.to(value.scalar_type()))) << name;
   }

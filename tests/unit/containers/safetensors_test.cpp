@@ -169,7 +169,6 @@ TEST(SafetensorsFile, ReadsScalarsEmptyTensorsAndMetadata) {
   EXPECT_EQ(layout.tensors[1].shape, (std::vector<std::int64_t>{0, 7}));
   EXPECT_EQ(layout.tensors[1].bytes(), 0U);
   EXPECT_EQ(layout.offsets[0] + 2, file.size());
-  EXPECT_EQ(layout.metadata.at("format"), "pt");
   EXPECT_TRUE(parse_safetensors(bytes_of(file_with("{}", 0)), "w").tensors.empty());
 }
 
@@ -213,7 +212,6 @@ TEST(SafetensorsWriter, RoundTripsInAnyOrderWithAlignedData) {
   writer.put("flags", bytes_of("abc"));
   writer.finish();
   const auto path = folder.path() / "model.safetensors";
-  EXPECT_EQ(writer.file_bytes(), std::filesystem::file_size(path));
   const auto source = open_safetensors(path);
   for (const TensorInfo& info : three_tensors()) {
     const TensorData data = source->read(info.name);
@@ -223,7 +221,7 @@ TEST(SafetensorsWriter, RoundTripsInAnyOrderWithAlignedData) {
   }
   const auto text = source->read("flags").bytes;
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(text.data()), text.size()), "abc");
-  EXPECT_EQ(safetensors_metadata(path).at("format"), "pt");
+  EXPECT_THAT(read_all(path), HasSubstr(R"("__metadata__":{"format":"pt"})"));
 }
 
 TEST(SafetensorsWriter, ShardsWithIndexWhenTooLarge) {
@@ -239,11 +237,6 @@ TEST(SafetensorsWriter, ShardsWithIndexWhenTooLarge) {
   EXPECT_EQ(index["weight_map"]["ids"], "model-00001-of-00002.safetensors");
   EXPECT_EQ(index["weight_map"]["flags"], "model-00001-of-00002.safetensors");
   EXPECT_EQ(index["weight_map"]["w"], "model-00002-of-00002.safetensors");
-  std::size_t bytes = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
-    bytes += entry.file_size();
-  }
-  EXPECT_EQ(writer.file_bytes(), bytes);
 }
 
 TEST(SafetensorsWriter, MisuseIsABugWithTheTensorsName) {

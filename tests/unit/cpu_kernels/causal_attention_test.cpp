@@ -194,7 +194,7 @@ TEST(CausalAttention, EveryInstructionSetComputesTheSameTile) {
     kernel.attend(tile);
     for (std::size_t r = 0; r < rows; ++r) {  // equal scores: the mean of t - 4 .. t
       EXPECT_FLOAT_EQ(output[r * kAttentionPanel], static_cast<float>(6 + r))
-          << kernel.instructions << ", row " << r;
+          << kernel.rows << " rows a tile, row " << r;
     }
   }
 }

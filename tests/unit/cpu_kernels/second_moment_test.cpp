@@ -110,7 +110,7 @@ TEST(MomentTile, EveryInstructionSetAddsTheSameProducts) {
             exact += static_cast<double>(x(t, first + r)) * x(t, k);
             magnitude += std::fabs(x(t, first + r) * x(t, k));
           }
-          ASSERT_NEAR(sums(r, k), exact, kSteps * kEpsilon * magnitude) << kernel.instructions;
+          ASSERT_NEAR(sums(r, k), exact, kSteps * kEpsilon * magnitude) << kernel.rows;
         }
       }
     }

@@ -48,7 +48,6 @@ class PackedFolder : public ::testing::Test {
     size_ += writer.put_matrix("a.k", k_.view());
     writer.put_dense(dense_tensor("norm.weight", "norm!"));
     writer.finish({{"model_type", "opt"}});
-    written_ = writer.file_bytes();
   }
 
   void SetUp() override { write(1'000'000); }
@@ -88,12 +87,6 @@ class PackedFolder : public ::testing::Test {
                        R"({"model_type":"opt","quantization_config":)" + quantization + "}");
   }
 
-  [[nodiscard]] std::size_t bytes_in_folder() const {
-    std::size_t bytes = 0;
-    for (const auto& entry : fs::directory_iterator(folder_.path())) bytes += entry.file_size();
-    return bytes;
-  }
-
   void expect_contents(const Checkpoint& checkpoint) const {
     std::vector<std::string> names;
     for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
@@ -114,10 +107,9 @@ class PackedFolder : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
-  packing::CodedMatrixBuffers q_;
-  packing::CodedMatrixBuffers k_;
+  test::CodedMatrixBuffers q_;
+  test::CodedMatrixBuffers k_;
   packing::PackedSize size_;
-  std::size_t written_ = 0;
 };
 
 TEST_F(PackedFolder, LooksLikeTheDenseModel) {
@@ -140,7 +132,6 @@ TEST_F(PackedFolder, StatesItsBytesByPart) {
   predicted += packing::predict_packed_size(packing::packed_shape(k_.view()));
   EXPECT_EQ(size, predicted);
   EXPECT_EQ(checkpoint.packed_matrices[0].name, "a.q");
-  EXPECT_EQ(written_, bytes_in_folder());
 }
 
 TEST_F(PackedFolder, SplitsIntoShards) {
@@ -148,7 +139,6 @@ TEST_F(PackedFolder, SplitsIntoShards) {
   write(100);
   EXPECT_TRUE(fs::exists(folder_.path() / "model.safetensors.index.json"));
   EXPECT_FALSE(fs::exists(folder_.path() / "model.safetensors"));
-  EXPECT_EQ(written_, bytes_in_folder());
   expect_contents(open());
 }
 

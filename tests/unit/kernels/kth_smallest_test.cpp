@@ -16,7 +16,7 @@ namespace sgpt_mi::kernels {
 namespace {
 
 float select(const std::vector<float>& values, std::int64_t k, const Backend& backend = {}) {
-  return kth_smallest(values.data(), static_cast<std::int64_t>(values.size()), k, backend);
+  return kth_smallest({{values.data(), static_cast<std::int64_t>(values.size()), backend}}, k);
 }
 
 TEST(KthSmallest, OfOneValueIsThatValue) { EXPECT_EQ(select({-2.5F}, 0), -2.5F); }

@@ -12,7 +12,7 @@ TEST(NoCuda, SaysWhatToDo) {
   Backend backend;
   backend.cuda = true;
   try {
-    static_cast<void>(kth_smallest(values, 1, 0, backend));
+    static_cast<void>(kth_smallest({{values, 1, backend}}, 0));
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kDevice);

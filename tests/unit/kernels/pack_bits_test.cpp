@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "sgpt_mi/core/error.h"
-#include "support/threads.h"
 
 namespace sgpt_mi::kernels {
 namespace {
@@ -91,21 +90,6 @@ TEST(PackBits, RefusesCodesThatDoNotFitAndUnknownWidths) {
   EXPECT_THROW((void)packed({0}, 0), Error);
   Bytes out(1);
   EXPECT_THROW(unpack_bits(out.data(), 0, 1, 9, out.data()), Error);
-}
-
-TEST(PackBits, ABackendOfThreadsGivesTheSameBytes) {
-  Backend threaded;
-  threaded.parallel_for = test::threaded_for(3);
-  for (const int width : {1, 3, 8}) {
-    const Bytes codes = random_codes(100'003, width, 40U + static_cast<unsigned>(width));
-    const auto count = static_cast<std::int64_t>(codes.size());
-    Bytes stream(static_cast<std::size_t>(packed_bytes(count, width)));
-    pack_bits(codes.data(), count, width, stream.data(), threaded);
-    EXPECT_EQ(stream, packed(codes, width));
-    Bytes back(codes.size() - 5);
-    unpack_bits(stream.data(), 5, count - 5, width, back.data(), threaded);
-    EXPECT_EQ(back, Bytes(codes.begin() + 5, codes.end()));
-  }
 }
 
 }  // namespace

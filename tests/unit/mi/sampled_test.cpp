@@ -38,12 +38,9 @@ TEST_P(EverySampledEstimator, IsAnAffinity) {
   EXPECT_GE(mi.normalized.min().item<float>(), 0.0F);
   EXPECT_LE(mi.normalized.max().item<float>(), 1.0F);
   EXPECT_EQ(mi.normalized.diagonal().abs().sum().item<float>(), 0.0F);
-  EXPECT_THAT(mi.constant_channels, testing::ElementsAre(5));
   EXPECT_EQ(mi.normalized[5].abs().sum().item<float>(), 0.0F);
   EXPECT_GT(mi.normalized[0][1].item<float>(), 2.0F * mi.normalized[0][2].item<float>());
   EXPECT_FALSE(mi.nats.defined());
-  EXPECT_EQ(mi.tokens, 120);
-  EXPECT_EQ(mi.estimator, GetParam());
 }
 
 TEST_P(EverySampledEstimator, PermutingChannelsPermutesTheMatrix) {
@@ -60,7 +57,6 @@ TEST_P(EverySampledEstimator, TakesHalfPrecisionAndOneChannel) {
   EXPECT_TRUE(run(x).normalized.equal(run(x.to(torch::kFloat32)).normalized));
   const MiMatrix one = run(x.narrow(1, 0, 1));
   EXPECT_EQ(one.normalized.sum().item<float>(), 0.0F);
-  EXPECT_EQ(one.bias_nats, 0.0);
 }
 
 TEST_P(EverySampledEstimator, RefusesACostAboveTheCap) {
@@ -101,32 +97,16 @@ TEST(SampledMi, ThreadsDoNotChangeTheResult) {
     at::set_num_threads(3);
     const MiMatrix three = sampled_mi(x, estimator);
     EXPECT_TRUE(one.normalized.equal(three.normalized));
-    EXPECT_EQ(one.bias_nats, three.bias_nats);
   }
   at::set_num_threads(before);
 }
 
-TEST(SampledMi, RefusesOptionsOutOfRange) {
-  const auto run = [](const SampledOptions& options, std::int64_t tokens = 50) {
-    return error_of(ErrorKind::kUsage, [&] {
-      static_cast<void>(sampled_mi(sgpt_mi::test::normal(tokens, 3, 7), Estimator::kKsg, options));
-    });
-  };
-  SampledOptions options;
-  options.bins = 1;
-  EXPECT_THAT(run(options), testing::HasSubstr("bins is 1"));
-  options.bins = 257;
-  EXPECT_THAT(run(options), testing::HasSubstr("bins is 257"));
-  options = {};
-  options.neighbors = 0;
-  EXPECT_THAT(run(options), testing::HasSubstr("neighbors is 0"));
-  options = {};
-  options.max_core_seconds = 0.0;
-  EXPECT_THAT(run(options), testing::HasSubstr("max_core_seconds is 0"));
-  EXPECT_THAT(run({}, 3), testing::HasSubstr("a sample of 3 tokens; expected at least 4"));
-  options = {};
-  options.neighbors = 50;
-  EXPECT_THAT(run(options), testing::HasSubstr("expected at least 51"));
+TEST(SampledMi, RefusesFewTokens) {
+  EXPECT_THAT(
+      error_of(
+          ErrorKind::kUsage,
+          [] { static_cast<void>(sampled_mi(sgpt_mi::test::normal(3, 3, 7), Estimator::kKsg)); }),
+      testing::HasSubstr("a sample of 3 tokens; expected at least 4"));
 }
 
 TEST(SampledMi, RefusesOtherShapesAndTheGaussianEstimator) {

@@ -25,9 +25,9 @@ inline Sums sums_of(const torch::Tensor& x) {
   return {wide.t().matmul(wide).to(torch::kFloat32), wide.sum(0), x.size(0)};
 }
 
-inline MiMatrix gaussian_of(const torch::Tensor& x, const GaussianOptions& options = {}) {
+inline MiMatrix gaussian_of(const torch::Tensor& x, bool with_nats = false) {
   const Sums sums = sums_of(x);
-  return gaussian_mi(sums.second_moment, sums.channel, sums.tokens, options);
+  return gaussian_mi(sums.second_moment, sums.channel, sums.tokens, with_nats);
 }
 
 /// (T, N): channels 0 and 1, 2 and 3, ... are pairs of standard normals with correlation rho;

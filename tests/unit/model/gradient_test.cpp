@@ -117,9 +117,13 @@ TEST(OutputObserver, SeesEveryLinearOnceAndChangesNothing) {
       copies.emplace(short_name, output.clone());
     });
     std::map<Site, torch::Tensor> inputs;
-    EXPECT_TRUE(
-        block->forward(hidden, [&](Site site, const torch::Tensor& input) { inputs[site] = input; })
-            .equal(expected));
+    BlockState state = block->begin(hidden);
+    for (int index = 0; index < kSites; ++index) {
+      const auto site = static_cast<Site>(index);
+      inputs[site] = block->site_input(site, state);
+      block->advance(site, state, inputs[site]);
+    }
+    EXPECT_TRUE(state.hidden.equal(expected));
     ASSERT_EQ(outputs.size(), block->linears().size());
     for (const LinearInfo& linear : block->linears()) {
       const torch::Tensor direct = at::linear(

@@ -198,14 +198,19 @@ TEST(Blocks, LinearsStandInTheOrderOfTheReference) {
                              "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"));
 }
 
-TEST(Blocks, ObserverSeesEverySiteWithItsWidth) {
+TEST(Blocks, EverySiteHasItsWidth) {
   const MemorySource source = tiny_llama_tensors();
   const Model model(parse_model_spec(tiny_llama_config()), source);
   const auto block = model.load_block(0, {});
   std::vector<std::pair<Site, std::int64_t>> seen;
-  (void)block->forward(at::randn({2, 3, 16}), [&](Site site, const torch::Tensor& input) {
-    seen.emplace_back(site, input.size(2));
-  });
+  const torch::Tensor hidden = at::randn({2, 3, 16});
+  BlockState state = block->begin(hidden);
+  for (int site = 0; site < kSites; ++site) {
+    const torch::Tensor input = block->site_input(static_cast<Site>(site), state);
+    seen.emplace_back(static_cast<Site>(site), input.size(2));
+    block->advance(static_cast<Site>(site), state, input);
+  }
+  EXPECT_TRUE(state.hidden.equal(block->forward(hidden)));
   const std::vector<std::pair<Site, std::int64_t>> expected{
       {Site::kAttentionIn, 16}, {Site::kAttentionOut, 16}, {Site::kMlpIn, 16}, {Site::kMlpOut, 24}};
   EXPECT_EQ(seen, expected);

@@ -7,7 +7,6 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/planning/measurements.h"
-#include "sgpt_mi/planning/pareto_targets.h"
 #include "support/temporary_folder.h"
 
 namespace sgpt_mi::planning {

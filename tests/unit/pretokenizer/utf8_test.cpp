@@ -9,10 +9,20 @@ namespace {
 
 using test::input_error;
 
-TEST(Utf8, EveryLengthGoesThereAndBack) {
-  for (const char32_t value : {U'\0', U'a', U'\x7F', U'\x80', U'é', U'\x7FF', U'\x800', U'▁',
-                               U'\xFFFF', U'\x10000', U'😀', U'\x10FFFF'}) {
-    const std::string text = to_utf8(value);
+TEST(Utf8, EveryLengthIsRead) {
+  const std::pair<std::string_view, char32_t> characters[] = {{{"\0", 1}, U'\0'},
+                                                              {"a", U'a'},
+                                                              {"\x7F", U'\x7F'},
+                                                              {"\xC2\x80", U'\x80'},
+                                                              {"é", U'é'},
+                                                              {"\xDF\xBF", U'\x7FF'},
+                                                              {"\xE0\xA0\x80", U'\x800'},
+                                                              {"▁", U'▁'},
+                                                              {"\xEF\xBF\xBF", U'\xFFFF'},
+                                                              {"\xF0\x90\x80\x80", U'\x10000'},
+                                                              {"😀", U'😀'},
+                                                              {"\xF4\x8F\xBF\xBF", U'\x10FFFF'}};
+  for (const auto& [text, value] : characters) {
     EXPECT_EQ(code_point(text), value);
     EXPECT_EQ(character_size(text[0]), text.size());
     EXPECT_NO_THROW(check_utf8(text));

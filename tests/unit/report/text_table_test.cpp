@@ -1,6 +1,6 @@
-#include "sgpt_mi/report/text_table.h"
-
 #include <gtest/gtest.h>
+
+#include "sgpt_mi/report/document.h"
 
 namespace sgpt_mi::report {
 namespace {

@@ -9,7 +9,7 @@
 #include "sgpt_mi/core/hash.h"
 #include "support/temporary_folder.h"
 #include "support/toy_tokenizer.h"
-#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/tokenizer_files.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -34,7 +34,7 @@ class Corpus : public ::testing::Test {
 
   test::TemporaryFolder folder_;
   std::unique_ptr<tokenizer::Tokenizer> tokenizer_ =
-      tokenizer::tokenizer_from_json(test::toy_tokenizer_json(), "test");
+      tokenizer::tokenizer_from_json(test::toy_tokenizer_json());
 };
 
 TEST_F(Corpus, WikitextRowsKeepTheirNewlineAndBlankOnesAreEmpty) {

@@ -5,8 +5,8 @@
 
 #include "support/temporary_folder.h"
 #include "tokenizer/gguf_tokenizer.h"
-#include "tokenizer/sentencepiece_tokenizer.h"
 #include "tokenizer/space_cuts.h"
+#include "tokenizer/tokenizer_files.h"
 #include "toy_vocabulary.h"
 
 namespace sgpt_mi::tokenizer {
@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 
 std::unique_ptr<Tokenizer> toy(const json& config = json::object()) {
   return tokenizer_from_sentencepiece(gguf_sentencepiece_model(toy_llama_vocabulary()),
-                                      SpecialTokenFiles(config), "test");
+                                      SpecialTokenFiles(config));
 }
 
 TEST(SentencePiece, PutsBosInFrontAndASpaceBeforeTheText) {
@@ -30,7 +30,6 @@ TEST(SentencePiece, PutsBosInFrontAndASpaceBeforeTheText) {
   EXPECT_THAT(tokenizer->encode(" a", false), ElementsAre(kToySpace, kToySpaceA));
   EXPECT_EQ(tokenizer->bos_id(), 1);
   EXPECT_EQ(tokenizer->vocab_size(), 266);
-  EXPECT_EQ(tokenizer->description(), "test");
 }
 
 TEST(SentencePiece, BestScoreMergesFirst) {
@@ -60,7 +59,7 @@ TEST(SentencePiece, TheConfigurationDecidesBosEosAndAddedTokens) {
 TEST(SentencePiece, BadFilesAndTokensAreNamed) {
   const auto load = [](const std::string& model, const json& config) {
     return input_error(
-        [&] { return tokenizer_from_sentencepiece(model, SpecialTokenFiles(config), "test"); });
+        [&] { return tokenizer_from_sentencepiece(model, SpecialTokenFiles(config)); });
   };
   EXPECT_THAT(load("no model", {}), HasSubstr("not a sentencepiece model"));
   const std::string model = gguf_sentencepiece_model(toy_llama_vocabulary());

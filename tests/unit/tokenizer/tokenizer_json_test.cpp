@@ -1,10 +1,9 @@
-#include "tokenizer/tokenizer_json.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/temporary_folder.h"
 #include "support/toy_tokenizer.h"
+#include "tokenizer/tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {
@@ -16,7 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string refusal(const json& description) {
-  return input_error([&] { return tokenizer_from_json(description, "test"); });
+  return input_error([&] { return tokenizer_from_json(description); });
 }
 
 json added(const char* content, int id, bool normalized) {
@@ -33,24 +32,23 @@ json bos_template() {
 }
 
 TEST(TokenizerJson, Plain) {
-  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json(), "test");
+  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json());
   EXPECT_THAT(tokenizer->encode("abcab"), ElementsAre(5, 4));
   EXPECT_THAT(tokenizer->encode(""), ElementsAre());
   EXPECT_EQ(tokenizer->vocab_size(), 6);
   EXPECT_EQ(tokenizer->bos_id(), std::nullopt);
-  EXPECT_EQ(tokenizer->description(), "character BPE from test");
 }
 
 TEST(TokenizerJson, MergesAsPairs) {
   json description = toy_tokenizer_json();
   description["model"]["merges"] = json::parse(R"([["a", "b"], ["ab", "c"]])");
-  EXPECT_THAT(tokenizer_from_json(description, "test")->encode("abc"), ElementsAre(5));
+  EXPECT_THAT(tokenizer_from_json(description)->encode("abc"), ElementsAre(5));
 }
 
 TEST(TokenizerJson, TemplateFramesTheText) {
   json description = toy_tokenizer_json();
   description["post_processor"] = bos_template();
-  const auto tokenizer = tokenizer_from_json(description, "test");
+  const auto tokenizer = tokenizer_from_json(description);
   EXPECT_THAT(tokenizer->encode("ab"), ElementsAre(6, 4, 7));
   EXPECT_THAT(tokenizer->encode("ab", false), ElementsAre(4));
   EXPECT_THAT(tokenizer->encode(""), ElementsAre(6, 7));
@@ -61,14 +59,14 @@ TEST(TokenizerJson, ProcessorsInSequence) {
   json description = toy_tokenizer_json();
   description["post_processor"] = {{"type", "Sequence"},
                                    {"processors", {{{"type", "ByteLevel"}}, bos_template()}}};
-  EXPECT_THAT(tokenizer_from_json(description, "test")->encode("c"), ElementsAre(6, 2, 7));
+  EXPECT_THAT(tokenizer_from_json(description)->encode("c"), ElementsAre(6, 2, 7));
 }
 
 TEST(TokenizerJson, AddedTokensBeforeAndAfterTheNormalizer) {
   json description = toy_tokenizer_json();
   description["normalizer"] = {{"type", "Prepend"}, {"prepend", "▁"}};
   description["added_tokens"] = {added("<raw>", 8, false), added("<norm>", 9, true)};
-  const auto tokenizer = tokenizer_from_json(description, "test");
+  const auto tokenizer = tokenizer_from_json(description);
   // Every stretch between raw tokens is normalized on its own, and so is what <norm> matches.
   EXPECT_THAT(tokenizer->encode("a<raw>b"), ElementsAre(3, 0, 8, 3, 1));
   EXPECT_THAT(tokenizer->encode("<norm>b"), ElementsAre(9, 1));
@@ -81,7 +79,7 @@ TEST(TokenizerJson, MetaspaceFirstMeansTheStartOfTheText) {
   description["pre_tokenizer"] = {
       {"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}};
   description["added_tokens"] = {added("<raw>", 8, false)};
-  const auto tokenizer = tokenizer_from_json(description, "test");
+  const auto tokenizer = tokenizer_from_json(description);
   EXPECT_THAT(tokenizer->encode("a<raw>b"), ElementsAre(3, 0, 8, 1));
   EXPECT_THAT(tokenizer->encode("<raw>b"), ElementsAre(8, 1));
 }
@@ -139,7 +137,7 @@ TEST(TokenizerJson, DamagedFiles) {
 }
 
 TEST(TokenizerJson, TextsThatAreNotUtf8AreRefused) {
-  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json(), "test");
+  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json());
   EXPECT_THAT(input_error([&] { return tokenizer->encode("a\xFF"); }), HasSubstr("offset 1"));
 }
 

@@ -1,9 +1,8 @@
-#include "tokenizer/vocab_merges.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/temporary_folder.h"
+#include "tokenizer/tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {
