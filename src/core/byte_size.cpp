@@ -65,15 +65,15 @@ std::int64_t parse_bytes(std::string_view text) {
 }
 
 std::string human_bytes(std::int64_t bytes) {
-  constexpr std::array<const char*, 5> kUnits{"B", "kB", "MB", "GB", "TB"};
+  constexpr std::array<const char*, 5> kDecimalUnits{"B", "kB", "MB", "GB", "TB"};
   auto value = static_cast<double>(bytes);
   std::size_t unit = 0;
-  while (std::abs(value) >= 999.5 && unit + 1 < kUnits.size()) {
+  while (std::abs(value) >= 999.5 && unit + 1 < kDecimalUnits.size()) {
     value /= 1000.0;
     ++unit;
   }
   if (unit == 0) return fmt::format("{} B", bytes);
-  return fmt::format("{:.{}f} {}", value, value < 99.95 ? 1 : 0, kUnits[unit]);
+  return fmt::format("{:.{}f} {}", value, value < 99.95 ? 1 : 0, kDecimalUnits[unit]);
 }
 
 }  // namespace sgpt_mi

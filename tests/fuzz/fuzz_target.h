@@ -7,7 +7,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::io {
+namespace sgpt_mi::fuzz {
 
 /// The contract of every reader: any bytes are either read or refused with Error(kInput).
 /// Ends the process, which libFuzzer reports, when a reader blames itself (kInternal).
@@ -21,4 +21,4 @@ int fuzz_reader(const std::uint8_t* data, std::size_t size, const Read& read) {
   return 0;
 }
 
-}  // namespace sgpt_mi::io
+}  // namespace sgpt_mi::fuzz

@@ -6,7 +6,7 @@
 #include "fuzz_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return sgpt_mi::io::fuzz_reader(data, size, [](std::span<const std::byte> file) {
+  return sgpt_mi::fuzz::fuzz_reader(data, size, [](std::span<const std::byte> file) {
     // Small pieces, so that lines cross their borders.
     const auto read = [&](std::span<char> out) {
       const std::size_t count = std::min<std::size_t>({out.size(), file.size(), 7});
@@ -14,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       file = file.subspan(count);
       return count;
     };
-    (void)documents::read_json_lines(read, "fuzz", std::numeric_limits<std::size_t>::max());
+    (void)sgpt_mi::documents::read_json_lines(read, "fuzz",
+                                              std::numeric_limits<std::size_t>::max());
   });
 }

@@ -89,7 +89,7 @@ std::string packed_matrix(const sgpt_mi::test::PackedForm& form) {
   std::mt19937 engine(1);
   const auto matrix = sgpt_mi::test::random_matrix(form, engine);
   std::string text;
-  for (const auto& part : packing::pack_matrix("m", matrix.view())) {
+  for (const auto& part : sgpt_mi::packing::pack_matrix("m", matrix.view())) {
     text += static_cast<char>(part.kind);
     text += sgpt_mi::io::GgufWriter::number(static_cast<std::uint16_t>(part.bytes.size()));
     text.append(reinterpret_cast<const char*>(part.bytes.data()), part.bytes.size());

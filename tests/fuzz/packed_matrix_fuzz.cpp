@@ -6,9 +6,9 @@
 
 namespace {
 
-using packing::PackedPart;
-using packing::PackedPartKind;
 using sgpt_mi::DType;
+using sgpt_mi::packing::PackedPart;
+using sgpt_mi::packing::PackedPartKind;
 
 /// The record's fields that decide how other parts are typed and shaped.
 struct Hints {
@@ -33,8 +33,8 @@ struct Hints {
 std::vector<PackedPart> parts_of(std::span<const std::byte> file) {
   std::vector<PackedPart> parts;
   while (file.size() >= 3) {
-    const auto kind =
-        static_cast<PackedPartKind>(std::to_integer<unsigned>(file[0]) % packing::kPackedPartKinds);
+    const auto kind = static_cast<PackedPartKind>(std::to_integer<unsigned>(file[0]) %
+                                                  sgpt_mi::packing::kPackedPartKinds);
     std::uint16_t length = 0;
     std::memcpy(&length, file.data() + 1, sizeof length);
     const auto bytes = file.subspan(3, std::min<std::size_t>(length, file.size() - 3));
@@ -67,7 +67,7 @@ void shape_parts(std::vector<PackedPart>& parts) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return sgpt_mi::io::fuzz_reader(data, size, [](std::span<const std::byte> file) {
+  return sgpt_mi::fuzz::fuzz_reader(data, size, [](std::span<const std::byte> file) {
     std::vector<PackedPart> parts = parts_of(file);
     if (parts.empty()) return;
     shape_parts(parts);
@@ -75,9 +75,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (record.kind == PackedPartKind::kRecord && record.bytes.size() == 44) {
       sgpt_mi::test::reseal("m", parts);  // else no input would pass the checksum
     }
-    const packing::PackedParts found = sgpt_mi::test::found("m", parts);
-    const auto info = packing::describe_packed(found);
+    const sgpt_mi::packing::PackedParts found = sgpt_mi::test::found("m", parts);
+    const auto info = sgpt_mi::packing::describe_packed(found);
     // What is read has the promised size.
-    if (packing::unpack_matrix(found).size() != info.dense.bytes()) std::abort();
+    if (sgpt_mi::packing::unpack_matrix(found).size() != info.dense.bytes()) std::abort();
   });
 }

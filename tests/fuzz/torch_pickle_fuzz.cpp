@@ -2,8 +2,8 @@
 #include "fuzz_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return sgpt_mi::io::fuzz_reader(data, size, [](std::span<const std::byte> file) {
-    for (const auto& tensor : containers::parse_torch_pickle(file, "fuzz")) {
+  return sgpt_mi::fuzz::fuzz_reader(data, size, [](std::span<const std::byte> file) {
+    for (const auto& tensor : sgpt_mi::containers::parse_torch_pickle(file, "fuzz")) {
       (void)tensor.to_contiguous();
     }
   });
