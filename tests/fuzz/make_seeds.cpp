@@ -21,11 +21,11 @@ void write(const std::filesystem::path& folder, const std::string& target, const
 std::string safetensors() {
   const std::string header =
       R"({"__metadata__":{"a":"b"},"t":{"dtype":"U8","shape":[1,2],"data_offsets":[0,2]}})";
-  return sgpt_mi::io::GgufWriter::number<std::uint64_t>(header.size()) + header + "xy";
+  return sgpt_mi::gguf::GgufWriter::number<std::uint64_t>(header.size()) + header + "xy";
 }
 
 std::string gguf() {
-  sgpt_mi::io::GgufWriter writer;
+  sgpt_mi::gguf::GgufWriter writer;
   writer.text("general.architecture", "llama").whole("llama.block_count", 1);
   writer.whole("llama.context_length", 8).whole("llama.embedding_length", 32);
   writer.whole("llama.feed_forward_length", 8).whole("llama.attention.head_count", 1);
@@ -50,7 +50,7 @@ std::string pickle() {
 
 /// A stored zip archive of a pickle and its storage.
 std::string torch_zip() {
-  const auto number = [](auto value) { return sgpt_mi::io::GgufWriter::number(value); };
+  const auto number = [](auto value) { return sgpt_mi::gguf::GgufWriter::number(value); };
   std::string file;
   std::string directory;
   for (const auto& [name, data] : {std::pair<std::string, std::string>{"m/data.pkl", pickle()},
@@ -91,7 +91,7 @@ std::string packed_matrix(const sgpt_mi::test::PackedForm& form) {
   std::string text;
   for (const auto& part : sgpt_mi::packing::pack_matrix("m", matrix.view())) {
     text += static_cast<char>(part.kind);
-    text += sgpt_mi::io::GgufWriter::number(static_cast<std::uint16_t>(part.bytes.size()));
+    text += sgpt_mi::gguf::GgufWriter::number(static_cast<std::uint16_t>(part.bytes.size()));
     text.append(reinterpret_cast<const char*>(part.bytes.data()), part.bytes.size());
   }
   return text;
