@@ -10,8 +10,8 @@ namespace sgpt_mi::formats {
 namespace {
 
 constexpr std::array<Format, 2> kFormats{{
-    {"packed", "packed", true, open_packed_folder},
-    {"hf", "Hugging Face folder", false, open_hf_folder},
+    {"packed", "packed", true, false, open_packed_folder},
+    {"hf", "Hugging Face folder", false, false, open_hf_folder},
 }};
 
 }  // namespace

@@ -67,6 +67,10 @@ void WeightStore::put_matrix(const std::string& name, const packing::CodedMatrix
   fail(ErrorKind::kInternal, "formats: codes of {} for a store of dense tensors", name);
 }
 
+void WeightStore::put_blocks(const std::string& name, const blocks::EncodedMatrix& /*matrix*/) {
+  fail(ErrorKind::kInternal, "formats: {} came in blocks to a store that takes none", name);
+}
+
 void MemoryStore::put(const TensorData& tensor) {
   const TensorInfo& info = base_.info_of(tensor.info.name);
   ensure(tensor.bytes.size() == info.bytes(), "formats: a compressed weight changed its size");

@@ -157,12 +157,12 @@ Entry read_entry(io::ByteCursor& cursor, const std::string& label) {
   }
   std::reverse(tensor.shape.begin(), tensor.shape.end());
   const auto type = cursor.number<std::uint32_t>(tensor.name);
-  tensor.type = find_gguf_type(type);
+  tensor.type = blocks::find_block_type(type);
   if (tensor.type == nullptr) {
     fail(ErrorKind::kInput,
          "io: {}: tensor '{}' has type {} ({}), which is not read; F32, F16, BF16, Q4_0, Q4_1, "
          "Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K expected",
-         label, tensor.name, gguf_type_name(type), type);
+         label, tensor.name, blocks::block_type_name(type), type);
   }
   entry.offset = cursor.number<std::uint64_t>(tensor.name);
   entry.bytes = packed_bytes(tensor, label);

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "gguf_types.h"
+#include "sgpt_mi/blocks/block_types.h"
 
 namespace sgpt_mi::gguf {
 
@@ -69,7 +69,7 @@ class GgufMetadata {
 /// A tensor of a GGUF file under its own name, in place in the file.
 struct GgufTensor {
   std::string name;
-  const GgufType* type = nullptr;
+  const blocks::BlockType* type = nullptr;
   std::vector<std::int64_t> shape;   ///< row-major: the file's dimensions reversed
   std::span<const std::byte> bytes;  ///< packed data
 };

@@ -15,7 +15,7 @@ namespace sgpt_mi::gguf {
 /// A tensor of a GGUF model under its Hugging Face name.
 struct GgufWeight {
   containers::TensorInfo info;  ///< dtype after unpacking
-  const GgufType* type = nullptr;
+  const blocks::BlockType* type = nullptr;
   std::span<const std::byte> bytes;  ///< packed
   /// Heads whose rows are stored as rotary pairs and must be put back in order; 0: none.
   std::int64_t paired_heads = 0;

@@ -29,6 +29,8 @@ struct Format {
   /// Matrices are kept as codes, masks and grids: scales are rounded as they are stored before they
   /// are used, and sizes follow from the widths. Else as dense tensors in the checkpoint's types.
   bool holds_codes = false;
+  /// Matrices are kept in blocks of ggml's types (blocks/block_types.h), each tensor in its own.
+  bool holds_blocks = false;
   /// Starts a folder that appears when it is complete. Throws as io::StagedFolder, and
   /// Error(kInput) when the disk has less room than the dense model takes. Both references must
   /// outlive the store.

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "sgpt_mi/blocks/block_types.h"
 #include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/packing/packed_matrix.h"
@@ -47,6 +48,14 @@ class WeightStore {
   ///              bytes, or when the store takes no codes.
   virtual void put_matrix(const std::string& name, const packing::CodedMatrix& coded,
                           const packing::PackedSize& size);
+
+  /// Whether compressed matrices are kept as blocks of ggml's types: put_blocks() then takes the
+  /// place of put().
+  [[nodiscard]] virtual bool takes_blocks() const { return false; }
+
+  /// Keeps a compressed matrix NAME (the tensor NAME.weight), rows in Hugging Face's order. Throws
+  /// Error(kInternal) when the store takes no blocks.
+  virtual void put_blocks(const std::string& name, const blocks::EncodedMatrix& matrix);
 };
 
 /// Keeps compressed weights in memory, over the original's other tensors.

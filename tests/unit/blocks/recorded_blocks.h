@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace sgpt_mi::gguf {
+namespace sgpt_mi::blocks {
 
 /// One random block of a quantized GGUF type and what it holds according to the numpy code of
 /// ggml's own `gguf` package (version 0.19.0, gguf.quants.dequantize).
@@ -87,4 +87,4 @@ inline constexpr std::array<GgufBlock, 8> kGgufBlocks{{
      -29423.73193359375},
 }};
 
-}  // namespace sgpt_mi::gguf
+}  // namespace sgpt_mi::blocks

@@ -1,10 +1,10 @@
-#include "gguf_types.h"
+#include "sgpt_mi/blocks/block_types.h"
 
 #include <array>
 
 #include "sgpt_mi/kernels/half.h"
 
-namespace sgpt_mi::gguf {
+namespace sgpt_mi::blocks {
 namespace {
 
 // Block layouts and formulas: ggml, src/ggml-common.h and src/ggml-quants.c (dequantize_row_*).
@@ -140,7 +140,7 @@ void unpack_q6_k(const std::byte* block, float* out) {
   }
 }
 
-constexpr std::array<GgufType, 11> kTypes{{
+constexpr std::array<BlockType, 11> kTypes{{
     {0, "F32", 1, 4, DType::kF32, nullptr},
     {1, "F16", 1, 2, DType::kF16, nullptr},
     {30, "BF16", 1, 2, DType::kBF16, nullptr},
@@ -168,19 +168,19 @@ constexpr std::array<UnreadType, 22> kUnreadTypes{{
 
 }  // namespace
 
-const GgufType* find_gguf_type(std::uint32_t id) {
-  for (const GgufType& type : kTypes) {
+const BlockType* find_block_type(std::uint32_t id) {
+  for (const BlockType& type : kTypes) {
     if (type.id == id) return &type;
   }
   return nullptr;
 }
 
-std::string_view gguf_type_name(std::uint32_t id) {
-  if (const GgufType* type = find_gguf_type(id); type != nullptr) return type->name;
+std::string_view block_type_name(std::uint32_t id) {
+  if (const BlockType* type = find_block_type(id); type != nullptr) return type->name;
   for (const UnreadType& type : kUnreadTypes) {
     if (type.id == id) return type.name;
   }
   return "of an unknown number";
 }
 
-}  // namespace sgpt_mi::gguf
+}  // namespace sgpt_mi::blocks

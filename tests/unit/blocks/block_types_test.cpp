@@ -1,4 +1,4 @@
-#include "gguf/gguf_types.h"
+#include "sgpt_mi/blocks/block_types.h"
 
 #include <gtest/gtest.h>
 
@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "gguf_blocks.h"
+#include "recorded_blocks.h"
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::gguf {
+namespace sgpt_mi::blocks {
 namespace {
 
 constexpr std::size_t kHalf = 2;  // bytes of a scale
@@ -22,7 +22,7 @@ constexpr const char kMinusTwo[] = "\x00\xc0";
 std::string half(const char* bytes) { return {bytes, kHalf}; }
 
 std::vector<float> unpack(std::uint32_t id, const std::string& block) {
-  const GgufType* type = find_gguf_type(id);
+  const BlockType* type = find_block_type(id);
   EXPECT_NE(type, nullptr);
   EXPECT_EQ(block.size(), static_cast<std::size_t>(type->block_bytes));
   std::vector<float> values(static_cast<std::size_t>(type->block_elements));
@@ -40,7 +40,7 @@ std::string nibble_ramp() {
 /// The code that nibble_ramp() holds for element i of 32.
 int ramp_code(int i) { return i < 16 ? i : 31 - i; }
 
-TEST(GgufTypes, SimpleFourBitBlocksInClosedForm) {
+TEST(BlockTypes, SimpleFourBitBlocksInClosedForm) {
   const auto centred = unpack(2, half(kHalfOfOne) + nibble_ramp());                    // Q4_0
   const auto shifted = unpack(3, half(kHalfOfOne) + half(kMinusTwo) + nibble_ramp());  // Q4_1
   for (int i = 0; i < 32; ++i) {
@@ -50,7 +50,7 @@ TEST(GgufTypes, SimpleFourBitBlocksInClosedForm) {
   }
 }
 
-TEST(GgufTypes, SimpleFiveBitBlocksInClosedForm) {
+TEST(BlockTypes, SimpleFiveBitBlocksInClosedForm) {
   const std::string fifth("\x01\x80\x01\x80", 4);  // of elements 0, 15, 16 and 31
   const auto centred = unpack(6, half(kHalfOfOne) + fifth + nibble_ramp());
   const auto shifted = unpack(7, half(kHalfOfOne) + half(kMinusTwo) + fifth + nibble_ramp());
@@ -63,7 +63,7 @@ TEST(GgufTypes, SimpleFiveBitBlocksInClosedForm) {
   }
 }
 
-TEST(GgufTypes, EightBitBlockInClosedForm) {
+TEST(BlockTypes, EightBitBlockInClosedForm) {
   std::string codes;
   for (int i = 0; i < 32; ++i) codes += static_cast<char>(8 * i - 128);
   const auto values = unpack(8, half(kMinusTwo) + codes);
@@ -86,7 +86,7 @@ std::string group_scales() {
   return bytes;
 }
 
-TEST(GgufTypes, FourBitSuperBlockInClosedForm) {
+TEST(BlockTypes, FourBitSuperBlockInClosedForm) {
   const std::string codes(128, '\x53');  // 3 in the even groups, 5 in the odd ones
   const auto values = unpack(12, half(kHalfOfOne) + half(kMinusTwo) + group_scales() + codes);
   for (int i = 0; i < 256; ++i) {
@@ -97,7 +97,7 @@ TEST(GgufTypes, FourBitSuperBlockInClosedForm) {
   }
 }
 
-TEST(GgufTypes, FiveBitSuperBlockInClosedForm) {
+TEST(BlockTypes, FiveBitSuperBlockInClosedForm) {
   const std::string fifth(32, '\x81');  // set in the first and the last group
   const std::string codes(128, '\x53');
   const auto values =
@@ -110,7 +110,7 @@ TEST(GgufTypes, FiveBitSuperBlockInClosedForm) {
   }
 }
 
-TEST(GgufTypes, SixBitSuperBlockInClosedForm) {
+TEST(BlockTypes, SixBitSuperBlockInClosedForm) {
   std::string scales;
   for (int i = 0; i < 16; ++i) scales += static_cast<char>(i - 8);
   // Low nibbles 3 (quarters 0 and 1 of a half) and 5 (2 and 3); high pairs 0, 1, 2, 3 by quarter.
@@ -125,7 +125,7 @@ TEST(GgufTypes, SixBitSuperBlockInClosedForm) {
   }
 }
 
-TEST(GgufTypes, ScalesAreExactHalves) {
+TEST(BlockTypes, ScalesAreExactHalves) {
   const auto first_value = [](const char* scale) {
     return unpack(8, half(scale) + std::string(32, '\1'))[0];
   };
@@ -137,7 +137,7 @@ TEST(GgufTypes, ScalesAreExactHalves) {
   EXPECT_TRUE(std::isnan(first_value("\x00\x7e")));
 }
 
-TEST(GgufTypes, RandomBlocksAgreeWithTheReferencePackage) {
+TEST(BlockTypes, RandomBlocksAgreeWithTheReferencePackage) {
   for (const GgufBlock& block : kGgufBlocks) {
     std::string bytes;
     for (std::size_t i = 0; i < block.hex.size(); i += 2) {
@@ -155,20 +155,20 @@ TEST(GgufTypes, RandomBlocksAgreeWithTheReferencePackage) {
     // Both sides round each product and sum to float32: two roundings of an element and of the
     // terms it is the difference of, which are below 32 times it on average.
     const double tolerance = 64 * 0x1p-24 * magnitude;
-    EXPECT_NEAR(sum, block.sum, tolerance) << gguf_type_name(block.type);
-    EXPECT_NEAR(weighted_sum, block.weighted_sum, tolerance) << gguf_type_name(block.type);
+    EXPECT_NEAR(sum, block.sum, tolerance) << block_type_name(block.type);
+    EXPECT_NEAR(weighted_sum, block.weighted_sum, tolerance) << block_type_name(block.type);
     for (std::size_t i = 0; i < block.places.size(); ++i) {
-      EXPECT_NEAR(values[block.places[i]], block.values[i], 1e-5) << gguf_type_name(block.type);
+      EXPECT_NEAR(values[block.places[i]], block.values[i], 1e-5) << block_type_name(block.type);
     }
   }
 }
 
-TEST(GgufTypes, UnreadTypesHaveNames) {
-  EXPECT_EQ(find_gguf_type(10), nullptr);
-  EXPECT_EQ(gguf_type_name(10), "Q2_K");
-  EXPECT_EQ(gguf_type_name(14), "Q6_K");
-  EXPECT_EQ(gguf_type_name(999), "of an unknown number");
+TEST(BlockTypes, UnreadTypesHaveNames) {
+  EXPECT_EQ(find_block_type(10), nullptr);
+  EXPECT_EQ(block_type_name(10), "Q2_K");
+  EXPECT_EQ(block_type_name(14), "Q6_K");
+  EXPECT_EQ(block_type_name(999), "of an unknown number");
 }
 
 }  // namespace
-}  // namespace sgpt_mi::gguf
+}  // namespace sgpt_mi::blocks

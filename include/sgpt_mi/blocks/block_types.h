@@ -3,14 +3,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "sgpt_mi/core/dtype.h"
 
-namespace sgpt_mi::gguf {
+namespace sgpt_mi::blocks {
 
 /// A tensor type of GGUF. Quantized types pack a block of consecutive elements of a row.
-struct GgufType {
+struct BlockType {
   std::uint32_t id;             ///< number in the file
   std::string_view name;        ///< as ggml calls it
   std::int64_t block_elements;  ///< elements of a block
@@ -20,10 +21,23 @@ struct GgufType {
   void (*unpack)(const std::byte* block, float* out);
 };
 
+/// A weight matrix in blocks of one type, row after row, as a GGUF file holds it.
+struct EncodedMatrix {
+  const BlockType* type = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;  ///< a multiple of type->block_elements
+  std::span<const std::byte> bytes;
+
+  /// Bytes of one row.
+  [[nodiscard]] std::int64_t row_bytes() const {
+    return columns / type->block_elements * type->block_bytes;
+  }
+};
+
 /// The type with this number, or nullptr when it is not read.
-[[nodiscard]] const GgufType* find_gguf_type(std::uint32_t id);
+[[nodiscard]] const BlockType* find_block_type(std::uint32_t id);
 
 /// ggml's name for a type number, known to this program or not.
-[[nodiscard]] std::string_view gguf_type_name(std::uint32_t id);
+[[nodiscard]] std::string_view block_type_name(std::uint32_t id);
 
-}  // namespace sgpt_mi::gguf
+}  // namespace sgpt_mi::blocks
