@@ -208,6 +208,12 @@ std::vector<FlagRow> machine_and_output_flags() {
        kCommon},
       {"format", &S::format, "auto|packed|hf", kOutput, kRuns | kExport, true,
        "packed: codes, masks, grids; hf: dense tensors; auto: packed when quantized", kCommon},
+      {"gguf_type", &S::gguf_type, "TYPE", kOutput, kRuns, true,
+       "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it types are "
+       "planned for --target_bytes or --target_stored_bits",
+       kCommon},
+      {"gguf_types", &S::gguf_types, "NAME=TYPE,…", kOutput, kRuns, true,
+       "types of some tensors: attn_v=Q6_K,token_embd=Q8_0"},
       {"plots", &S::plots, "DIR", kOutput, kOneRun | kCompare, true,
        "write pictures and a report page"},
       {"report", &S::report, "FILE", kOutput, kOneRun | kCompare | kEval | kInspect, true,

@@ -155,6 +155,9 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   if (typed.channel_scaling != -1.0) run.compression.channel_scaling = typed.channel_scaling;
   run.compression.plan = plan_options(settings, run.compression.method);
   if (run.compression.plan && asks_for_codes(typed)) set_base_width(run.compression);
+  run.format = save_format(typed.format, run.compression);
+  run.compression.types = type_options(typed, run.format, run.compression);
+  if (run.compression.types) run.compression.matrix.wbits = 16;
   run.compression.selection = {typed.minlayer, typed.maxlayer, typed.prune_only, typed.invert};
   set_refinement(run.compression, typed);
   run.compression.batch_windows = parse_batch_windows(typed.batch_windows);
@@ -162,7 +165,6 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   run.eval = eval_options(typed);
   run.save_dir = typed.save;
   run.plots_dir = typed.plots;
-  run.format = save_format(typed.format, run.compression);
   run.compression.matrix.stored_scales = run.format.holds_codes;
   run.validate();
   return run;

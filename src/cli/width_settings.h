@@ -22,6 +22,13 @@ namespace sgpt_mi::cli {
 /// Whether a width or a size is asked for.
 [[nodiscard]] bool asks_for_codes(const Settings& typed);
 
+/// The block types of a format that holds blocks; nothing for the others, and when no codes are
+/// asked for. Throws Error(kUsage) for an unknown type, and for flags that contradict the format or
+/// the method.
+[[nodiscard]] std::optional<planning::TypeOptions> type_options(
+    const Settings& typed, const formats::Format& format,
+    const compress::CompressionSettings& compression);
+
 /// Forgets that flags were given which only other methods read.
 void drop_flags_of_others(ResolvedSettings& settings, compress::Method method);
 

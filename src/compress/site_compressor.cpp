@@ -11,6 +11,7 @@
 #include "layer_description.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/quant/block_grid.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::compress {
@@ -168,6 +169,7 @@ obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
   obs::CompressOptions options = run_.settings.matrix;
   const planning::LinearChoice& choice = rd_plan_->linears.at(linear.name);
   if (options.prune_m == 0) options.sparsity = choice.sparsity;
+  options.block_type = choice.block_type;
   if (choice.unit_bits.empty()) return options;
   if (choice.grid_columns == 0 && choice.unit_bits.size() == 1) {
     options.wbits = choice.unit_bits.front();
@@ -198,6 +200,9 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
     done.result = compress_planned(target, work, *done.plan, linear);
   } else {
     done.options = rd_plan_ != nullptr ? planned_options(linear, work) : run_.settings.matrix;
+    if (rd_plan_ == nullptr && run_.settings.types) {
+      done.options.block_type = run_.settings.types->fixed(linear.name, linear.columns);
+    }
     done.result = compress_matrix(target, work, done.options, linear.name);
   }
   for (const auto& [step, seconds] : done.result.seconds) run_.timings["obs_" + step] += seconds;
@@ -236,11 +241,25 @@ void SiteCompressor::finish_tensor(const std::string& name, const torch::Tensor&
   }
 }
 
+/// Hands a linear in blocks to the store; bytes that it takes there.
+std::int64_t SiteCompressor::store_blocks(const CompressedLinear& done) {
+  const walk::StageTimer packing(run_.timings, "pack", done.linear.name);
+  const std::vector<std::byte> bytes = quant::encode_blocks(done.matrix.codes, *done.matrix.blocks);
+  if (run_.store.takes_blocks()) {
+    run_.store.put_blocks(done.linear.name,
+                          {done.matrix.blocks->type, done.linear.rows, done.linear.columns, bytes});
+  } else {
+    run_.store.put(model::to_tensor_data(done.linear.name + ".weight", done.rounded));
+  }
+  return static_cast<std::int64_t>(bytes.size());
+}
+
 /// Hands a linear to the store; bytes that it takes there.
 std::int64_t SiteCompressor::store_linear(const CompressedLinear& done) {
   const auto put_dense = [&] {
     run_.store.put(model::to_tensor_data(done.linear.name + ".weight", done.rounded));
   };
+  if (done.matrix.blocks) return store_blocks(done);
   if (!run_.holds_codes) {
     put_dense();
     return static_cast<std::int64_t>(done.rounded.nbytes());

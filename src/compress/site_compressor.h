@@ -89,6 +89,7 @@ class SiteCompressor {
   void finish_linear(const CompressedLinear& done, report::LayerReport layer);
   void finish_tensor(const std::string& name, const torch::Tensor& rounded);
   [[nodiscard]] std::int64_t store_linear(const CompressedLinear& done);
+  [[nodiscard]] std::int64_t store_blocks(const CompressedLinear& done);
   void keep_picture(const model::LinearInfo& linear, const SiteWork& work,
                     const std::optional<planning::LinearPlan>& plan);
   void warn_once(const std::string& text);

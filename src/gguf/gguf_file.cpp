@@ -159,10 +159,8 @@ Entry read_entry(io::ByteCursor& cursor, const std::string& label) {
   const auto type = cursor.number<std::uint32_t>(tensor.name);
   tensor.type = blocks::find_block_type(type);
   if (tensor.type == nullptr) {
-    fail(ErrorKind::kInput,
-         "io: {}: tensor '{}' has type {} ({}), which is not read; F32, F16, BF16, Q4_0, Q4_1, "
-         "Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K expected",
-         label, tensor.name, blocks::block_type_name(type), type);
+    fail(ErrorKind::kInput, "io: {}: tensor '{}' has type {} ({}), which is not read; {} expected",
+         label, tensor.name, blocks::block_type_name(type), type, blocks::block_type_names());
   }
   entry.offset = cursor.number<std::uint64_t>(tensor.name);
   entry.bytes = packed_bytes(tensor, label);

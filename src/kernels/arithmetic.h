@@ -23,6 +23,15 @@ SGPT_MI_HOST_DEVICE inline float value_of(float code, float scale, float zero) {
   return scale * (code - zero);
 }
 
+/// The number of levels below the nearest one to w / scale: its code. Borders lie midway and belong
+/// to the lower level.
+SGPT_MI_HOST_DEVICE inline float table_code_of(float weight, float scale, const float* level) {
+  const float wanted = weight / scale;
+  float code = 0.0F;
+  for (int i = 1; i < 16; ++i) code += wanted > 0.5F * (level[i - 1] + level[i]) ? 1.0F : 0.0F;
+  return code;
+}
+
 /// The mask score of a weight: w^2 / U_jj^2.
 SGPT_MI_HOST_DEVICE inline float score_of(float weight, float diagonal) {
   return (weight * weight) / (diagonal * diagonal);

@@ -34,6 +34,8 @@ void check_grid(const DescentBlock& block) {
          "descend_block: scale is not (rows, groups)");
   ensure(has_grid_shape(grid.zero, rows, grid.scale.columns),
          "descend_block: zero is not (rows, groups)");
+  ensure(grid.offset.data == nullptr || has_grid_shape(grid.offset, rows, grid.scale.columns),
+         "descend_block: offset is not (rows, groups)");
   ensure(has_shape(block.codes, rows, block.weight.columns),
          "descend_block: codes is not (rows, width)");
 }

@@ -27,6 +27,8 @@ void check(const ObsBlock& block) {
          "obs_block: scale is not (rows, groups)");
   ensure(has_grid_shape(grid.zero, rows, grid.scale.columns),
          "obs_block: zero is not (rows, groups)");
+  ensure(grid.offset.data == nullptr || has_grid_shape(grid.offset, rows, grid.scale.columns),
+         "obs_block: offset is not (rows, groups)");
   ensure(has_shape(block.codes, rows, width), "obs_block: codes is not (rows, width)");
 }
 

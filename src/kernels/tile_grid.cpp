@@ -15,6 +15,24 @@ SGPT_MI_SIMD_CLONES void round_to_grid(const float* __restrict scale, const floa
   }
 }
 
+SGPT_MI_SIMD_CLONES void round_to_offset_grid(const float* __restrict scale,
+                                              const float* __restrict offset, float max_code,
+                                              float* __restrict value, float* __restrict code) {
+  for (std::int64_t r = 0; r < kTileRows; ++r) {
+    code[r] = code_of(value[r] - offset[r], scale[r], 0.0F, max_code);
+    value[r] = value_of(code[r], scale[r], 0.0F) + offset[r];
+  }
+}
+
+SGPT_MI_SIMD_CLONES void round_to_table(const float* __restrict scale,
+                                        const float* __restrict level, float* __restrict value,
+                                        float* __restrict code) {
+  for (std::int64_t r = 0; r < kTileRows; ++r) {
+    code[r] = table_code_of(value[r], scale[r], level);
+    value[r] = scale[r] * level[static_cast<std::int32_t>(code[r])];
+  }
+}
+
 }  // namespace
 
 void TileGrid::start(std::int64_t first_row, std::int64_t rows) {
@@ -30,13 +48,22 @@ void TileGrid::load(std::int64_t group) {
   for (std::int64_t r = 0; r < rows_; ++r) {
     scale_[static_cast<std::size_t>(r)] = grid_.scale.row(first_row_ + r)[group];
     zero_[static_cast<std::size_t>(r)] = grid_.zero.row(first_row_ + r)[group];
+    if (grid_.offset.data == nullptr) continue;
+    offset_[static_cast<std::size_t>(r)] = grid_.offset.row(first_row_ + r)[group];
   }
 }
 
 void TileGrid::round(std::int64_t column, float* value) {
   const std::int64_t group = grid_.group_of_column[column];
   load(group);
-  round_to_grid(scale_.data(), zero_.data(), grid_.max_code_of_group[group], value, code_.data());
+  const float max_code = grid_.max_code_of_group[group];
+  if (grid_.table.given) {
+    round_to_table(scale_.data(), grid_.table.level, value, code_.data());
+  } else if (grid_.offset.data != nullptr) {
+    round_to_offset_grid(scale_.data(), offset_.data(), max_code, value, code_.data());
+  } else {
+    round_to_grid(scale_.data(), zero_.data(), max_code, value, code_.data());
+  }
 }
 
 void TileGrid::store(std::int64_t column, const MatrixView<std::uint8_t>& codes) const {

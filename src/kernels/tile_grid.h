@@ -42,6 +42,7 @@ class TileGrid {
   std::int64_t group_ = -1;  // whose grid is loaded
   TileColumn scale_{};
   TileColumn zero_{};
+  TileColumn offset_{};
   TileColumn code_{};
 };
 

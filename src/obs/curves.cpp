@@ -73,6 +73,7 @@ void Pruning::prune_by_sweep(double sparsity) {
   CompressOptions options = curve_.options;
   options.wbits = 16;
   options.groups.reset();
+  options.block_type = nullptr;
   if (options.prune_m == 0) options.sparsity = sparsity;
   std::vector<Sweep> sweeps;
   split_.each([&](std::size_t i) {
@@ -185,6 +186,23 @@ std::vector<double> measure_width(const torch::Tensor& weight, const torch::Tens
           .index_add_(0, torch::tensor(groups.group_of_column, torch::kInt64), by_column);
   const double* data = damage.const_data_ptr<double>();
   return {data, data + count};
+}
+
+double measure_blocks(const torch::Tensor& weight, const torch::Tensor& pruned,
+                      const CurveInput& curve) {
+  const RowSplit split(weight, curve.options);
+  const std::vector<torch::Tensor> values = split.scatter(weight);
+  const std::vector<torch::Tensor> masks = split.scatter(pruned);
+  std::vector<Sweep> sweeps;
+  split.each([&](std::size_t i) {
+    Sweep& sweep = sweeps.emplace_back(values[i].clone(at::MemoryFormat::Contiguous),
+                                       split.input_of(i, curve.input).upper, curve.options);
+    sweep.use_mask(masks[i]);
+    sweep.fit_grids(std::nullopt);
+  });
+  Sweep::run(sweeps);
+  const torch::Tensor losses = split.gather([&](std::size_t i) { return sweeps[i].row_loss(); });
+  return 2.0 * losses.mul(curve.row_weight).sum().item<double>();
 }
 
 double output_energy(const torch::Tensor& weight, const torch::Tensor& hessian) {

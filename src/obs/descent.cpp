@@ -11,6 +11,7 @@
 #include "row_split.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/quant/block_grid.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::obs {
@@ -83,6 +84,11 @@ void Descent::sweep(kernels::DescentBlock request, const quant::Grid* grid,
 void Descent::step_scales(quant::Grid& grid, const torch::Tensor& codes,
                           std::optional<int> scale_exponent) {
   const std::int64_t groups = grid.scale.size(1);
+  if (grid.blocks) {
+    const torch::Tensor levels = quant::levels(codes, grid);
+    for (std::int64_t group = 0; group < groups; ++group) step_block_group(grid, group, levels);
+    return;
+  }
   const std::vector<torch::Tensor> members = quant::columns_of_groups(grid.group_of_column, groups);
   for (std::int64_t group = 0; group < groups; ++group) {
     step_group(grid, {group, members[static_cast<std::size_t>(group)]}, codes, scale_exponent);
@@ -113,6 +119,34 @@ void Descent::step_group(quant::Grid& grid, const Group& group, const torch::Ten
   scale.copy_(moved);
   weight_.index_copy_(1, members, steps * moved);
   gradient_.add_(response.mul_(change));
+}
+
+void Descent::step_block_group(quant::Grid& grid, std::int64_t group, const torch::Tensor& levels) {
+  const blocks::BlockType& type = *grid.blocks->type;
+  const std::int64_t first = group * type.group;
+  const std::int64_t together = problem_.product_rows;
+  const torch::Tensor steps = levels.narrow(1, first, type.group);
+  const torch::Tensor rows = problem_.hessian.narrow(0, first, type.group);
+  const torch::Tensor slope = gradient_.narrow(1, first, type.group);
+  torch::Tensor response = multiply(steps, rows, together);
+  const torch::Tensor own = response.narrow(1, first, type.group);
+  quant::ScaleStep step;
+  step.slope = row_sums(steps * slope, together);
+  step.curvature = row_sums(steps * own, together);
+  torch::Tensor flat;  // what an offset does to the gradient, of every row
+  if (grid.offset.defined()) {
+    flat = rows.sum(0, /*keepdim=*/true);
+    const torch::Tensor flat_own = flat.narrow(1, first, type.group);
+    step.offset_slope = row_sums(slope, together);
+    step.mixed = row_sums(steps * flat_own, together);
+    step.offset_curvature = flat_own.sum();
+  }
+  const quant::ScaleChange change = quant::step_block_group(grid, group, step);
+  torch::Tensor moved = steps * grid.scale.narrow(1, group, 1);
+  if (grid.offset.defined()) moved.add_(grid.offset.narrow(1, group, 1));
+  weight_.narrow(1, first, type.group).copy_(moved);
+  gradient_.add_(response.mul_(change.scale));
+  if (grid.offset.defined()) gradient_.addmm_(change.offset, flat);
 }
 
 torch::Tensor Descent::scores() const {

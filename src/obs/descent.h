@@ -59,6 +59,7 @@ class Descent {
     std::int64_t index;
     torch::Tensor columns;
   };
+  void step_block_group(quant::Grid& grid, std::int64_t group, const torch::Tensor& levels);
   void step_group(quant::Grid& grid, const Group& group, const torch::Tensor& codes,
                   std::optional<int> scale_exponent);
 

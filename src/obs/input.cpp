@@ -4,6 +4,7 @@
 
 #include "row_split.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/quant/block_grid.h"
 
 namespace sgpt_mi::obs {
 namespace {
@@ -54,8 +55,16 @@ quant::Grid find_static_grid(const torch::Tensor& weight, const CompressOptions&
                         : quant::find_grid(weight, grid);
 }
 
+quant::Grid find_block_grid(const torch::Tensor& weight, const torch::Tensor& diagonal,
+                            const blocks::BlockType& type) {
+  quant::Grid grid = quant::make_block_grid(weight.size(0), weight.size(1), type, weight.device());
+  quant::fit_block_columns(grid, 0, weight, diagonal);
+  return grid;
+}
+
 bool fits_grids_in_sweep(const CompressOptions& options) {
   const bool before = options.static_groups || options.refine.grid_after_mask;
+  if (options.block_type != nullptr) return true;
   return options.quantizes() && !options.groups && options.groupsize != -1 && !before;
 }
 

@@ -37,6 +37,12 @@ void check_hessian(const torch::Tensor& hessian, const std::string& name);
                                            const CompressOptions& options,
                                            std::optional<int> scale_exponent);
 
+/// Blocks fitted to the untouched weight (rows, N) float32, squared errors weighted by the diagonal
+/// of H (N).
+[[nodiscard]] quant::Grid find_block_grid(const torch::Tensor& weight,
+                                          const torch::Tensor& diagonal,
+                                          const blocks::BlockType& type);
+
 /// The highest score that falls: element int(count * sparsity) of the sorted scores of all parts.
 /// It and its equals fall too, one or more above the share asked for (the rule of the SparseGPT
 /// code).

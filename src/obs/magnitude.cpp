@@ -41,11 +41,16 @@ CompressResult compress_magnitude(const torch::Tensor& weight, const torch::Tens
   matrix.weight = before.masked_fill(matrix.pruned, 0.0);
   if (options.quantizes()) {
     matrix.scale_exponent = scale_exponent(before, options);
-    const quant::Grid grid = find_static_grid(before, options, matrix.scale_exponent);
+    const quant::Grid grid =
+        options.block_type != nullptr
+            ? find_block_grid(matrix.weight, hessian.diagonal(), *options.block_type)
+            : find_static_grid(before, options, matrix.scale_exponent);
     matrix.codes = quant::quantize(matrix.weight, grid);
     matrix.weight = quant::dequantize(matrix.codes, grid);
     matrix.scale = grid.scale;
     matrix.zero_point = grid.zero_point;
+    matrix.offset = grid.offset;
+    matrix.blocks = grid.blocks;
     matrix.group_of_column = grid.group_of_column;
     matrix.bits_of_group = grid.bits_of_group;
   }

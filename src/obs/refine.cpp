@@ -143,6 +143,7 @@ void Refinement::prune() {
   CompressOptions options = options_;
   options.wbits = 16;
   options.groups.reset();
+  options.block_type = nullptr;
   std::vector<Sweep> sweeps;
   sweeps.reserve(parts_.size());
   split_.each([&](std::size_t i) { sweeps.push_back(parts_[i].new_sweep(options)); });
@@ -254,6 +255,8 @@ CompressResult Refinement::take(const std::string& name) {
     matrix.codes = split_.gather([&](std::size_t i) { return parts_[i].codes; });
     matrix.scale = split_.gather([&](std::size_t i) { return parts_[i].grid.scale; });
     matrix.zero_point = split_.gather([&](std::size_t i) { return parts_[i].grid.zero_point; });
+    take_blocks(matrix, split_,
+                [&](std::size_t i) -> const quant::Grid& { return parts_[i].grid; });
     matrix.group_of_column = first.grid.group_of_column;
     matrix.bits_of_group = first.grid.bits_of_group;
     matrix.scale_exponent = scale_exponent_;

@@ -64,6 +64,23 @@ class RowSplit {
   std::vector<Part> parts_;
 };
 
+/// Offsets and factors of the grids grid_of(part), one below the other, where they are in blocks.
+template <typename GridOf>
+void take_blocks(CompressedMatrix& matrix, const RowSplit& split, const GridOf& grid_of) {
+  const quant::Grid& first = grid_of(std::size_t{0});
+  if (!first.blocks) return;
+  if (first.offset.defined()) {
+    matrix.offset = split.gather([&](std::size_t i) { return grid_of(i).offset; });
+  }
+  const auto gather = [&](torch::Tensor quant::BlockFactors::*factor) {
+    return split.gather([&](std::size_t i) { return (*grid_of(i).blocks).*factor; });
+  };
+  using Factors = quant::BlockFactors;
+  matrix.blocks =
+      Factors{first.blocks->type, gather(&Factors::super_scale), gather(&Factors::super_minimum),
+              gather(&Factors::sub_scale), gather(&Factors::sub_minimum)};
+}
+
 /// The value at place k of the elements of all tensors together, see kernels::kth_smallest. Of one
 /// part each, in their order.
 [[nodiscard]] float kth_smallest_of(const std::vector<torch::Tensor>& parts, std::int64_t k);

@@ -45,6 +45,7 @@ CompressedMatrix compressed_matrix(const std::vector<Sweep>& sweeps, const RowSp
   matrix.codes = split.gather([&](std::size_t i) { return orders[i].undo(sweeps[i].codes(), 1); });
   matrix.scale = split.gather([&](std::size_t i) { return sweeps[i].grid().scale; });
   matrix.zero_point = split.gather([&](std::size_t i) { return sweeps[i].grid().zero_point; });
+  take_blocks(matrix, split, [&](std::size_t i) -> const quant::Grid& { return sweeps[i].grid(); });
   matrix.group_of_column = orders.front().undo(grid.group_of_column, 0);
   matrix.bits_of_group = grid.bits_of_group;
   return matrix;

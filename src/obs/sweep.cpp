@@ -11,6 +11,7 @@
 #include "row_products.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/kernels/obs_block.h"
+#include "sgpt_mi/quant/block_grid.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::obs {
@@ -42,10 +43,16 @@ void Sweep::use_grid(quant::Grid grid) {
 }
 
 void Sweep::fit_grids(std::optional<int> scale_exponent) {
+  fits_grids_ = true;
+  if (options_.block_type != nullptr) {
+    use_grid(quant::make_block_grid(weight_.size(0), weight_.size(1), *options_.block_type,
+                                    weight_.device()));
+    column_weight_ = upper_.diagonal().square().reciprocal();
+    return;
+  }
   scale_exponent_ = scale_exponent;
   use_grid(quant::make_grid(weight_.size(0), weight_.size(1),
                             grid_options(options_, scale_exponent), weight_.device()));
-  fits_grids_ = true;
 }
 
 void Sweep::weigh_rows(torch::Tensor row_weight) {
@@ -133,7 +140,23 @@ torch::Tensor Sweep::scores(std::int64_t first, std::int64_t end) const {
   return weight_.narrow(1, first, width).square().div_(diagonal.square());
 }
 
+/// A whole block where one begins, a group of it elsewhere. Pruned weights are values of the grid.
+void Sweep::fit_blocks_at(std::int64_t first) {
+  const blocks::BlockType& type = *options_.block_type;
+  const bool begins = first % type.block_elements == 0;
+  const std::int64_t width = begins ? type.block_elements : type.group;
+  const torch::Tensor weight =
+      weight_.narrow(1, first, width).masked_fill(pruned_.narrow(1, first, width), 0.0);
+  const torch::Tensor importance = column_weight_.narrow(0, first, width);
+  if (begins) {
+    quant::fit_block_columns(grid_, first, weight, importance);
+  } else {
+    quant::fit_block_group(grid_, first / type.group, weight, importance);
+  }
+}
+
 void Sweep::fit_group_at(std::int64_t first) {
+  if (options_.block_type != nullptr) return fit_blocks_at(first);
   quant::fit_group(grid_, first / group_size(), weight_.narrow(1, first, group_size()),
                    grid_options(options_, scale_exponent_));
 }

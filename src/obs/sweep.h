@@ -59,6 +59,7 @@ class Sweep {
   [[nodiscard]] torch::Tensor scores(std::int64_t first, std::int64_t end) const;
   void run_block(std::int64_t first, std::int64_t end);
   void fit_group_at(std::int64_t first);
+  void fit_blocks_at(std::int64_t first);
   void step(std::int64_t first, std::int64_t end);
   static void choose_masks(std::vector<Sweep>& parts, std::int64_t first, std::int64_t end);
   void start_far_block(std::int64_t first, std::int64_t end);
@@ -72,9 +73,10 @@ class Sweep {
   quant::Grid grid_;
   bool fits_grids_ = false;
   std::optional<int> scale_exponent_;
-  torch::Tensor pruned_;  // (rows, N) bool
-  torch::Tensor codes_;   // (rows, N) uint8
-  torch::Tensor error_;   // (rows, block), or (rows, far block)
+  torch::Tensor column_weight_;  // (N) float32 1 / U_jj^2: what blocks are fitted with
+  torch::Tensor pruned_;         // (rows, N) bool
+  torch::Tensor codes_;          // (rows, N) uint8
+  torch::Tensor error_;          // (rows, block), or (rows, far block)
   std::int64_t far_first_ = 0;
   std::int64_t far_end_ = 0;
   torch::Tensor row_loss_;     // (rows) float64

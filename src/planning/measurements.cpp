@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "sgpt_mi/blocks/block_types.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/output.h"
 
@@ -38,11 +39,13 @@ json to_json(const LinearCurves& linear) {
                       {"widths", curve.widths},
                       {"damage", curve.damage}});
   }
+  json types = json::object();
+  for (const TypePoint& point : linear.types) types[point.type] = point.damage;
   return {{"name", linear.name},           {"layer", linear.layer},
           {"attention", linear.attention}, {"rows", linear.rows},
           {"columns", linear.columns},     {"unit_of_column", linear.unit_of_column},
           {"units", linear.units},         {"pruning", std::move(pruning)},
-          {"coding", std::move(coding)}};
+          {"coding", std::move(coding)},   {"types", std::move(types)}};
 }
 
 void require(bool holds, const std::string& file, const char* what) {
@@ -94,6 +97,11 @@ LinearCurves linear_of(const json& value, const std::string& file) {
   }
   for (const json& curve : value.at("coding")) {
     linear.coding.push_back(coding_of(curve, linear.units, file));
+  }
+  if (!value.contains("types")) return linear;  // files from before there were types
+  for (const auto& [type, damage] : value.at("types").items()) {
+    require(blocks::find_block_type(std::string_view(type)) != nullptr, file, "a type is unknown");
+    linear.types.push_back({type, damage_of(damage, file)});
   }
   return linear;
 }

@@ -38,7 +38,7 @@ SparsityLevels sparsity_levels(const PlanGoal& goal) {
       levels.insert(std::clamp(target + share * plan.sparsity_range, 0.02, 0.98));
     }
   }
-  if (!plan.measurements.empty()) levels.insert({0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8});
+  if (!plan.measurements.empty() && !goal.types) levels.insert({0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8});
   SparsityLevels result{{levels.begin(), levels.end()}, 0};
   const double kept = target > 0.0 ? target : 0.5;
   const auto found = std::lower_bound(result.values.begin(), result.values.end(), kept - 1e-9);
@@ -80,6 +80,8 @@ class Measurer {
   void measure_linear(const torch::Tensor& weight, const model::LinearInfo& linear,
                       const walk::SiteInput& input, const SiteGroups& groups,
                       const obs::PreparedInput& prepared);
+  void measure_types(LinearCurves& curves, const obs::PruneCurve& pruned,
+                     const obs::CurveInput& with, double unit) const;
   void measure_coding(LinearCurves& curves, const obs::PruneCurve& pruned,
                       const walk::SiteInput& input, const obs::CurveInput& with, double unit) const;
   [[nodiscard]] std::pair<torch::Tensor, double> row_weight(const torch::Tensor& weight,
@@ -163,11 +165,34 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
       curves.pruning.push_back({level.sparsity, unit * level.damage});
     }
   }
+  if (goal_.types) {
+    measure_types(curves, pruned, with, unit);
+    result_.linears.push_back(std::move(curves));
+    return;
+  }
   measure_coding(curves, pruned, input, with, unit);
   if (!goal_.plan.measurements.empty() && !sparsities_.values.empty()) {
     measure_coding(curves, dense(), input, with, unit);
   }
   result_.linears.push_back(std::move(curves));
+}
+
+/// Of the types that a plan may choose from: the fixed one alone needs no damage, which would not
+/// change anything.
+void Measurer::measure_types(LinearCurves& curves, const obs::PruneCurve& pruned,
+                             const obs::CurveInput& with, double unit) const {
+  if (const blocks::BlockType* fixed = goal_.types->fixed(curves.name, curves.columns)) {
+    curves.types.push_back({std::string(fixed->name), 0.0});
+    return;
+  }
+  for (const blocks::BlockType* type : goal_.types->menu(curves.columns)) {
+    check_interrupt();
+    obs::CompressOptions options = with.options;
+    options.block_type = type;
+    const double damage =
+        obs::measure_blocks(pruned.weight, pruned.pruned, {with.input, options, with.row_weight});
+    curves.types.push_back({std::string(type->name), unit * damage});
+  }
 }
 
 void Measurer::measure_coding(LinearCurves& curves, const obs::PruneCurve& pruned,

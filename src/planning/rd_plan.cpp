@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "plan_types.h"
 #include "plan_widths.h"
 #include "sgpt_mi/alloc/allocate.h"
 #include "sgpt_mi/core/error.h"
@@ -143,6 +144,7 @@ Choices sparsity_choices(const Measurements& measurements, const PlanGoal& goal,
 
 void require_plannable(const Measurements& linears, const PlanGoal& goal,
                        std::optional<double> stored_bits) {
+  if (goal.types) return require_types(linears, *goal.types, stored_bits);
   const WidthOptions& widths = goal.plan.widths;
   if (!goal.matrix.quantizes()) return;
   if (goal.matrix.groupsize != -1) {
@@ -195,6 +197,7 @@ bool least_damage_first(const RdPlan& a, const RdPlan& b) {
 std::vector<RdPlan> make_plans(const Measurements& measurements, const PlanGoal& goal,
                                std::optional<double> stored_bits,
                                const alloc::AllocateOptions& effort) {
+  if (goal.types) return {plan_types(measurements, goal, stored_bits)};
   const PlanOptions& options = goal.plan;
   const bool quantizes = goal.matrix.quantizes();
   const std::optional<int> width =

@@ -15,6 +15,7 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/kernels/fit_grid.h"
+#include "sgpt_mi/quant/block_grid.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::quant {
@@ -155,6 +156,19 @@ Grid empty_grid(std::int64_t rows, const ColumnGroups& groups, torch::Device dev
   return grid;
 }
 
+bool is_table(const Grid& grid) {
+  return grid.blocks && grid.blocks->type->form == blocks::BlockForm::kTable;
+}
+
+torch::Tensor table_codes(const torch::Tensor& weight, const Grid& grid) {
+  const torch::Tensor wanted = weight / over_columns(grid.scale, grid);
+  torch::Tensor code = at::zeros_like(wanted);
+  for (std::size_t i = 1; i < blocks::kTable4.size(); ++i) {
+    code.add_(wanted.gt(0.5F * (blocks::kTable4[i - 1] + blocks::kTable4[i])));
+  }
+  return code.to(torch::kUInt8);
+}
+
 }  // namespace
 
 void GridOptions::validate() const {
@@ -169,9 +183,17 @@ void GridOptions::validate() const {
 }
 
 kernels::GridView Grid::view(std::int64_t first, std::int64_t rows) const {
-  return {view_of<const float>(scale.expand({rows, -1})),
-          view_of<const float>(zero_point.expand({rows, -1})),
-          group_of_column.data_ptr<std::int32_t>() + first, max_code.data_ptr<float>()};
+  kernels::GridView view;
+  view.scale = view_of<const float>(scale.expand({rows, -1}));
+  view.zero = view_of<const float>(zero_point.expand({rows, -1}));
+  if (offset.defined()) view.offset = view_of<const float>(offset);
+  if (blocks && blocks->type->form == blocks::BlockForm::kTable) {
+    std::copy(blocks::kTable4.begin(), blocks::kTable4.end(), view.table.level);
+    view.table.given = true;
+  }
+  view.group_of_column = group_of_column.data_ptr<std::int32_t>() + first;
+  view.max_code_of_group = max_code.data_ptr<float>();
+  return view;
 }
 
 Grid make_grid(std::int64_t rows, std::int64_t columns, const GridOptions& options,
@@ -277,15 +299,22 @@ void round_to_stored(const torch::Tensor& scale, int exponent) {
 }
 
 torch::Tensor quantize(const torch::Tensor& weight, const Grid& grid) {
-  torch::Tensor code = weight / over_columns(grid.scale, grid);
+  if (is_table(grid)) return table_codes(weight, grid);
+  const torch::Tensor shifted =
+      grid.offset.defined() ? weight - over_columns(grid.offset, grid) : weight;
+  torch::Tensor code = shifted / over_columns(grid.scale, grid);
   code.round_().add_(over_columns(grid.zero_point, grid));
   code = at::minimum(code.clamp_min_(0), over_columns(grid.max_code.unsqueeze(0), grid));
+  if (grid.blocks) code.nan_to_num_(0.0);  // 0 / 0: a scale of 0 has one value, whatever the code
   return code.to(torch::kUInt8);
 }
 
 torch::Tensor dequantize(const torch::Tensor& codes, const Grid& grid) {
-  torch::Tensor value = codes.to(torch::kFloat32).sub_(over_columns(grid.zero_point, grid));
-  return value.mul_(over_columns(grid.scale, grid));
+  torch::Tensor value = grid.blocks
+                            ? levels(codes, grid)
+                            : codes.to(torch::kFloat32).sub_(over_columns(grid.zero_point, grid));
+  value.mul_(over_columns(grid.scale, grid));
+  return grid.offset.defined() ? value.add_(over_columns(grid.offset, grid)) : value;
 }
 
 }  // namespace sgpt_mi::quant

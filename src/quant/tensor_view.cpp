@@ -25,6 +25,7 @@ template kernels::MatrixView<float> view_of<float>(const torch::Tensor&);
 template kernels::MatrixView<const float> view_of<const float>(const torch::Tensor&);
 template kernels::MatrixView<bool> view_of<bool>(const torch::Tensor&);
 template kernels::MatrixView<std::uint8_t> view_of<std::uint8_t>(const torch::Tensor&);
+template kernels::MatrixView<const std::uint8_t> view_of<const std::uint8_t>(const torch::Tensor&);
 
 kernels::Backend backend_of(const torch::Tensor& tensor) {
   kernels::Backend backend;

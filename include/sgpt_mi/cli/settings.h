@@ -62,6 +62,8 @@ struct Settings {
   std::string batch_windows = "auto";
   std::string save;
   std::string format = "auto";
+  std::string gguf_type;
+  std::string gguf_types;
   std::string plots;
 
   // widths: toky, enhanced, mi

@@ -7,12 +7,26 @@
 
 namespace sgpt_mi::kernels {
 
-/// Integer grids by which the columns of a block are rounded: the value of code c in row r and
-/// column j is scale(r, g) * (c - zero(r, g)) with g = group_of_column[j], and codes run from 0 to
-/// max_code_of_group[g]. Groups may differ in width, and a group's columns need not be neighbours.
+/// Levels of a grid that is not uniform: 2^bits of them, ascending, for codes of 4 bits.
+struct LevelTable {
+  float level[16];
+  bool given = false;  ///< false: the level of a code is the code itself
+};
+
+/// Grids by which the columns of a block are rounded: with g = group_of_column[j], the value of
+/// code c in row r and column j is
+///
+///     scale(r, g) * (c - zero(r, g))                 integer grids
+///     scale(r, g) * c + offset(r, g)                 with offsets; zero is 0
+///     scale(r, g) * table.level[c]                   with a table of levels; zero is 0
+///
+/// and codes run from 0 to max_code_of_group[g]. Groups may differ in width, and a group's columns
+/// need not be neighbours. A scale of 0 has one value only; then the code means nothing.
 struct GridView {
-  MatrixView<const float> scale;                  ///< (rows, groups), > 0; stride 0: shared rows
-  MatrixView<const float> zero;                   ///< (rows, groups), integral, in [0, max code]
+  MatrixView<const float> scale;   ///< (rows, groups); stride 0: shared rows
+  MatrixView<const float> zero;    ///< (rows, groups), integral, in [0, max code]
+  MatrixView<const float> offset;  ///< (rows, groups), or without data: all 0
+  LevelTable table;
   const std::int32_t* group_of_column = nullptr;  ///< (width); nullptr: values are not rounded
   const float* max_code_of_group = nullptr;       ///< (groups): 2^bits - 1, at most 255
 };

@@ -57,6 +57,9 @@ struct CompressOptions {
   bool static_groups = false;   ///< grids of all groups from the untouched weights
   bool act_order = false;       ///< columns by diag(H) descending, equal ones as they come
   bool stored_scales = false;   ///< round scales to a packed file's float16 before they are used
+  /// Weights are rounded to blocks of this type of ggml's, instead of integer grids of wbits and
+  /// groupsize. nullptr: integer grids.
+  const blocks::BlockType* block_type = nullptr;
   /// Columns in groups of their own widths, instead of wbits and groupsize. Unset: all alike.
   std::optional<quant::ColumnGroups> groups;
   double percdamp = 0.01;        ///< share of mean(diag H) added to the diagonal, (0, 1]
@@ -65,7 +68,9 @@ struct CompressOptions {
   RowPlacement rows;
 
   [[nodiscard]] bool prunes() const { return sparsity > 0.0 || prune_n > 0; }
-  [[nodiscard]] bool quantizes() const { return wbits < 16 || groups.has_value(); }
+  [[nodiscard]] bool quantizes() const {
+    return wbits < 16 || groups.has_value() || block_type != nullptr;
+  }
 
   /// Throws Error(kUsage) naming the field, its value and its range, or the two fields that exclude
   /// each other: a sparsity and a pattern, a pattern and act_order, groups that cut a pattern.
@@ -92,6 +97,8 @@ struct CompressedMatrix {
   torch::Tensor zero_point;        ///< of scale's shape, float32, integral values
   torch::Tensor group_of_column;   ///< (N) int32: the grid group of each column
   std::vector<int> bits_of_group;  ///< G entries
+  torch::Tensor offset;            ///< of scale's shape, of blocks with offsets; else undefined
+  std::optional<quant::BlockFactors> blocks;  ///< of a matrix in blocks
   /// With stored_scales: scale is float16 times 2 to this power.
   std::optional<int> scale_exponent;
 };

@@ -58,6 +58,11 @@ struct CurveInput {
                                                 const CurveInput& input,
                                                 const quant::ColumnGroups& groups);
 
+/// The same of rounding to blocks of ggml's type options.block_type, with grids fitted along the
+/// way as compress_sparsegpt() does: the sum over all columns.
+[[nodiscard]] double measure_blocks(const torch::Tensor& weight, const torch::Tensor& pruned,
+                                    const CurveInput& curve);
+
 /// trace(W H W^T): the energy of a linear's output, to which errors are related where no gradient
 /// is at hand. Cost: rows * N^2 / 2 multiply-adds.
 [[nodiscard]] double output_energy(const torch::Tensor& weight, const torch::Tensor& hessian);

@@ -15,6 +15,7 @@ struct LinearChoice {
   std::vector<int> unit_bits;                ///< one a unit; empty: no codes
   std::vector<std::int32_t> unit_of_column;  ///< N labels; empty: one unit
   std::int64_t grid_columns = 0;  ///< columns that share a grid, by diag H; 0: those of a unit
+  const blocks::BlockType* block_type = nullptr;  ///< instead of units; nullptr: integer grids
 };
 
 /// Choices in the order of Measurements::linears.

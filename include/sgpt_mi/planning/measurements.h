@@ -23,6 +23,12 @@ struct CodingCurve {
   std::vector<std::vector<double>> damage;  ///< per width, per unit (one with grid_columns > 0)
 };
 
+/// Damage of rounding a linear to blocks of a type.
+struct TypePoint {
+  std::string type;  ///< blocks::BlockType::name
+  double damage = 0.0;
+};
+
 /// What planning knows of one linear.
 struct LinearCurves {
   std::string name;
@@ -34,6 +40,7 @@ struct LinearCurves {
   std::int64_t units = 1;                    ///< groups of columns with a width each
   std::vector<PrunePoint> pruning;           ///< ascending sparsity; empty: not measured
   std::vector<CodingCurve> coding;           ///< empty: not measured
+  std::vector<TypePoint> types;              ///< empty: not measured
 
   [[nodiscard]] std::int64_t weights() const { return rows * columns; }
   /// Log-linear between the measured sparsities and beyond the last two, quadratic from 0 at 0 to

@@ -6,6 +6,7 @@
 
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/planning/type_options.h"
 #include "sgpt_mi/planning/width_options.h"
 
 namespace sgpt_mi::planning {
@@ -39,6 +40,8 @@ struct PlanOptions {
 struct PlanGoal {
   obs::CompressOptions matrix;  ///< sparsity or pattern, width, damping: what all linears share
   PlanOptions plan;
+  /// Of a format that holds blocks: types are planned instead of widths.
+  std::optional<TypeOptions> types = std::nullopt;
 };
 
 /// How many windows are measured and how many are held out for comparing plans, of `windows`: as

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "sgpt_mi/blocks/block_types.h"
 #include "sgpt_mi/kernels/obs_block.h"
 
 namespace sgpt_mi::quant {
@@ -45,14 +46,27 @@ struct GridOptions {
   void validate() const;
 };
 
+/// The factors that the scales of a matrix in blocks of one of ggml's types are made of:
+/// blocks::BlockParts of all blocks.
+struct BlockFactors {
+  const blocks::BlockType* type = nullptr;
+  torch::Tensor super_scale;    ///< (rows, N / block_elements) float32, binary16 numbers
+  torch::Tensor super_minimum;  ///< of the same shape
+  torch::Tensor sub_scale;      ///< (rows, G) float32, whole numbers
+  torch::Tensor sub_minimum;    ///< of the same shape
+};
+
 /// The grids of a matrix of `rows` x N: the value of code c in row r and column j is
-/// scale(r, g) * (c - zero_point(r, g)), g = group_of_column(j). Zero is always a grid value.
+/// scale(r, g) * (c - zero_point(r, g)), g = group_of_column(j), and zero is always a grid value.
+/// Of blocks it is what their blocks::BlockForm says: see kernels::GridView.
 struct Grid {
   torch::Tensor scale;             ///< (rows, G) float32, > 0; (1, G) when all rows share it
+  torch::Tensor offset;            ///< (rows, G) float32, of blocks with offsets; else undefined
   torch::Tensor zero_point;        ///< of scale's shape, float32, integral
   torch::Tensor group_of_column;   ///< (N) int32
   torch::Tensor max_code;          ///< (G) float32: 2^bits - 1
   std::vector<int> bits_of_group;  ///< G entries
+  std::optional<BlockFactors> blocks;  ///< of which scale and offset are the products
 
   /// For the column loop over columns `first` and following of a matrix of `rows` rows.
   [[nodiscard]] kernels::GridView view(std::int64_t first, std::int64_t rows) const;

@@ -164,8 +164,8 @@ TEST(BlockTypes, RandomBlocksAgreeWithTheReferencePackage) {
 }
 
 TEST(BlockTypes, UnreadTypesHaveNames) {
-  EXPECT_EQ(find_block_type(10), nullptr);
-  EXPECT_EQ(block_type_name(10), "Q2_K");
+  EXPECT_EQ(find_block_type(16), nullptr);
+  EXPECT_EQ(block_type_name(16), "IQ2_XXS");
   EXPECT_EQ(block_type_name(14), "Q6_K");
   EXPECT_EQ(block_type_name(999), "of an unknown number");
 }

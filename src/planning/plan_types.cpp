@@ -1,0 +1,148 @@
+#include "plan_types.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string_view>
+
+#include "sgpt_mi/alloc/bit_plan.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/planning/linear_choice.h"
+#include "sgpt_mi/planning/type_options.h"
+
+namespace sgpt_mi::planning {
+namespace {
+
+using blocks::BlockType;
+
+/// The names that llama.cpp gives to the matrices that Hugging Face calls by the second one.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kNames{
+    {{"attn_q", "q_proj"},
+     {"attn_k", "k_proj"},
+     {"attn_v", "v_proj"},
+     {"attn_output", "o_proj"},
+     {"ffn_gate", "gate_proj"},
+     {"ffn_up", "up_proj"},
+     {"ffn_down", "down_proj"},
+     {"token_embd", "embed_tokens"},
+     {"output", "lm_head"}}};
+
+/// Planned besides the types of 256 weights: Q8_0 in both cases.
+constexpr std::string_view kLargest = "Q8_0";
+
+bool divides(const BlockType& type, std::int64_t columns) {
+  return columns % type.block_elements == 0;
+}
+
+std::int64_t bits_of(const LinearCurves& linear, const BlockType& type) {
+  return linear.weights() / type.block_elements * type.block_bytes * 8;
+}
+
+}  // namespace
+
+void TypeOptions::validate() const {
+  const auto check = [&](const BlockType* type) {
+    if (type == nullptr) return;
+    if (type->form == blocks::BlockForm::kPlain) {
+      fail(ErrorKind::kUsage, "gguf_type: {} holds no codes; choose a type with blocks, or export",
+           type->name);
+    }
+    if (needs_zero && !type->holds_zero()) {
+      fail(ErrorKind::kUsage,
+           "gguf_type: the grids of {} hold no exact zero, which pruned weights need; choose Q3_K, "
+           "Q4_0, Q5_0, Q6_K or Q8_0, or leave out the sparsity",
+           type->name);
+    }
+  };
+  check(standard);
+  for (const auto& [name, type] : by_name) check(type);
+}
+
+const BlockType* TypeOptions::named(const std::string& name) const {
+  std::string both = name;
+  for (const auto& [ggml, hugging_face] : kNames) {
+    if (name.ends_with(hugging_face)) both += fmt::format(" {}", ggml);
+  }
+  for (const auto& [part, type] : by_name) {
+    if (both.find(part) != std::string::npos) return type;
+  }
+  return nullptr;
+}
+
+const BlockType* TypeOptions::fixed(const std::string& name, std::int64_t columns) const {
+  const BlockType* wanted = named(name);
+  if (wanted == nullptr) wanted = standard;
+  if (wanted == nullptr || divides(*wanted, columns)) return wanted;
+  for (const BlockType* type : menu(columns)) {
+    if (type->bits() >= wanted->bits()) return type;
+  }
+  fail(ErrorKind::kUsage, "gguf: {} has rows of {}, which no block of {} divides", name, columns,
+       wanted->name);
+}
+
+std::vector<const BlockType*> TypeOptions::menu(std::int64_t columns) const {
+  std::vector<const BlockType*> types;
+  const bool super = columns % 256 == 0;
+  for (const BlockType& type : blocks::block_types()) {
+    if (type.form == blocks::BlockForm::kPlain || !divides(type, columns)) continue;
+    if (super && type.block_elements != 256 && type.name != kLargest) continue;
+    if (needs_zero && !type.holds_zero()) continue;
+    types.push_back(&type);
+  }
+  return types;
+}
+
+void require_types(const Measurements& linears, const TypeOptions& types,
+                   std::optional<double> stored_bits) {
+  std::int64_t least = 0;
+  for (const LinearCurves& linear : linears.linears) {
+    const BlockType* type = types.fixed(linear.name, linear.columns);
+    if (type == nullptr) {
+      const std::vector<const BlockType*> menu = types.menu(linear.columns);
+      if (menu.empty()) {
+        fail(ErrorKind::kUsage, "gguf: {} has rows of {}, which no block divides", linear.name,
+             linear.columns);
+      }
+      type = menu.front();
+    }
+    least += bits_of(linear, *type);
+  }
+  const double smallest = static_cast<double>(least) / static_cast<double>(all_weights(linears));
+  if (!stored_bits || *stored_bits >= smallest) return;
+  fail(ErrorKind::kUsage,
+       "alloc: the target leaves {:.4f} stored bits a weight of the linears; the smallest types "
+       "take {:.4f}; ask for that or more",
+       *stored_bits, smallest);
+}
+
+RdPlan plan_types(const Measurements& measurements, const PlanGoal& goal,
+                  std::optional<double> stored_bits) {
+  Menus<const BlockType*> menus;
+  for (const LinearCurves& linear : measurements.linears) {
+    std::vector<alloc::CurvePoint> points;
+    std::vector<const BlockType*> types;
+    for (const TypePoint& point : linear.types) {
+      types.push_back(blocks::find_block_type(std::string_view(point.type)));
+      points.push_back({bits_of(linear, *types.back()), point.damage});
+    }
+    menus.add(points, types);
+  }
+  alloc::AllocateOptions effort;
+  effort.close = false;  // what damages least, even if a few bytes remain
+  const std::int64_t budget = stored_bits
+                                  ? alloc::budget_bits_of(*stored_bits, all_weights(measurements))
+                                  : menus.curves.range().most;
+  const alloc::Allocation allocation = alloc::allocate(menus.curves, budget, effort);
+  RdPlan plan{"planned types", {}, allocation.loss};
+  for (std::size_t i = 0; i < measurements.linears.size(); ++i) {
+    LinearChoice choice;
+    choice.sparsity = goal.matrix.prune_m == 0 ? goal.matrix.sparsity
+                                               : static_cast<double>(goal.matrix.prune_n) /
+                                                     static_cast<double>(goal.matrix.prune_m);
+    choice.block_type = menus.chosen(allocation, i);
+    plan.linears.emplace(measurements.linears[i].name, choice);
+  }
+  return plan;
+}
+
+}  // namespace sgpt_mi::planning
