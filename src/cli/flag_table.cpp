@@ -204,10 +204,14 @@ std::vector<FlagRow> machine_and_output_flags() {
        "does not fit goes to host memory and then to a file in TMPDIR (default: what is free)",
        kCommon},
 
-      {"save", &S::save, "DIR", kOutput, kOneRun, true, "write the compressed model as a folder",
+      {"save", &S::save, "DIR|FILE", kOutput, kOneRun, true,
+       "write the compressed model: a folder, or the file of a format in one file", kCommon},
+      {"format", &S::format, "auto|packed|hf|gguf", kOutput, kRuns | kExport, true,
+       "packed: codes, masks, grids; hf: dense tensors; gguf: one file for llama.cpp; auto: packed "
+       "when quantized",
        kCommon},
-      {"format", &S::format, "auto|packed|hf", kOutput, kRuns | kExport, true,
-       "packed: codes, masks, grids; hf: dense tensors; auto: packed when quantized", kCommon},
+      {"shard_bytes", &S::shard_bytes, "SIZE", kOutput, kOneRun | kExport, true,
+       "split the weights into files of at most this, such as 2GB; 0: as the format does"},
       {"plots", &S::plots, "DIR", kOutput, kOneRun | kCompare, true,
        "write pictures and a report page"},
       {"report", &S::report, "FILE", kOutput, kOneRun | kCompare | kEval | kInspect, true,

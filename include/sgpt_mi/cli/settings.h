@@ -62,6 +62,7 @@ struct Settings {
   std::string batch_windows = "auto";
   std::string save;
   std::string format = "auto";
+  std::string shard_bytes = "0";
   std::string plots;
 
   // widths: toky, enhanced, mi
