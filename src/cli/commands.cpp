@@ -14,6 +14,7 @@
 #include "console.h"
 #include "sgpt_mi/cli/arguments.h"
 #include "sgpt_mi/cli/version.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/documents/documents.h"
@@ -130,14 +131,19 @@ void run_compare(const ResolvedSettings& settings) {
 }
 
 void run_export(const ResolvedSettings& settings) {
-  if (settings.values.format != "hf" && settings.values.format != "auto") {
-    fail(ErrorKind::kUsage, "export: format '{}' is unknown; there is hf", settings.values.format);
+  const Settings& typed = settings.values;
+  const formats::Format& format =
+      typed.format == "auto" ? formats::default_format(false) : formats::find_format(typed.format);
+  if (format.holds_codes) {
+    fail(ErrorKind::kUsage, "export: format '{}' keeps codes, which `compress` alone has; use hf or "
+         "gguf", typed.format);
   }
-  if (settings.values.output.empty()) {
-    fail(ErrorKind::kUsage, "export: no folder to write; give -o DIR");
+  if (typed.output.empty()) {
+    fail(ErrorKind::kUsage, "export: nowhere to write; give -o DIR, or -o FILE of one in a file");
   }
-  Console console(settings.values.quiet);
-  pipeline::export_hf(settings.values.model, settings.values.output, console);
+  Console console(typed.quiet);
+  pipeline::export_model(typed.model, {typed.output, format, parse_bytes(typed.shard_bytes)},
+                         console);
 }
 
 std::string read_standard_input() {

@@ -204,16 +204,20 @@ std::vector<FlagRow> machine_and_output_flags() {
        "does not fit goes to host memory and then to a file in TMPDIR (default: what is free)",
        kCommon},
 
-      {"save", &S::save, "DIR", kOutput, kOneRun, true, "write the compressed model as a folder",
+      {"save", &S::save, "DIR|FILE", kOutput, kOneRun, true,
+       "write the compressed model: a folder, or the file of a format in one file", kCommon},
+      {"format", &S::format, "auto|packed|hf|gguf", kOutput, kRuns | kExport, true,
+       "packed: codes, masks, grids; hf: dense tensors; gguf: one file for llama.cpp; auto: packed "
+       "when quantized",
        kCommon},
-      {"format", &S::format, "auto|packed|hf", kOutput, kRuns | kExport, true,
-       "packed: codes, masks, grids; hf: dense tensors; auto: packed when quantized", kCommon},
       {"gguf_type", &S::gguf_type, "TYPE", kOutput, kRuns, true,
        "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it types are "
        "planned for --target_bytes or --target_stored_bits",
        kCommon},
       {"gguf_types", &S::gguf_types, "NAME=TYPE,…", kOutput, kRuns, true,
        "types of some tensors: attn_v=Q6_K,token_embd=Q8_0"},
+      {"shard_bytes", &S::shard_bytes, "SIZE", kOutput, kOneRun | kExport, true,
+       "split the weights into files of at most this, such as 2GB; 0: as the format does"},
       {"plots", &S::plots, "DIR", kOutput, kOneRun | kCompare, true,
        "write pictures and a report page"},
       {"report", &S::report, "FILE", kOutput, kOneRun | kCompare | kEval | kInspect, true,

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "refine_settings.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
 #include "width_settings.h"
@@ -164,6 +165,7 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   run.max_memory = memory::parse_memory_cap(typed.max_memory);
   run.eval = eval_options(typed);
   run.save_dir = typed.save;
+  run.shard_bytes = parse_bytes(typed.shard_bytes);
   run.plots_dir = typed.plots;
   run.compression.matrix.stored_scales = run.format.holds_codes;
   run.validate();

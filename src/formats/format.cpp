@@ -3,18 +3,24 @@
 #include <algorithm>
 #include <array>
 
+#include "gguf_store.h"
 #include "model_folders.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::formats {
 namespace {
 
-constexpr std::array<Format, 2> kFormats{{
+constexpr std::array<Format, 3> kFormats{{
     {"packed", "packed", true, false, open_packed_folder},
     {"hf", "Hugging Face folder", false, false, open_hf_folder},
+    {"gguf", "GGUF file", false, true, open_gguf_store, check_gguf_model, true},
 }};
 
 }  // namespace
+
+void SavingStore::split_above(std::int64_t /*bytes*/) {
+  fail(ErrorKind::kUsage, "shard_bytes: this format chooses the size of its files itself");
+}
 
 const Format& find_format(std::string_view name) {
   std::string known = "auto";

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <system_error>
 
@@ -62,6 +63,26 @@ fs::path snapshot_of(const fs::path& cached, const std::string& id) {
   return snapshot;
 }
 
+/// The first file of the split model that is asked for as NAME.gguf; nothing when there is none.
+/// Throws Error(kInput) when there are several.
+std::optional<fs::path> first_shard(const fs::path& target) {
+  if (target.extension() != ".gguf") return std::nullopt;
+  const std::string start = target.stem().string() + "-00001-of-";
+  std::error_code not_there;
+  std::optional<fs::path> found;
+  const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  for (const auto& entry : fs::directory_iterator(folder, not_there)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(start) || entry.path().extension() != ".gguf") continue;
+    if (found) {
+      fail(ErrorKind::kInput, "io: {} may be the model that begins with {} or with {}; name one",
+           target.string(), found->string(), entry.path().string());
+    }
+    found = target.parent_path() / name;
+  }
+  return found;
+}
+
 }  // namespace
 
 ModelLocation locate_model(const std::string& model) {
@@ -75,6 +96,7 @@ ModelLocation locate_model(const std::string& model) {
          "io: {} is a file, but not GGUF; pass a GGUF file or the folder that holds config.json",
          model);
   }
+  if (const auto first = first_shard(path)) return {*first, true};
   if (!looks_like_hub_id(model)) {
     fail(ErrorKind::kInput,
          "io: model '{}' not found: there is no such folder or file, and it is not a Hub id "

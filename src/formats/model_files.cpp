@@ -6,6 +6,7 @@
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/io/mapped_file.h"
 
 namespace sgpt_mi::formats {
@@ -13,8 +14,10 @@ namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{64} << 20;  // between looks at Ctrl-C
 
+}  // namespace
+
 std::vector<std::filesystem::path> weight_files(const ModelLocation& location) {
-  if (location.is_gguf) return {location.path};
+  if (location.is_gguf) return gguf::shard_paths(location.path);
   std::vector<std::filesystem::path> safetensors;
   std::vector<std::filesystem::path> pickles;
   for (const auto& entry : std::filesystem::directory_iterator(location.path)) {
@@ -25,8 +28,6 @@ std::vector<std::filesystem::path> weight_files(const ModelLocation& location) {
   std::sort(files.begin(), files.end());
   return files;
 }
-
-}  // namespace
 
 std::string weight_files_sha256(const ModelLocation& location) {
   // Random weights follow from their shape's name.

@@ -143,6 +143,10 @@ class PackedFolder : public ModelFolder {
 
   [[nodiscard]] bool takes_codes() const override { return true; }
 
+  void split_above(std::int64_t bytes) override {
+    writer_.split_above(static_cast<std::size_t>(bytes));
+  }
+
   void put_matrix(const std::string& name, const packing::CodedMatrix& coded,
                   const packing::PackedSize& size) override {
     const packing::PackedSize written = writer_.put_matrix(name, coded);

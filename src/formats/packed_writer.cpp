@@ -81,6 +81,8 @@ PackedWriter::PackedWriter(fs::path folder, std::size_t shard_bytes)
 
 PackedWriter::~PackedWriter() = default;
 
+void PackedWriter::split_above(std::size_t shard_bytes) { state_->shard_bytes = shard_bytes; }
+
 packing::PackedSize PackedWriter::put_matrix(const std::string& name,
                                              const packing::CodedMatrix& matrix) {
   std::vector<packing::PackedPart> parts = packing::pack_matrix(name, matrix);

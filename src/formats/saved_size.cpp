@@ -50,6 +50,12 @@ std::map<std::string, std::int64_t> bytes_by_part(std::int64_t dense_bytes,
 
 std::int64_t tensor_bytes_in(const std::filesystem::path& folder) {
   std::int64_t bytes = 0;
+  if (!std::filesystem::is_directory(folder)) {
+    for (const std::filesystem::path& file : weight_files(locate_model(folder.string()))) {
+      bytes += static_cast<std::int64_t>(std::filesystem::file_size(file));
+    }
+    return bytes;
+  }
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".safetensors") continue;
     const std::unique_ptr<containers::TensorSource> file =

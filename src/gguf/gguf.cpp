@@ -1,49 +1,117 @@
 #include "sgpt_mi/gguf/gguf.h"
 
+#include <unordered_set>
 #include <utility>
 
 #include "gguf_model.h"
 #include "sgpt_mi/containers/indexed_source.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/io/mapped_file.h"
 
 namespace sgpt_mi::gguf {
 namespace {
 
-class GgufSource : public containers::MappedSource {
+using Files = std::vector<std::shared_ptr<const io::MappedFile>>;
+
+/// Whether the part lies in the whole.
+bool contains(std::span<const std::byte> whole, std::span<const std::byte> part) {
+  return part.data() >= whole.data() &&
+         part.data() + part.size() <= whole.data() + whole.size();
+}
+
+std::vector<containers::TensorInfo> infos_of(const std::vector<GgufWeight>& weights) {
+  std::vector<containers::TensorInfo> infos;
+  for (const GgufWeight& weight : weights) infos.push_back(weight.info);
+  return infos;
+}
+
+/// The tensors of the file or files of a model.
+class GgufSource : public containers::IndexedSource {
  public:
-  GgufSource(std::shared_ptr<const io::MappedFile> file, const std::string& label,
-             std::vector<containers::TensorInfo> infos,
-             std::vector<std::span<const std::byte>> bytes, std::vector<GgufWeight> weights)
-      : containers::MappedSource(std::move(file), label, std::move(infos), std::move(bytes)),
+  GgufSource(Files files, const std::string& label, std::vector<GgufWeight> weights)
+      : containers::IndexedSource(label, infos_of(weights)),
+        files_(std::move(files)),
         weights_(std::move(weights)) {}
 
   [[nodiscard]] containers::TensorData read(const std::string& name) const override {
     const GgufWeight& weight = weights_[position(name)];
     if (weight.type->unpack == nullptr && weight.paired_heads == 0) {
-      return containers::MappedSource::read(name);
+      return {weight.info, weight.bytes, file_of(weight)};
     }
     const auto buffer = std::make_shared<const std::vector<std::byte>>(unpack_weight(weight));
     return {weight.info, *buffer, buffer};
   }
 
+  void will_need(const std::string& name) const override {
+    if (const auto at = place(name)) file_of(weights_[*at])->will_need(weights_[*at].bytes);
+  }
+  void done_with(const std::string& name) const override {
+    if (const auto at = place(name)) file_of(weights_[*at])->done_with(weights_[*at].bytes);
+  }
+
  private:
+  [[nodiscard]] const std::shared_ptr<const io::MappedFile>& file_of(
+      const GgufWeight& weight) const {
+    for (const auto& file : files_) {
+      if (contains(file->bytes(), weight.bytes)) return file;
+    }
+    fail(ErrorKind::kInternal, "gguf: tensor '{}' lies in no file", weight.info.name);
+  }
+
+  Files files_;
   std::vector<GgufWeight> weights_;
 };
+
+/// Checks that a file is the one of its number among those of a split model.
+void check_split(const GgufMetadata& metadata, std::size_t index, std::size_t count) {
+  const std::int64_t number = metadata.whole("split.no").value_or(0);
+  const std::int64_t files = metadata.whole("split.count").value_or(1);
+  if (number != static_cast<std::int64_t>(index) || files != static_cast<std::int64_t>(count)) {
+    fail(ErrorKind::kInput,
+         "io: {} is file {} of {} of a split model, but number {} of {} was expected from its name "
+         "or that of its neighbours; the first file opens them all",
+         metadata.label(), number + 1, files, index + 1, count);
+  }
+}
+
+/// All tensors of a model, with the first file's metadata.
+GgufFile parse_all(const Files& files, const std::vector<std::filesystem::path>& paths) {
+  GgufFile whole;
+  std::unordered_set<std::string> names;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    GgufFile file = parse_gguf(files[i]->bytes(), paths[i].string());
+    check_split(file.metadata, i, files.size());
+    for (GgufTensor& tensor : file.tensors) {
+      if (!names.insert(tensor.name).second) {
+        fail(ErrorKind::kInput, "io: {}: tensor '{}' is in another file of the model, too",
+             paths[i].string(), tensor.name);
+      }
+      whole.tensors.push_back(std::move(tensor));
+    }
+    if (i == 0) whole.metadata = std::move(file.metadata);
+  }
+  return whole;
+}
 
 }  // namespace
 
 OpenedGguf open_gguf(const std::filesystem::path& path) {
-  auto file = std::make_shared<const io::MappedFile>(path);
-  GgufModel model = translate_gguf(parse_gguf(file->bytes(), path.string()));
-  std::vector<containers::TensorInfo> infos;
-  std::vector<std::span<const std::byte>> bytes;
-  for (const GgufWeight& weight : model.weights) {
-    infos.push_back(weight.info);
-    bytes.push_back(weight.bytes);
-  }
-  auto tensors = std::make_unique<GgufSource>(std::move(file), path.string(), std::move(infos),
-                                              std::move(bytes), std::move(model.weights));
+  const std::vector<std::filesystem::path> paths = shard_paths(path);
+  Files files;
+  for (const auto& part : paths) files.push_back(std::make_shared<const io::MappedFile>(part));
+  GgufModel model = translate_gguf(parse_all(files, paths));
+  auto tensors =
+      std::make_unique<GgufSource>(std::move(files), path.string(), std::move(model.weights));
   return {std::move(model.config), std::move(tensors), std::move(model.vocabulary)};
+}
+
+GgufDescription describe_gguf(const std::filesystem::path& path, const nlohmann::json& config,
+                              const std::vector<containers::TensorInfo>& tensors) {
+  const std::vector<std::filesystem::path> paths = shard_paths(path);
+  Files files;
+  for (const auto& part : paths) files.push_back(std::make_shared<const io::MappedFile>(part));
+  return describe_copy(parse_all(files, paths), config, tensors);
 }
 
 }  // namespace sgpt_mi::gguf

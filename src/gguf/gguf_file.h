@@ -54,6 +54,9 @@ class GgufMetadata {
   [[nodiscard]] std::vector<float> reals(const std::string& key) const;
   [[nodiscard]] std::vector<std::int32_t> wholes(const std::string& key) const;
 
+  /// All entries by key.
+  [[nodiscard]] const std::map<std::string, GgufValue>& values() const { return values_; }
+
   /// The file's name, for messages.
   [[nodiscard]] const std::string& label() const { return label_; }
 

@@ -6,69 +6,11 @@
 #include <string_view>
 #include <utility>
 
+#include "gguf_names.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::gguf {
 namespace {
-
-struct NamePair {
-  std::string_view gguf;
-  std::string_view hugging_face;
-};
-
-constexpr std::array<NamePair, 3> kModelNames{{{"token_embd.weight", "model.embed_tokens.weight"},
-                                               {"output_norm.weight", "model.norm.weight"},
-                                               {"output.weight", "lm_head.weight"}}};
-
-constexpr std::array<NamePair, 11> kBlockNames{{{"attn_norm", "input_layernorm"},
-                                                {"attn_q", "self_attn.q_proj"},
-                                                {"attn_k", "self_attn.k_proj"},
-                                                {"attn_v", "self_attn.v_proj"},
-                                                {"attn_output", "self_attn.o_proj"},
-                                                {"attn_q_norm", "self_attn.q_norm"},
-                                                {"attn_k_norm", "self_attn.k_norm"},
-                                                {"ffn_norm", "post_attention_layernorm"},
-                                                {"ffn_gate", "mlp.gate_proj"},
-                                                {"ffn_up", "mlp.up_proj"},
-                                                {"ffn_down", "mlp.down_proj"}}};
-
-constexpr std::string_view kRopeFreqs = "rope_freqs.weight";
-
-/// "blk.N.PART.weight" or ".bias", taken apart.
-struct BlockName {
-  std::string_view layer;
-  std::string_view part;
-  std::string_view suffix;  // ".weight", ".bias"
-};
-
-std::optional<BlockName> split_block_name(std::string_view name) {
-  constexpr std::string_view kPrefix = "blk.";
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  name.remove_prefix(kPrefix.size());
-  const std::size_t layer_end = name.find_first_not_of("0123456789");
-  const std::size_t suffix = name.rfind('.');
-  if (layer_end == 0 || layer_end == std::string_view::npos || name[layer_end] != '.' ||
-      suffix <= layer_end) {
-    return std::nullopt;
-  }
-  return BlockName{name.substr(0, layer_end), name.substr(layer_end + 1, suffix - layer_end - 1),
-                   name.substr(suffix)};
-}
-
-/// The Hugging Face name of a tensor, or nothing when the family has no such tensor.
-std::optional<std::string> hugging_face_name(const std::string& name) {
-  for (const NamePair& pair : kModelNames) {
-    if (pair.gguf == name) return std::string(pair.hugging_face);
-  }
-  const std::optional<BlockName> block = split_block_name(name);
-  if (!block || (block->suffix != ".weight" && block->suffix != ".bias")) return std::nullopt;
-  for (const NamePair& pair : kBlockNames) {
-    if (pair.gguf == block->part) {
-      return fmt::format("model.layers.{}.{}{}", block->layer, pair.hugging_face, block->suffix);
-    }
-  }
-  return std::nullopt;
-}
 
 /// The model's hyper-parameters, with the keys of one architecture.
 class Parameters {
@@ -177,13 +119,17 @@ nlohmann::json make_config(const Parameters& parameters) {
   return config;
 }
 
-/// Heads whose rows must be put back in order: q and k of architecture "llama".
+/// Heads whose rows must be put back in order; 0: none.
 std::int64_t paired_heads(const std::string& name, const nlohmann::json& config,
                           const std::string& architecture) {
-  const std::optional<BlockName> block = split_block_name(name);
-  if (architecture != "llama" || !block) return 0;
-  if (block->part == "attn_q") return config["num_attention_heads"].get<std::int64_t>();
-  if (block->part == "attn_k") return config["num_key_value_heads"].get<std::int64_t>();
+  switch (paired_rows(name, architecture)) {
+    case PairedRows::kQuery:
+      return config["num_attention_heads"].get<std::int64_t>();
+    case PairedRows::kKey:
+      return config["num_key_value_heads"].get<std::int64_t>();
+    case PairedRows::kNone:
+      return 0;
+  }
   return 0;
 }
 
@@ -211,12 +157,6 @@ GgufWeight translate_tensor(const GgufTensor& tensor, const nlohmann::json& conf
   weight.paired_heads = paired_heads(tensor.name, config, parameters.architecture());
   if (weight.paired_heads > 0) check_paired(tensor, weight.paired_heads, label);
   return weight;
-}
-
-/// Where a stored row belongs: pairs (0, d/2), (1, d/2 + 1), ... back to 0, 1, ..., d - 1.
-std::int64_t unpaired_row(std::int64_t row, std::int64_t head_rows) {
-  const std::int64_t inside = row % head_rows;
-  return row - inside + inside % 2 * (head_rows / 2) + inside / 2;
 }
 
 }  // namespace

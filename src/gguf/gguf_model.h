@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "gguf_file.h"
+#include "metadata_builder.h"
 #include "sgpt_mi/containers/tensor_source.h"
+#include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/tokenizer/gguf_vocabulary.h"
 
 namespace sgpt_mi::gguf {
@@ -32,6 +34,10 @@ struct GgufModel {
 /// The spans point into the file's bytes. Throws Error(kInput) naming key or tensor.
 [[nodiscard]] GgufModel translate_gguf(const GgufFile& file);
 
+/// describe_gguf() of a parsed file.
+[[nodiscard]] GgufDescription describe_copy(const GgufFile& file, const nlohmann::json& config,
+                                            const std::vector<containers::TensorInfo>& tensors);
+
 /// The tensor's elements, unpacked, in Hugging Face row order: info.bytes() bytes.
 [[nodiscard]] std::vector<std::byte> unpack_weight(const GgufWeight& weight);
 
@@ -41,6 +47,18 @@ struct GgufModel {
 [[nodiscard]] nlohmann::json gguf_rope_scaling(const GgufMetadata& metadata,
                                                const std::string& architecture,
                                                const GgufTensor* freqs);
+
+/// Writes the rope of a Hugging Face config, with `head_dim` dimensions, under the keys of
+/// `architecture`. Returns the divisors of llama3 scaling, the tensor rope_freqs.weight; empty
+/// without it. Throws Error(kInput) when GGUF has no such scaling.
+[[nodiscard]] std::vector<float> add_rope(const nlohmann::json& config,
+                                          const std::string& architecture, std::int64_t head_dim,
+                                          MetadataBuilder& metadata);
+
+/// Writes a tokenizer, padded to `tokens` entries; nothing: says that there is none.
+/// Throws Error(kInput) when it has more tokens.
+void add_vocabulary(const std::optional<tokenizer::GgufVocabulary>& vocabulary, std::size_t tokens,
+                    MetadataBuilder& metadata);
 
 /// The tokenizer in the metadata, or nothing when there is none.
 /// Throws Error(kInput) when scores or types do not match the tokens.

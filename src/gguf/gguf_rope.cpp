@@ -64,16 +64,119 @@ nlohmann::json scaling_from_divisors(const GgufMetadata& metadata, const std::st
       {"original_max_position_embeddings", static_cast<std::int64_t>(scaling.original_positions)}};
 }
 
+/// Members of config.json's yarn scaling beside factor and original positions, which may be absent,
+/// and the keys that hold them.
+constexpr std::pair<const char*, const char*> kYarnNumbers[] = {
+    {"extrapolation_factor", "scaling.yarn_ext_factor"},
+    {"attention_factor", "scaling.yarn_attn_factor"},
+    {"beta_fast", "scaling.yarn_beta_fast"},
+    {"beta_slow", "scaling.yarn_beta_slow"}};
+
+nlohmann::json yarn_scaling(const GgufMetadata& metadata, const std::string& prefix) {
+  nlohmann::json scaling = {{"rope_type", "yarn"},
+                            {"factor", metadata.real(prefix + "scaling.factor").value_or(1.0)}};
+  if (const auto original = metadata.whole(prefix + "scaling.original_context_length")) {
+    scaling["original_max_position_embeddings"] = *original;
+  }
+  for (const auto& [member, key] : kYarnNumbers) {
+    if (const auto value = metadata.real(prefix + key)) scaling[member] = *value;
+  }
+  return scaling;
+}
+
+/// The members of rope_scaling or rope_parameters; an empty object when there is neither.
+nlohmann::json rope_members(const nlohmann::json& config) {
+  for (const char* name : {"rope_parameters", "rope_scaling"}) {
+    const auto found = config.find(name);
+    if (found != config.end() && found->is_object()) return *found;
+  }
+  return nlohmann::json::object();
+}
+
+double rope_number(const nlohmann::json& rope, const char* name) {
+  const auto found = rope.find(name);
+  if (found == rope.end() || !found->is_number()) {
+    fail(ErrorKind::kInput, "format: the rope scaling of config.json has no number \"{}\"", name);
+  }
+  return found->get<double>();
+}
+
+void add_original_positions(const nlohmann::json& rope, const std::string& prefix,
+                            MetadataBuilder& metadata) {
+  metadata.whole(prefix + "scaling.original_context_length",
+                 static_cast<std::uint32_t>(rope_number(rope, "original_max_position_embeddings")));
+}
+
+void add_yarn(const nlohmann::json& rope, const std::string& prefix, MetadataBuilder& metadata) {
+  metadata.text(prefix + "scaling.type", "yarn");
+  metadata.real(prefix + "scaling.factor", static_cast<float>(rope_number(rope, "factor")));
+  add_original_positions(rope, prefix, metadata);
+  for (const auto& [member, key] : kYarnNumbers) {
+    const auto found = rope.find(member);
+    if (found == rope.end() || found->is_null()) continue;
+    metadata.real(prefix + key, static_cast<float>(rope_number(rope, member)));
+  }
+}
+
+std::vector<float> llama3_divisors(const nlohmann::json& rope, double theta,
+                                   std::int64_t head_dim) {
+  Llama3Scaling scaling;
+  const double low = rope_number(rope, "low_freq_factor");
+  const double high = rope_number(rope, "high_freq_factor");
+  if (low != scaling.low_freq_factor || high != scaling.high_freq_factor) {
+    fail(ErrorKind::kInput,
+         "format: llama3 rope scaling with the frequency factors {} and {}; a GGUF file does not "
+         "say them, and 1 and 4 are understood",
+         low, high);
+  }
+  scaling.factor = rope_number(rope, "factor");
+  scaling.original_positions = rope_number(rope, "original_max_position_embeddings");
+  std::vector<float> divisors;
+  for (std::int64_t i = 0; i < head_dim / 2; ++i) {
+    divisors.push_back(static_cast<float>(
+        scaling.divisor(theta, static_cast<double>(i), static_cast<double>(head_dim))));
+  }
+  return divisors;
+}
+
 }  // namespace
+
+std::vector<float> add_rope(const nlohmann::json& config, const std::string& architecture,
+                            std::int64_t head_dim, MetadataBuilder& metadata) {
+  const std::string prefix = architecture + ".rope.";
+  const nlohmann::json rope = rope_members(config);
+  const double theta = rope.value("rope_theta", config.value("rope_theta", 10000.0));
+  const std::string type =
+      rope.value("rope_type", rope.value("type", std::string("default")));
+  metadata.whole(prefix + "dimension_count", static_cast<std::uint32_t>(head_dim));
+  metadata.real(prefix + "freq_base", static_cast<float>(theta));
+  if (type == "default") return {};
+  if (type == "linear") {
+    metadata.text(prefix + "scaling.type", "linear");
+    metadata.real(prefix + "scaling.factor", static_cast<float>(rope_number(rope, "factor")));
+    return {};
+  }
+  if (type == "yarn") {
+    add_yarn(rope, prefix, metadata);
+    return {};
+  }
+  if (type == "llama3") {
+    add_original_positions(rope, prefix, metadata);
+    return llama3_divisors(rope, theta, head_dim);
+  }
+  fail(ErrorKind::kInput,
+       "format: llama.cpp has no '{}' rope scaling; linear, yarn and llama3 can be written", type);
+}
 
 nlohmann::json gguf_rope_scaling(const GgufMetadata& metadata, const std::string& architecture,
                                  const GgufTensor* freqs) {
   const std::string prefix = architecture + ".rope.";
   const std::string type = metadata.text(prefix + "scaling.type").value_or("none");
+  if (type == "yarn") return yarn_scaling(metadata, prefix);
   if (type != "none" && type != "linear") {
     fail(ErrorKind::kInput,
-         "io: {}: rope scaling '{}' is not read; none, linear or llama3 expected", metadata.label(),
-         type);
+         "io: {}: rope scaling '{}' is not read; none, linear, yarn or llama3 expected",
+         metadata.label(), type);
   }
   // Files without a type say the linear factor alone, older ones under another name.
   const double linear = metadata.real(prefix + "scaling.factor")

@@ -6,6 +6,25 @@
 namespace sgpt_mi::gguf {
 namespace {
 
+using tokenizer::GgufVocabulary;
+
+constexpr std::int32_t kUnusedToken = 5;
+constexpr float kUnusedScore = -10000.0F;  // below every score of a vocabulary
+
+/// Ids of tokens with a role, and the keys that name them.
+struct IdKey {
+  const char* key;
+  std::optional<std::int32_t> GgufVocabulary::*id;
+};
+
+constexpr IdKey kIdKeys[] = {{"tokenizer.ggml.bos_token_id", &GgufVocabulary::bos_id},
+                             {"tokenizer.ggml.eos_token_id", &GgufVocabulary::eos_id},
+                             {"tokenizer.ggml.eot_token_id", &GgufVocabulary::eot_id},
+                             {"tokenizer.ggml.unknown_token_id", &GgufVocabulary::unk_id},
+                             {"tokenizer.ggml.seperator_token_id", &GgufVocabulary::sep_id},
+                             {"tokenizer.ggml.padding_token_id", &GgufVocabulary::pad_id},
+                             {"tokenizer.ggml.mask_token_id", &GgufVocabulary::mask_id}};
+
 std::optional<std::int32_t> token_id(const GgufMetadata& metadata, const std::string& key,
                                      std::size_t tokens) {
   const std::optional<std::int64_t> id = metadata.whole(key);
@@ -29,10 +48,10 @@ void check_length(const GgufMetadata& metadata, const char* key, std::size_t len
 
 }  // namespace
 
-std::optional<tokenizer::GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata) {
+std::optional<GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata) {
   const std::optional<std::string> model = metadata.text("tokenizer.ggml.model");
-  if (!model) return std::nullopt;
-  tokenizer::GgufVocabulary vocabulary;
+  if (!model || *model == "none" || *model == "no_vocab") return std::nullopt;
+  GgufVocabulary vocabulary;
   vocabulary.model = *model;
   vocabulary.pre = metadata.text("tokenizer.ggml.pre").value_or("");
   vocabulary.tokens = metadata.texts("tokenizer.ggml.tokens");
@@ -42,15 +61,49 @@ std::optional<tokenizer::GgufVocabulary> gguf_vocabulary(const GgufMetadata& met
   const std::size_t tokens = vocabulary.tokens.size();
   check_length(metadata, "tokenizer.ggml.scores", vocabulary.scores.size(), tokens);
   check_length(metadata, "tokenizer.ggml.token_type", vocabulary.types.size(), tokens);
-  vocabulary.bos_id = token_id(metadata, "tokenizer.ggml.bos_token_id", tokens);
-  vocabulary.eos_id = token_id(metadata, "tokenizer.ggml.eos_token_id", tokens);
-  vocabulary.unk_id = token_id(metadata, "tokenizer.ggml.unknown_token_id", tokens);
+  for (const IdKey& row : kIdKeys) vocabulary.*row.id = token_id(metadata, row.key, tokens);
   // Files that do not say: sentencepiece models and LLaMA 3 begin with BOS, other BPEs do not.
   const bool by_default = vocabulary.model == "llama" || vocabulary.pre == "llama-bpe" ||
                           vocabulary.pre == "llama3" || vocabulary.pre == "llama-v3";
   vocabulary.add_bos = metadata.flag("tokenizer.ggml.add_bos_token").value_or(by_default);
+  vocabulary.add_eos = metadata.flag("tokenizer.ggml.add_eos_token").value_or(false);
   vocabulary.add_space_prefix = metadata.flag("tokenizer.ggml.add_space_prefix").value_or(true);
+  vocabulary.chat_template = metadata.text("tokenizer.chat_template").value_or("");
   return vocabulary;
+}
+
+void add_vocabulary(const std::optional<GgufVocabulary>& given, std::size_t tokens,
+                    MetadataBuilder& metadata) {
+  if (!given) return metadata.text("tokenizer.ggml.model", "none");
+  GgufVocabulary vocabulary = *given;
+  if (vocabulary.tokens.size() > tokens) {
+    fail(ErrorKind::kInput,
+         "format: the tokenizer has {} tokens and the model rows for {}: they do not belong "
+         "together",
+         vocabulary.tokens.size(), tokens);
+  }
+  // Rows of the embedding that no token has, as llama.cpp's converter names them.
+  for (std::size_t i = vocabulary.tokens.size(); i < tokens; ++i) {
+    vocabulary.tokens.push_back(fmt::format("[PAD{}]", i));
+    vocabulary.types.push_back(kUnusedToken);
+    if (!vocabulary.scores.empty()) vocabulary.scores.push_back(kUnusedScore);
+  }
+  metadata.text("tokenizer.ggml.model", vocabulary.model);
+  metadata.text("tokenizer.ggml.pre", vocabulary.pre);
+  metadata.texts("tokenizer.ggml.tokens", vocabulary.tokens);
+  if (!vocabulary.scores.empty()) metadata.reals("tokenizer.ggml.scores", vocabulary.scores);
+  metadata.wholes("tokenizer.ggml.token_type", vocabulary.types);
+  if (!vocabulary.merges.empty()) metadata.texts("tokenizer.ggml.merges", vocabulary.merges);
+  for (const IdKey& row : kIdKeys) {
+    const auto& id = vocabulary.*row.id;
+    if (id) metadata.whole(row.key, static_cast<std::uint32_t>(*id));
+  }
+  metadata.flag("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
+  metadata.flag("tokenizer.ggml.add_eos_token", vocabulary.add_eos);
+  metadata.flag("tokenizer.ggml.add_space_prefix", vocabulary.add_space_prefix);
+  if (!vocabulary.chat_template.empty()) {
+    metadata.text("tokenizer.chat_template", vocabulary.chat_template);
+  }
 }
 
 }  // namespace sgpt_mi::gguf

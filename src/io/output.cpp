@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/io/posix_file.h"
 
 namespace sgpt_mi::io {
 namespace {
@@ -73,6 +72,21 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
   }
   rename_or_fail(temporary.path, path);
   sync_path(folder_of(path));
+}
+
+StagedFile::StagedFile(const fs::path& target)
+    : target_(target), staging_(neighbour(target, "partial")), file_(create_output(staging_)) {}
+
+StagedFile::~StagedFile() { remove_quietly(staging_); }
+
+void StagedFile::write(std::uint64_t offset, std::span<const std::byte> bytes) {
+  write_at(file_, offset, bytes, target_);
+}
+
+void StagedFile::commit() {
+  sync_file(file_, target_);
+  rename_or_fail(staging_, target_);
+  sync_path(folder_of(target_));
 }
 
 StagedFolder::StagedFolder(const fs::path& target, std::string marker)

@@ -23,6 +23,7 @@ void CompressRun::validate() const {
   compression.validate();
   eval.validate();
   if (calibration.dataset.empty()) fail(ErrorKind::kUsage, "DATASET is empty");
+  if (shard_bytes < 0) fail(ErrorKind::kUsage, "shard_bytes: {} is negative", shard_bytes);
   if (calibration.nsamples < 1) {
     fail(ErrorKind::kUsage, "nsamples: {} is below 1", calibration.nsamples);
   }

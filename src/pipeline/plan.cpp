@@ -125,7 +125,7 @@ void check_save_dir(const CompressRun& run, const Session& session) {
   if (run.save_dir.empty()) return;
   std::error_code error;
   if (std::filesystem::equivalent(run.save_dir, session.checkpoint.location.path, error)) {
-    fail(ErrorKind::kUsage, "save: {} is the model's own folder; give another one", run.save_dir);
+    fail(ErrorKind::kUsage, "save: {} is the model itself; give another name", run.save_dir);
   }
 }
 
@@ -226,6 +226,7 @@ SizeBudget size_budget(const formats::SavedTypes& types, const model::Model& mod
 
 std::int64_t check_run(const CompressRun& run, const Session& session) {
   check_save_dir(run, session);
+  if (run.format.check != nullptr) run.format.check(session.checkpoint);
   const std::int64_t selected = check_linears(run.compression, session.model);
   check_target(run.compression, session);
   return selected;
@@ -259,7 +260,7 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
                                                  : "evaluate   none"
                            : fmt::format("evaluate   {}", fmt::join(sets, ", ")));
   events.plan("save       " + (run.save_dir.empty()
-                                   ? "nothing (--save DIR keeps the model)"
+                                   ? "nothing (--save keeps the model)"
                                    : fmt::format("{} ({})", run.save_dir, run.format.description)));
 }
 

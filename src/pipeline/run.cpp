@@ -16,6 +16,7 @@
 #include "session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/formats/gguf_size.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/io/output.h"
@@ -178,8 +179,11 @@ void compress_into(const Job& job, const formats::SavedTypes& types, formats::We
   if (job.pictures != nullptr) *job.pictures = std::move(result.pictures);
   RunReport& report = job.report;
   report.layers = std::move(result.layers);
+  const formats::Checkpoint& checkpoint = job.prepared.session.checkpoint;
   const std::int64_t dense = job.run.format.holds_codes ? budget.fixed.dense_bytes
-                                                        : static_cast<std::int64_t>(types.bytes());
+                             : job.run.format.holds_blocks
+                                 ? formats::gguf_file_bytes(checkpoint, types, {})
+                                 : static_cast<std::int64_t>(types.bytes());
   report.totals = report::sum_layers(report.layers, dense + result.packed.total());
   report.totals->bytes_by_part = formats::bytes_by_part(dense, result.packed);
   warn_of_layers(report, job.events);
@@ -187,10 +191,14 @@ void compress_into(const Job& job, const formats::SavedTypes& types, formats::We
 }
 
 /// Compares what was predicted with what lies on disk.
-void check_saved_size(RunReport& report, const std::string& folder) {
+void check_saved_size(RunReport& report, const CompressRun& run) {
+  const std::string& folder = run.save_dir;
   report.totals->predicted_file_bytes = report.totals->bytes;
   report.totals->written_file_bytes = formats::tensor_bytes_in(folder);
-  if (report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
+  // Every file of a split model has a header of its own, which no prediction counts.
+  const bool counts_headers = run.format.is_file && run.shard_bytes > 0;
+  if (!counts_headers &&
+      report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
     fail(ErrorKind::kInternal, "save: {} holds {} bytes of tensors where {} were predicted", folder,
          *report.totals->written_file_bytes, *report.totals->predicted_file_bytes);
   }
@@ -202,12 +210,13 @@ void compress_and_save(const Job& job) {
   {
     const std::unique_ptr<formats::SavingStore> store =
         job.run.format.open(job.run.save_dir, prepared.session.checkpoint, types);
+    if (job.run.shard_bytes > 0) store->split_above(job.run.shard_bytes);
     compress_into(job, types, *store);
     job.report.model.sha256 = job.sha256.get();
     const walk::StageTimer timer(job.report.timings, "save");
     store->finish(report_bytes(job.report));
   }
-  check_saved_size(job.report, job.run.save_dir);
+  check_saved_size(job.report, job.run);
   const formats::Checkpoint saved =
       formats::open_checkpoint(formats::locate_model(job.run.save_dir), torch_threads());
   model::Model model(saved);
@@ -299,7 +308,10 @@ void open_and_score(const EvalRun& run, RunReport& report, report::Events& event
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
   report.totals = packed_totals(session.checkpoint);
-  const bool compressed = report.totals || is_saved_run(session.checkpoint.location);
+  const formats::ModelLocation& location = session.checkpoint.location;
+  // Only the user knows whether a GGUF file is the compressed one of two.
+  const bool compared = location.is_gguf && !run.dense_model.empty();
+  const bool compressed = report.totals || is_saved_run(location) || compared;
   report.method = compressed ? "compressed" : "dense";
   std::vector<eval::FinalStates> dense_states;
   if (!run.dense_model.empty()) {
@@ -362,7 +374,7 @@ RunReport run_compress(Workbench& bench, const CompressRun& run, report::Events&
     prepare_and_compress(bench, run, report, events, pictures);
   }
   report.peak_host_bytes = peak_host_bytes();
-  if (!run.save_dir.empty()) {
+  if (!run.save_dir.empty() && !run.format.is_file) {
     io::write_file_atomic(std::filesystem::path(run.save_dir) / formats::SavingStore::kReportFile,
                           report_bytes(report));
   }

@@ -16,6 +16,7 @@ struct AddedToken {
   bool lstrip = false;       ///< takes the white space before it along
   bool rstrip = false;       ///< takes the white space after it along
   bool normalized = false;   ///< looked for in the normalized text instead of the user's
+  bool special = false;      ///< means something to the model that no text can say
 };
 
 constexpr std::int32_t kNoToken = -1;

@@ -145,7 +145,57 @@ nlohmann::json pre_tokenizer_json(const PreRule& rule) {
   return {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
 }
 
+nlohmann::json normalizer_json(const PreRule& rule) {
+  if (*rule.normalizer == '\0') return nullptr;
+  return {{"type", rule.normalizer}};
+}
+
+/// Adds the steps of a pre-tokenizer or normalizer to a list, without the members that change no
+/// piece, so that equal lists split alike.
+void add_plain_steps(const nlohmann::json& json, nlohmann::json& steps) {
+  if (json.is_null()) return;
+  const std::string type = pretokenizer::string_member(json, "type");
+  if (type == "Sequence") {
+    const char* members = json.contains("normalizers") ? "normalizers" : "pretokenizers";
+    for (const nlohmann::json& step : pretokenizer::member(json, members)) {
+      add_plain_steps(step, steps);
+    }
+    return;
+  }
+  nlohmann::json step = json;
+  step.erase("trim_offsets");
+  if (type == "ByteLevel") {
+    step["add_prefix_space"] = pretokenizer::bool_member(json, "add_prefix_space", true);
+    step["use_regex"] = pretokenizer::bool_member(json, "use_regex", true);
+  }
+  if (type == "Split") step["invert"] = pretokenizer::bool_member(json, "invert", false);
+  steps.push_back(std::move(step));
+}
+
+nlohmann::json plain_steps(const nlohmann::json& json) {
+  nlohmann::json steps = nlohmann::json::array();
+  add_plain_steps(json, steps);
+  return steps;
+}
+
 }  // namespace
+
+std::string gguf_pre_of(const nlohmann::json& tokenizer) {
+  const nlohmann::json pieces = plain_steps(tokenizer.value("pre_tokenizer", nlohmann::json()));
+  const nlohmann::json forms = plain_steps(tokenizer.value("normalizer", nlohmann::json()));
+  const bool ignores_merges =
+      pretokenizer::bool_member(pretokenizer::member(tokenizer, "model"), "ignore_merges", false);
+  for (const PreRule& rule : kPreRules) {
+    if (plain_steps(pre_tokenizer_json(rule)) == pieces &&
+        plain_steps(normalizer_json(rule)) == forms && rule.ignore_merges == ignores_merges) {
+      return std::string(rule.name);
+    }
+  }
+  fail(ErrorKind::kInput,
+       "text: llama.cpp has no name for this pre-tokenizer, so a GGUF file cannot say it: {} after "
+       "the normalizer {}, ignore_merges {}",
+       pieces.dump(), forms.dump(), ignores_merges);
+}
 
 std::string gguf_sentencepiece_model(const GgufVocabulary& vocabulary) {
   check_lengths(vocabulary);
@@ -199,9 +249,8 @@ nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary) {
     }
   }
   nlohmann::json json = {{"version", "1.0"},          {"added_tokens", std::move(added)},
-                         {"normalizer", nullptr},     {"pre_tokenizer", pre_tokenizer_json(rule)},
+                         {"normalizer", normalizer_json(rule)},     {"pre_tokenizer", pre_tokenizer_json(rule)},
                          {"post_processor", nullptr}, {"decoder", {{"type", "ByteLevel"}}}};
-  if (*rule.normalizer != '\0') json["normalizer"] = {{"type", rule.normalizer}};
   if (vocabulary.add_bos && vocabulary.bos_id) {
     const auto bos = static_cast<std::size_t>(*vocabulary.bos_id);
     json["post_processor"] = bos_template(*vocabulary.bos_id, vocabulary.tokens[bos]);

@@ -32,6 +32,7 @@ AddedToken parse_token(const nlohmann::json& json) {
   token.single_word = pretokenizer::bool_member(json, "single_word", false);
   token.lstrip = pretokenizer::bool_member(json, "lstrip", false);
   token.rstrip = pretokenizer::bool_member(json, "rstrip", false);
+  token.special = pretokenizer::bool_member(json, "special", false);
   return token;
 }
 
@@ -77,6 +78,17 @@ std::vector<AddedToken> SpecialTokenFiles::role_tokens() const {
     for (const nlohmann::json& item : *found) tokens.push_back(parse_token(item));
   }
   return tokens;
+}
+
+std::string SpecialTokenFiles::chat_template() const {
+  const auto found = config_.find("chat_template");
+  if (found == config_.end() || found->is_null()) return "";
+  if (found->is_string()) return found->get<std::string>();
+  for (const nlohmann::json& named : *found) {
+    if (pretokenizer::string_member(named, "name") != "default") continue;
+    return pretokenizer::string_member(named, "template");
+  }
+  return "";
 }
 
 std::vector<AddedToken> SpecialTokenFiles::numbered_tokens() const {

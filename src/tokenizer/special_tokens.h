@@ -26,6 +26,9 @@ class SpecialTokenFiles {
   /// A switch of tokenizer_config.json.
   [[nodiscard]] bool flag(const char* name, bool otherwise) const;
 
+  /// The chat template of tokenizer_config.json, of several the one named "default"; empty: none.
+  [[nodiscard]] std::string chat_template() const;
+
   /// The tokens of all named roles (bos, eos, unk, sep, pad, cls, mask, additional_special_tokens),
   /// without ids.
   [[nodiscard]] std::vector<AddedToken> role_tokens() const;

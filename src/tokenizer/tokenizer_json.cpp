@@ -69,8 +69,8 @@ std::vector<AddedToken> parse_added_tokens(const nlohmann::json& json, const Bpe
     token.single_word = pretokenizer::bool_member(item, "single_word", false);
     token.lstrip = pretokenizer::bool_member(item, "lstrip", false);
     token.rstrip = pretokenizer::bool_member(item, "rstrip", false);
-    token.normalized = pretokenizer::bool_member(
-        item, "normalized", !pretokenizer::bool_member(item, "special", false));
+    token.special = pretokenizer::bool_member(item, "special", false);
+    token.normalized = pretokenizer::bool_member(item, "normalized", !token.special);
     const auto known = model.vocabulary.find(token.content);
     if (known != model.vocabulary.end() && known->second != token.id) {
       fail(ErrorKind::kInput, "text: added token '{}' has id {}, but {} in the vocabulary",
@@ -89,7 +89,7 @@ const nlohmann::json& optional_member(const nlohmann::json& json, const char* na
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json) {
+BpeStages stages_from_json(const nlohmann::json& json) {
   BpeStages stages;
   const nlohmann::json& model = pretokenizer::member(json, "model");
   stages.normalizer = pretokenizer::parse_normalizer(optional_member(json, "normalizer"));
@@ -97,7 +97,11 @@ std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json) {
   stages.frame = parse_post_processor(optional_member(json, "post_processor"));
   stages.model = parse_model(model, stages.pre_tokenizer.byte_level);
   stages.added_tokens = parse_added_tokens(json, stages.model);
-  return std::make_unique<BpeTokenizer>(std::move(stages));
+  return stages;
+}
+
+std::unique_ptr<Tokenizer> tokenizer_from_json(const nlohmann::json& json) {
+  return std::make_unique<BpeTokenizer>(stages_from_json(json));
 }
 
 }  // namespace sgpt_mi::tokenizer

@@ -45,7 +45,7 @@ std::int32_t id_of(const BpeDefinition& model, const std::string& token) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> tokenizer_from_vocab_and_merges(const std::filesystem::path& folder) {
+BpeStages stages_from_vocab_and_merges(const std::filesystem::path& folder) {
   const std::filesystem::path vocab = folder / "vocab.json";
   const std::filesystem::path merges = folder / "merges.txt";
   const SpecialTokenFiles special(folder);
@@ -71,7 +71,11 @@ std::unique_ptr<Tokenizer> tokenizer_from_vocab_and_merges(const std::filesystem
   if (special.flag("add_bos_token", false)) {
     stages.frame.before.push_back(id_of(stages.model, *bos));
   }
-  return std::make_unique<BpeTokenizer>(std::move(stages));
+  return stages;
+}
+
+std::unique_ptr<Tokenizer> tokenizer_from_vocab_and_merges(const std::filesystem::path& folder) {
+  return std::make_unique<BpeTokenizer>(stages_from_vocab_and_merges(folder));
 }
 
 }  // namespace sgpt_mi::tokenizer

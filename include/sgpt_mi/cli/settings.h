@@ -64,6 +64,7 @@ struct Settings {
   std::string format = "auto";
   std::string gguf_type;
   std::string gguf_types;
+  std::string shard_bytes = "0";
   std::string plots;
 
   // widths: toky, enhanced, mi

@@ -17,7 +17,7 @@ namespace sgpt_mi::formats {
 
 /// Where a MODEL argument points: an HF folder, one GGUF file, or nowhere on disk.
 struct ModelLocation {
-  std::filesystem::path path;
+  std::filesystem::path path;  ///< of a split GGUF model its first file
   bool is_gguf = false;
   bool is_random = false;  ///< "random:SHAPE": weights are made up (model/random_model.h)
 
@@ -25,7 +25,8 @@ struct ModelLocation {
   [[nodiscard]] bool is_folder() const { return !is_gguf && !is_random; }
 };
 
-/// Resolves MODEL: an existing folder, a GGUF file, "random:SHAPE" (not looked at further), or a
+/// Resolves MODEL: an existing folder, a GGUF file (NAME.gguf finds NAME-00001-of-00003.gguf, too,
+/// the first file of a split model), "random:SHAPE" (not looked at further), or a
 /// Hub id ("facebook/opt-125m") in the local HF cache (HF_HUB_CACHE, else HF_HOME/hub, else
 /// ~/.cache/huggingface/hub; models--ORG--NAME/refs/main -> snapshots/REV). Never touches the
 /// network. Throws Error(kInput) listing the places that were tried.
@@ -51,6 +52,9 @@ struct Checkpoint {
 /// Throws Error(kInput) naming the file and what is wrong with it.
 [[nodiscard]] Checkpoint open_checkpoint(const ModelLocation& location,
                                          ParallelFor parallel_for = serial_for());
+
+/// The files that hold the model's weights, in name order.
+[[nodiscard]] std::vector<std::filesystem::path> weight_files(const ModelLocation& location);
 
 /// SHA-256 over the bytes of the model's weight files in name order: for a model in one file, what
 /// sha256sum prints for it. Cost: one pass over the files.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -10,11 +11,15 @@
 
 namespace sgpt_mi::formats {
 
-/// A store that makes a model folder.
+/// A store that makes a model folder or file.
 class SavingStore : public WeightStore {
  public:
+  /// Splits the weights into files of at most `bytes`, before the first tensor is put. A format
+  /// that cannot throws Error(kUsage).
+  virtual void split_above(std::int64_t bytes);
+
   /// Adds everything that was not put and the tokenizer's files, writes `run_report` as
-  /// sgpt_mi.json and moves the folder into place.
+  /// sgpt_mi.json, where the format has room for it, and moves the result into place.
   virtual void finish(const std::string& run_report) = 0;
 
   /// Name of the run report inside a saved folder; marks folders that may be replaced.
@@ -36,6 +41,11 @@ struct Format {
   /// outlive the store.
   std::unique_ptr<SavingStore> (*open)(const std::filesystem::path& target,
                                        const Checkpoint& checkpoint, const SavedTypes& types);
+  /// Refuses, before any work, a model that the format cannot hold: Error(kUsage) or Error(kInput).
+  /// Null: it holds every model.
+  void (*check)(const Checkpoint& checkpoint) = nullptr;
+  /// The target is a file, which has no room for a run report, instead of a folder.
+  bool is_file = false;
 };
 
 /// The format of a name. Throws Error(kUsage) listing the names.

@@ -65,6 +65,9 @@ class PackedWriter {
   PackedWriter(const PackedWriter&) = delete;
   PackedWriter& operator=(const PackedWriter&) = delete;
 
+  /// Sets another size of the shards that are not yet closed.
+  void split_above(std::size_t shard_bytes);
+
   /// Packs matrix NAME (not NAME.weight) and returns its bytes by part.
   packing::PackedSize put_matrix(const std::string& name, const packing::CodedMatrix& matrix);
 

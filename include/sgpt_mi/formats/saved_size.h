@@ -32,7 +32,8 @@ struct FixedSize {
 [[nodiscard]] std::map<std::string, std::int64_t> bytes_by_part(std::int64_t dense_bytes,
                                                                 const packing::PackedSize& packed);
 
-/// Tensor data in a folder's safetensors files, from their headers.
+/// Tensor data in a folder's safetensors files, from their headers; of a GGUF model the bytes of
+/// its files.
 [[nodiscard]] std::int64_t tensor_bytes_in(const std::filesystem::path& folder);
 
 }  // namespace sgpt_mi::formats

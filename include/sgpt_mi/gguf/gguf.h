@@ -17,7 +17,7 @@ struct OpenedGguf {
   std::optional<tokenizer::GgufVocabulary> vocabulary;
 };
 
-/// Opens a GGUF file of version 2 or 3 with a model of the LLaMA family: general.architecture
+/// Opens a GGUF file of version 2 or 3, or the first of a split model (NAME-00001-of-00003.gguf), with a model of the LLaMA family: general.architecture
 /// "llama" (LLaMA, Mistral, Yi), "qwen2" or "qwen3".
 ///
 /// Tensors have their Hugging Face names and row-major shapes. F32, F16 and BF16 are given as they

@@ -1,14 +1,44 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "sgpt_mi/io/posix_file.h"
 
 namespace sgpt_mi::io {
 
 /// Writes a file at once: temporary name beside it, fsync, rename. An old file stays until then.
 /// Throws Error(kInput) naming the path when the place is not writable or the disk is full.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
+
+/// A file that appears complete or not at all, written piece by piece.
+///
+/// It has a hidden name beside the target until commit() syncs and renames it. Without commit() the
+/// destructor removes it and an old file stays. Errors as write_file_atomic.
+class StagedFile {
+ public:
+  explicit StagedFile(const std::filesystem::path& target);
+  ~StagedFile();
+  StagedFile(const StagedFile&) = delete;
+  StagedFile& operator=(const StagedFile&) = delete;
+
+  /// Where it lies until commit().
+  [[nodiscard]] const std::filesystem::path& staging() const { return staging_; }
+
+  /// Writes bytes at an offset; gaps are zeros.
+  void write(std::uint64_t offset, std::span<const std::byte> bytes);
+
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path staging_;
+  FileDescriptor file_;
+};
 
 /// A folder that appears complete or not at all.
 ///

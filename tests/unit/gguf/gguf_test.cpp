@@ -215,7 +215,7 @@ TEST_F(GgufTest, LinearRopeScalingIsKeptAndOthersAreRefused) {
   };
   const nlohmann::json expected = {{"rope_type", "linear"}, {"factor", 4.0}};
   EXPECT_EQ(open(scaled("linear")).config["rope_scaling"], expected);
-  EXPECT_THAT(error_for(scaled("yarn")), HasSubstr("rope scaling 'yarn'"));
+  EXPECT_THAT(error_for(scaled("longrope")), HasSubstr("rope scaling 'longrope'"));
   GgufWriter old_name = small_model();
   old_name.real("llama.rope.scale_linear", 2.0F);
   old_name.tensor("token_embd.weight", kF32, {8, 3}, counting(24));

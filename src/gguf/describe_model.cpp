@@ -1,0 +1,204 @@
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string_view>
+
+#include "gguf_model.h"
+#include "gguf_names.h"
+#include "metadata_builder.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/gguf/gguf_output.h"
+
+namespace sgpt_mi::gguf {
+namespace {
+
+/// llama.cpp's architecture for each model_type.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kArchitectures{
+    {{"llama", "llama"}, {"mistral", "llama"}, {"qwen2", "qwen2"}, {"qwen3", "qwen3"}}};
+
+std::string architecture_of(const nlohmann::json& config) {
+  const std::string type = config.value("model_type", std::string());
+  for (const auto& [model_type, architecture] : kArchitectures) {
+    if (model_type == type) return std::string(architecture);
+  }
+  fail(ErrorKind::kUsage,
+       "format: llama.cpp has no models of type '{}', so there is no GGUF file of one; use "
+       "--format gptq, compressed-tensors, packed or hf",
+       type);
+}
+
+/// A whole number of config.json, positive.
+std::int64_t config_size(const nlohmann::json& config, const char* name) {
+  const auto found = config.find(name);
+  if (found == config.end() || !found->is_number_integer() || *found <= 0) {
+    fail(ErrorKind::kInput, "format: config.json has no positive whole number \"{}\"", name);
+  }
+  return found->get<std::int64_t>();
+}
+
+std::int64_t config_size_or(const nlohmann::json& config, const char* name,
+                            std::int64_t otherwise) {
+  const auto found = config.find(name);
+  return found == config.end() || found->is_null() ? otherwise : config_size(config, name);
+}
+
+std::int64_t config_head_dim(const nlohmann::json& config) {
+  return config_size_or(
+      config, "head_dim",
+      config_size(config, "hidden_size") / config_size(config, "num_attention_heads"));
+}
+
+bool config_flag(const nlohmann::json& config, const char* name) {
+  const auto found = config.find(name);
+  return found != config.end() && found->is_boolean() && found->get<bool>();
+}
+
+/// The window of Mistral, which "llama" has a key for; 0: none. Others have theirs refused, unless
+/// no text can be longer.
+std::int64_t sliding_window(const nlohmann::json& config, const std::string& model_type) {
+  const bool slides = model_type == "mistral" || config_flag(config, "use_sliding_window");
+  const std::int64_t window = slides ? config_size_or(config, "sliding_window", 0) : 0;
+  if (window == 0 || window >= config_size(config, "max_position_embeddings")) return 0;
+  const nlohmann::json types = config.value("layer_types", nlohmann::json::array());
+  const bool everywhere = std::all_of(types.begin(), types.end(), [](const nlohmann::json& type) {
+    return type == "sliding_attention";
+  });
+  if (model_type != "mistral" || !everywhere) {
+    fail(ErrorKind::kInput,
+         "format: llama.cpp has no sliding window of {} for this model; a GGUF file cannot say it",
+         window);
+  }
+  return window;
+}
+
+void refuse_other_arithmetic(const nlohmann::json& config) {
+  const std::string activation = config.value("hidden_act", std::string("silu"));
+  if (activation != "silu" && activation != "swish") {
+    fail(ErrorKind::kInput, "format: llama.cpp computes silu and not '{}' in such models",
+         activation);
+  }
+}
+
+void add_sizes(const nlohmann::json& config, const std::string& architecture,
+               MetadataBuilder& metadata) {
+  const auto whole = [&](const char* key, std::int64_t value) {
+    metadata.whole(architecture + "." + key, static_cast<std::uint32_t>(value));
+  };
+  const std::int64_t heads = config_size(config, "num_attention_heads");
+  whole("block_count", config_size(config, "num_hidden_layers"));
+  whole("context_length", config_size(config, "max_position_embeddings"));
+  whole("embedding_length", config_size(config, "hidden_size"));
+  whole("feed_forward_length", config_size(config, "intermediate_size"));
+  whole("attention.head_count", heads);
+  whole("attention.head_count_kv", config_size_or(config, "num_key_value_heads", heads));
+  whole("attention.key_length", config_head_dim(config));
+  whole("attention.value_length", config_head_dim(config));
+  metadata.real(architecture + ".attention.layer_norm_rms_epsilon",
+                static_cast<float>(config.value("rms_norm_eps", 1e-6)));
+  whole("vocab_size", config_size(config, "vocab_size"));
+}
+
+/// Tensors of some checkpoints that say nothing: frequencies that follow from the config, and a
+/// head beside embeddings that are the head.
+bool is_left_out(const std::string& name, bool tied) {
+  return name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
+}
+
+/// Heads whose rows are stored as pairs, of the tensor with this name and shape.
+std::int64_t paired_heads_of(const GgufSlot& slot, const nlohmann::json& config,
+                             const std::string& architecture) {
+  const PairedRows rows = paired_rows(slot.name, architecture);
+  if (rows == PairedRows::kNone) return 0;
+  const std::int64_t heads = config_size(config, "num_attention_heads");
+  const std::int64_t result =
+      rows == PairedRows::kQuery ? heads : config_size_or(config, "num_key_value_heads", heads);
+  if (slot.shape.empty() || slot.shape.front() % (2 * result) != 0) {
+    fail(ErrorKind::kInput, "format: tensor '{}' has rows that do not divide into {} heads",
+         slot.source, result);
+  }
+  return result;
+}
+
+std::vector<GgufSlot> make_slots(const std::vector<containers::TensorInfo>& tensors,
+                                 const nlohmann::json& config, const std::string& architecture) {
+  const bool tied = config_flag(config, "tie_word_embeddings");
+  std::vector<GgufSlot> slots;
+  for (const containers::TensorInfo& info : tensors) {
+    if (is_left_out(info.name, tied)) continue;
+    const std::optional<std::string> name = gguf_name(info.name);
+    if (!name || info.shape.empty() || info.shape.size() > 2) {
+      fail(ErrorKind::kInput, "format: llama.cpp has no place for the tensor '{}'", info.name);
+    }
+    GgufSlot slot{info.name, *name, info.shape};
+    slot.paired_heads = paired_heads_of(slot, config, architecture);
+    slots.push_back(std::move(slot));
+  }
+  return slots;
+}
+
+/// Whether the writer says this key itself, or not at all.
+bool is_writers_key(const std::string& key) {
+  constexpr std::array<std::string_view, 3> kKeys{
+      "general.file_type", "general.quantization_version", "general.alignment"};
+  return key.starts_with("split.") || std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
+}
+
+/// The divisors of a file's rope, verbatim.
+std::vector<GgufExtra> rope_freqs_of(const GgufFile& file) {
+  std::vector<GgufExtra> extras;
+  for (const GgufTensor& tensor : file.tensors) {
+    if (tensor.name != kRopeFreqs) continue;
+    std::vector<float> values(tensor.bytes.size() / sizeof(float));
+    std::memcpy(values.data(), tensor.bytes.data(), values.size() * sizeof(float));
+    extras.push_back({tensor.name, std::move(values)});
+  }
+  return extras;
+}
+
+}  // namespace
+
+GgufDescription describe_model(const nlohmann::json& config, const std::string& name,
+                               const std::optional<tokenizer::GgufVocabulary>& vocabulary,
+                               const std::vector<containers::TensorInfo>& tensors) {
+  GgufDescription description;
+  description.architecture = architecture_of(config);
+  refuse_other_arithmetic(config);
+  MetadataBuilder metadata;
+  metadata.text("general.architecture", description.architecture);
+  metadata.text("general.type", "model");
+  metadata.text("general.name", name);
+  add_sizes(config, description.architecture, metadata);
+  const std::int64_t window = sliding_window(config, config["model_type"].get<std::string>());
+  if (window > 0) {
+    metadata.whole(description.architecture + ".attention.sliding_window",
+                   static_cast<std::uint32_t>(window));
+  }
+  std::vector<float> divisors =
+      add_rope(config, description.architecture, config_head_dim(config), metadata);
+  add_vocabulary(vocabulary, static_cast<std::size_t>(config_size(config, "vocab_size")),
+                 metadata);
+  description.entries = metadata.entries();
+  description.metadata = metadata.bytes();
+  description.slots = make_slots(tensors, config, description.architecture);
+  if (!divisors.empty()) {
+    description.extras.push_back({std::string(kRopeFreqs), std::move(divisors)});
+  }
+  return description;
+}
+
+GgufDescription describe_copy(const GgufFile& file, const nlohmann::json& config,
+                              const std::vector<containers::TensorInfo>& tensors) {
+  GgufDescription description;
+  description.architecture = file.metadata.text("general.architecture").value_or("");
+  MetadataBuilder metadata;
+  for (const auto& [key, value] : file.metadata.values()) {
+    if (!is_writers_key(key)) metadata.copy(key, value);
+  }
+  description.entries = metadata.entries();
+  description.metadata = metadata.bytes();
+  description.slots = make_slots(tensors, config, description.architecture);
+  description.extras = rope_freqs_of(file);
+  return description;
+}
+
+}  // namespace sgpt_mi::gguf

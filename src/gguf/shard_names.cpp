@@ -1,0 +1,34 @@
+#include <spdlog/fmt/fmt.h>
+
+#include "sgpt_mi/core/names.h"
+#include "sgpt_mi/gguf/gguf_output.h"
+
+namespace sgpt_mi::gguf {
+namespace {
+
+/// "-00001-of-00003" at the end of a file's stem.
+constexpr std::size_t kSuffixBytes = 15;
+constexpr std::size_t kDigits = 5;
+
+}  // namespace
+
+std::filesystem::path shard_path(const std::filesystem::path& target, std::size_t index,
+                                 std::size_t count) {
+  return target.parent_path() / fmt::format("{}-{:05}-of-{:05}{}", target.stem().string(),
+                                            index + 1, count, target.extension().string());
+}
+
+std::vector<std::filesystem::path> shard_paths(const std::filesystem::path& first) {
+  const std::string stem = first.stem().string();
+  if (stem.size() <= kSuffixBytes) return {first};
+  const std::string name = stem.substr(0, stem.size() - kSuffixBytes);
+  const auto count = whole_number<std::size_t>(stem.substr(stem.size() - kDigits));
+  const std::filesystem::path target =
+      first.parent_path() / (name + first.extension().string());
+  if (!count || *count == 0 || shard_path(target, 0, *count) != first) return {first};
+  std::vector<std::filesystem::path> paths;
+  for (std::size_t i = 0; i < *count; ++i) paths.push_back(shard_path(target, i, *count));
+  return paths;
+}
+
+}  // namespace sgpt_mi::gguf
