@@ -130,14 +130,13 @@ void run_compare(const ResolvedSettings& settings) {
 }
 
 void run_export(const ResolvedSettings& settings) {
-  if (settings.values.format != "hf" && settings.values.format != "auto") {
-    fail(ErrorKind::kUsage, "export: format '{}' is unknown; there is hf", settings.values.format);
-  }
   if (settings.values.output.empty()) {
     fail(ErrorKind::kUsage, "export: no folder to write; give -o DIR");
   }
   Console console(settings.values.quiet);
-  pipeline::export_hf(settings.values.model, settings.values.output, console);
+  const std::string& format = settings.values.format;
+  pipeline::export_model(settings.values.model, format == "auto" ? "hf" : format,
+                         settings.values.output, console);
 }
 
 std::string read_standard_input() {

@@ -63,7 +63,9 @@ std::vector<FlagRow> calibration_flags() {
 
       {"wbits", &S::wbits, "B", kQuantization, kRuns, true,
        "bits of a weight's code, 2 to 8; 16: do not quantize", kCommon},
-      {"sym", &S::sym, "", kQuantization, kRuns, true, "symmetric grid instead of min to max"},
+      {"sym", &S::sym, "", kQuantization, kRuns, true,
+       "symmetric grid instead of min to max; the formats compressed-tensors and gptq-v1 imply it "
+       "(compressed-tensors: unless --sym=false)"},
       {"mse", &S::mse, "", kQuantization, kRuns, true,
        "search each row's clipping range for the least |error|^2.4"},
       {"groupsize", &S::groupsize, "N", kQuantization, kRuns, true,
@@ -206,8 +208,12 @@ std::vector<FlagRow> machine_and_output_flags() {
 
       {"save", &S::save, "DIR", kOutput, kOneRun, true, "write the compressed model as a folder",
        kCommon},
-      {"format", &S::format, "auto|packed|hf", kOutput, kRuns | kExport, true,
-       "packed: codes, masks, grids; hf: dense tensors; auto: packed when quantized", kCommon},
+      {"format", &S::format, "auto|packed|hf|gptq|gptq-v1|compressed-tensors", kOutput,
+       kRuns | kExport, true,
+       "packed: codes, masks, grids; hf: dense tensors; gptq, compressed-tensors: what "
+       "transformers "
+       "and vLLM read; auto: packed when quantized",
+       kCommon},
       {"plots", &S::plots, "DIR", kOutput, kOneRun | kCompare, true,
        "write pictures and a report page"},
       {"report", &S::report, "FILE", kOutput, kOneRun | kCompare | kEval | kInspect, true,

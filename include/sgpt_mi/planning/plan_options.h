@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "sgpt_mi/formats/grid_limits.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/width_options.h"
@@ -39,6 +40,7 @@ struct PlanOptions {
 struct PlanGoal {
   obs::CompressOptions matrix;  ///< sparsity or pattern, width, damping: what all linears share
   PlanOptions plan;
+  formats::GridLimits grids = {};  ///< of the format that sizes are counted in
 };
 
 /// How many windows are measured and how many are held out for comparing plans, of `windows`: as
