@@ -63,7 +63,9 @@ std::vector<FlagRow> calibration_flags() {
 
       {"wbits", &S::wbits, "B", kQuantization, kRuns, true,
        "bits of a weight's code, 2 to 8; 16: do not quantize", kCommon},
-      {"sym", &S::sym, "", kQuantization, kRuns, true, "symmetric grid instead of min to max"},
+      {"sym", &S::sym, "", kQuantization, kRuns, true,
+       "symmetric grid instead of min to max; the formats compressed-tensors and gptq-v1 imply it "
+       "(compressed-tensors: unless --sym=false)"},
       {"mse", &S::mse, "", kQuantization, kRuns, true,
        "search each row's clipping range for the least |error|^2.4"},
       {"groupsize", &S::groupsize, "N", kQuantization, kRuns, true,
@@ -206,9 +208,10 @@ std::vector<FlagRow> machine_and_output_flags() {
 
       {"save", &S::save, "DIR|FILE", kOutput, kOneRun, true,
        "write the compressed model: a folder, or the file of a format in one file", kCommon},
-      {"format", &S::format, "auto|packed|hf|gguf", kOutput, kRuns | kExport, true,
-       "packed: codes, masks, grids; hf: dense tensors; gguf: one file for llama.cpp; auto: packed "
-       "when quantized",
+      {"format", &S::format, "auto|packed|hf|gguf|gptq|gptq-v1|compressed-tensors", kOutput,
+       kRuns | kExport, true,
+       "packed: codes, masks, grids; hf: dense tensors; gguf: one file for llama.cpp; gptq, "
+       "compressed-tensors: what transformers and vLLM read; auto: packed when quantized",
        kCommon},
       {"gguf_type", &S::gguf_type, "TYPE", kOutput, kRuns, true,
        "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it types are "

@@ -134,10 +134,22 @@ void set_base_width(compress::CompressionSettings& compression) {
   compression.matrix.wbits = width;
 }
 
-const formats::Format& save_format(const std::string& name,
-                                   const compress::CompressionSettings& settings) {
-  return name == "auto" ? formats::default_format(settings.quantizes())
-                        : formats::find_format(name);
+const formats::Format& save_format(const std::string& name, bool quantizes) {
+  return name == "auto" ? formats::default_format(quantizes) : formats::find_format(name);
+}
+
+pipeline::FormatWishes format_wishes(const ResolvedSettings& settings) {
+  const auto typed = settings.origins.find("sym");
+  pipeline::FormatWishes wishes;
+  // A file names every flag; only who types --sym=false means it.
+  wishes.asymmetric =
+      !settings.values.sym && typed != settings.origins.end() && typed->second == Origin::kFlag;
+  wishes.levels = asked(settings, "levels");
+  for (const char* key : {"target_avg_bits", "attention_bits", "ffn_bits", "target_stored_bits",
+                          "target_bytes", "width_plan"}) {
+    wishes.tensor_widths |= asked(settings, key);
+  }
+  return wishes;
 }
 
 }  // namespace
@@ -155,8 +167,10 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   if (run.compression.widths) run.compression.matrix.wbits = 16;
   if (typed.channel_scaling != -1.0) run.compression.channel_scaling = typed.channel_scaling;
   run.compression.plan = plan_options(settings, run.compression.method);
+  run.format = save_format(
+      typed.format, run.compression.quantizes() || (run.compression.plan && asks_for_codes(typed)));
+  pipeline::take_format(run, format_wishes(settings));
   if (run.compression.plan && asks_for_codes(typed)) set_base_width(run.compression);
-  run.format = save_format(typed.format, run.compression);
   run.compression.types = type_options(typed, run.format, run.compression);
   if (run.compression.types) run.compression.matrix.wbits = 16;
   run.compression.selection = {typed.minlayer, typed.maxlayer, typed.prune_only, typed.invert};
@@ -167,7 +181,6 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   run.save_dir = typed.save;
   run.shard_bytes = parse_bytes(typed.shard_bytes);
   run.plots_dir = typed.plots;
-  run.compression.matrix.stored_scales = run.format.holds_codes;
   run.validate();
   return run;
 }

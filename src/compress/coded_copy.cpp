@@ -30,6 +30,7 @@ CodedCopy::CodedCopy(const obs::CompressedMatrix& matrix, const torch::Tensor& r
   }
   view_.prune_n = static_cast<int>(options.prune_n);
   view_.prune_m = static_cast<int>(options.prune_m);
+  view_.symmetric = options.symmetric;
   if (matrix.codes.defined()) {
     take_codes(matrix);
   } else {

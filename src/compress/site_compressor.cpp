@@ -110,7 +110,7 @@ obs::CompressResult SiteCompressor::compress_matrix(const torch::Tensor& weight,
 std::int64_t SiteCompressor::packed_bits(const obs::CompressResult& result, DType dtype) const {
   const torch::Tensor rounded = result.matrix.weight.to(model::to_scalar_type(dtype));
   const CodedCopy coded(result.matrix, rounded, run_.settings.matrix, dtype);
-  return 8 * packing::predict_packed_size(packing::packed_shape(coded.view())).total();
+  return 8 * run_.settings.grids.matrix_size(packing::packed_shape(coded.view())).total();
 }
 
 /// Compresses with the planned widths. A stored size depends on the mask, which depends a little on
@@ -177,7 +177,8 @@ obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
   }
   quant::ColumnGroups groups;
   if (choice.grid_columns > 0) {
-    groups.group_of_column = planning::grid_labels(work.input, linear.columns, choice.grid_columns);
+    groups.group_of_column = planning::grid_labels(work.input, linear.columns, choice.grid_columns,
+                                                   run_.settings.grids.any_order);
     const auto count =
         *std::max_element(groups.group_of_column.begin(), groups.group_of_column.end()) + 1;
     groups.bits_of_group.assign(static_cast<std::size_t>(count), choice.unit_bits.front());
@@ -268,7 +269,7 @@ std::int64_t SiteCompressor::store_linear(const CompressedLinear& done) {
   const CodedCopy coded(done.matrix, done.rounded, run_.settings.matrix,
                         model::from_scalar_type(done.rounded.scalar_type()));
   const packing::PackedSize size =
-      packing::predict_packed_size(packing::packed_shape(coded.view()));
+      run_.settings.grids.matrix_size(packing::packed_shape(coded.view()));
   if (run_.store.takes_codes()) {
     run_.store.put_matrix(done.linear.name, coded.view(), size);
   } else {

@@ -9,6 +9,7 @@
 #include "sgpt_mi/containers/sharded.h"
 #include "sgpt_mi/containers/torch_pickle.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/formats/integer_checkpoint.h"
 #include "sgpt_mi/formats/packed_checkpoint.h"
 #include "sgpt_mi/gguf/gguf.h"
 #include "sgpt_mi/io/json_file.h"
@@ -66,6 +67,14 @@ Checkpoint open_checkpoint(const ModelLocation& location, ParallelFor parallel_f
                                           location.path.string(), std::move(parallel_for));
     checkpoint.tensors = std::move(packed.tensors);
     checkpoint.packed_matrices = std::move(packed.matrices);
+    checkpoint.codes = packed.codes;
+    checkpoint.config.erase("quantization_config");
+  } else if (is_integer_config(checkpoint.config)) {
+    IntegerCheckpoint integer =
+        open_integer(std::move(checkpoint.tensors), checkpoint.config, location.path.string());
+    checkpoint.tensors = std::move(integer.tensors);
+    checkpoint.packed_matrices = std::move(integer.matrices);
+    checkpoint.codes = integer.codes;
     checkpoint.config.erase("quantization_config");
   }
   return checkpoint;

@@ -6,14 +6,62 @@
 #include "gguf_store.h"
 #include "model_folders.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/integer_layouts/compressed_tensors.h"
+#include "sgpt_mi/integer_layouts/gptq.h"
 
 namespace sgpt_mi::formats {
 namespace {
 
-constexpr std::array<Format, 3> kFormats{{
+/// Zero points fill whole words, and so do codes; of 3 bits 32 codes do.
+std::int64_t gptq_multiple(int bits) { return bits == 3 ? 32 : 32 / bits; }
+
+constexpr GridLimits gptq_limits(Symmetry symmetry) {
+  GridLimits limits;
+  limits.widths = integer_layouts::kGptqWidths;
+  limits.group_sizes = integer_layouts::kGptqGroupSizes;
+  limits.column_widths = false;
+  limits.shared_rows = false;
+  limits.pruned_only = false;
+  limits.one_width = true;
+  limits.symmetry = symmetry;
+  limits.scale_exponent = 0;
+  limits.exact_values = true;
+  limits.mixed_note =
+      "matrices that differ in width or group size are written as \"dynamic\" rules, which "
+      "gptqmodel's own loader reads and transformers does not";
+  limits.multiple_of = gptq_multiple;
+  limits.matrix_size = integer_layouts::gptq_size;
+  return limits;
+}
+
+constexpr GridLimits compressed_tensors_limits() {
+  GridLimits limits;
+  limits.widths = integer_layouts::kCompressedTensorsWidths;
+  limits.missing_widths = " (its releases disagree about the layout of 3 bits)";
+  limits.any_order = false;
+  limits.column_widths = false;
+  limits.shared_rows = false;
+  limits.pruned_only = false;
+  limits.symmetry = Symmetry::kImplied;
+  limits.scale_exponent = 0;
+  limits.exact_values = true;
+  limits.asymmetric_note =
+      "asymmetric pack-quantized weights are read by compressed-tensors 0.15.0.1 and 0.17.1, and "
+      "fail to load in 0.18.0 to 0.20.1";
+  limits.matrix_size = integer_layouts::compressed_tensors_size;
+  return limits;
+}
+
+constexpr std::array<Format, 6> kFormats{{
     {"packed", "packed", true, false, open_packed_folder},
     {"hf", "Hugging Face folder", false, false, open_hf_folder},
-    {"gguf", "GGUF file", false, true, open_gguf_store, check_gguf_model, true},
+    {"gguf", "GGUF file", false, true, open_gguf_store, {}, check_gguf_model, true},
+    {"gptq", "GPTQ, checkpoint_format gptq_v2", true, false, open_gptq_folder,
+     gptq_limits(Symmetry::kAsAsked)},
+    {"gptq-v1", "GPTQ, checkpoint_format gptq", true, false, open_gptq_v1_folder,
+     gptq_limits(Symmetry::kOnly)},
+    {"compressed-tensors", "compressed-tensors, pack-quantized", true, false,
+     open_compressed_tensors_folder, compressed_tensors_limits()},
 }};
 
 }  // namespace

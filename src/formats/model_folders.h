@@ -17,4 +17,15 @@ namespace sgpt_mi::formats {
                                                               const Checkpoint& checkpoint,
                                                               const SavedTypes& types);
 
+/// Write folders that transformers, gptqmodel and vLLM load (integer_layouts): Format::open.
+/// Version 1 of GPTQ for readers that do not know version 2.
+[[nodiscard]] std::unique_ptr<SavingStore> open_gptq_folder(const std::filesystem::path& target,
+                                                            const Checkpoint& checkpoint,
+                                                            const SavedTypes& types);
+[[nodiscard]] std::unique_ptr<SavingStore> open_gptq_v1_folder(const std::filesystem::path& target,
+                                                               const Checkpoint& checkpoint,
+                                                               const SavedTypes& types);
+[[nodiscard]] std::unique_ptr<SavingStore> open_compressed_tensors_folder(
+    const std::filesystem::path& target, const Checkpoint& checkpoint, const SavedTypes& types);
+
 }  // namespace sgpt_mi::formats

@@ -99,7 +99,7 @@ std::vector<containers::TensorInfo> dense_tensors(
   return tensors;
 }
 
-class PackedSource : public containers::IndexedSource {
+class PackedSource : public containers::IndexedSource, public CodeSource {
  public:
   PackedSource(std::unique_ptr<containers::TensorSource> stored,
                std::vector<containers::TensorInfo> tensors,
@@ -120,6 +120,11 @@ class PackedSource : public containers::IndexedSource {
     const auto buffer = std::make_shared<const std::vector<std::byte>>(packing::unpack_matrix(
         packing::find_packed_parts(*stored_, matrix->second, source_), parallel_for_));
     return {info, *buffer, buffer};
+  }
+
+  [[nodiscard]] packing::UnpackedCodes read_codes(const std::string& name) const override {
+    return packing::unpack_codes(packing::find_packed_parts(*stored_, name, source_),
+                                 parallel_for_);
   }
 
   void will_need(const std::string& name) const override {
@@ -177,8 +182,10 @@ PackedCheckpoint open_packed(std::unique_ptr<containers::TensorSource> stored,
         packing::describe_packed(packing::find_packed_parts(*stored, name, source)));
   }
   std::vector<containers::TensorInfo> tensors = dense_tensors(*stored, checkpoint.matrices, source);
-  checkpoint.tensors = std::make_unique<PackedSource>(
+  auto opened = std::make_unique<PackedSource>(
       std::move(stored), std::move(tensors), checkpoint.matrices, source, std::move(parallel_for));
+  checkpoint.codes = opened.get();
+  checkpoint.tensors = std::move(opened);
   return checkpoint;
 }
 

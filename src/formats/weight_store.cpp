@@ -27,10 +27,13 @@ TensorData to_half(const TensorInfo& info, const TensorData& wide) {
   return {info, std::as_bytes(std::span(*halves)), halves};
 }
 
-std::vector<TensorInfo> saved_infos(const Checkpoint& checkpoint) {
+std::vector<TensorInfo> saved_infos(const Checkpoint& checkpoint,
+                                    const std::unordered_set<std::string>& exact) {
   std::vector<TensorInfo> infos = checkpoint.tensors->tensors();
   for (TensorInfo& info : infos) {
-    if (checkpoint.location.is_gguf && info.dtype == DType::kF32 && info.shape.size() == 2) {
+    if (exact.contains(info.name)) {
+      info.dtype = DType::kF32;
+    } else if (checkpoint.location.is_gguf && info.dtype == DType::kF32 && info.shape.size() == 2) {
       info.dtype = DType::kF16;
     }
   }
@@ -39,8 +42,8 @@ std::vector<TensorInfo> saved_infos(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-SavedTypes::SavedTypes(const Checkpoint& checkpoint)
-    : IndexedSource(checkpoint.location.path.string(), saved_infos(checkpoint)),
+SavedTypes::SavedTypes(const Checkpoint& checkpoint, const std::unordered_set<std::string>& exact)
+    : IndexedSource(checkpoint.location.path.string(), saved_infos(checkpoint, exact)),
       base_(*checkpoint.tensors) {}
 
 const TensorInfo& SavedTypes::info_of(const std::string& name) const {
@@ -53,6 +56,7 @@ TensorData SavedTypes::read(const std::string& name) const {
   TensorData data = base_.read(name);
   const TensorInfo* info = find(name);
   if (info == nullptr || info->dtype == data.info.dtype) return data;
+  ensure(info->dtype == DType::kF16, "formats: an exact matrix has no values of its own");
   return to_half(*info, data);
 }
 

@@ -164,6 +164,7 @@ std::vector<double> measure_width(const torch::Tensor& weight, const torch::Tens
                                   const CurveInput& curve, const quant::ColumnGroups& groups) {
   CompressOptions options = curve.options;
   options.groups = groups;
+  options.groupsize = -1;
   const std::optional<int> exponent = scale_exponent(weight, curve.options);
   const RowSplit split(weight, options);
   const std::vector<torch::Tensor> values = split.scatter(weight);

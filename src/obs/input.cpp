@@ -45,7 +45,7 @@ void check_hessian(const torch::Tensor& hessian, const std::string& name) {
 
 std::optional<int> scale_exponent(const torch::Tensor& weight, const CompressOptions& options) {
   if (!options.stored_scales || !options.quantizes()) return std::nullopt;
-  return quant::scale_exponent_for(weight);
+  return options.stored_exponent ? options.stored_exponent : quant::scale_exponent_for(weight);
 }
 
 quant::Grid find_static_grid(const torch::Tensor& weight, const CompressOptions& options,

@@ -117,6 +117,7 @@ PackedShape packed_shape(const CodedMatrix& matrix) {
   shape.prunes = !matrix.pruned.empty();
   shape.prune_n = matrix.prune_n;
   shape.prune_m = matrix.prune_m;
+  shape.symmetric = matrix.symmetric;
   const bool quantized = !matrix.codes.empty();
   const auto columns = static_cast<std::size_t>(matrix.columns);
   std::vector<std::size_t> width_of_column(columns, 0);

@@ -11,6 +11,7 @@
 #include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/packing/packed_matrix.h"
 #include "sgpt_mi/packing/packed_streams.h"
+#include "sgpt_mi/packing/unpacked_codes.h"
 
 namespace sgpt_mi::packing {
 namespace {
@@ -263,6 +264,61 @@ std::vector<std::byte> unpack_matrix(const PackedParts& parts, const ParallelFor
   const PackedRecord record = checked_record(parts, parallel_for);
   return record.quantized() ? unpack_coded(parts, record, parallel_for)
                             : unpack_values(parts, record, parallel_for);
+}
+
+UnpackedCodes unpack_codes(const PackedParts& parts, const ParallelFor& parallel_for) {
+  const PackedRecord record = checked_record(parts, parallel_for);
+  ensure(record.quantized(), "io: the codes of a matrix without codes were asked for");
+  ColumnGroups groups = read_column_groups(parts, record);
+  const PackedRows rows(parts, record,
+                        stream_order(column_widths(groups.group_of_column, groups.bits_of_group)),
+                        parallel_for);
+  const PackedCodes codes(parts, PackedPartKind::kCodes, rows, record.rows);
+  UnpackedCodes result;
+  result.rows = record.rows;
+  result.columns = record.columns;
+  result.dtype = record.dtype;
+  result.prune_n = record.prune_n;
+  result.prune_m = record.prune_m;
+  result.grid_rows = record.grid_rows;
+  result.scale = read_scales(parts);
+  result.scale_exponent = record.scale_exponent;
+  result.zero_point = read_zero_points(parts, record, {{}, groups.bits_of_group});
+  result.codes.resize(static_cast<std::size_t>(record.weights()));
+  if (rows.masked()) result.pruned.resize(result.codes.size());
+  PackedCodes::Scratch scratch(record.columns);
+  for (std::int64_t row = 0; row < record.rows; ++row) {
+    codes.read_row(row, scratch, result.codes.data() + row * record.columns);
+    if (!rows.masked()) continue;
+    std::transform(scratch.kept.begin(), scratch.kept.end(),
+                   result.pruned.begin() + row * record.columns,
+                   [](std::uint8_t kept) { return static_cast<std::uint8_t>(1 - kept); });
+  }
+  result.group_of_column = std::move(groups.group_of_column);
+  result.bits_of_group = std::move(groups.bits_of_group);
+  return result;
+}
+
+CodedMatrix UnpackedCodes::view() const {
+  const std::size_t groups = bits_of_group.size();
+  bool symmetric = true;
+  for (std::size_t i = 0; i < zero_point.size() && symmetric; ++i) {
+    symmetric = zero_point[i] == 1 << (bits_of_group[i % groups] - 1);
+  }
+  return {rows,           columns,    dtype,           codes,         {},
+          pruned,         prune_n,    prune_m,         grid_rows,     scale,
+          scale_exponent, zero_point, group_of_column, bits_of_group, symmetric};
+}
+
+bool UnpackedCodes::set_exponent(int exponent) {
+  const float factor = std::ldexp(1.0F, scale_exponent - exponent);
+  scale_exponent = exponent;
+  for (std::uint16_t& pattern : scale) {
+    const float value = kernels::half_to_float(pattern) * factor;
+    pattern = kernels::float_to_half(value);
+    if (kernels::half_to_float(pattern) != value || !(value > 0.0F)) return false;
+  }
+  return true;
 }
 
 PackedStreams read_packed_streams(const PackedParts& parts, const ParallelFor& parallel_for) {

@@ -2,18 +2,73 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <optional>
 #include <system_error>
+#include <unordered_set>
+#include <utility>
 
 #include "session.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/model.h"
 
 namespace sgpt_mi::pipeline {
+namespace {
+
+/// The command that makes a model of this format from the dense one.
+std::string compress_command(const formats::Format& format) {
+  return fmt::format("sgpt-mi compress MODEL DATASET --format {} --wbits 4 --save DIR",
+                     format.name);
+}
+
+/// A matrix as the format holds it. Throws Error(kUsage) where it cannot.
+packing::UnpackedCodes codes_for(const formats::Format& format, const formats::CodeSource& source,
+                                 const packing::PackedMatrixInfo& matrix) {
+  const auto refuse = [&](const std::string& what) {
+    fail(ErrorKind::kUsage,
+         "export: {} has {}, which format {} does not hold; export it as hf, or compress the dense "
+         "model for this format: {}",
+         matrix.name, what, format.name, compress_command(format));
+  };
+  if (matrix.grid_rows == 0) refuse("no codes");
+  packing::UnpackedCodes codes = source.read_codes(matrix.name);
+  const std::string reason = formats::why_not_held(format.grids, codes.view());
+  if (!reason.empty()) refuse(reason);
+  const std::optional<int> exponent = format.grids.scale_exponent;
+  if (exponent && !codes.set_exponent(*exponent)) refuse("scales beyond the range of float16");
+  return codes;
+}
+
+/// Writes the matrices of a checkpoint with codes.
+void put_codes(const formats::Format& format, const formats::Checkpoint& checkpoint,
+               formats::SavingStore& store, report::Events& events) {
+  std::int64_t done = 0;
+  for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
+    check_interrupt();
+    const packing::UnpackedCodes codes = codes_for(format, *checkpoint.codes, matrix);
+    store.put_matrix(matrix.name, codes.view(),
+                     format.grids.matrix_size(packing::packed_shape(codes.view())));
+    events.progress(++done);
+  }
+}
+
+std::unordered_set<std::string> exact_tensors(const formats::Format& format,
+                                              const formats::Checkpoint& checkpoint) {
+  std::unordered_set<std::string> exact;
+  if (!format.holds_codes || !format.grids.exact_values) return exact;
+  for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
+    exact.insert(matrix.dense.name);
+  }
+  return exact;
+}
+
+}  // namespace
 
 void export_model(const std::string& source, const ExportTarget& target, report::Events& events) {
+  const formats::Format& format = target.format;
   const formats::ModelLocation location = formats::locate_model(source);
   std::error_code error;
   if (std::filesystem::equivalent(location.path, target.path, error)) {
@@ -21,16 +76,22 @@ void export_model(const std::string& source, const ExportTarget& target, report:
          target.path.string());
   }
   const formats::Checkpoint checkpoint = open_model(source);
+  if (format.holds_codes && checkpoint.codes == nullptr) {
+    fail(ErrorKind::kUsage, "export: {} has no codes for format {}; compress it: {}", source,
+         format.name, compress_command(format));
+  }
   const model::Model checked(checkpoint);  // a folder that no program could load is not written
-  const formats::SavedTypes types(checkpoint);
-  if (target.format.check != nullptr) target.format.check(checkpoint);
-  const auto store = target.format.open(target.path, checkpoint, types);
+  const formats::SavedTypes types(checkpoint, exact_tensors(format, checkpoint));
+  if (format.check != nullptr) format.check(checkpoint);
+  const auto store = format.open(target.path, checkpoint, types);
   if (target.shard_bytes > 0) store->split_above(target.shard_bytes);
-  events.stage("export", 1);
+  const auto steps = format.holds_codes ? checkpoint.packed_matrices.size() : 1U;
+  events.stage("export", static_cast<std::int64_t>(steps));
+  if (format.holds_codes) put_codes(format, checkpoint, *store, events);
   const std::filesystem::path report = location.path / formats::SavingStore::kReportFile;
   const bool has_report = location.is_folder() && std::filesystem::exists(report);
   store->finish(has_report ? documents::read_text_file(report) : std::string("{}\n"));
-  events.progress(1);
+  if (!format.holds_codes) events.progress(1);
   events.result(fmt::format("{} tensors of {} written to {}", types.tensors().size(),
                             checked.spec().model_type, target.path.string()));
 }

@@ -1,5 +1,6 @@
 #include "sgpt_mi/pipeline/options.h"
 
+#include "format_fit.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::pipeline {
@@ -27,6 +28,7 @@ void CompressRun::validate() const {
   if (calibration.nsamples < 1) {
     fail(ErrorKind::kUsage, "nsamples: {} is below 1", calibration.nsamples);
   }
+  require_format(*this);
 }
 
 void EvalRun::validate() const {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "format_fit.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/saved_size.h"
@@ -79,11 +80,12 @@ std::string describe_grid(const compress::CompressionSettings& settings) {
 }
 
 /// Counts the selected linears and checks that the options fit each of them.
-std::int64_t check_linears(const compress::CompressionSettings& settings,
-                           const model::Model& model) {
+std::int64_t check_linears(const CompressRun& run, const model::Model& model) {
+  const compress::CompressionSettings& settings = run.compression;
   const auto selected = walk::selected_linears(model, settings.selection);
   for (const model::LinearInfo& linear : selected) {
     settings.matrix.validate_for(linear.name, linear.columns);
+    require_linear(run, linear);
   }
   if (selected.empty()) {
     fail(ErrorKind::kUsage,
@@ -109,7 +111,7 @@ planning::Measurements linears_of(const model::Model& model,
 /// Refuses a target that no widths can reach.
 void check_target(const compress::CompressionSettings& settings, const Session& session) {
   if (!settings.widths && !settings.plan) return;
-  const formats::SavedTypes types(session.checkpoint);
+  const formats::SavedTypes types = saved_types(session, settings);
   const SizeBudget budget = size_budget(types, session.model, settings);
   if (settings.plan) {
     planning::require_plannable(linears_of(session.model, settings.selection), settings.goal(),
@@ -227,7 +229,7 @@ SizeBudget size_budget(const formats::SavedTypes& types, const model::Model& mod
 std::int64_t check_run(const CompressRun& run, const Session& session) {
   check_save_dir(run, session);
   if (run.format.check != nullptr) run.format.check(session.checkpoint);
-  const std::int64_t selected = check_linears(run.compression, session.model);
+  const std::int64_t selected = check_linears(run, session.model);
   check_target(run.compression, session);
   return selected;
 }
@@ -262,6 +264,9 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
   events.plan("save       " + (run.save_dir.empty()
                                    ? "nothing (--save keeps the model)"
                                    : fmt::format("{} ({})", run.save_dir, run.format.description)));
+  const walk::LayerSelection everything;
+  const auto all = walk::selected_linears(session.model, everything).size();
+  warn_of_format(run, static_cast<std::int64_t>(all) == prepared.selected_linears, events);
 }
 
 memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {

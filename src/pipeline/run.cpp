@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "evaluate.h"
+#include "format_fit.h"
 #include "packed_totals.h"
 #include "pictures.h"
 #include "plan.h"
@@ -138,6 +139,7 @@ nlohmann::json measurement_key(const CompressRun& run, const PreparedRun& prepar
           {"levels", settings.plan->widths.levels},
           {"percdamp", settings.matrix.percdamp},
           {"sym", settings.matrix.symmetric},
+          {"grids", {settings.matrix.groupsize, settings.grids.any_order ? "any order" : "runs"}},
           {"grouping", planning::grouping_name(grouping.grouping)},
           {"n_groups", grouping.groups},
           {"pattern", {settings.matrix.prune_n, settings.matrix.prune_m}},
@@ -206,7 +208,7 @@ void check_saved_size(RunReport& report, const CompressRun& run) {
 
 void compress_and_save(const Job& job) {
   const PreparedRun& prepared = job.prepared;
-  const formats::SavedTypes types(prepared.session.checkpoint);
+  const formats::SavedTypes types = saved_types(prepared.session, job.run.compression);
   {
     const std::unique_ptr<formats::SavingStore> store =
         job.run.format.open(job.run.save_dir, prepared.session.checkpoint, types);
@@ -226,7 +228,7 @@ void compress_and_save(const Job& job) {
 
 void compress_in_memory(const Job& job) {
   const PreparedRun& prepared = job.prepared;
-  const formats::SavedTypes types(prepared.session.checkpoint);
+  const formats::SavedTypes types = saved_types(prepared.session, job.run.compression);
   formats::MemoryStore store(types);
   compress_into(job, types, store);
   job.report.model.sha256 = job.sha256.get();

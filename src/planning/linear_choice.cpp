@@ -24,8 +24,9 @@ std::vector<std::int64_t> columns_of_units(const LinearCurves& linear) {
 }
 
 std::int64_t stored_bits_of(const LinearCurves& linear, const LinearChoice& choice,
-                            const obs::CompressOptions& matrix) {
+                            const obs::CompressOptions& matrix, const formats::GridLimits& grids) {
   packing::PackedShape shape;
+  shape.symmetric = matrix.symmetric;
   shape.rows = linear.rows;
   shape.columns = linear.columns;
   shape.prune_n = static_cast<int>(matrix.prune_n);
@@ -36,21 +37,23 @@ std::int64_t stored_bits_of(const LinearCurves& linear, const LinearChoice& choi
   if (choice.unit_bits.empty()) {
     shape.columns_of_width[0] = linear.columns;
     shape.survivors_of_width[0] = kept;
-    return 8 * packing::predict_packed_size(shape).total();
+    return 8 * grids.matrix_size(shape).total();
   }
   shape.grid_rows = linear.rows;
   const std::vector<std::int64_t> columns = columns_of_units(linear);
+  const std::int64_t grid_columns =
+      choice.grid_columns > 0 ? choice.grid_columns : matrix.groupsize;
   const std::int64_t grids_of_linear =
-      choice.grid_columns > 0 ? (linear.columns + choice.grid_columns - 1) / choice.grid_columns
-                              : 1;
+      grid_columns > 0 ? (linear.columns + grid_columns - 1) / grid_columns : 1;
   for (std::size_t unit = 0; unit < choice.unit_bits.size(); ++unit) {
     const auto width = static_cast<std::size_t>(choice.unit_bits[unit]);
     shape.columns_of_width[width] += columns[unit];
     shape.groups_of_width[width] += grids_of_linear;
     shape.survivors_of_width[width] += kept * columns[unit] / linear.columns;
   }
-  shape.labels = shape.groups() > 1;
-  return 8 * packing::predict_packed_size(shape).total();
+  const bool neighbours = choice.grid_columns > 0 ? !grids.any_order : grid_columns > 0;
+  shape.labels = shape.groups() > 1 && !neighbours;
+  return 8 * grids.matrix_size(shape).total();
 }
 
 }  // namespace sgpt_mi::planning

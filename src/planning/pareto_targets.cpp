@@ -23,7 +23,7 @@ PlanPoint plan_point(const Measurements& measurements, const PlanGoal& goal, dou
   const RdPlan& best = *std::min_element(plans.begin(), plans.end(), least_damage_first);
   std::int64_t stored = 0;
   for (const LinearCurves& linear : measurements.linears) {
-    stored += stored_bits_of(linear, best.linears.at(linear.name), target.matrix);
+    stored += stored_bits_of(linear, best.linears.at(linear.name), target.matrix, target.grids);
   }
   const auto weights = static_cast<double>(all_weights(measurements));
   return {sparsity, bits, static_cast<double>(stored) / weights, best.predicted_damage};

@@ -39,9 +39,8 @@ std::vector<std::int64_t> measured_grids(const LinearCurves& linear) {
 /// Widths for the units of some linears within one budget of bits.
 class WidthProblem {
  public:
-  WidthProblem(const obs::CompressOptions& matrix, const WidthBudget& budget,
-               std::vector<int> levels)
-      : matrix_(matrix),
+  WidthProblem(const PlanGoal& goal, const WidthBudget& budget, std::vector<int> levels)
+      : goal_(goal),
         stored_(budget.stored_bits.has_value()),
         effort_(budget.effort),
         levels_(std::move(levels)) {}
@@ -72,7 +71,7 @@ class WidthProblem {
   [[nodiscard]] Solution solve_at(double price, std::int64_t budget,
                                   const alloc::AllocateOptions& effort) const;
 
-  const obs::CompressOptions& matrix_;
+  const PlanGoal& goal_;
   bool stored_;
   alloc::AllocateOptions effort_;
   std::vector<int> levels_;
@@ -107,7 +106,8 @@ void WidthProblem::add(const LinearCurves& linear, LinearChoice& choice) {
 std::int64_t WidthProblem::cost(const LinearCurves& linear, const LinearChoice& choice,
                                 const Entry& entry, std::int64_t columns) const {
   if (!stored_) return linear.rows * columns * entry.bits;
-  return stored_bits_of(linear, {choice.sparsity, {entry.bits}, {}, entry.grid_columns}, matrix_);
+  return stored_bits_of(linear, {choice.sparsity, {entry.bits}, {}, entry.grid_columns},
+                        goal_.matrix, goal_.grids);
 }
 
 WidthProblem::Solution WidthProblem::solve_at(double price, std::int64_t budget,
@@ -195,7 +195,7 @@ void plan_measured_widths(const Measurements& measurements, const PlanGoal& goal
         .push_back(i);
   }
   for (const auto& [target, members] : by_target) {
-    WidthProblem problem(goal.matrix, budget,
+    WidthProblem problem(goal, budget,
                          budget.stored_bits ? widths.levels : levels_near(widths.levels, target));
     for (const std::size_t i : members) {
       choices[i].unit_bits.clear();

@@ -58,8 +58,11 @@ std::vector<std::int64_t> measured_grids(const PlanGoal& goal, std::int64_t colu
   const WidthTarget& target = goal.plan.widths.target;
   std::vector<std::int64_t> grids;
   if (!target.stored_bits && !target.bytes) return grids;
+  const auto& held = goal.grids.group_sizes;
   for (const std::int64_t grid : {128, 64, 32}) {
-    if (grid < columns) grids.push_back(grid);
+    const bool known = held.empty() || std::find(held.begin(), held.end(), grid) != held.end();
+    const bool fits = goal.grids.any_order || columns % grid == 0;
+    if (grid < columns && known && fits) grids.push_back(grid);
   }
   return grids;
 }
@@ -210,13 +213,18 @@ void Measurer::measure_coding(LinearCurves& curves, const obs::PruneCurve& prune
           pruned.weight, pruned.pruned, with, {labels, bits, quant::GridSharing::kRowGroup});
       double sum = 0.0;
       for (double& value : damage) sum += value *= unit;
-      curve.damage.push_back(grid_columns > 0 ? std::vector<double>{sum} : std::move(damage));
+      curve.damage.push_back(curves.units == 1 ? std::vector<double>{sum} : std::move(damage));
     }
     curves.coding.push_back(std::move(curve));
   };
-  measure_grid(curves.unit_of_column, curves.units, 0);
+  if (const std::int64_t size = goal_.matrix.groupsize; size > 0) {
+    measure_grid(neighbour_labels(curves.columns, size), curves.columns / size, 0);
+  } else {
+    measure_grid(curves.unit_of_column, curves.units, 0);
+  }
   for (const std::int64_t grid : measured_grids(goal_, curves.columns)) {
-    const std::vector<std::int32_t> labels = grid_labels(input, curves.columns, grid);
+    const std::vector<std::int32_t> labels =
+        grid_labels(input, curves.columns, grid, goal_.grids.any_order);
     measure_grid(labels, *std::max_element(labels.begin(), labels.end()) + 1, grid);
   }
 }

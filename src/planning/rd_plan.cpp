@@ -147,11 +147,10 @@ void require_plannable(const Measurements& linears, const PlanGoal& goal,
   if (goal.types) return require_types(linears, *goal.types, stored_bits);
   const WidthOptions& widths = goal.plan.widths;
   if (!goal.matrix.quantizes()) return;
-  if (goal.matrix.groupsize != -1) {
-    fail(ErrorKind::kUsage,
-         "groupsize: {} contradicts method rd, which plans grids by their stored size "
-         "(--target_stored_bits); leave it out",
-         goal.matrix.groupsize);
+  if (goal.matrix.groupsize != -1 && (stored_bits || widths.grouping.groups != 1)) {
+    fail(ErrorKind::kUsage, "groupsize: {} contradicts {}; leave it out", goal.matrix.groupsize,
+         stored_bits ? "a stored size, for which rd chooses the group sizes itself"
+                     : "--n_groups, which groups the columns in another way");
   }
   if (!goal.plan.plan_widths && (stored_bits || !uniform_width(widths))) {
     fail(ErrorKind::kUsage,
@@ -180,7 +179,7 @@ void require_plannable(const Measurements& linears, const PlanGoal& goal,
   for (LinearChoice choice; const LinearCurves& linear : linears.linears) {
     choice.sparsity = pattern_share(goal.matrix);
     choice.unit_bits = {widths.levels.front()};
-    stored += stored_bits_of(linear, choice, goal.matrix);
+    stored += stored_bits_of(linear, choice, goal.matrix, goal.grids);
   }
   const double least = static_cast<double>(stored) / static_cast<double>(all_weights(linears));
   if (*stored_bits >= least) return;

@@ -70,8 +70,17 @@ cluster::Clustering cluster_channels(const walk::SiteInput& input, const torch::
 
 }  // namespace
 
+std::vector<std::int32_t> neighbour_labels(std::int64_t channels, std::int64_t per_group) {
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(channels));
+  for (std::size_t j = 0; j < labels.size(); ++j) {
+    labels[j] = static_cast<std::int32_t>(j / static_cast<std::size_t>(per_group));
+  }
+  return labels;
+}
+
 std::vector<std::int32_t> grid_labels(const walk::SiteInput& input, std::int64_t channels,
-                                      std::int64_t per_group) {
+                                      std::int64_t per_group, bool any_order) {
+  if (!any_order) return neighbour_labels(channels, per_group);
   return cluster::sorted_groups(hessian_diagonal(input.stats),
                                 (channels + per_group - 1) / per_group)
       .labels;

@@ -124,8 +124,19 @@ nlohmann::json bos_template(std::int32_t id, const std::string& content) {
           {"single",
            {{{"SpecialToken", {{"id", content}, {"type_id", 0}}}},
             {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}},
-          {"pair", nlohmann::json::array()},
+          {"pair",
+           {{{"SpecialToken", {{"id", content}, {"type_id", 0}}}},
+            {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+            {{"Sequence", {{"id", "B"}, {"type_id", 1}}}}}},
           {"special_tokens", {{content, {{"id", content}, {"ids", {id}}, {"tokens", {content}}}}}}};
+}
+
+/// A ByteLevel step with all the members that the tokenizers library asks for.
+nlohmann::json byte_level(bool use_regex) {
+  return {{"type", "ByteLevel"},
+          {"add_prefix_space", false},
+          {"trim_offsets", true},
+          {"use_regex", use_regex}};
 }
 
 nlohmann::json pre_tokenizer_json(const PreRule& rule) {
@@ -138,10 +149,7 @@ nlohmann::json pre_tokenizer_json(const PreRule& rule) {
                      {"behavior", "Isolated"},
                      {"invert", false}});
   }
-  steps.push_back({{"type", "ByteLevel"},
-                   {"add_prefix_space", false},
-                   {"trim_offsets", true},
-                   {"use_regex", split.empty()}});
+  steps.push_back(byte_level(split.empty()));
   return {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
 }
 
@@ -176,6 +184,24 @@ nlohmann::json plain_steps(const nlohmann::json& json) {
   nlohmann::json steps = nlohmann::json::array();
   add_plain_steps(json, steps);
   return steps;
+}
+
+/// Names the tokens of the roles that the vocabulary has.
+void name_roles(const GgufVocabulary& vocabulary, nlohmann::json& config) {
+  const auto name = [&](const char* role, const std::optional<std::int32_t>& id) {
+    if (id) config[role] = vocabulary.tokens[static_cast<std::size_t>(*id)];
+  };
+  name("bos_token", vocabulary.bos_id);
+  name("eos_token", vocabulary.eos_id);
+  name("unk_token", vocabulary.unk_id);
+}
+
+/// tokenizer_config.json beside a tokenizer.json, which says everything else.
+nlohmann::json bpe_tokenizer_config(const GgufVocabulary& vocabulary) {
+  nlohmann::json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                           {"clean_up_tokenization_spaces", false}};
+  name_roles(vocabulary, config);
+  return config;
 }
 
 }  // namespace
@@ -219,12 +245,7 @@ nlohmann::json gguf_tokenizer_config(const GgufVocabulary& vocabulary) {
                            {"add_bos_token", vocabulary.add_bos && vocabulary.bos_id.has_value()},
                            {"add_eos_token", false},
                            {"legacy", true}};
-  const auto name = [&](const char* role, const std::optional<std::int32_t>& id) {
-    if (id) config[role] = vocabulary.tokens[static_cast<std::size_t>(*id)];
-  };
-  name("bos_token", vocabulary.bos_id);
-  name("eos_token", vocabulary.eos_id);
-  name("unk_token", vocabulary.unk_id);
+  name_roles(vocabulary, config);
   nlohmann::json& added = config["added_tokens_decoder"] = nlohmann::json::object();
   for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     const std::int32_t type = type_of(vocabulary, i);
@@ -244,13 +265,13 @@ nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary) {
     const std::int32_t type = vocabulary.types.empty() ? proto::kNormal : vocabulary.types[i];
     if (type == proto::kControl || type == proto::kUserDefined) {
       added.push_back(added_token(id, vocabulary.tokens[i]));
-    } else {
-      vocab[vocabulary.tokens[i]] = id;
     }
+    vocab[vocabulary.tokens[i]] = id;  // all of them: the tokenizers library numbers others anew
   }
   nlohmann::json json = {{"version", "1.0"},          {"added_tokens", std::move(added)},
-                         {"normalizer", normalizer_json(rule)},     {"pre_tokenizer", pre_tokenizer_json(rule)},
-                         {"post_processor", nullptr}, {"decoder", {{"type", "ByteLevel"}}}};
+                         {"normalizer", normalizer_json(rule)},
+                         {"pre_tokenizer", pre_tokenizer_json(rule)},
+                         {"post_processor", nullptr}, {"decoder", byte_level(true)}};
   if (vocabulary.add_bos && vocabulary.bos_id) {
     const auto bos = static_cast<std::size_t>(*vocabulary.bos_id);
     json["post_processor"] = bos_template(*vocabulary.bos_id, vocabulary.tokens[bos]);
@@ -278,7 +299,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const GgufVocabulary& vocabulary) {
 
 std::vector<std::pair<std::string, std::string>> tokenizer_files(const GgufVocabulary& vocabulary) {
   if (vocabulary.model == "gpt2") {
-    return {{"tokenizer.json", gguf_tokenizer_json(vocabulary).dump()}};
+    return {{"tokenizer.json", gguf_tokenizer_json(vocabulary).dump()},
+            {"tokenizer_config.json", bpe_tokenizer_config(vocabulary).dump(2)}};
   }
   if (vocabulary.model == "llama") {
     return {{"tokenizer.model", gguf_sentencepiece_model(vocabulary)},

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "sgpt_mi/formats/grid_limits.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/plan_options.h"
 #include "sgpt_mi/planning/width_options.h"
@@ -45,6 +46,7 @@ struct CompressionSettings {
   std::optional<planning::TypeOptions> types;  ///< of a format that holds blocks: their types
   std::optional<planning::PlanOptions> plan;   ///< unset: all linears get one sparsity and width
   std::int64_t batch_windows = 0;  ///< windows in one forward; 0: chosen by the memory plan
+  formats::GridLimits grids;       ///< of the format that sizes are counted in
 
   [[nodiscard]] bool quantizes() const {
     return matrix.quantizes() || widths.has_value() || types.has_value();
@@ -54,7 +56,7 @@ struct CompressionSettings {
   /// The target of widths that are chosen; nullptr when all are alike.
   [[nodiscard]] const planning::WidthTarget* width_target() const;
   /// What the measured plan is for; there must be one.
-  [[nodiscard]] planning::PlanGoal goal() const { return {matrix, plan.value(), types}; }
+  [[nodiscard]] planning::PlanGoal goal() const { return {matrix, plan.value(), types, grids}; }
 
   /// Throws Error(kUsage) naming a field out of its range, or two that contradict each other.
   void validate() const;

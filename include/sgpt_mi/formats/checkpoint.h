@@ -11,6 +11,7 @@
 #include "sgpt_mi/containers/tensor_source.h"
 #include "sgpt_mi/core/parallel.h"
 #include "sgpt_mi/packing/packed_matrix.h"
+#include "sgpt_mi/packing/unpacked_codes.h"
 #include "sgpt_mi/tokenizer/gguf_vocabulary.h"
 
 namespace sgpt_mi::formats {
@@ -32,6 +33,15 @@ struct ModelLocation {
 /// network. Throws Error(kInput) listing the places that were tried.
 [[nodiscard]] ModelLocation locate_model(const std::string& model);
 
+/// Gives the codes of a checkpoint's matrices as they are stored.
+class CodeSource {
+ public:
+  virtual ~CodeSource() = default;
+  /// Matrix NAME (the tensor NAME.weight), which must have codes. Throws Error(kInput) as read() of
+  /// the tensor.
+  [[nodiscard]] virtual packing::UnpackedCodes read_codes(const std::string& name) const = 0;
+};
+
 /// An opened model: its description and its tensors under their Hugging Face names.
 struct Checkpoint {
   ModelLocation location;
@@ -39,6 +49,7 @@ struct Checkpoint {
                           ///< packed checkpoint the dense model's, without quantization_config
   std::unique_ptr<containers::TensorSource> tensors;
   std::vector<packing::PackedMatrixInfo> packed_matrices;  ///< that `tensors` unpacks; else empty
+  const CodeSource* codes = nullptr;  ///< of packed_matrices; part of `tensors`
   std::optional<tokenizer::GgufVocabulary> gguf_vocabulary;
 };
 
@@ -47,8 +58,9 @@ struct Checkpoint {
 /// LLaMA family (names mapped to Hugging Face's, rows of q and k un-permuted, quantized tensors
 /// dequantized to F32 on read).
 ///
-/// A packed checkpoint (packed_checkpoint.h) looks like the dense model: its matrices are unpacked
-/// when they are read, by `parallel_for`. A random model is not opened here (kInternal).
+/// A packed checkpoint (packed_checkpoint.h), one of GPTQ or of compressed-tensors
+/// (integer_checkpoint.h) looks like the dense model: its matrices are unpacked when they are read,
+/// by `parallel_for`. A random model is not opened here (kInternal).
 /// Throws Error(kInput) naming the file and what is wrong with it.
 [[nodiscard]] Checkpoint open_checkpoint(const ModelLocation& location,
                                          ParallelFor parallel_for = serial_for());

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/formats/grid_limits.h"
 #include "sgpt_mi/formats/weight_store.h"
 
 namespace sgpt_mi::formats {
@@ -27,7 +28,7 @@ class SavingStore : public WeightStore {
 };
 
 /// A way to write a compressed model, with what the rest of the program has to know of it. A new
-/// format is a row of kFormats in format.cpp and a class in model_folders.cpp.
+/// format is a row of kFormats in format.cpp and a SavingStore beside model_folders.cpp.
 struct Format {
   std::string_view name;         ///< --format NAME
   std::string_view description;  ///< for the plan: "packed"
@@ -41,6 +42,7 @@ struct Format {
   /// outlive the store.
   std::unique_ptr<SavingStore> (*open)(const std::filesystem::path& target,
                                        const Checkpoint& checkpoint, const SavedTypes& types);
+  GridLimits grids = {};  ///< of a format that holds codes
   /// Refuses, before any work, a model that the format cannot hold: Error(kUsage) or Error(kInput).
   /// Null: it holds every model.
   void (*check)(const Checkpoint& checkpoint) = nullptr;

@@ -10,6 +10,7 @@
 
 #include "sgpt_mi/containers/tensor_source.h"
 #include "sgpt_mi/core/parallel.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/packing/packed_matrix.h"
 
 namespace sgpt_mi::formats {
@@ -39,6 +40,7 @@ struct PackedCheckpoint {
   std::unique_ptr<containers::TensorSource>
       tensors;  ///< dense names; matrices are unpacked by read()
   std::vector<packing::PackedMatrixInfo> matrices;  ///< in the order of the config
+  const CodeSource* codes = nullptr;                ///< part of `tensors`
 };
 
 /// Wraps the stored tensors of a packed checkpoint, so that they look like the dense model's.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "sgpt_mi/blocks/block_types.h"
@@ -13,10 +14,13 @@
 namespace sgpt_mi::formats {
 
 /// A checkpoint's tensors in the types in which they are saved: as stored, except that matrices
-/// unpacked from a quantized GGUF file (F32) become F16, a width those codes fit in.
+/// unpacked from a quantized GGUF file (F32) become F16, a width those codes fit in, and that
+/// matrices of a format with exact values (GridLimits::exact_values) are float32.
 class SavedTypes : public containers::IndexedSource {
  public:
-  explicit SavedTypes(const Checkpoint& checkpoint);
+  /// \param exact  names of the tensors that are float32.
+  explicit SavedTypes(const Checkpoint& checkpoint,
+                      const std::unordered_set<std::string>& exact = {});
 
   [[nodiscard]] containers::TensorData read(const std::string& name) const override;
 

@@ -56,7 +56,10 @@ struct CompressOptions {
   std::int64_t groupsize = -1;  ///< columns that share a grid per row; -1: the whole row
   bool static_groups = false;   ///< grids of all groups from the untouched weights
   bool act_order = false;       ///< columns by diag(H) descending, equal ones as they come
-  bool stored_scales = false;   ///< round scales to a packed file's float16 before they are used
+  bool stored_scales = false;   ///< round scales to a file's float16 before they are used
+  /// With stored_scales: the power of 2 that float16 scales are multiplied by. Unset: one that
+  /// suits each matrix, as packed files have it.
+  std::optional<int> stored_exponent;
   /// Weights are rounded to blocks of this type of ggml's, instead of integer grids of wbits and
   /// groupsize. nullptr: integer grids.
   const blocks::BlockType* block_type = nullptr;

@@ -84,6 +84,8 @@ struct CodedMatrix {
   std::span<const std::uint8_t> zero_point;       ///< (grid_rows, G), below 2^bits of the group
   std::span<const std::int32_t> group_of_column;  ///< (columns), in [0, G)
   std::span<const int> bits_of_group;             ///< (G): 2 .. 8
+  /// Every zero point is half of its range, 2^(bits - 1): a format may leave them out.
+  bool symmetric = false;
 };
 
 /// The tensors of a packed matrix, in the order of the checksum.

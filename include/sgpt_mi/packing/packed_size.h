@@ -28,6 +28,7 @@ struct PackedShape {
   std::array<std::int64_t, kWidths> survivors_of_width{};  ///< weights kept; read when `prunes`
   int prune_n = 0;  ///< exactly so many zeros in every prune_m columns; 0: unstructured
   int prune_m = 0;
+  bool symmetric = false;  ///< every zero point is half of its range
 
   [[nodiscard]] std::int64_t groups() const;
 };

@@ -12,16 +12,21 @@ namespace sgpt_mi::pipeline {
 /// Where an exported model goes.
 struct ExportTarget {
   std::filesystem::path path;
-  formats::Format format;        ///< one that keeps dense tensors
+  formats::Format format;        
   std::int64_t shard_bytes = 0;  ///< most bytes of one weight file; 0: the format's own choice
 };
 
-/// Writes a model, packed or not, as dense tensors: the values that `eval` of the source computes
-/// with, in the checkpoint's own types. The target appears complete or not at all. Memory: one
-/// tensor.
+/// Writes a model folder in another format (formats::find_format). The folder appears complete or
+/// not at all. Memory: one tensor, and of formats with codes up to a shard.
+///
+/// As dense tensors: the values that `eval` of the source computes with, in the checkpoint's own
+/// types. As codes: the same codes, scales and zero points, nothing is fitted again; a format with
+/// exact values then decodes to their products as they are before they are rounded to the
+/// checkpoint's type.
 ///
 /// Throws Error(kInput) when the source cannot be read or the target not be written, Error(kUsage)
-/// when the target holds something else or the format cannot hold the model.
+/// when the target holds something else, or when the format cannot hold the source's grids: the
+/// message names the matrix, and the command that makes such a model.
 void export_model(const std::string& source, const ExportTarget& target, report::Events& events);
 
 }  // namespace sgpt_mi::pipeline

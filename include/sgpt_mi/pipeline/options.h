@@ -57,6 +57,18 @@ struct CompressRun {
   void validate() const;
 };
 
+/// What the user asked for where a format has defaults of its own.
+struct FormatWishes {
+  bool asymmetric = false;     ///< grids with offset
+  bool levels = false;         ///< the widths to choose from
+  bool tensor_widths = false;  ///< widths that differ by tensor
+};
+
+/// Makes a run's grids those of run.format: symmetry, the scales' precision, levels, one width for
+/// all tensors where the format has that by default. To be called before a plan's width is chosen
+/// from its levels. Throws Error(kUsage) for a width that the format does not hold.
+void take_format(CompressRun& run, const FormatWishes& wishes);
+
 /// One `sgpt-mi eval`.
 struct EvalRun {
   ModelOptions model;

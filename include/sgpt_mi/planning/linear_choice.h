@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "sgpt_mi/alloc/allocate.h"
+#include "sgpt_mi/formats/grid_limits.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/measurements.h"
 
@@ -14,7 +15,8 @@ struct LinearChoice {
   double sparsity = 0.0;                     ///< zeros / weights, exactly; also of an N:M pattern
   std::vector<int> unit_bits;                ///< one a unit; empty: no codes
   std::vector<std::int32_t> unit_of_column;  ///< N labels; empty: one unit
-  std::int64_t grid_columns = 0;  ///< columns that share a grid, by diag H; 0: those of a unit
+  std::int64_t grid_columns = 0;  ///< columns that share a grid, as grid_labels() has them; 0:
+                                  ///< those of a unit, or obs::CompressOptions::groupsize
   const blocks::BlockType* block_type = nullptr;  ///< instead of units; nullptr: integer grids
 };
 
@@ -29,10 +31,11 @@ using Choices = std::vector<LinearChoice>;
 /// Columns of every unit.
 [[nodiscard]] std::vector<std::int64_t> columns_of_units(const LinearCurves& linear);
 
-/// Bits of one linear in a packed file with this choice: exact for a linear that is one unit, if no
-/// kept weight's code means 0.
+/// Bits of one linear in a file of the format with these grids: exact for a linear that is one
+/// unit, if no kept weight's code means 0.
 [[nodiscard]] std::int64_t stored_bits_of(const LinearCurves& linear, const LinearChoice& choice,
-                                          const obs::CompressOptions& matrix);
+                                          const obs::CompressOptions& matrix,
+                                          const formats::GridLimits& grids = {});
 
 /// Menus for alloc::allocate, one a unit, and what each entry stands for.
 template <typename Entry>

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "sgpt_mi/formats/grid_limits.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/type_options.h"
@@ -42,6 +43,7 @@ struct PlanGoal {
   PlanOptions plan;
   /// Of a format that holds blocks: types are planned instead of widths.
   std::optional<TypeOptions> types = std::nullopt;
+  formats::GridLimits grids = {};  ///< of the format that sizes are counted in
 };
 
 /// How many windows are measured and how many are held out for comparing plans, of `windows`: as

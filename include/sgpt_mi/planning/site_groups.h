@@ -35,9 +35,14 @@ struct SiteGroups {
 [[nodiscard]] SiteGroups group_site(const walk::SiteInput& input, const GroupingOptions& options,
                                     bool keep_affinity, std::map<std::string, double>& timings);
 
-/// Labels of the N channels of a site sorted by diag H, largest first, `per_group` of them to a
-/// group; the last groups may be one smaller.
+/// Labels of the N channels of a site, `per_group` of them to a group: sorted by diag H, largest
+/// first, where the last groups may be one smaller, or (`any_order` false) neighbours.
 [[nodiscard]] std::vector<std::int32_t> grid_labels(const walk::SiteInput& input,
-                                                    std::int64_t channels, std::int64_t per_group);
+                                                    std::int64_t channels, std::int64_t per_group,
+                                                    bool any_order);
+
+/// The labels of runs of `per_group` neighbours.
+[[nodiscard]] std::vector<std::int32_t> neighbour_labels(std::int64_t channels,
+                                                         std::int64_t per_group);
 
 }  // namespace sgpt_mi::planning

@@ -1,0 +1,82 @@
+#include "model_folder.h"
+
+#include <array>
+#include <system_error>
+
+#include "sgpt_mi/core/byte_size.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/tokenizer/tokenizer.h"
+
+namespace sgpt_mi::formats {
+namespace {
+
+/// Files besides config.json and the weights that make a folder loadable elsewhere.
+constexpr std::array<const char*, 9> kCompanionFiles{"tokenizer.json",
+                                                     "tokenizer.model",
+                                                     "tokenizer_config.json",
+                                                     "special_tokens_map.json",
+                                                     "added_tokens.json",
+                                                     "vocab.json",
+                                                     "merges.txt",
+                                                     "chat_template.jinja",
+                                                     "generation_config.json"};
+
+/// What every saved folder holds besides config.json and the weights: the tokenizer's files,
+/// copied, or made from a GGUF file's metadata. Throws Error(kInput) naming the file.
+void copy_companions(const Checkpoint& checkpoint, const std::filesystem::path& folder) {
+  if (checkpoint.location.is_gguf) {
+    if (!checkpoint.gguf_vocabulary) return;
+    for (const auto& [name, bytes] : tokenizer::tokenizer_files(*checkpoint.gguf_vocabulary)) {
+      io::write_file_atomic(folder / name, bytes);
+    }
+    return;
+  }
+  if (!checkpoint.location.is_folder()) return;
+  for (const char* name : kCompanionFiles) {
+    const std::filesystem::path from = checkpoint.location.path / name;
+    if (std::filesystem::exists(from)) copy_to(from, folder / name);
+  }
+}
+
+/// Throws Error(kInput) when the disk under `folder` has less room than `bytes`.
+void require_space(const std::filesystem::path& folder, std::size_t bytes) {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(folder, error);
+  if (!error && space.available < bytes) {
+    fail(ErrorKind::kInput, "save: {} has {} free, the model takes {}; free room or save elsewhere",
+         folder.parent_path().string(), human_bytes(static_cast<std::int64_t>(space.available)),
+         human_bytes(static_cast<std::int64_t>(bytes)));
+  }
+}
+
+}  // namespace
+
+void copy_to(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code error;
+  std::filesystem::copy_file(from, to, error);
+  if (error) {
+    fail(ErrorKind::kInput, "save: {} could not be copied to {}: {}", from.string(), to.string(),
+         error.message());
+  }
+}
+
+ModelFolder::ModelFolder(const std::filesystem::path& target, const Checkpoint& checkpoint,
+                         const SavedTypes& types)
+    : checkpoint_(checkpoint), types_(types), folder_(target, kReportFile) {
+  require_space(folder_.staging(), SavedTypes(checkpoint).bytes());
+}
+
+void ModelFolder::finish(const std::string& run_report) {
+  for (const containers::TensorInfo& info : types_.tensors()) {
+    if (written_.contains(info.name)) continue;
+    check_interrupt();
+    write(types_.read(info.name));
+  }
+  finish_files();
+  copy_companions(checkpoint_, folder_.staging());
+  io::write_file_atomic(folder_.staging() / kReportFile, run_report);
+  folder_.commit();
+}
+
+}  // namespace sgpt_mi::formats

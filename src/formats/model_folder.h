@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <unordered_set>
+
+#include "sgpt_mi/formats/format.h"
+#include "sgpt_mi/io/output.h"
+
+namespace sgpt_mi::formats {
+
+/// What every format's folder does around the tensors' files.
+class ModelFolder : public SavingStore {
+ public:
+  /// As Format::open.
+  ModelFolder(const std::filesystem::path& target, const Checkpoint& checkpoint,
+              const SavedTypes& types);
+
+  void finish(const std::string& run_report) final;
+
+ protected:
+  /// Writes a dense tensor.
+  virtual void write(const containers::TensorData& tensor) = 0;
+  /// Completes the tensors' files and writes config.json.
+  virtual void finish_files() = 0;
+
+  const Checkpoint& checkpoint_;
+  const SavedTypes& types_;
+  io::StagedFolder folder_;
+  std::unordered_set<std::string> written_;
+};
+
+/// Copies a file. Throws Error(kInput) naming both places.
+void copy_to(const std::filesystem::path& from, const std::filesystem::path& to);
+
+}  // namespace sgpt_mi::formats

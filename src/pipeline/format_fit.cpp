@@ -1,0 +1,130 @@
+#include "format_fit.h"
+
+#include <algorithm>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/walk/layer_selection.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+using compress::CompressionSettings;
+
+bool counts_storage(const CompressionSettings& settings) {
+  const planning::WidthTarget* target = settings.width_target();
+  return target != nullptr && (target->stored_bits || target->bytes);
+}
+
+/// Whether a plan may give tensors other widths or groups than their neighbours'.
+bool plans_tensors(const CompressionSettings& settings) {
+  return settings.plan && settings.quantizes() &&
+         (settings.plan->plan_widths || counts_storage(settings));
+}
+
+std::vector<int> widths_of(const CompressionSettings& settings) {
+  if (settings.widths) return settings.widths->levels;
+  if (plans_tensors(settings)) return settings.plan->widths.levels;
+  return settings.quantizes() ? std::vector<int>{settings.matrix.wbits} : std::vector<int>{};
+}
+
+/// Groups of columns with grids of their own; 1: none, 0: as many as channels or as found.
+std::int64_t groups_of(const CompressionSettings& settings) {
+  if (settings.plan && settings.quantizes()) return settings.plan->widths.grouping.groups;
+  if (!settings.widths) return 1;
+  const planning::GroupingOptions& grouping = settings.widths->grouping;
+  return grouping.grouping == planning::Grouping::kChannels ? 1 : grouping.groups;
+}
+
+formats::GridRequest request_of(const CompressionSettings& settings) {
+  const obs::CompressOptions& matrix = settings.matrix;
+  formats::GridRequest request;
+  request.widths = widths_of(settings);
+  request.group_size = matrix.groupsize;
+  const bool fits_on_the_way =
+      matrix.groupsize != -1 && !matrix.static_groups && !matrix.refine.grid_after_mask;
+  const bool groups = groups_of(settings) != 1;
+  request.sorted_groups = groups || (matrix.act_order && fits_on_the_way);
+  request.column_widths = (groups || settings.widths) && request.widths.size() > 1;
+  request.shared_rows =
+      settings.widths && settings.widths->sharing != quant::GridSharing::kRowGroup;
+  request.symmetric = matrix.symmetric;
+  return request;
+}
+
+}  // namespace
+
+void take_format(CompressRun& run, const FormatWishes& wishes) {
+  const formats::GridLimits& grids = run.format.grids;
+  CompressionSettings& settings = run.compression;
+  obs::CompressOptions& matrix = settings.matrix;
+  settings.grids = grids;
+  matrix.stored_scales = run.format.holds_codes;
+  matrix.stored_exponent = grids.scale_exponent;
+  if (!run.format.holds_codes) return;
+  if (matrix.wbits < 16) {
+    formats::require_held(grids, {{matrix.wbits}, -1, false, false, false, true}, run.format.name);
+  }
+  if (grids.symmetry != formats::Symmetry::kAsAsked && !wishes.asymmetric) matrix.symmetric = true;
+  const auto keep_held = [&](std::vector<int>& levels) {
+    if (wishes.levels) return;
+    std::erase_if(levels, [&](int bits) { return !grids.holds_width(bits); });
+  };
+  if (settings.widths) keep_held(settings.widths->levels);
+  if (!settings.plan) return;
+  keep_held(settings.plan->widths.levels);
+  if (grids.one_width && !wishes.tensor_widths) settings.plan->plan_widths = false;
+}
+
+void require_format(const CompressRun& run) {
+  if (!run.format.holds_codes) return;
+  formats::require_held(run.format.grids, request_of(run.compression), run.format.name);
+  if (run.compression.widths && !run.format.grids.column_widths &&
+      counts_storage(run.compression)) {
+    fail(ErrorKind::kUsage,
+         "format: sizes in {} are planned by --method rd; use it, or --format packed",
+         run.format.name);
+  }
+}
+
+void require_linear(const CompressRun& run, const model::LinearInfo& linear) {
+  if (!run.format.holds_codes) return;
+  const formats::GridLimits& grids = run.format.grids;
+  for (const int bits : widths_of(run.compression)) {
+    formats::require_shape(grids, linear.name, linear.rows, linear.columns, bits, run.format.name);
+  }
+  if (grids.group_sizes.empty()) return;
+  const std::int64_t least = grids.group_sizes.front();
+  const std::int64_t most = (linear.columns + least - 1) / least;
+  const std::int64_t groups = groups_of(run.compression);
+  if (groups >= 1 && groups <= most) return;
+  fail(ErrorKind::kUsage,
+       "n_groups: {} has {} columns, which {} keeps in at most {} groups; give --n_groups {}",
+       linear.name, linear.columns, run.format.name, most, most);
+}
+
+void warn_of_format(const CompressRun& run, bool all_linears, report::Events& events) {
+  const formats::GridLimits& grids = run.format.grids;
+  if (!run.format.holds_codes) return;
+  if (!grids.mixed_note.empty() && (plans_tensors(run.compression) || !all_linears)) {
+    events.warning(std::string(grids.mixed_note));
+  }
+  if (!grids.asymmetric_note.empty() && !run.compression.matrix.symmetric) {
+    events.warning(std::string(grids.asymmetric_note));
+  }
+}
+
+formats::SavedTypes saved_types(const Session& session, const CompressionSettings& settings) {
+  std::unordered_set<std::string> exact;
+  if (settings.grids.exact_values) {
+    for (const model::LinearInfo& linear :
+         walk::selected_linears(session.model, settings.selection)) {
+      exact.insert(linear.name + ".weight");
+    }
+  }
+  return formats::SavedTypes(session.checkpoint, exact);
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "session.h"
+#include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/events.h"
+
+namespace sgpt_mi::pipeline {
+
+/// Throws Error(kUsage) naming what the run's format cannot hold of the run and the nearest that it
+/// can.
+void require_format(const CompressRun& run);
+
+/// The same for one of the linears to compress.
+void require_linear(const CompressRun& run, const model::LinearInfo& linear);
+
+/// Says through events.warning() which readers cannot load what the run will write.
+/// \param all_linears  whether every linear of the model is compressed.
+void warn_of_format(const CompressRun& run, bool all_linears, report::Events& events);
+
+/// The types of a session's tensors as the run saves them.
+[[nodiscard]] formats::SavedTypes saved_types(const Session& session,
+                                              const compress::CompressionSettings& settings);
+
+}  // namespace sgpt_mi::pipeline
