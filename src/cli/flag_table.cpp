@@ -214,7 +214,8 @@ std::vector<FlagRow> machine_and_output_flags() {
        "compressed-tensors: what transformers and vLLM read; auto: packed when quantized",
        kCommon},
       {"gguf_type", &S::gguf_type, "TYPE", kOutput, kRuns, true,
-       "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it types are "
+       "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it types "
+       "are "
        "planned for --target_bytes or --target_stored_bits",
        kCommon},
       {"gguf_types", &S::gguf_types, "NAME=TYPE,…", kOutput, kRuns, true,

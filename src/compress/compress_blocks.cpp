@@ -1,5 +1,6 @@
 #include "sgpt_mi/compress/compress_blocks.h"
 
+#include "end_matrices.h"
 #include "rd_check.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/planning/rd_measure.h"
@@ -58,15 +59,22 @@ BlockResult compress_blocks(const BlockRun& run) {
          "compress: blocks are compressed in batches of no window");
   if (run.settings.plan) {
     const planning::PlanGoal goal = run.settings.goal();
-    const planning::Measurements measurements = planning::load_or_measure(
+    planning::Measurements measurements = planning::load_or_measure(
         {run.model, run.placement, run.windows, run.settings.selection, goal,
          run.settings.batch_windows, run.activations, run.timings, run.measurement_key});
+    if (run.settings.types) EndMatrices(run).measure(measurements);
     const planning::RdPlan plan =
         choose_plan(run, planning::make_plans(measurements, goal, run.stored_bits));
-    return compress_planned_blocks(run, plan);
+    BlockResult result = compress_planned_blocks(run, plan);
+    if (run.settings.types) EndMatrices(run).finish(&plan, result.block_types);
+    return result;
   }
   const walk::BlockWalk walk = walk_of(run);
-  if (!run.settings.widths) return compress(walk, SiteCompressor(run));
+  if (!run.settings.widths) {
+    BlockResult result = compress(walk, SiteCompressor(run));
+    if (run.settings.types) EndMatrices(run).finish(nullptr, result.block_types);
+    return result;
+  }
   planning::WidthPlanner planner(
       {*run.settings.widths, run.settings.matrix, run.settings.selection, run.stored_bits},
       run.model);

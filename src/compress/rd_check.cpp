@@ -51,7 +51,7 @@ class Trials {
     static_cast<void>(compress_planned_blocks(trial, plan));
     model::Model compressed(run_.model.spec(), store);
     const eval::PerplexityOptions options{
-        run_.placement, run_.settings.batch_windows, {}, nullptr, &dense_};
+        run_.placement, run_.settings.batch_windows, {}, nullptr, false, &dense_};
     return eval::perplexity(compressed, held_out_, options).divergence.value().kl_mean;
   }
 

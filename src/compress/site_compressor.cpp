@@ -252,6 +252,7 @@ std::int64_t SiteCompressor::store_blocks(const CompressedLinear& done) {
   } else {
     run_.store.put(model::to_tensor_data(done.linear.name + ".weight", done.rounded));
   }
+  result_.block_types[done.linear.name] = done.matrix.blocks->type;
   return static_cast<std::int64_t>(bytes.size());
 }
 

@@ -84,6 +84,7 @@ void run_blocks(model::Model& model, std::vector<Batch>& batches,
 struct Positions {
   torch::Tensor hidden;     ///< (N, head input): final hidden states
   torch::Tensor reference;  ///< (N, head input) of the dense model; undefined without a reference
+  torch::Tensor head;       ///< FinalStates::head of the dense model
   torch::Tensor targets;    ///< (N) int64
 
   [[nodiscard]] std::int64_t size() const { return targets.size(0); }
@@ -114,6 +115,13 @@ torch::Tensor float_logits(model::Model& model, const torch::Tensor& hidden,
   return hidden.defined() ? model.logits(hidden, where).to(torch::kFloat32) : hidden;
 }
 
+/// Logits of the dense model: by its own head, if that was kept.
+torch::Tensor dense_logits(model::Model& model, const torch::Tensor& hidden,
+                           const torch::Tensor& head, const model::Placement& where) {
+  if (!hidden.defined() || !head.defined()) return float_logits(model, hidden, where);
+  return model::Model::logits(hidden, head).to(torch::kFloat32);
+}
+
 /// Scores of positions, on the CPU. The head is applied to pieces of equal length, so that no more
 /// than kLogitsAtOnce logits of a model exist at a time.
 torch::Tensor position_scores(model::Model& model, const Positions& all,
@@ -125,7 +133,7 @@ torch::Tensor position_scores(model::Model& model, const Positions& all,
     const std::int64_t count = std::min(length, all.size() - begin);
     parts.push_back(
         scores_of_logits(float_logits(model, rows_of(all.hidden, begin, count), where),
-                         float_logits(model, rows_of(all.reference, begin, count), where),
+                         dense_logits(model, rows_of(all.reference, begin, count), all.head, where),
                          all.targets.narrow(0, begin, count)));
   }
   return at::cat(parts, 1).to(torch::kCPU);
@@ -135,7 +143,8 @@ torch::Tensor position_scores(model::Model& model, const Positions& all,
 FinalStates empty_states(const text::TokenWindows& windows, const model::ModelSpec& spec,
                          torch::ScalarType dtype) {
   return {at::empty({windows.windows, windows.seqlen - 1, spec.word_embed_dim}, dtype),
-          windows.sha256()};
+          windows.sha256(),
+          {}};
 }
 
 /// Mean scores (1 or 3, B) of each window of a batch whose first window is `first`: logits at
@@ -151,6 +160,7 @@ torch::Tensor window_scores(model::Model& model, const Batch& batch, std::int64_
   positions.targets = batch.ids.narrow(1, 1, targets).flatten().to(where.device);
   if (kept != nullptr) kept->states.narrow(0, first, count).copy_(hidden);
   if (options.reference != nullptr) {
+    positions.head = options.reference->head;
     // Copied on a CPU too: memory aligned as that of `hidden` gives equal states equal logits.
     positions.reference = options.reference->states.narrow(0, first, count)
                               .flatten(0, 1)
@@ -245,6 +255,7 @@ PerplexityResult perplexity(model::Model& model, const text::TokenWindows& windo
     kept = empty_states(windows, model.spec(), options.placement.dtype);
   }
   const torch::Tensor scores = score_all(model, batches, kept ? &*kept : nullptr, options);
+  if (kept && options.keep_head) kept->head = model.head(options.placement);
   if (kept) *options.keep = *std::move(kept);
   return result_of(scores, windows);
 }

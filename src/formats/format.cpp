@@ -52,10 +52,17 @@ constexpr GridLimits compressed_tensors_limits() {
   return limits;
 }
 
+/// Blocks have limits of their own (blocks::BlockType); what they decode to is float32.
+constexpr GridLimits block_limits() {
+  GridLimits limits;
+  limits.exact_values = true;
+  return limits;
+}
+
 constexpr std::array<Format, 6> kFormats{{
     {"packed", "packed", true, false, open_packed_folder},
     {"hf", "Hugging Face folder", false, false, open_hf_folder},
-    {"gguf", "GGUF file", false, true, open_gguf_store, {}, check_gguf_model, true},
+    {"gguf", "GGUF file", false, true, open_gguf_store, block_limits(), check_gguf_model, true},
     {"gptq", "GPTQ, checkpoint_format gptq_v2", true, false, open_gptq_folder,
      gptq_limits(Symmetry::kAsAsked)},
     {"gptq-v1", "GPTQ, checkpoint_format gptq", true, false, open_gptq_v1_folder,

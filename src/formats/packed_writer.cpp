@@ -18,7 +18,7 @@ PackedWriter::PackedWriter(std::filesystem::path folder, std::size_t shard_bytes
 
 PackedWriter::~PackedWriter() = default;
 
-void PackedWriter::split_above(std::size_t shard_bytes) { state_->shard_bytes = shard_bytes; }
+void PackedWriter::split_above(std::size_t shard_bytes) { state_->shards.split_above(shard_bytes); }
 
 packing::PackedSize PackedWriter::put_matrix(const std::string& name,
                                              const packing::CodedMatrix& matrix) {

@@ -20,6 +20,9 @@ class ShardWriter {
   /// Shards are closed once they hold `shard_bytes`, or before a tensor that would pass it.
   explicit ShardWriter(std::filesystem::path folder, std::size_t shard_bytes = kShardBytes);
 
+  /// Sets another size of the shards that are not yet closed.
+  void split_above(std::size_t shard_bytes) { shard_bytes_ = shard_bytes; }
+
   /// Keeps a tensor. It must have an owner: its bytes are read when its shard is full. Throws
   /// Error(kInternal) for a name that was written before.
   void put(containers::TensorData tensor);

@@ -27,6 +27,21 @@ TensorData to_half(const TensorInfo& info, const TensorData& wide) {
   return {info, std::as_bytes(std::span(*halves)), halves};
 }
 
+/// The same values in float32.
+TensorData to_float(const TensorInfo& info, const TensorData& narrow) {
+  const bool is_half = narrow.info.dtype == DType::kF16;
+  ensure(is_half || narrow.info.dtype == DType::kBF16, "formats: a weight of a type to widen");
+  const auto floats = std::make_shared<std::vector<float>>(static_cast<std::size_t>(info.count()));
+  const std::byte* from = narrow.bytes.data();
+  for (float& value : *floats) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, from, sizeof bits);
+    value = is_half ? kernels::half_to_float(bits) : kernels::bfloat16_to_float(bits);
+    from += sizeof bits;
+  }
+  return {info, std::as_bytes(std::span(*floats)), floats};
+}
+
 std::vector<TensorInfo> saved_infos(const Checkpoint& checkpoint,
                                     const std::unordered_set<std::string>& exact) {
   std::vector<TensorInfo> infos = checkpoint.tensors->tensors();
@@ -56,8 +71,7 @@ TensorData SavedTypes::read(const std::string& name) const {
   TensorData data = base_.read(name);
   const TensorInfo* info = find(name);
   if (info == nullptr || info->dtype == data.info.dtype) return data;
-  ensure(info->dtype == DType::kF16, "formats: an exact matrix has no values of its own");
-  return to_half(*info, data);
+  return info->dtype == DType::kF16 ? to_half(*info, data) : to_float(*info, data);
 }
 
 std::size_t SavedTypes::bytes() const {

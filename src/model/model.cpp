@@ -95,7 +95,15 @@ torch::Tensor Model::final_hidden(const torch::Tensor& hidden, const Placement& 
 }
 
 torch::Tensor Model::logits(const torch::Tensor& final_hidden, const Placement& where) {
-  return apply_linear(final_hidden, state_->end_tensor(state_->layout.head(), where), {});
+  return logits(final_hidden, head(where));
+}
+
+torch::Tensor Model::logits(const torch::Tensor& final_hidden, const torch::Tensor& head) {
+  return apply_linear(final_hidden, head, {});
+}
+
+torch::Tensor Model::head(const Placement& where) {
+  return state_->end_tensor(state_->layout.head(), where);
 }
 
 void Model::release_ends() { state_->ends.clear(); }

@@ -93,6 +93,7 @@ report::PerplexityFigures score(model::Model& model, const text::EvalSet& set,
     events.progress(done);
   };
   options.keep = states.keep;
+  options.keep_head = states.keep_head;
   options.reference = states.reference;
   const eval::PerplexityResult result = eval::perplexity(model, set.windows, options);
   events.result(fmt::format("{} {} perplexity {:.4f} ± {:.4f}{} ({} windows of {})", label,

@@ -33,6 +33,7 @@ void check_windows(const text::TokenWindows& windows, const model::ModelSpec& sp
 /// How the scorings of the dense and of a compressed model on one set are joined. Null: not.
 struct StateExchange {
   eval::FinalStates* keep = nullptr;             ///< filled by the scoring of the dense model
+  bool keep_head = false;                        ///< and its head, where the other's may differ
   const eval::FinalStates* reference = nullptr;  ///< read by the scoring of a compressed one
 };
 

@@ -5,13 +5,17 @@
 #include <unordered_set>
 #include <vector>
 
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/formats/gguf_size.h"
 #include "sgpt_mi/walk/layer_selection.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
 
 using compress::CompressionSettings;
+
+constexpr std::int64_t kAlignment = 32;  // of tensor data in a GGUF file, bytes
 
 bool counts_storage(const CompressionSettings& settings) {
   const planning::WidthTarget* target = settings.width_target();
@@ -52,6 +56,53 @@ formats::GridRequest request_of(const CompressionSettings& settings) {
       settings.widths && settings.widths->sharing != quant::GridSharing::kRowGroup;
   request.symmetric = matrix.symmetric;
   return request;
+}
+
+/// Embedding and head of the LLaMA family, where the file has them as matrices of their own.
+std::vector<formats::MatrixShape> end_matrices(const Session& session) {
+  constexpr std::string_view kEnding = ".weight";
+  std::vector<formats::MatrixShape> ends;
+  for (const containers::TensorInfo& info : session.checkpoint.tensors->tensors()) {
+    const bool head = info.name == "lm_head.weight" && !session.model.spec().tied_head;
+    if (!head && !info.name.ends_with("embed_tokens.weight")) continue;
+    ends.push_back({info.name.substr(0, info.name.size() - kEnding.size()), info.shape.at(0),
+                    info.shape.at(1)});
+  }
+  return ends;
+}
+
+/// The smallest file that types can make of a model.
+struct SmallestFile {
+  std::int64_t bytes = 0;
+  std::int64_t planned_bits = 0;  ///< of those, in matrices whose type is planned or fixed
+};
+
+SmallestFile smallest_file(const CompressionSettings& settings, const Session& session,
+                           const formats::SavedTypes& saved) {
+  const planning::TypeOptions& types = *settings.types;
+  formats::BlockTypes chosen;
+  SmallestFile smallest;
+  std::int64_t padding = 0;
+  const auto add = [&](const formats::MatrixShape& matrix, const blocks::BlockType* fixed,
+                       bool planned) {
+    const blocks::BlockType* type =
+        fixed != nullptr ? fixed : planning::smallest_type(types, matrix);
+    chosen[matrix.name] = type;
+    const std::int64_t bits =
+        matrix.rows * matrix.columns / type->block_elements * type->block_bytes * 8;
+    if (planned) smallest.planned_bits += bits;
+    if (matrix.rows % kAlignment != 0) padding += kAlignment - 1;  // of another type's data
+  };
+  for (const model::LinearInfo& linear :
+       walk::selected_linears(session.model, settings.selection)) {
+    add({linear.name, linear.rows, linear.columns}, types.fixed(linear.name, linear.columns), true);
+  }
+  for (const formats::MatrixShape& matrix : types.ends) {
+    const blocks::BlockType* fixed = types.fixed_end(matrix);
+    add(matrix, fixed, fixed == nullptr);
+  }
+  smallest.bytes = formats::gguf_file_bytes(session.checkpoint, saved, chosen) + padding;
+  return smallest;
 }
 
 }  // namespace
@@ -116,6 +167,26 @@ void warn_of_format(const CompressRun& run, bool all_linears, report::Events& ev
   }
 }
 
+compress::CompressionSettings with_types(const CompressionSettings& settings,
+                                         const Session& session, const formats::SavedTypes& saved) {
+  CompressionSettings result = settings;
+  if (!settings.types) return result;
+  planning::TypeOptions& types = *result.types;
+  types.ends = end_matrices(session);
+  const planning::WidthTarget* target = result.width_target();
+  if (target == nullptr || !target->bytes) return result;
+  types.budget_bits = 0;  // embedding and head are planned too
+  const SmallestFile smallest = smallest_file(result, session, saved);
+  if (*target->bytes < smallest.bytes) {
+    fail(ErrorKind::kUsage,
+         "target_bytes: {} are asked for, and the smallest file of this model takes {}; ask for "
+         "that or more",
+         human_bytes(*target->bytes), human_bytes(smallest.bytes));
+  }
+  types.budget_bits = smallest.planned_bits + 8 * (*target->bytes - smallest.bytes);
+  return result;
+}
+
 formats::SavedTypes saved_types(const Session& session, const CompressionSettings& settings) {
   std::unordered_set<std::string> exact;
   if (settings.grids.exact_values) {
@@ -123,6 +194,10 @@ formats::SavedTypes saved_types(const Session& session, const CompressionSetting
          walk::selected_linears(session.model, settings.selection)) {
       exact.insert(linear.name + ".weight");
     }
+  }
+  if (settings.types) {
+    for (const formats::MatrixShape& end : end_matrices(session))
+      exact.insert(end.name + ".weight");
   }
   return formats::SavedTypes(session.checkpoint, exact);
 }

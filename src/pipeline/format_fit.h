@@ -18,6 +18,13 @@ void require_linear(const CompressRun& run, const model::LinearInfo& linear);
 /// \param all_linears  whether every linear of the model is compressed.
 void warn_of_format(const CompressRun& run, bool all_linears, report::Events& events);
 
+/// The settings of a format that holds blocks with what depends on the model: embedding and head,
+/// and of --target_bytes what the file's other parts leave for the matrices, exactly. Others come
+/// back as they are. Throws Error(kUsage) naming the least size when the target is below it.
+[[nodiscard]] compress::CompressionSettings with_types(
+    const compress::CompressionSettings& settings, const Session& session,
+    const formats::SavedTypes& saved);
+
 /// The types of a session's tensors as the run saves them.
 [[nodiscard]] formats::SavedTypes saved_types(const Session& session,
                                               const compress::CompressionSettings& settings);

@@ -110,14 +110,16 @@ planning::Measurements linears_of(const model::Model& model,
 
 /// Refuses a target that no widths can reach.
 void check_target(const compress::CompressionSettings& settings, const Session& session) {
-  if (!settings.widths && !settings.plan) return;
+  if (!settings.widths && !settings.plan && !settings.types) return;
   const formats::SavedTypes types = saved_types(session, settings);
-  const SizeBudget budget = size_budget(types, session.model, settings);
+  const compress::CompressionSettings complete = with_types(settings, session, types);
+  const SizeBudget budget = size_budget(types, session.model, complete);
   if (settings.plan) {
-    planning::require_plannable(linears_of(session.model, settings.selection), settings.goal(),
+    planning::require_plannable(linears_of(session.model, settings.selection), complete.goal(),
                                 budget.stored_bits);
     return;
   }
+  if (!settings.widths) return;
   static_cast<void>(planning::WidthPlanner(
       {*settings.widths, settings.matrix, settings.selection, budget.stored_bits}, session.model));
 }
@@ -220,7 +222,9 @@ SizeBudget size_budget(const formats::SavedTypes& types, const model::Model& mod
     selected.push_back({linear.name, linear.rows, linear.columns});
   }
   SizeBudget budget{formats::fixed_size(types, selected), std::nullopt};
-  if (const planning::WidthTarget* target = settings.width_target()) {
+  const planning::WidthTarget* target = settings.width_target();
+  const bool by_types = settings.types && target != nullptr && target->bytes;  // their budget_bits
+  if (target != nullptr && !by_types) {
     budget.stored_bits = planning::stored_bits_target(*target, budget.fixed);
   }
   return budget;

@@ -162,7 +162,7 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
   const walk::StageTimer timer(job.report.timings, "compress");
   job.events.stage("compress", job.prepared.selected_linears);
   Session& session = job.prepared.session;
-  compress::CompressionSettings settings = job.run.compression;
+  compress::CompressionSettings settings = with_types(job.run.compression, session, types);
   settings.matrix.rows = session.rows;
   settings.batch_windows = job.prepared.memory.batch_windows;
   return compress::compress_blocks(
@@ -181,11 +181,11 @@ void compress_into(const Job& job, const formats::SavedTypes& types, formats::We
   if (job.pictures != nullptr) *job.pictures = std::move(result.pictures);
   RunReport& report = job.report;
   report.layers = std::move(result.layers);
-  const formats::Checkpoint& checkpoint = job.prepared.session.checkpoint;
-  const std::int64_t dense = job.run.format.holds_codes ? budget.fixed.dense_bytes
-                             : job.run.format.holds_blocks
-                                 ? formats::gguf_file_bytes(checkpoint, types, {})
-                                 : static_cast<std::int64_t>(types.bytes());
+  const std::int64_t dense =
+      job.run.format.holds_codes ? budget.fixed.dense_bytes
+      : job.run.format.holds_blocks
+          ? formats::gguf_file_bytes(job.prepared.session.checkpoint, types, result.block_types)
+          : static_cast<std::int64_t>(types.bytes());
   report.totals = report::sum_layers(report.layers, dense + result.packed.total());
   report.totals->bytes_by_part = formats::bytes_by_part(dense, result.packed);
   warn_of_layers(report, job.events);
@@ -199,8 +199,7 @@ void check_saved_size(RunReport& report, const CompressRun& run) {
   report.totals->written_file_bytes = formats::tensor_bytes_in(folder);
   // Every file of a split model has a header of its own, which no prediction counts.
   const bool counts_headers = run.format.is_file && run.shard_bytes > 0;
-  if (!counts_headers &&
-      report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
+  if (!counts_headers && report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
     fail(ErrorKind::kInternal, "save: {} holds {} bytes of tensors where {} were predicted", folder,
          *report.totals->written_file_bytes, *report.totals->predicted_file_bytes);
   }
@@ -238,10 +237,10 @@ void compress_in_memory(const Job& job) {
 }
 
 /// The dense figures of the evaluation sets, measured unless the bench has them.
-void report_dense(RunReport& report, Workbench& bench, const EvalOptions& options,
+void report_dense(RunReport& report, Workbench& bench, const CompressRun& run,
                   PreparedRun& prepared, report::Events& events) {
   const walk::StageTimer timer(report.timings, "eval_dense");
-  const DenseEvaluation& dense = bench.dense_evaluation(options, events);
+  const DenseEvaluation& dense = bench.dense_evaluation(run.eval, run.format.holds_blocks, events);
   for (std::size_t i = 0; i < dense.figures.size(); ++i) {
     report.perplexity[i].dense = dense.figures[i];
   }
@@ -267,7 +266,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   for (const text::EvalSet& set : prepared.eval_sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
-  report_dense(report, bench, run.eval, prepared, events);
+  report_dense(report, bench, run, prepared, events);
   const Job job{run, prepared, report, events, pictures, sha256};
   if (run.save_dir.empty()) {
     compress_in_memory(job);
@@ -293,8 +292,8 @@ std::vector<eval::FinalStates> score_dense(const EvalRun& run,
   std::vector<eval::FinalStates> states(sets.size());
   for (std::size_t i = 0; i < sets.size(); ++i) {
     check_windows(sets[i].windows, dense.model.spec(), run.dense_model);
-    report.perplexity[i].dense =
-        score(dense.model, sets[i], dense.placement, "dense", events, {.keep = &states[i]});
+    report.perplexity[i].dense = score(dense.model, sets[i], dense.placement, "dense", events,
+                                       {.keep = &states[i], .keep_head = true});
   }
   return states;
 }

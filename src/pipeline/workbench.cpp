@@ -79,21 +79,21 @@ const std::vector<text::EvalSet>& Workbench::eval_sets(const EvalOptions& option
   return eval_sets_.emplace(key, std::move(sets)).first->second;
 }
 
-const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options,
+const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options, bool keep_head,
                                                    report::Events& events) {
   const std::vector<text::EvalSet>& sets = eval_sets(options);
   const EvalKey key = key_of(options);
-  const auto found = dense_evaluations_.find(key);
+  const auto found = dense_evaluations_.find({key, keep_head});
   if (found != dense_evaluations_.end()) return found->second;
   DenseEvaluation dense;
   dense.figures.reserve(sets.size());
   for (const text::EvalSet& set : sets) {
-    const StateExchange exchange{.keep = &dense.states.emplace_back()};
+    const StateExchange exchange{.keep = &dense.states.emplace_back(), .keep_head = keep_head};
     dense.figures.push_back(
         score(session_->model, set, session_->placement, "dense", events, exchange));
   }
   session_->model.release_ends();
-  return dense_evaluations_.emplace(key, std::move(dense)).first->second;
+  return dense_evaluations_.emplace(std::pair(key, keep_head), std::move(dense)).first->second;
 }
 
 std::shared_future<std::string> Workbench::weights_sha256(const std::string& model) {

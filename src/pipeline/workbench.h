@@ -46,8 +46,9 @@ class Workbench {
   /// The evaluation sets of the session that is open, in the order asked for.
   [[nodiscard]] const std::vector<text::EvalSet>& eval_sets(const EvalOptions& options);
 
-  /// The dense model on eval_sets(options), in that order; measured once.
-  [[nodiscard]] const DenseEvaluation& dense_evaluation(const EvalOptions& options,
+  /// The dense model on eval_sets(options), in that order; measured once. keep_head: its states are
+  /// compared with models whose heads may differ.
+  [[nodiscard]] const DenseEvaluation& dense_evaluation(const EvalOptions& options, bool keep_head,
                                                         report::Events& events);
 
   /// Starts hashing a model's weight files beside the other work, once a model; the result as
@@ -72,7 +73,7 @@ class Workbench {
   std::unique_ptr<tokenizer::Tokenizer> tokenizer_;
   std::map<CalibrationKey, text::CalibrationSet> calibrations_;
   std::map<EvalKey, std::vector<text::EvalSet>> eval_sets_;
-  std::map<EvalKey, DenseEvaluation> dense_evaluations_;
+  std::map<std::pair<EvalKey, bool>, DenseEvaluation> dense_evaluations_;
   std::map<std::string, std::shared_future<std::string>> hashes_;
 };
 

@@ -30,6 +30,9 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kNames{
 /// Planned besides the types of 256 weights: Q8_0 in both cases.
 constexpr std::string_view kLargest = "Q8_0";
 
+/// Of embeddings and heads.
+constexpr double kLeastEndBits = 4.0;
+
 bool divides(const BlockType& type, std::int64_t columns) {
   return columns % type.block_elements == 0;
 }
@@ -80,6 +83,13 @@ const BlockType* TypeOptions::fixed(const std::string& name, std::int64_t column
        wanted->name);
 }
 
+const BlockType* TypeOptions::fixed_end(const formats::MatrixShape& matrix) const {
+  if (named(matrix.name) != nullptr) return fixed(matrix.name, matrix.columns);
+  if (budget_bits) return nullptr;
+  const BlockType* usual = blocks::find_block_type("Q6_K");
+  return divides(*usual, matrix.columns) ? usual : blocks::find_block_type(kLargest);
+}
+
 std::vector<const BlockType*> TypeOptions::menu(std::int64_t columns) const {
   std::vector<const BlockType*> types;
   const bool super = columns % 256 == 0;
@@ -92,19 +102,31 @@ std::vector<const BlockType*> TypeOptions::menu(std::int64_t columns) const {
   return types;
 }
 
+bool TypeOptions::is_end(const std::string& name) const {
+  return std::any_of(ends.begin(), ends.end(),
+                     [&](const formats::MatrixShape& end) { return end.name == name; });
+}
+
+std::vector<const BlockType*> TypeOptions::end_menu(std::int64_t columns) const {
+  std::vector<const BlockType*> types = menu(columns);
+  std::erase_if(types, [](const BlockType* type) { return type->bits() < kLeastEndBits; });
+  return types;
+}
+
+const BlockType* smallest_type(const TypeOptions& types, const formats::MatrixShape& matrix) {
+  const std::vector<const BlockType*> menu =
+      types.is_end(matrix.name) ? types.end_menu(matrix.columns) : types.menu(matrix.columns);
+  if (!menu.empty()) return menu.front();
+  fail(ErrorKind::kUsage, "gguf: {} has rows of {}, which no block divides; use --format packed",
+       matrix.name, matrix.columns);
+}
+
 void require_types(const Measurements& linears, const TypeOptions& types,
                    std::optional<double> stored_bits) {
   std::int64_t least = 0;
   for (const LinearCurves& linear : linears.linears) {
     const BlockType* type = types.fixed(linear.name, linear.columns);
-    if (type == nullptr) {
-      const std::vector<const BlockType*> menu = types.menu(linear.columns);
-      if (menu.empty()) {
-        fail(ErrorKind::kUsage, "gguf: {} has rows of {}, which no block divides", linear.name,
-             linear.columns);
-      }
-      type = menu.front();
-    }
+    if (type == nullptr) type = smallest_type(types, {linear.name, linear.rows, linear.columns});
     least += bits_of(linear, *type);
   }
   const double smallest = static_cast<double>(least) / static_cast<double>(all_weights(linears));
@@ -129,9 +151,12 @@ RdPlan plan_types(const Measurements& measurements, const PlanGoal& goal,
   }
   alloc::AllocateOptions effort;
   effort.close = false;  // what damages least, even if a few bytes remain
-  const std::int64_t budget = stored_bits
-                                  ? alloc::budget_bits_of(*stored_bits, all_weights(measurements))
-                                  : menus.curves.range().most;
+  std::int64_t budget = menus.curves.range().most;
+  if (goal.types->budget_bits) {
+    budget = *goal.types->budget_bits;
+  } else if (stored_bits) {
+    budget = alloc::budget_bits_of(*stored_bits, all_weights(measurements));
+  }
   const alloc::Allocation allocation = alloc::allocate(menus.curves, budget, effort);
   RdPlan plan{"planned types", {}, allocation.loss};
   for (std::size_t i = 0; i < measurements.linears.size(); ++i) {

@@ -1,5 +1,8 @@
 #include "sgpt_mi/planning/rd_measure.h"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/searchsorted.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -180,6 +183,30 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
   result_.linears.push_back(std::move(curves));
 }
 
+/// Rows that stand for all in the measurement of block types: rows are sorted by their weight f and
+/// cut into runs of equal length, and the middle one of each stands for the run's weight: damage
+/// adds up over rows, and f carries most of its spread.
+struct RowSample {
+  torch::Tensor rows;    // indices (sample) int64
+  torch::Tensor weight;  // (sample) float64
+};
+
+constexpr std::int64_t kSampledRows = 128;
+
+RowSample sample_rows(const torch::Tensor& row_weight) {
+  const std::int64_t rows = row_weight.size(0);
+  const auto all = at::arange(rows, row_weight.options().dtype(torch::kInt64));
+  if (rows <= kSampledRows) return {all, row_weight};
+  const torch::Tensor order = row_weight.argsort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
+  const torch::Tensor run = (all * kSampledRows).floor_divide(rows);
+  const auto starts = at::searchsorted(run, at::arange(kSampledRows + 1, run.options()));
+  const torch::Tensor first = starts.narrow(0, 0, kSampledRows);
+  const torch::Tensor middle = (first + starts.narrow(0, 1, kSampledRows)).floor_divide(2);
+  const torch::Tensor weight = at::zeros({kSampledRows}, row_weight.options())
+                                   .index_add_(0, run, row_weight.index_select(0, order));
+  return {order.index_select(0, middle), weight};
+}
+
 /// Of the types that a plan may choose from: the fixed one alone needs no damage, which would not
 /// change anything.
 void Measurer::measure_types(LinearCurves& curves, const obs::PruneCurve& pruned,
@@ -188,12 +215,15 @@ void Measurer::measure_types(LinearCurves& curves, const obs::PruneCurve& pruned
     curves.types.push_back({std::string(fixed->name), 0.0});
     return;
   }
+  const RowSample sample = sample_rows(with.row_weight);
+  const torch::Tensor weight = pruned.weight.index_select(0, sample.rows);
+  const torch::Tensor mask = pruned.pruned.index_select(0, sample.rows);
   for (const blocks::BlockType* type : goal_.types->menu(curves.columns)) {
     check_interrupt();
     obs::CompressOptions options = with.options;
     options.block_type = type;
-    const double damage =
-        obs::measure_blocks(pruned.weight, pruned.pruned, {with.input, options, with.row_weight});
+    options.rows = {};
+    const double damage = obs::measure_blocks(weight, mask, {with.input, options, sample.weight});
     curves.types.push_back({std::string(type->name), unit * damage});
   }
 }

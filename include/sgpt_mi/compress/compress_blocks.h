@@ -54,6 +54,8 @@ struct BlockResult {
   std::vector<report::LayerReport> layers;  ///< one a linear, in processing order
   packing::PackedSize packed;               ///< of all of them; 0 when not packed
   std::vector<GroupPicture> pictures;
+  /// Of a format that holds blocks: the types of linears, embedding and head by name.
+  std::map<std::string, const blocks::BlockType*> block_types;
 };
 
 /// Compresses the selected linears of all blocks, in order, and hands them to the store.

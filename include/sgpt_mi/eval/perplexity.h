@@ -18,6 +18,7 @@ struct PerplexityOptions {
   std::function<void(std::int64_t done, std::int64_t total)> progress;
   /// Filled with this model's final hidden states once all windows are scored; null: not kept.
   FinalStates* keep = nullptr;
+  bool keep_head = false;  ///< also FinalStates::head: the models to compare may have other heads
   /// The dense model's states on the same windows, for PerplexityResult::divergence; may be null.
   const FinalStates* reference = nullptr;
 };
@@ -42,8 +43,8 @@ struct PerplexityResult {
 /// applied to a few positions at a time (32 MB of logits and their log-softmax, in float32, or one
 /// position's); means are taken in double.
 ///
-/// With a reference, the dense model's logits are this model's head applied to the kept states:
-/// compression leaves the head as it is. That is a second product with the head and a second
+/// With a reference, the dense model's logits are its head applied to the kept states, or this
+/// model's head where none was kept. That is a second product with the head and a second
 /// softmax (twice the time where the head is most of the model) and 80 MB more memory. In float16
 /// and bfloat16 the logits themselves are rounded: KL then starts at about the mean square of that
 /// rounding (for logits between 8 and 16: 5e-6 nats in float16, 3e-4 in bfloat16) and is exactly 0

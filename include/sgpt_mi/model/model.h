@@ -142,6 +142,13 @@ class Model {
   /// Logits of final hidden states: (..., head input) -> (..., vocab).
   [[nodiscard]] torch::Tensor logits(const torch::Tensor& final_hidden, const Placement& where);
 
+  /// The head's weight (vocab, head input), which logits() multiplies by.
+  [[nodiscard]] torch::Tensor head(const Placement& where);
+
+  /// The same with a head that was kept.
+  [[nodiscard]] static torch::Tensor logits(const torch::Tensor& final_hidden,
+                                            const torch::Tensor& head);
+
   /// Drops the embedding, final norm and head tables that embed() and logits() keep.
   void release_ends();
 

@@ -12,7 +12,7 @@ namespace sgpt_mi::pipeline {
 /// Where an exported model goes.
 struct ExportTarget {
   std::filesystem::path path;
-  formats::Format format;        
+  formats::Format format;
   std::int64_t shard_bytes = 0;  ///< most bytes of one weight file; 0: the format's own choice
 };
 

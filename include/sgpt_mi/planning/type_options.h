@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "sgpt_mi/blocks/block_types.h"
+#include "sgpt_mi/formats/saved_size.h"
 
 namespace sgpt_mi::planning {
 
@@ -16,6 +18,11 @@ struct TypeOptions {
   /// Types by a part of a tensor's name, llama.cpp's or Hugging Face's: {"attn_v", Q6_K}. The first
   /// that fits counts.
   std::vector<std::pair<std::string, const blocks::BlockType*>> by_name;
+  /// Embedding and head, which get types too.
+  std::vector<formats::MatrixShape> ends;
+  /// Bits that all planned matrices and those with fixed types may take together; unset: bits a
+  /// weight of the linears count.
+  std::optional<std::int64_t> budget_bits;
   bool needs_zero = false;  ///< pruned weights must stay exactly zero
 
   /// Throws Error(kUsage) for a type that holds no blocks, or no zero where one is needed.
@@ -30,8 +37,22 @@ struct TypeOptions {
   /// divides the columns.
   [[nodiscard]] const blocks::BlockType* fixed(const std::string& name, std::int64_t columns) const;
 
+  /// The same of an embedding or a head: the named one, else Q6_K (Q8_0 where 256 does not divide
+  /// the columns) as llama.cpp has it; nullptr when it is planned, within budget_bits.
+  [[nodiscard]] const blocks::BlockType* fixed_end(const formats::MatrixShape& matrix) const;
+
   /// The types that a plan may choose from for such rows, by their stored bits.
   [[nodiscard]] std::vector<const blocks::BlockType*> menu(std::int64_t columns) const;
+
+  /// The same of an embedding or a head: those of 4 bits and more, since every token reads them.
+  [[nodiscard]] std::vector<const blocks::BlockType*> end_menu(std::int64_t columns) const;
+
+  [[nodiscard]] bool is_end(const std::string& name) const;
 };
+
+/// The smallest type that a plan may choose for a matrix. Throws Error(kUsage) when no block
+/// divides its columns.
+[[nodiscard]] const blocks::BlockType* smallest_type(const TypeOptions& types,
+                                                     const formats::MatrixShape& matrix);
 
 }  // namespace sgpt_mi::planning
