@@ -98,10 +98,21 @@ void add_sizes(const nlohmann::json& config, const std::string& architecture,
   whole("vocab_size", config_size(config, "vocab_size"));
 }
 
-/// Tensors of some checkpoints that say nothing: frequencies that follow from the config, and a
-/// head beside embeddings that are the head.
-bool is_left_out(const std::string& name, bool tied) {
-  return name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
+/// The name in the file; nothing for a tensor that is left out: frequencies that follow from the
+/// config, and a head beside embeddings that are the head. Throws Error(kInput) for others that
+/// llama.cpp has no place for.
+std::optional<std::string> slot_name(const containers::TensorInfo& info, bool tied,
+                                     bool has_embeddings) {
+  if (info.name.ends_with("rotary_emb.inv_freq")) return std::nullopt;
+  if (tied && info.name == "lm_head.weight") {
+    // Some checkpoints keep the one matrix under this name alone.
+    return has_embeddings ? std::nullopt : gguf_name("embed_tokens.weight");
+  }
+  const std::optional<std::string> name = gguf_name(info.name);
+  if (!name || info.shape.empty() || info.shape.size() > 2) {
+    fail(ErrorKind::kInput, "format: llama.cpp has no place for the tensor '{}'", info.name);
+  }
+  return name;
 }
 
 /// Heads whose rows are stored as pairs, of the tensor with this name and shape.
@@ -122,13 +133,14 @@ std::int64_t paired_heads_of(const GgufSlot& slot, const nlohmann::json& config,
 std::vector<GgufSlot> make_slots(const std::vector<containers::TensorInfo>& tensors,
                                  const nlohmann::json& config, const std::string& architecture) {
   const bool tied = config_flag(config, "tie_word_embeddings");
+  const bool has_embeddings =
+      std::any_of(tensors.begin(), tensors.end(), [](const containers::TensorInfo& info) {
+        return info.name.ends_with("embed_tokens.weight");
+      });
   std::vector<GgufSlot> slots;
   for (const containers::TensorInfo& info : tensors) {
-    if (is_left_out(info.name, tied)) continue;
-    const std::optional<std::string> name = gguf_name(info.name);
-    if (!name || info.shape.empty() || info.shape.size() > 2) {
-      fail(ErrorKind::kInput, "format: llama.cpp has no place for the tensor '{}'", info.name);
-    }
+    const std::optional<std::string> name = slot_name(info, tied, has_embeddings);
+    if (!name) continue;
     GgufSlot slot{info.name, *name, info.shape};
     slot.paired_heads = paired_heads_of(slot, config, architecture);
     slots.push_back(std::move(slot));
