@@ -11,10 +11,10 @@
 namespace sgpt_mi::formats {
 namespace {
 
-/// The value next to `wanted`, the smaller one when two are as near.
+/// The value next to `wanted`, the larger one when two are as near. They ascend.
 template <typename T>
 T nearest(std::span<const T> values, T wanted) {
-  return *std::min_element(values.begin(), values.end(),
+  return *std::min_element(values.rbegin(), values.rend(),
                            [&](T a, T b) { return std::abs(a - wanted) < std::abs(b - wanted); });
 }
 

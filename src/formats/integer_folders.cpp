@@ -94,9 +94,9 @@ class GptqFolder : public IntegerFolder {
 
   [[nodiscard]] nlohmann::ordered_json quantization_config(
       const std::vector<std::string>& dense) const override {
-    std::vector<std::string> blocks;  // readers never take lm_head for a module to convert
+    std::vector<std::string> blocks;  // readers look for codes in the blocks alone
     for (const std::string& name : dense) {
-      if (name != "lm_head") blocks.push_back(name);
+      if (name.find("layers.") != std::string::npos) blocks.push_back(name);
     }
     return integer_layouts::gptq_config(modules_, blocks, version_);
   }

@@ -120,6 +120,7 @@ const containers::TensorInfo& need(const containers::TensorSource& tensors, cons
                                    const std::string& source) {
   const containers::TensorInfo* info = tensors.find(name);
   if (info == nullptr) refuse(source, "tensor '{}' is missing", name);
+  if (info->count() == 0) refuse(source, "tensor '{}' is empty", name);
   return *info;
 }
 

@@ -45,7 +45,8 @@ namespace sgpt_mi::integer_layouts {
 [[nodiscard]] std::vector<float> read_scales(const containers::TensorData& scales,
                                              const std::string& source);
 
-/// The tensor `name`. Throws Error(kInput) when it is missing.
+/// The tensor `name`. Throws Error(kInput) when it is missing or empty: nothing then bounds what
+/// its shape says.
 [[nodiscard]] const containers::TensorInfo& need(const containers::TensorSource& tensors,
                                                  const std::string& name,
                                                  const std::string& source);

@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <optional>
+#include <set>
 #include <system_error>
 #include <unordered_set>
 #include <utility>
@@ -42,16 +43,28 @@ packing::UnpackedCodes codes_for(const formats::Format& format, const formats::C
   return codes;
 }
 
-/// Writes the matrices of a checkpoint with codes.
+/// Writes the matrices of a checkpoint with codes; says which readers cannot load them.
 void put_codes(const formats::Format& format, const formats::Checkpoint& checkpoint,
                formats::SavingStore& store, report::Events& events) {
+  std::set<std::pair<int, std::int64_t>> schemes;  // bits, columns that share a grid
+  bool symmetric = true;
   std::int64_t done = 0;
   for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
     check_interrupt();
     const packing::UnpackedCodes codes = codes_for(format, *checkpoint.codes, matrix);
     store.put_matrix(matrix.name, codes.view(),
                      format.grids.matrix_size(packing::packed_shape(codes.view())));
+    const auto groups = static_cast<std::int64_t>(codes.bits_of_group.size());
+    schemes.emplace(codes.bits_of_group.front(), groups == 1 ? -1 : codes.columns / groups);
+    symmetric = symmetric && codes.view().symmetric;
     events.progress(++done);
+  }
+  const formats::GridLimits& grids = format.grids;
+  if (schemes.size() > 1 && !grids.mixed_note.empty()) {
+    events.warning(std::string(grids.mixed_note));
+  }
+  if (!symmetric && !grids.asymmetric_note.empty()) {
+    events.warning(std::string(grids.asymmetric_note));
   }
 }
 

@@ -159,7 +159,9 @@ void require_linear(const CompressRun& run, const model::LinearInfo& linear) {
 void warn_of_format(const CompressRun& run, bool all_linears, report::Events& events) {
   const formats::GridLimits& grids = run.format.grids;
   if (!run.format.holds_codes) return;
-  if (!grids.mixed_note.empty() && (plans_tensors(run.compression) || !all_linears)) {
+  const bool mixed =
+      plans_tensors(run.compression) || groups_of(run.compression) != 1 || !all_linears;
+  if (!grids.mixed_note.empty() && mixed) {
     events.warning(std::string(grids.mixed_note));
   }
   if (!grids.asymmetric_note.empty() && !run.compression.matrix.symmetric) {

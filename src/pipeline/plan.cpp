@@ -70,7 +70,10 @@ std::string describe_plan(const planning::PlanOptions& plan) {
 
 std::string describe_grid(const compress::CompressionSettings& settings) {
   if (settings.widths) return describe_widths(*settings.widths);
-  if (settings.plan && settings.quantizes()) return describe_plan(*settings.plan);
+  const bool planned = settings.plan && settings.quantizes();
+  if (planned && (settings.plan->plan_widths || settings.matrix.groupsize == -1)) {
+    return describe_plan(*settings.plan);
+  }
   const obs::CompressOptions& options = settings.matrix;
   if (!options.quantizes()) return "no quantization";
   return fmt::format("{}-bit {} codes, one grid per row{}{}", options.wbits,

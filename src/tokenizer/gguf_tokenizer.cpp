@@ -82,11 +82,6 @@ std::int32_t type_of(const GgufVocabulary& vocabulary, std::size_t i) {
   return is_byte_piece(vocabulary.tokens[i]) ? proto::kByte : proto::kNormal;
 }
 
-bool scores_say_nothing(const std::vector<float>& scores) {
-  return std::all_of(scores.begin(), scores.end(),
-                     [&](float score) { return score == scores.front(); });
-}
-
 std::string trainer_spec(const GgufVocabulary& vocabulary) {
   ProtobufWriter spec;
   spec.number(proto::kModelType, proto::kModelTypeBpe);
@@ -223,9 +218,31 @@ std::string gguf_pre_of(const nlohmann::json& tokenizer) {
        pieces.dump(), forms.dump(), ignores_merges);
 }
 
+bool gguf_scores_say_nothing(const GgufVocabulary& vocabulary) {
+  const std::vector<float>& scores = vocabulary.scores;
+  return std::all_of(scores.begin(), scores.end(),
+                     [&](float score) { return score == scores.front(); });
+}
+
+nlohmann::json gguf_control_tokens(const GgufVocabulary& vocabulary) {
+  nlohmann::json added = nlohmann::json::array();
+  for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
+    const std::int32_t type = type_of(vocabulary, i);
+    if (type != proto::kControl && type != proto::kUnknown) continue;
+    added.push_back(added_token(static_cast<std::int32_t>(i), vocabulary.tokens[i]));
+  }
+  return added;
+}
+
+nlohmann::json gguf_post_processor(const GgufVocabulary& vocabulary) {
+  if (!vocabulary.add_bos || !vocabulary.bos_id) return nullptr;
+  const auto bos = static_cast<std::size_t>(*vocabulary.bos_id);
+  return bos_template(*vocabulary.bos_id, vocabulary.tokens[bos]);
+}
+
 std::string gguf_sentencepiece_model(const GgufVocabulary& vocabulary) {
   check_lengths(vocabulary);
-  const bool by_id = scores_say_nothing(vocabulary.scores);
+  const bool by_id = gguf_scores_say_nothing(vocabulary);
   ProtobufWriter model;
   for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     ProtobufWriter piece;
@@ -247,10 +264,9 @@ nlohmann::json gguf_tokenizer_config(const GgufVocabulary& vocabulary) {
                            {"legacy", true}};
   name_roles(vocabulary, config);
   nlohmann::json& added = config["added_tokens_decoder"] = nlohmann::json::object();
-  for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
-    const std::int32_t type = type_of(vocabulary, i);
-    if (type != proto::kControl && type != proto::kUnknown) continue;
-    added[std::to_string(i)] = added_token(static_cast<std::int32_t>(i), vocabulary.tokens[i]);
+  for (const nlohmann::json& token : gguf_control_tokens(vocabulary)) {
+    added[token["id"].dump()] = token;
+    added[token["id"].dump()].erase("id");  // the key says it
   }
   return config;
 }
@@ -272,12 +288,8 @@ nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary) {
                          {"added_tokens", std::move(added)},
                          {"normalizer", normalizer_json(rule)},
                          {"pre_tokenizer", pre_tokenizer_json(rule)},
-                         {"post_processor", nullptr},
+                         {"post_processor", gguf_post_processor(vocabulary)},
                          {"decoder", byte_level(true)}};
-  if (vocabulary.add_bos && vocabulary.bos_id) {
-    const auto bos = static_cast<std::size_t>(*vocabulary.bos_id);
-    json["post_processor"] = bos_template(*vocabulary.bos_id, vocabulary.tokens[bos]);
-  }
   json["model"] = {{"type", "BPE"},
                    {"ignore_merges", rule.ignore_merges},
                    {"vocab", std::move(vocab)},
@@ -305,8 +317,11 @@ std::vector<std::pair<std::string, std::string>> tokenizer_files(const GgufVocab
             {"tokenizer_config.json", bpe_tokenizer_config(vocabulary).dump(2)}};
   }
   if (vocabulary.model == "llama") {
-    return {{"tokenizer.model", gguf_sentencepiece_model(vocabulary)},
-            {"tokenizer_config.json", gguf_tokenizer_config(vocabulary).dump(2)}};
+    nlohmann::json config = gguf_tokenizer_config(vocabulary);
+    config["tokenizer_class"] = "PreTrainedTokenizerFast";  // takes tokenizer.json as it is
+    return {{"tokenizer.json", gguf_sentencepiece_json(vocabulary).dump()},
+            {"tokenizer.model", gguf_sentencepiece_model(vocabulary)},
+            {"tokenizer_config.json", config.dump(2)}};
   }
   fail(ErrorKind::kInput,
        "text: GGUF tokenizer model '{}' is not supported; expected 'llama' or 'gpt2'",

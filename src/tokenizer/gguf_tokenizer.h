@@ -24,4 +24,17 @@ namespace sgpt_mi::tokenizer {
 /// Throws Error(kInput) naming an unknown `pre`.
 [[nodiscard]] nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary);
 
+/// A "llama" vocabulary as a tokenizer.json, for readers without a sentencepiece library: the
+/// merges are all pairs of pieces that make a piece, those of higher scores first.
+[[nodiscard]] nlohmann::json gguf_sentencepiece_json(const GgufVocabulary& vocabulary);
+
+/// Whether the scores do not tell pieces apart, so that the order of the ids stands in.
+[[nodiscard]] bool gguf_scores_say_nothing(const GgufVocabulary& vocabulary);
+
+/// The unknown and control tokens of a "llama" vocabulary, as added_tokens of a tokenizer.json.
+[[nodiscard]] nlohmann::json gguf_control_tokens(const GgufVocabulary& vocabulary);
+
+/// The post-processor that puts BOS in front; null where the vocabulary asks for none.
+[[nodiscard]] nlohmann::json gguf_post_processor(const GgufVocabulary& vocabulary);
+
 }  // namespace sgpt_mi::tokenizer

@@ -167,7 +167,8 @@ TEST_F(Rd, ImpossibleTargetsAreRefusedAtOnce) {
   EXPECT_THAT(refused({"--ffn_bits", "1.5"}), HasSubstr("1.5 bits a weight"));
   EXPECT_THAT(refused({"--target_stored_bits", "1"}), HasSubstr("stored bits a weight"));
   EXPECT_THAT(refused({"--target_bytes", "10kB"}), HasSubstr("10"));
-  EXPECT_THAT(refused({"--groupsize", "32"}), HasSubstr("groupsize"));
+  EXPECT_THAT(refused({"--groupsize", "32", "--target_stored_bits", "4"}), HasSubstr("groupsize"));
+  EXPECT_THAT(refused({"--groupsize", "32", "--n_groups", "4"}), HasSubstr("groupsize"));
   EXPECT_THAT(refused({"--target_stored_bits", "3", "--n_groups", "4"}), HasSubstr("n_groups"));
   EXPECT_THAT(refused({"--share", "bits"}), HasSubstr("--share has no effect with --method rd"));
 }

@@ -168,7 +168,7 @@ TEST_F(PackedFolder, BadListsOfMatricesAreRefused) {
 }
 
 TEST_F(PackedFolder, OtherMethodsAreLeftToTheModelRoom) {
-  set_config(R"({"quant_method":"gptq","bits":4})");
+  set_config(R"({"quant_method":"awq","bits":4})");
   const Checkpoint checkpoint = open();
   EXPECT_TRUE(checkpoint.config.contains("quantization_config"));
   EXPECT_TRUE(checkpoint.packed_matrices.empty());

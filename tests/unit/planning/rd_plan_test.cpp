@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/formats/format.h"
 #include "sgpt_mi/planning/measurements.h"
 #include "support/temporary_folder.h"
 
@@ -252,6 +253,22 @@ TEST(Measurements, AFileThatIsNoneGetsASentence) {
     }
   }
   EXPECT_THROW(static_cast<void>(read_measurements(folder.path() / "missing.json")), Error);
+}
+
+// 64 x 96 codes of 4 bits in 3 groups: 12 words a row, 3 x 8 words of zero points, scales, g_idx.
+TEST(StoredBits, AreThoseOfTheFormat) {
+  const LinearCurves curves = linear("a", 64, 1.0);
+  const std::int64_t gptq = 8 * (4 * 12 * 64 + 4 * 3 * 8 + 2 * 3 * 64 + 4 * 96);
+  obs::CompressOptions matrix;
+  const formats::GridLimits& grids = formats::find_format("gptq").grids;
+  EXPECT_EQ(stored_bits_of(curves, {0.0, {4}, {}, 32}, matrix, grids), gptq);
+  matrix.groupsize = 32;
+  EXPECT_EQ(stored_bits_of(curves, {0.0, {4}, {}, 0}, matrix, grids), gptq);
+  EXPECT_EQ(stored_bits_of(curves, {0.5, {4}, {}, 0}, matrix, grids), gptq);  // masks save nothing
+  matrix.symmetric = true;
+  EXPECT_EQ(stored_bits_of(curves, {0.0, {4}, {}, 0}, matrix,
+                           formats::find_format("compressed-tensors").grids),
+            8 * (4 * 12 * 64 + 2 * 3 * 64 + 16));
 }
 
 }  // namespace
