@@ -43,6 +43,12 @@ void validate_quantization(const CompressOptions& options) {
          "obs: groupsize is {}; expected a positive number of columns, or -1 for whole rows",
          options.groupsize);
   }
+  if (options.block_type != nullptr && (options.act_order || options.groupsize != -1)) {
+    fail(ErrorKind::kUsage,
+         "obs: {} with blocks of {}, whose columns are neighbours in groups of {}; leave it out",
+         options.act_order ? "act_order" : "groupsize", options.block_type->name,
+         options.block_type->group);
+  }
   if (options.groups && options.groupsize != -1) {
     fail(ErrorKind::kUsage,
          "obs: groupsize is {} and the columns are grouped by a plan; give one of the two",
@@ -90,6 +96,11 @@ void CompressOptions::validate_for(const std::string& name, std::int64_t columns
          "obs: {} has {} columns and the pattern is {} of {}; the pattern must divide the columns; "
          "choose another pattern, or leave the layer out",
          name, columns, prune_n, prune_m);
+  }
+  if (block_type != nullptr && columns % block_type->block_elements != 0) {
+    fail(ErrorKind::kUsage,
+         "obs: {} has {} columns, which blocks of {} do not divide; choose a type of blocks of 32",
+         name, columns, block_type->block_elements);
   }
   if (quantizes() && groupsize != -1 && columns % groupsize != 0) {
     fail(ErrorKind::kUsage,

@@ -41,12 +41,16 @@ struct Guarded {
   }
 };
 
+/// What a block is rounded by.
+enum class Rounding : std::uint8_t { kNone, kIntegers, kOffsets, kTable };
+
 /// Grids of 3 and 4 bits for every other column, on one device.
 struct TwoGrids {
   torch::Tensor scale;
   torch::Tensor zero;
   torch::Tensor groups;
   torch::Tensor max_code;
+  torch::Tensor offset;
 
   TwoGrids(std::int64_t rows, std::int64_t width, torch::Device device)
       : scale((test::normal(rows, 2, 8).abs() + 0.2).to(device)),
@@ -55,11 +59,19 @@ struct TwoGrids {
         max_code(at::full({2}, 7.0, torch::kFloat32)) {
     max_code[1] = 15.0;
     max_code = max_code.to(device);
+    offset = (test::normal(rows, 2, 9) - 2.0).to(device);
   }
 
-  [[nodiscard]] GridView view() const {
-    return {view_of<const float>(scale), view_of<const float>(zero),
-            groups.data_ptr<std::int32_t>(), max_code.data_ptr<float>()};
+  [[nodiscard]] GridView view(Rounding rounding) const {
+    if (rounding == Rounding::kNone) return {};
+    GridView grid{view_of<const float>(scale), view_of<const float>(zero),
+                  groups.data_ptr<std::int32_t>(), max_code.data_ptr<float>()};
+    if (rounding == Rounding::kOffsets) grid.offset = view_of<const float>(offset);
+    if (rounding == Rounding::kTable) {
+      grid.table.given = true;
+      for (int i = 0; i < 16; ++i) grid.table.level[i] = 0.1F * static_cast<float>(i * i) - 4.0F;
+    }
+    return grid;
   }
 };
 
@@ -79,7 +91,7 @@ struct BlockRun {
         row_loss(at::ones({weights.size(0)},
                           torch::TensorOptions().dtype(torch::kFloat64).device(device))) {}
 
-  void run(const torch::Tensor& factor, NmPattern pattern, bool rounds) {
+  void run(const torch::Tensor& factor, NmPattern pattern, Rounding rounds) {
     const torch::Device device = weight.whole.device();
     const std::int64_t rows = weight.inside.size(0);
     const std::int64_t width = weight.inside.size(1);
@@ -90,7 +102,7 @@ struct BlockRun {
     block.factor = view_of<const float>(upper);
     block.pruned = view_of<bool>(pruned.inside);
     block.pattern = pattern;
-    if (rounds) block.grid = grids.view();
+    block.grid = grids.view(rounds);
     block.codes = view_of<std::uint8_t>(codes.inside);
     block.error = view_of<float>(error.inside);
     block.row_loss = row_loss.data_ptr<double>();
@@ -98,9 +110,9 @@ struct BlockRun {
   }
 };
 
-void compare_blocks(std::int64_t rows, std::int64_t width, NmPattern pattern, bool rounds) {
+void compare_blocks(std::int64_t rows, std::int64_t width, NmPattern pattern, Rounding rounds) {
   SCOPED_TRACE(testing::Message() << rows << " x " << width << ", " << pattern.n << " of "
-                                  << pattern.m << (rounds ? ", rounded" : ""));
+                                  << pattern.m << ", rounding " << static_cast<int>(rounds));
   const torch::Tensor weights = test::normal(rows, width, 1);
   const torch::Tensor mask =
       pattern.m > 0 ? at::zeros({rows, width}, torch::kBool) : test::normal(rows, width, 2).gt(0);
@@ -124,7 +136,8 @@ TEST(KernelTwins, ObsBlock) {
   SGPT_MI_GPU_OR_SKIP();
   for (const std::int64_t rows : {1, 7, 8, 300}) {
     for (const std::int64_t width : {8, 128, 2000}) {
-      for (const bool rounds : {false, true}) {
+      for (const Rounding rounds :
+           {Rounding::kNone, Rounding::kIntegers, Rounding::kOffsets, Rounding::kTable}) {
         compare_blocks(rows, width, {0, 0}, rounds);
         compare_blocks(rows, width, {2, 4}, rounds);
         compare_blocks(rows, width, {5, 8}, rounds);
@@ -148,7 +161,7 @@ struct DescentRun {
         pruned(mask, 1.0, device),
         codes(at::zeros({rows, width}, torch::kUInt8), 99.0, device) {}
 
-  void run(Support support, NmPattern pattern, bool rounds) {
+  void run(Support support, NmPattern pattern, Rounding rounds) {
     const TwoGrids grids(weight.inside.size(0), weight.inside.size(1), weight.whole.device());
     DescentBlock block;
     block.weight = view_of<float>(weight.inside);
@@ -158,17 +171,17 @@ struct DescentRun {
     block.support = support;
     block.threshold = support == Support::kThreshold ? 0.7F : 0.0F;
     block.pattern = pattern;
-    if (rounds) block.grid = grids.view();
+    block.grid = grids.view(rounds);
     block.codes = view_of<std::uint8_t>(codes.inside);
     descend_block(block, backend_of(weight.whole));
   }
 };
 
 void compare_descents(std::int64_t rows, std::int64_t width, Support support, NmPattern pattern,
-                      bool rounds) {
+                      Rounding rounds) {
   SCOPED_TRACE(testing::Message() << rows << " x " << width << ", support "
                                   << static_cast<int>(support) << ", " << pattern.n << " of "
-                                  << pattern.m << (rounds ? ", rounded" : ""));
+                                  << pattern.m << ", rounding " << static_cast<int>(rounds));
   const torch::Tensor mask =
       support == Support::kPattern
           ? at::arange(width).remainder(pattern.m).lt(pattern.n).expand({rows, width})
@@ -189,11 +202,13 @@ TEST(KernelTwins, DescendBlock) {
   SGPT_MI_GPU_OR_SKIP();
   for (const std::int64_t rows : {1, 7, 8, 300}) {
     for (const std::int64_t width : {8, 128, 1000}) {
-      compare_descents(rows, width, Support::kKept, {}, false);
-      compare_descents(rows, width, Support::kKept, {}, true);
-      compare_descents(rows, width, Support::kThreshold, {}, false);
-      compare_descents(rows, width, Support::kPattern, {2, 4}, false);
-      compare_descents(rows, width, Support::kPattern, {5, 8}, false);
+      compare_descents(rows, width, Support::kKept, {}, Rounding::kNone);
+      compare_descents(rows, width, Support::kKept, {}, Rounding::kIntegers);
+      compare_descents(rows, width, Support::kKept, {}, Rounding::kOffsets);
+      compare_descents(rows, width, Support::kKept, {}, Rounding::kTable);
+      compare_descents(rows, width, Support::kThreshold, {}, Rounding::kNone);
+      compare_descents(rows, width, Support::kPattern, {2, 4}, Rounding::kNone);
+      compare_descents(rows, width, Support::kPattern, {5, 8}, Rounding::kNone);
     }
   }
 }

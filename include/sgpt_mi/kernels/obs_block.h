@@ -9,7 +9,7 @@ namespace sgpt_mi::kernels {
 
 /// Levels of a grid that is not uniform: 2^bits of them, ascending, for codes of 4 bits.
 struct LevelTable {
-  float level[16];
+  float level[16] = {};
   bool given = false;  ///< false: the level of a code is the code itself
 };
 
@@ -25,10 +25,10 @@ struct LevelTable {
 struct GridView {
   MatrixView<const float> scale;   ///< (rows, groups); stride 0: shared rows
   MatrixView<const float> zero;    ///< (rows, groups), integral, in [0, max code]
-  MatrixView<const float> offset;  ///< (rows, groups), or without data: all 0
-  LevelTable table;
   const std::int32_t* group_of_column = nullptr;  ///< (width); nullptr: values are not rounded
   const float* max_code_of_group = nullptr;       ///< (groups): 2^bits - 1, at most 255
+  MatrixView<const float> offset = {};            ///< (rows, groups), or without data: all 0
+  LevelTable table = {};
 };
 
 /// N of every M neighbouring columns are pruned, per row; m = 0: the mask is given.

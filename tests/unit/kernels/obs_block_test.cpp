@@ -28,6 +28,8 @@ struct Problem {
   Matrix<std::uint8_t> codes;
   Matrix<float> error;
   std::vector<double> row_loss;
+  Matrix<float> offset = {};
+  LevelTable table = {};
 
   void run(const Backend& backend = {}) {
     ObsBlock block;
@@ -38,6 +40,8 @@ struct Problem {
     if (!group_of_column.empty()) {
       block.grid = {scale.const_view(), zero.const_view(), group_of_column.data(),
                     max_code_of_group.data()};
+      if (offset.rows() > 0) block.grid.offset = offset.const_view();
+      block.grid.table = table;
     }
     block.codes = codes.view();
     block.error = error.view();
@@ -182,6 +186,60 @@ TEST(ObsBlock, RoundsToTheGridAndReturnsCodes) {
   EXPECT_EQ(problem.weight(0, 1), -1.0F);
   EXPECT_EQ(problem.codes(0, 2), 2);
   EXPECT_EQ(problem.weight(0, 2), 0.0F);
+}
+
+/// Factor 1: no column moves another, and what is rounded is known.
+Problem without_updates(const std::vector<float>& weights) {
+  Problem problem = make_problem(1, static_cast<std::int64_t>(weights.size()), 1);
+  problem.factor = Matrix<float>(problem.weight.columns(), problem.weight.columns());
+  add_grid(problem);
+  for (std::int64_t j = 0; j < problem.weight.columns(); ++j) {
+    problem.factor(j, j) = 1.0F;
+    problem.group_of_column[static_cast<std::size_t>(j)] = 0;
+    problem.weight(0, j) = weights[static_cast<std::size_t>(j)];
+  }
+  problem.zero(0, 0) = 0.0F;
+  return problem;
+}
+
+TEST(ObsBlock, GridsWithOffsetsRoundWhatIsLeftOfTheOffset) {
+  Problem problem = without_updates({-1.3F, 0.0F, 1.8F, -9.0F, 9.0F});
+  problem.scale(0, 0) = 0.5F;
+  problem.offset = {1, 2};
+  problem.offset(0, 0) = -1.3F;
+  problem.run();
+  const std::vector<int> codes{0, 3, 6, 0, 7};  // 2.6 and 6.2 scales above the offset
+  for (std::int64_t j = 0; j < 5; ++j) {
+    const int code = codes[static_cast<std::size_t>(j)];
+    EXPECT_EQ(problem.codes(0, j), code);
+    EXPECT_EQ(problem.weight(0, j), 0.5F * static_cast<float>(code) + -1.3F);
+  }
+}
+
+TEST(ObsBlock, TablesTakeTheNearestLevel) {
+  Problem problem = without_updates({-2.0F, -0.5F, 0.0F, 0.26F, 9.0F, 1.5F});
+  problem.max_code_of_group[0] = 15.0F;
+  problem.scale(0, 0) = -0.5F;  // the sign of a scale is free
+  problem.table.given = true;
+  for (int i = 0; i < 16; ++i) problem.table.level[i] = static_cast<float>(i * i) - 8.0F;
+  problem.run();
+  // In scales 4, 1, 0, -0.52, -18 and -3 among the levels -8, -7, -4, 1, 8 ...
+  const std::vector<int> codes{3, 3, 3, 3, 0, 2};
+  for (std::int64_t j = 0; j < 6; ++j) {
+    const auto code = static_cast<std::size_t>(codes[static_cast<std::size_t>(j)]);
+    EXPECT_EQ(problem.codes(0, j), codes[static_cast<std::size_t>(j)]) << j;
+    EXPECT_EQ(problem.weight(0, j), -0.5F * problem.table.level[code]) << j;
+  }
+}
+
+TEST(ObsBlock, AScaleOfZeroHasOneValue) {
+  for (const bool table : {false, true}) {
+    Problem problem = without_updates({-2.0F, 0.0F, 3.0F});
+    problem.scale(0, 0) = 0.0F;
+    problem.table.given = table;
+    problem.run();
+    for (std::int64_t j = 0; j < 3; ++j) EXPECT_EQ(problem.weight(0, j), 0.0F);
+  }
 }
 
 TEST(ObsBlock, NmPrunesTheLeftmostOfEqualScores) {
