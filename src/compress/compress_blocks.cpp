@@ -62,7 +62,11 @@ BlockResult compress_blocks(const BlockRun& run) {
     planning::Measurements measurements = planning::load_or_measure(
         {run.model, run.placement, run.windows, run.settings.selection, goal,
          run.settings.batch_windows, run.activations, run.timings, run.measurement_key});
-    if (run.settings.types) EndMatrices(run).measure(measurements);
+    if (run.settings.types) {
+      EndMatrices(run).measure(measurements);
+      const std::string& path = run.settings.plan->measurements;
+      if (!path.empty()) planning::write_measurements(measurements, path);
+    }
     const planning::RdPlan plan =
         choose_plan(run, planning::make_plans(measurements, goal, run.stored_bits));
     BlockResult result = compress_planned_blocks(run, plan);

@@ -58,7 +58,15 @@ void EndMatrices::measure(planning::Measurements& measurements) const {
   eval::PerplexityOptions options{run_.placement, run_.settings.batch_windows, {}, &dense};
   options.keep_head = true;
   for (const formats::MatrixShape& matrix : matrices_) {
-    if (types.fixed_end(matrix) != nullptr) continue;
+    const auto known = [&](const planning::LinearCurves& curves) {
+      return curves.name == matrix.name;
+    };
+    auto& linears = measurements.linears;
+    if (types.fixed_end(matrix) != nullptr) {
+      std::erase_if(linears, known);  // of a file: its type is not planned in this run
+      continue;
+    }
+    if (std::any_of(linears.begin(), linears.end(), known)) continue;
     if (!dense.states.defined()) {
       static_cast<void>(eval::perplexity(run_.model, windows, options));
       run_.model.release_ends();

@@ -189,6 +189,23 @@ compress::CompressionSettings with_types(const CompressionSettings& settings,
   return result;
 }
 
+std::int64_t bytes_without(const planning::Measurements& measurements,
+                           const CompressionSettings& settings, const Session& session,
+                           const formats::SavedTypes& saved) {
+  formats::BlockTypes types;
+  std::int64_t measured = 0;
+  for (const formats::MatrixShape& end : end_matrices(session)) {
+    types[end.name] = settings.types->fixed_end(end);
+  }
+  for (const planning::LinearCurves& linear : measurements.linears) {
+    const blocks::BlockType* type = blocks::find_block_type(std::string_view("Q8_0"));
+    types[linear.name] = type;
+    measured += linear.weights() / type->block_elements * type->block_bytes;
+  }
+  std::erase_if(types, [](const auto& entry) { return entry.second == nullptr; });
+  return formats::gguf_file_bytes(session.checkpoint, saved, types) - measured;
+}
+
 formats::SavedTypes saved_types(const Session& session, const CompressionSettings& settings) {
   std::unordered_set<std::string> exact;
   if (settings.grids.exact_values) {

@@ -3,6 +3,7 @@
 #include "session.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/planning/measurements.h"
 #include "sgpt_mi/report/events.h"
 
 namespace sgpt_mi::pipeline {
@@ -24,6 +25,11 @@ void warn_of_format(const CompressRun& run, bool all_linears, report::Events& ev
 [[nodiscard]] compress::CompressionSettings with_types(
     const compress::CompressionSettings& settings, const Session& session,
     const formats::SavedTypes& saved);
+
+/// Bytes of the file around the matrices that were measured.
+[[nodiscard]] std::int64_t bytes_without(const planning::Measurements& measurements,
+                                         const compress::CompressionSettings& settings,
+                                         const Session& session, const formats::SavedTypes& saved);
 
 /// The types of a session's tensors as the run saves them.
 [[nodiscard]] formats::SavedTypes saved_types(const Session& session,

@@ -21,8 +21,10 @@
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/io/output.h"
+#include "sgpt_mi/planning/linear_choice.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
+#include "sgpt_mi/plots/plots.h"
 #include "sgpt_mi/report/statistics.h"
 #include "sgpt_mi/walk/stage_clock.h"
 #include "workbench.h"
@@ -124,6 +126,18 @@ struct Job {
   const std::shared_future<std::string>& sha256;  ///< of the model's weight files
 };
 
+/// The block types that were fixed when a file was measured: of those matrices it knows no other.
+nlohmann::json types_key(const compress::CompressionSettings& settings) {
+  if (!settings.types) return nullptr;
+  nlohmann::json fixed = nlohmann::json::array();
+  for (const auto& [name, type] : settings.types->by_name) {
+    fixed.push_back(fmt::format("{}={}", name, type->name));
+  }
+  if (settings.types->standard != nullptr) fixed.push_back(settings.types->standard->name);
+  if (settings.types->needs_zero) fixed.push_back("zero");
+  return fixed;
+}
+
 /// What a file of measurements depends on; nothing without one.
 nlohmann::json measurement_key(const CompressRun& run, const PreparedRun& prepared,
                                const std::shared_future<std::string>& sha256) {
@@ -143,6 +157,7 @@ nlohmann::json measurement_key(const CompressRun& run, const PreparedRun& prepar
           {"grouping", planning::grouping_name(grouping.grouping)},
           {"n_groups", grouping.groups},
           {"pattern", {settings.matrix.prune_n, settings.matrix.prune_m}},
+          {"block_types", types_key(settings)},
           {"linears",
            {selection.min_layer, selection.max_layer, selection.name_contains, selection.invert}}};
 }
@@ -327,11 +342,36 @@ void open_and_score(const EvalRun& run, RunReport& report, report::Events& event
   report.model.sha256 = sha256.get();
 }
 
+/// Predicted damage against the size of the file, for the whole range of block types.
+void tell_sizes(const CompressRun& run, const planning::Measurements& measurements,
+                const Session& session, report::Events& events) {
+  const formats::SavedTypes types = saved_types(session, run.compression);
+  const std::int64_t around = bytes_without(measurements, run.compression, session, types);
+  std::vector<plots::SizePoint> points;
+  events.plan("sizes      best plans for the whole range, as measured");
+  events.plan("           file bytes      bits a weight  predicted damage, nats a token");
+  const auto weights = static_cast<double>(planning::all_weights(measurements));
+  for (const planning::TypedSize& size : planning::typed_sizes(measurements)) {
+    points.push_back({around + size.bits / 8, size.damage});
+    events.plan(fmt::format("           {:14}  {:13.3f}  {:16.6f}", points.back().bytes,
+                            static_cast<double>(size.bits) / weights, size.damage));
+  }
+  if (run.plots_dir.empty()) return;
+  const std::filesystem::path picture =
+      std::filesystem::path(run.plots_dir) / "damage_vs_bytes.png";
+  std::filesystem::create_directories(run.plots_dir);
+  io::write_file_atomic(picture,
+                        plots::damage_vs_bytes_png(points, "Predicted damage by file size"));
+  events.plan("picture    " + picture.string());
+}
+
 /// The targets that a file of measurements makes possible, when there is one.
-void tell_targets(const compress::CompressionSettings& settings, report::Events& events) {
+void tell_targets(const CompressRun& run, const Session& session, report::Events& events) {
+  const compress::CompressionSettings& settings = run.compression;
   const std::string& path = settings.plan->measurements;
   if (path.empty() || !std::filesystem::exists(path)) return;
   const planning::Measurements measurements = planning::read_measurements(path);
+  if (run.compression.types) return tell_sizes(run, measurements, session, events);
   events.plan(fmt::format("targets    from {}; no other target is better in both columns", path));
   events.plan("           stored bits  sparsity  code bits  predicted damage");
   for (const planning::PlanPoint& point : planning::pareto_targets(measurements, settings.goal())) {
@@ -346,9 +386,9 @@ void plan_compress(const CompressRun& asked, report::Events& events) {
   asked.validate();
   CompressRun run = asked;
   run.model.assume_device = true;
-  if (run.compression.plan) tell_targets(run.compression, events);
   Workbench bench;
   const PreparedRun prepared = bench.prepare(run, events);
+  if (run.compression.plan) tell_targets(run, prepared.session, events);
   // The hash reads the whole model; only a file of measurements is compared with it.
   if (run.compression.plan && !run.compression.plan->measurements.empty()) {
     check_measurements(run, prepared, bench.weights_sha256(run.model.model));

@@ -137,8 +137,10 @@ void require_types(const Measurements& linears, const TypeOptions& types,
        *stored_bits, smallest);
 }
 
-RdPlan plan_types(const Measurements& measurements, const PlanGoal& goal,
-                  std::optional<double> stored_bits) {
+namespace {
+
+/// The measured types of every matrix as menus.
+Menus<const BlockType*> type_menus(const Measurements& measurements) {
   Menus<const BlockType*> menus;
   for (const LinearCurves& linear : measurements.linears) {
     std::vector<alloc::CurvePoint> points;
@@ -149,15 +151,45 @@ RdPlan plan_types(const Measurements& measurements, const PlanGoal& goal,
     }
     menus.add(points, types);
   }
+  return menus;
+}
+
+/// What damages least, even if a few bytes remain.
+alloc::Allocation allocate_types(const Menus<const BlockType*>& menus, std::int64_t budget) {
   alloc::AllocateOptions effort;
-  effort.close = false;  // what damages least, even if a few bytes remain
+  effort.close = false;
+  return alloc::allocate(menus.curves, budget, effort);
+}
+
+}  // namespace
+
+std::vector<TypedSize> typed_sizes(const Measurements& measurements) {
+  constexpr int kSteps = 30;
+  const Menus<const BlockType*> menus = type_menus(measurements);
+  const alloc::CostRange range = menus.curves.range();
+  const double growth =
+      std::log(static_cast<double>(range.most) / static_cast<double>(range.least));
+  std::vector<TypedSize> sizes;
+  for (int step = 0; step <= kSteps; ++step) {
+    const double budget = static_cast<double>(range.least) * std::exp(growth * step / kSteps);
+    const alloc::Allocation allocation =
+        allocate_types(menus, std::max(range.least, static_cast<std::int64_t>(budget)));
+    if (!sizes.empty() && sizes.back().bits == allocation.cost) continue;
+    sizes.push_back({allocation.cost, allocation.loss});
+  }
+  return sizes;
+}
+
+RdPlan plan_types(const Measurements& measurements, const PlanGoal& goal,
+                  std::optional<double> stored_bits) {
+  const Menus<const BlockType*> menus = type_menus(measurements);
   std::int64_t budget = menus.curves.range().most;
   if (goal.types->budget_bits) {
     budget = *goal.types->budget_bits;
   } else if (stored_bits) {
     budget = alloc::budget_bits_of(*stored_bits, all_weights(measurements));
   }
-  const alloc::Allocation allocation = alloc::allocate(menus.curves, budget, effort);
+  const alloc::Allocation allocation = allocate_types(menus, budget);
   RdPlan plan{"planned types", {}, allocation.loss};
   for (std::size_t i = 0; i < measurements.linears.size(); ++i) {
     LinearChoice choice;

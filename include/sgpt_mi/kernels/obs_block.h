@@ -23,8 +23,8 @@ struct LevelTable {
 /// and codes run from 0 to max_code_of_group[g]. Groups may differ in width, and a group's columns
 /// need not be neighbours. A scale of 0 has one value only; then the code means nothing.
 struct GridView {
-  MatrixView<const float> scale;   ///< (rows, groups); stride 0: shared rows
-  MatrixView<const float> zero;    ///< (rows, groups), integral, in [0, max code]
+  MatrixView<const float> scale;                  ///< (rows, groups); stride 0: shared rows
+  MatrixView<const float> zero;                   ///< (rows, groups), integral, in [0, max code]
   const std::int32_t* group_of_column = nullptr;  ///< (width); nullptr: values are not rounded
   const float* max_code_of_group = nullptr;       ///< (groups): 2^bits - 1, at most 255
   MatrixView<const float> offset = {};            ///< (rows, groups), or without data: all 0

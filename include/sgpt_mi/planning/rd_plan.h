@@ -57,4 +57,14 @@ struct PlanPoint {
 [[nodiscard]] std::vector<PlanPoint> pareto_targets(const Measurements& measurements,
                                                     const PlanGoal& goal);
 
+/// What the types of all matrices that were measured can take together, and the damage then.
+struct TypedSize {
+  std::int64_t bits = 0;
+  double damage = 0.0;
+};
+
+/// The best plans of block types for budgets from the least to the most bits in about thirty equal
+/// steps of their logarithm, by bits, without repetitions. Cost: milliseconds.
+[[nodiscard]] std::vector<TypedSize> typed_sizes(const Measurements& measurements);
+
 }  // namespace sgpt_mi::planning

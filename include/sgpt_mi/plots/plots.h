@@ -56,4 +56,15 @@ struct GroupedMatrix {
 [[nodiscard]] std::string ppl_vs_stored_bits_png(std::span<const report::TradeoffPoint> points,
                                                  const std::string& title);
 
+/// A size that a file can have, and what it is predicted to cost.
+struct SizePoint {
+  std::int64_t bytes = 0;
+  double damage = 0.0;  ///< nats a token, above 0
+};
+
+/// Predicted damage, on a logarithmic axis, against the size of the file: a line through the
+/// points, which come by size. At least one.
+[[nodiscard]] std::string damage_vs_bytes_png(std::span<const SizePoint> points,
+                                              const std::string& title);
+
 }  // namespace sgpt_mi::plots
