@@ -302,7 +302,26 @@ void require_match(const Measurements& measurements, const nlohmann::json& key,
   }
 }
 
+namespace {
+
+/// What a plan needs when every type is fixed: names and shapes.
+Measurements unmeasured(const MeasureRun& run) {
+  Measurements result;
+  for (const model::LinearInfo& linear : walk::selected_linears(run.model, run.selection)) {
+    LinearCurves& curves = result.linears.emplace_back();
+    curves.name = linear.name;
+    curves.rows = linear.rows;
+    curves.columns = linear.columns;
+    const blocks::BlockType* type = run.goal.types->fixed(linear.name, linear.columns);
+    curves.types.push_back({std::string(type->name), 0.0});
+  }
+  return result;
+}
+
+}  // namespace
+
 Measurements load_or_measure(const MeasureRun& run) {
+  if (run.goal.types && run.goal.types->standard != nullptr) return unmeasured(run);
   const std::string& path = run.goal.plan.measurements;
   if (path.empty()) return measure_model(run);
   if (std::filesystem::exists(path)) {
