@@ -135,8 +135,10 @@ void run_export(const ResolvedSettings& settings) {
   const formats::Format& format =
       typed.format == "auto" ? formats::default_format(false) : formats::find_format(typed.format);
   if (format.holds_codes) {
-    fail(ErrorKind::kUsage, "export: format '{}' keeps codes, which `compress` alone has; use hf or "
-         "gguf", typed.format);
+    fail(ErrorKind::kUsage,
+         "export: format '{}' keeps codes, which `compress` alone has; use hf or "
+         "gguf",
+         typed.format);
   }
   if (typed.output.empty()) {
     fail(ErrorKind::kUsage, "export: nowhere to write; give -o DIR, or -o FILE of one in a file");

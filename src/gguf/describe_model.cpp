@@ -187,8 +187,7 @@ GgufDescription describe_model(const nlohmann::json& config, const std::string& 
   }
   std::vector<float> divisors =
       add_rope(config, description.architecture, config_head_dim(config), metadata);
-  add_vocabulary(vocabulary, static_cast<std::size_t>(config_size(config, "vocab_size")),
-                 metadata);
+  add_vocabulary(vocabulary, static_cast<std::size_t>(config_size(config, "vocab_size")), metadata);
   description.entries = metadata.entries();
   description.metadata = metadata.bytes();
   description.slots = make_slots(tensors, config, description.architecture);

@@ -16,8 +16,7 @@ using Files = std::vector<std::shared_ptr<const io::MappedFile>>;
 
 /// Whether the part lies in the whole.
 bool contains(std::span<const std::byte> whole, std::span<const std::byte> part) {
-  return part.data() >= whole.data() &&
-         part.data() + part.size() <= whole.data() + whole.size();
+  return part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size();
 }
 
 std::vector<containers::TensorInfo> infos_of(const std::vector<GgufWeight>& weights) {

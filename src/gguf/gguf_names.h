@@ -32,8 +32,8 @@ struct BlockName {
 enum class PairedRows { kNone, kQuery, kKey };
 [[nodiscard]] PairedRows paired_rows(const std::string& gguf_name, const std::string& architecture);
 
-/// Where a row that is stored at `row` belongs: pairs (0, d/2), (1, d/2 + 1), ... back to 0, 1, ...,
-/// d - 1, with d = head_rows.
+/// Where a row that is stored at `row` belongs: pairs (0, d/2), (1, d/2 + 1), ... back to 0, 1,
+/// ..., d - 1, with d = head_rows.
 [[nodiscard]] inline std::int64_t unpaired_row(std::int64_t row, std::int64_t head_rows) {
   const std::int64_t inside = row % head_rows;
   return row - inside + inside % 2 * (head_rows / 2) + inside / 2;

@@ -146,8 +146,7 @@ std::vector<float> add_rope(const nlohmann::json& config, const std::string& arc
   const std::string prefix = architecture + ".rope.";
   const nlohmann::json rope = rope_members(config);
   const double theta = rope.value("rope_theta", config.value("rope_theta", 10000.0));
-  const std::string type =
-      rope.value("rope_type", rope.value("type", std::string("default")));
+  const std::string type = rope.value("rope_type", rope.value("type", std::string("default")));
   metadata.whole(prefix + "dimension_count", static_cast<std::uint32_t>(head_dim));
   metadata.real(prefix + "freq_base", static_cast<float>(theta));
   if (type == "default") return {};

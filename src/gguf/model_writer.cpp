@@ -172,7 +172,7 @@ struct ModelWriter::State {
 
   fs::path target;
   GgufDescription description;
-  std::vector<GgufSlot> slots;  ///< extras last
+  std::vector<GgufSlot> slots;                               ///< extras last
   std::unordered_map<std::string, const GgufSlot*> missing;  ///< by source
   std::vector<Placed> placed;
   io::StagedFile file;
@@ -198,7 +198,7 @@ void ModelWriter::split_above(std::int64_t shard_bytes) {
 }
 
 void ModelWriter::put(const std::string& source, const blocks::BlockType& type,
-                     std::span<const std::byte> bytes) {
+                      std::span<const std::byte> bytes) {
   const auto found = state_->missing.find(source);
   if (found == state_->missing.end()) {
     fail(ErrorKind::kInternal, "gguf: tensor '{}' is unknown or was written twice", source);
@@ -217,7 +217,7 @@ void ModelWriter::put(const std::string& source, const blocks::BlockType& type,
 }
 
 void ModelWriter::State::add(const GgufSlot& slot, const blocks::BlockType& type,
-                            std::span<const std::byte> bytes) {
+                             std::span<const std::byte> bytes) {
   constexpr std::array<std::byte, kAlignment> kPadding{};
   file.write(end, bytes);
   placed.push_back({&slot, &type, bytes.size(), end});
@@ -283,7 +283,8 @@ void ModelWriter::finish() {
   }
   const std::vector<std::vector<Placed>> shards = state_->shards();
   if (shards.size() > 1) return state_->write_shards(shards);
-  const std::string start = header(state_->description, state_->placed, file_type(state_->placed), {});
+  const std::string start =
+      header(state_->description, state_->placed, file_type(state_->placed), {});
   state_->file.write(0, std::as_bytes(std::span(start)));
   state_->file.commit();
 }

@@ -23,8 +23,7 @@ std::vector<std::filesystem::path> shard_paths(const std::filesystem::path& firs
   if (stem.size() <= kSuffixBytes) return {first};
   const std::string name = stem.substr(0, stem.size() - kSuffixBytes);
   const auto count = whole_number<std::size_t>(stem.substr(stem.size() - kDigits));
-  const std::filesystem::path target =
-      first.parent_path() / (name + first.extension().string());
+  const std::filesystem::path target = first.parent_path() / (name + first.extension().string());
   if (!count || *count == 0 || shard_path(target, 0, *count) != first) return {first};
   std::vector<std::filesystem::path> paths;
   for (std::size_t i = 0; i < *count; ++i) paths.push_back(shard_path(target, i, *count));

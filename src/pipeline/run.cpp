@@ -197,8 +197,7 @@ void check_saved_size(RunReport& report, const CompressRun& run) {
   report.totals->written_file_bytes = formats::tensor_bytes_in(folder);
   // Every file of a split model has a header of its own, which no prediction counts.
   const bool counts_headers = run.format.is_file && run.shard_bytes > 0;
-  if (!counts_headers &&
-      report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
+  if (!counts_headers && report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
     fail(ErrorKind::kInternal, "save: {} holds {} bytes of tensors where {} were predicted", folder,
          *report.totals->written_file_bytes, *report.totals->predicted_file_bytes);
   }

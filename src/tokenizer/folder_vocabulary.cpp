@@ -17,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr float kAddedScore = -1000.0F;    // as llama.cpp's converter gives to added tokens
-constexpr float kMissingScore = -10000.0F;  // and to ids without a token
+constexpr float kAddedScore = -1000.0F;        // as llama.cpp's converter gives to added tokens
+constexpr float kMissingScore = -10000.0F;     // and to ids without a token
 constexpr std::int32_t kMostTokens = 1 << 22;  // many times the largest vocabulary in use
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, sentencepiece's space
 
@@ -63,7 +63,8 @@ bool looks_special(std::string_view text) {
     return text.starts_with(start) && text.ends_with(end);
   };
   return std::find(std::begin(kNames), std::end(kNames), text) != std::end(kNames) ||
-         between("<|", "|>") || between("<\xEF\xBD\x9C", "\xEF\xBD\x9C>") || between("<unused", ">");
+         between("<|", "|>") || between("<\xEF\xBD\x9C", "\xEF\xBD\x9C>") ||
+         between("<unused", ">");
 }
 
 void set_added_tokens(const std::vector<AddedToken>& tokens, Entries& entries) {
@@ -187,9 +188,10 @@ std::uint64_t proto_number(std::string_view message, std::uint32_t wanted,
 void check_sentencepiece(std::string_view trainer, std::string_view normalizer) {
   if (proto_number(trainer, sentencepiece_proto::kModelType, 0) !=
       sentencepiece_proto::kModelTypeBpe) {
-    fail(ErrorKind::kInput,
-         "text: the sentencepiece model is not BPE; llama.cpp's 'llama' tokenizer merges pieces, so "
-         "a GGUF file cannot say it");
+    fail(
+        ErrorKind::kInput,
+        "text: the sentencepiece model is not BPE; llama.cpp's 'llama' tokenizer merges pieces, so "
+        "a GGUF file cannot say it");
   }
   for (const ProtobufField& field : protobuf_fields(normalizer)) {
     if (field.field != sentencepiece_proto::kCharsMap || field.bytes.empty()) continue;
@@ -240,26 +242,39 @@ void set_frame(const SpecialFrame& frame, GgufVocabulary& vocabulary) {
   vocabulary.add_eos = side(frame.after, vocabulary.eos_id, "EOS");
 }
 
+/// A special id and the text that the token has in sentencepiece models when no file names it.
+struct SpecialRole {
+  const char* name;
+  const char* sentencepiece;
+  std::optional<std::int32_t> GgufVocabulary::*id;
+};
+
+constexpr SpecialRole kSpecialRoles[] = {
+    {"bos", "<s>", &GgufVocabulary::bos_id}, {"eos", "</s>", &GgufVocabulary::eos_id},
+    {"eot", "", &GgufVocabulary::eot_id},    {"unk", "<unk>", &GgufVocabulary::unk_id},
+    {"sep", "", &GgufVocabulary::sep_id},    {"pad", "", &GgufVocabulary::pad_id},
+    {"mask", "", &GgufVocabulary::mask_id}};
+
 /// Special ids: the token that the tokenizer's files name, else the id in config.json.
 void set_roles(const SpecialTokenFiles& files, const nlohmann::json& config,
                GgufVocabulary& vocabulary) {
-  const std::pair<const char*, std::optional<std::int32_t>*> roles[] = {
-      {"bos", &vocabulary.bos_id}, {"eos", &vocabulary.eos_id},   {"eot", &vocabulary.eot_id},
-      {"unk", &vocabulary.unk_id}, {"sep", &vocabulary.sep_id},   {"pad", &vocabulary.pad_id},
-      {"mask", &vocabulary.mask_id}};
   const auto& tokens = vocabulary.tokens;
-  for (const auto& [name, id] : roles) {
-    const auto text = files.role(fmt::format("{}_token", name).c_str(), std::nullopt);
-    const auto found = text ? std::find(tokens.begin(), tokens.end(), *text) : tokens.end();
+  for (const SpecialRole& role : kSpecialRoles) {
+    std::optional<std::int32_t>& id = vocabulary.*role.id;
+    const std::string text = files
+                                 .role(fmt::format("{}_token", role.name).c_str(),
+                                       vocabulary.model == "llama" ? role.sentencepiece : "")
+                                 .value();
+    const auto found = text.empty() ? tokens.end() : std::find(tokens.begin(), tokens.end(), text);
     if (found != tokens.end()) {
-      *id = static_cast<std::int32_t>(found - tokens.begin());
+      id = static_cast<std::int32_t>(found - tokens.begin());
       continue;
     }
-    const auto number = config.find(fmt::format("{}_token_id", name));
-    if (*id || number == config.end() || !number->is_number_integer()) continue;
+    const auto number = config.find(fmt::format("{}_token_id", role.name));
+    if (id || number == config.end() || !number->is_number_integer()) continue;
     const auto value = number->get<std::int64_t>();
     if (value >= 0 && value < static_cast<std::int64_t>(tokens.size())) {
-      *id = static_cast<std::int32_t>(value);
+      id = static_cast<std::int32_t>(value);
     }
   }
 }
@@ -283,8 +298,8 @@ GgufVocabulary json_vocabulary(const fs::path& folder, const SpecialTokenFiles& 
   if (stages.pre_tokenizer.byte_level) {
     vocabulary = byte_level_vocabulary(stages, gguf_pre_of(json));
   } else if (fs::exists(folder / "tokenizer.model")) {
-    vocabulary = sentencepiece_vocabulary(
-        documents::read_text_file(folder / "tokenizer.model"), files);
+    vocabulary =
+        sentencepiece_vocabulary(documents::read_text_file(folder / "tokenizer.model"), files);
   } else {
     vocabulary = merged_vocabulary(json, stages);
   }

@@ -248,9 +248,12 @@ nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary) {
       vocab[vocabulary.tokens[i]] = id;
     }
   }
-  nlohmann::json json = {{"version", "1.0"},          {"added_tokens", std::move(added)},
-                         {"normalizer", normalizer_json(rule)},     {"pre_tokenizer", pre_tokenizer_json(rule)},
-                         {"post_processor", nullptr}, {"decoder", {{"type", "ByteLevel"}}}};
+  nlohmann::json json = {{"version", "1.0"},
+                         {"added_tokens", std::move(added)},
+                         {"normalizer", normalizer_json(rule)},
+                         {"pre_tokenizer", pre_tokenizer_json(rule)},
+                         {"post_processor", nullptr},
+                         {"decoder", {{"type", "ByteLevel"}}}};
   if (vocabulary.add_bos && vocabulary.bos_id) {
     const auto bos = static_cast<std::size_t>(*vocabulary.bos_id);
     json["post_processor"] = bos_template(*vocabulary.bos_id, vocabulary.tokens[bos]);

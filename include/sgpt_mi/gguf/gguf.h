@@ -17,8 +17,9 @@ struct OpenedGguf {
   std::optional<tokenizer::GgufVocabulary> vocabulary;
 };
 
-/// Opens a GGUF file of version 2 or 3, or the first of a split model (NAME-00001-of-00003.gguf), with a model of the LLaMA family: general.architecture
-/// "llama" (LLaMA, Mistral, Yi), "qwen2" or "qwen3".
+/// Opens a GGUF file of version 2 or 3, or the first of a split model (NAME-00001-of-00003.gguf),
+/// with a model of the LLaMA family: general.architecture "llama" (LLaMA, Mistral, Yi), "qwen2" or
+/// "qwen3".
 ///
 /// Tensors have their Hugging Face names and row-major shapes. F32, F16 and BF16 are given as they
 /// are; Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K are dequantized to F32 by each read().

@@ -47,7 +47,7 @@ struct CompressRun {
   CalibrationSource calibration;
   compress::CompressionSettings compression;
   EvalOptions eval;
-  std::string save_dir;  ///< folder or, of some formats, file; empty: nothing is saved
+  std::string save_dir;          ///< folder or, of some formats, file; empty: nothing is saved
   std::int64_t shard_bytes = 0;  ///< most bytes of one weight file; 0: the format's own choice
   /// Sizes are counted and grids are rounded as this format stores them, also without save_dir.
   formats::Format format = formats::default_format(false);
