@@ -48,6 +48,11 @@ std::int64_t config_head_dim(const nlohmann::json& config) {
       config_size(config, "hidden_size") / config_size(config, "num_attention_heads"));
 }
 
+double config_real_or(const nlohmann::json& config, const char* name, double otherwise) {
+  const auto found = config.find(name);
+  return found != config.end() && found->is_number() ? found->get<double>() : otherwise;
+}
+
 bool config_flag(const nlohmann::json& config, const char* name) {
   const auto found = config.find(name);
   return found != config.end() && found->is_boolean() && found->get<bool>();
@@ -94,7 +99,7 @@ void add_sizes(const nlohmann::json& config, const std::string& architecture,
   whole("attention.key_length", config_head_dim(config));
   whole("attention.value_length", config_head_dim(config));
   metadata.real(architecture + ".attention.layer_norm_rms_epsilon",
-                static_cast<float>(config.value("rms_norm_eps", 1e-6)));
+                static_cast<float>(config_real_or(config, "rms_norm_eps", 1e-6)));
   whole("vocab_size", config_size(config, "vocab_size"));
 }
 

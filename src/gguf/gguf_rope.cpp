@@ -145,7 +145,11 @@ std::vector<float> add_rope(const nlohmann::json& config, const std::string& arc
                             std::int64_t head_dim, MetadataBuilder& metadata) {
   const std::string prefix = architecture + ".rope.";
   const nlohmann::json rope = rope_members(config);
-  const double theta = rope.value("rope_theta", config.value("rope_theta", 10000.0));
+  double theta = 10000.0;
+  for (const nlohmann::json* object : {&config, &rope}) {
+    const auto found = object->find("rope_theta");
+    if (found != object->end() && found->is_number()) theta = found->get<double>();
+  }
   const std::string type = rope.value("rope_type", rope.value("type", std::string("default")));
   metadata.whole(prefix + "dimension_count", static_cast<std::uint32_t>(head_dim));
   metadata.real(prefix + "freq_base", static_cast<float>(theta));

@@ -242,26 +242,39 @@ void set_frame(const SpecialFrame& frame, GgufVocabulary& vocabulary) {
   vocabulary.add_eos = side(frame.after, vocabulary.eos_id, "EOS");
 }
 
+/// A special id and the text that the token has in sentencepiece models when no file names it.
+struct SpecialRole {
+  const char* name;
+  const char* sentencepiece;
+  std::optional<std::int32_t> GgufVocabulary::*id;
+};
+
+constexpr SpecialRole kSpecialRoles[] = {
+    {"bos", "<s>", &GgufVocabulary::bos_id}, {"eos", "</s>", &GgufVocabulary::eos_id},
+    {"eot", "", &GgufVocabulary::eot_id},    {"unk", "<unk>", &GgufVocabulary::unk_id},
+    {"sep", "", &GgufVocabulary::sep_id},    {"pad", "", &GgufVocabulary::pad_id},
+    {"mask", "", &GgufVocabulary::mask_id}};
+
 /// Special ids: the token that the tokenizer's files name, else the id in config.json.
 void set_roles(const SpecialTokenFiles& files, const nlohmann::json& config,
                GgufVocabulary& vocabulary) {
-  const std::pair<const char*, std::optional<std::int32_t>*> roles[] = {
-      {"bos", &vocabulary.bos_id},  {"eos", &vocabulary.eos_id}, {"eot", &vocabulary.eot_id},
-      {"unk", &vocabulary.unk_id},  {"sep", &vocabulary.sep_id}, {"pad", &vocabulary.pad_id},
-      {"mask", &vocabulary.mask_id}};
   const auto& tokens = vocabulary.tokens;
-  for (const auto& [name, id] : roles) {
-    const auto text = files.role(fmt::format("{}_token", name).c_str(), std::nullopt);
-    const auto found = text ? std::find(tokens.begin(), tokens.end(), *text) : tokens.end();
+  for (const SpecialRole& role : kSpecialRoles) {
+    std::optional<std::int32_t>& id = vocabulary.*role.id;
+    const std::string text = files
+                                 .role(fmt::format("{}_token", role.name).c_str(),
+                                       vocabulary.model == "llama" ? role.sentencepiece : "")
+                                 .value();
+    const auto found = text.empty() ? tokens.end() : std::find(tokens.begin(), tokens.end(), text);
     if (found != tokens.end()) {
-      *id = static_cast<std::int32_t>(found - tokens.begin());
+      id = static_cast<std::int32_t>(found - tokens.begin());
       continue;
     }
-    const auto number = config.find(fmt::format("{}_token_id", name));
-    if (*id || number == config.end() || !number->is_number_integer()) continue;
+    const auto number = config.find(fmt::format("{}_token_id", role.name));
+    if (id || number == config.end() || !number->is_number_integer()) continue;
     const auto value = number->get<std::int64_t>();
     if (value >= 0 && value < static_cast<std::int64_t>(tokens.size())) {
-      *id = static_cast<std::int32_t>(value);
+      id = static_cast<std::int32_t>(value);
     }
   }
 }

@@ -81,7 +81,7 @@ TEST(Completion, BashLeavesPathsToReadline) {
   EXPECT_THAT(offers("sgpt-mi eval m --report ''"), ElementsAre("-o default"));
   EXPECT_THAT(offers("sgpt-mi eval m --eval n"), ElementsAre("-o default", "none"));
   EXPECT_THAT(offers("sgpt-mi eval m --data-dir ''"), ElementsAre("-o dirnames"));
-  EXPECT_THAT(offers("sgpt-mi export m -o ''"), ElementsAre("-o dirnames"));
+  EXPECT_THAT(offers("sgpt-mi export m -o ''"), ElementsAre("-o default"));
 }
 
 TEST(Completion, ZshReadsTheScript) {

@@ -56,6 +56,10 @@ TEST(Usage, MistakesExitWithTwoAndOneSentence) {
               HasSubstr("float8"));
   EXPECT_THAT(sentence(small_compression(model) + std::vector<std::string>{"--device", "tpu"}),
               HasSubstr("tpu"));
+  const std::vector<std::string> gguf{"--format", "gguf"};
+  EXPECT_THAT(sentence(small_compression(model) + gguf), HasSubstr("'opt'"));
+  EXPECT_THAT(sentence(std::vector<std::string>{"export", model, "-o", "m.gguf"} + gguf),
+              HasSubstr("use --format gptq, compressed-tensors, packed or hf"));
 }
 
 TEST(Usage, OptionsThatDoNotFitTheModelExitWithTwo) {

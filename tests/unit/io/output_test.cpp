@@ -152,5 +152,32 @@ TEST(StagedFolder, UnwritablePlaceIsNamed) {
               AllOf(HasSubstr("plain"), HasSubstr("Not a directory")));
 }
 
+TEST(StagedFile, AppearsOnCommitOnly) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.file("m.gguf", "old");
+  {
+    StagedFile file(path);
+    file.write(2, bytes_of("cd"));
+    file.write(0, bytes_of("ab"));
+    EXPECT_EQ(read_all(path), "old");
+    EXPECT_EQ(read_all(file.staging()), "abcd");
+    file.commit();
+  }
+  EXPECT_EQ(read_all(path), "abcd");
+  StagedFile(path).write(0, bytes_of("half"));
+  EXPECT_EQ(read_all(path), "abcd");
+  EXPECT_EQ(entries_in(folder.path()), 1U);
+}
+
+TEST(StagedFile, AFullDiskLeavesTheOldFile) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.file("m.gguf", "old");
+  const FileSizeLimit limit(100);
+  const auto write = [&] { StagedFile(path).write(90, bytes_of("more than ten bytes")); };
+  EXPECT_THAT(input_error(write), HasSubstr("m.gguf"));
+  EXPECT_EQ(read_all(path), "old");
+  EXPECT_EQ(entries_in(folder.path()), 1U);
+}
+
 }  // namespace
 }  // namespace sgpt_mi::io
