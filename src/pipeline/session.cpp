@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
@@ -114,9 +115,13 @@ Session::Session(const ModelOptions& options)
 }
 
 DType Session::stored_dtype() const {
+  std::set<std::string> decoded;  // exact products are float32, whatever the model computes in
+  for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
+    decoded.insert(matrix.dense.name);
+  }
   std::map<DType, std::size_t> bytes;
   for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
-    if (is_floating(info.dtype)) bytes[info.dtype] += info.bytes();
+    if (is_floating(info.dtype) && !decoded.contains(info.name)) bytes[info.dtype] += info.bytes();
   }
   const auto most = std::max_element(
       bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });

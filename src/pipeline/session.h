@@ -29,7 +29,7 @@ struct Session {
 
   /// Whether the weights are random: such a model reads random token ids and no text.
   [[nodiscard]] bool is_random() const { return checkpoint.location.is_random; }
-  /// The type most of the model's bytes are stored in.
+  /// The type most of the model's bytes are stored in, matrices of codes left out.
   [[nodiscard]] DType stored_dtype() const;
   [[nodiscard]] std::int64_t parameters() const;
   /// Tensor data of the whole checkpoint.

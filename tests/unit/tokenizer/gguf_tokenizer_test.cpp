@@ -70,6 +70,27 @@ TEST(GgufTokenizer, Gpt2FilesGiveTheSameTokenizer) {
   EXPECT_EQ(direct->bos_id(), 8);
 }
 
+// The tokenizers library refuses a file without them, and numbers other tokens anew.
+TEST(GgufTokenizer, Gpt2FilesNameEveryTokenAndEveryMember) {
+  const GgufVocabulary vocabulary = toy_gpt2_vocabulary();
+  const nlohmann::json json = gguf_tokenizer_json(vocabulary);
+  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    EXPECT_EQ(json["model"]["vocab"][vocabulary.tokens[id]], id);
+  }
+  for (const char* member : {"add_prefix_space", "trim_offsets", "use_regex"}) {
+    EXPECT_TRUE(json["decoder"].contains(member)) << member;
+  }
+}
+
+// Halves of a piece, the piece of the highest score first.
+TEST(GgufTokenizer, SentencepieceMergesAreThePairsThatMakeAPiece) {
+  const nlohmann::json json = gguf_sentencepiece_json(toy_llama_vocabulary());
+  EXPECT_EQ(json["model"]["merges"],
+            nlohmann::json::parse(R"([["▁", "a"], ["b", "b"], ["▁a", "bb"], ["▁", "▁"]])"));
+  EXPECT_EQ(json["model"]["byte_fallback"], true);
+  EXPECT_EQ(json["added_tokens"].size(), 3U);
+}
+
 TEST(GgufTokenizer, PreDecidesHowDigitsSplit) {
   GgufVocabulary vocabulary = toy_gpt2_vocabulary();
   vocabulary.add_bos = false;
