@@ -58,15 +58,18 @@ formats::GridRequest request_of(const CompressionSettings& settings) {
   return request;
 }
 
-/// Embedding and head of the LLaMA family, where the file has them as matrices of their own.
+/// Embedding and head of the LLaMA family, where the file has them as matrices of their own. A tied
+/// table may be kept under either name; a head beside the embedding it is tied to is left out.
 std::vector<formats::MatrixShape> end_matrices(const Session& session) {
   constexpr std::string_view kEnding = ".weight";
   std::vector<formats::MatrixShape> ends;
-  for (const containers::TensorInfo& info : session.checkpoint.tensors->tensors()) {
-    const bool head = info.name == "lm_head.weight" && !session.model.spec().tied_head;
-    if (!head && !info.name.ends_with("embed_tokens.weight")) continue;
-    ends.push_back({info.name.substr(0, info.name.size() - kEnding.size()), info.shape.at(0),
-                    info.shape.at(1)});
+  for (const std::string_view name : {"embed_tokens.weight", "lm_head.weight"}) {
+    if (!ends.empty() && session.model.spec().tied_head) break;
+    for (const containers::TensorInfo& info : session.checkpoint.tensors->tensors()) {
+      if (!info.name.ends_with(name)) continue;
+      ends.push_back({info.name.substr(0, info.name.size() - kEnding.size()), info.shape.at(0),
+                      info.shape.at(1)});
+    }
   }
   return ends;
 }

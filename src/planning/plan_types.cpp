@@ -62,12 +62,12 @@ void TypeOptions::validate() const {
 }
 
 const BlockType* TypeOptions::named(const std::string& name) const {
-  std::string both = name;
+  std::string both = "." + name;
   for (const auto& [ggml, hugging_face] : kNames) {
-    if (name.ends_with(hugging_face)) both += fmt::format(" {}", ggml);
+    if (name.ends_with(hugging_face)) both += fmt::format(".{}", ggml);
   }
   for (const auto& [part, type] : by_name) {
-    if (both.find(part) != std::string::npos) return type;
+    if (both.find("." + part) != std::string::npos) return type;
   }
   return nullptr;
 }
@@ -84,7 +84,12 @@ const BlockType* TypeOptions::fixed(const std::string& name, std::int64_t column
 }
 
 const BlockType* TypeOptions::fixed_end(const formats::MatrixShape& matrix) const {
-  if (named(matrix.name) != nullptr) return fixed(matrix.name, matrix.columns);
+  // A table that serves as both goes by both names.
+  for (const std::string& name : ends.size() == 1
+                                     ? std::vector<std::string>{"embed_tokens", "lm_head"}
+                                     : std::vector<std::string>{matrix.name}) {
+    if (named(name) != nullptr) return fixed(name, matrix.columns);
+  }
   if (budget_bits) return nullptr;
   const BlockType* usual = blocks::find_block_type("Q6_K");
   return divides(*usual, matrix.columns) ? usual : blocks::find_block_type(kLargest);

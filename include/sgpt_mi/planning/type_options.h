@@ -15,8 +15,9 @@ namespace sgpt_mi::planning {
 struct TypeOptions {
   /// Of every matrix that is not named and not planned; nullptr: types are planned.
   const blocks::BlockType* standard = nullptr;
-  /// Types by a part of a tensor's name, llama.cpp's or Hugging Face's: {"attn_v", Q6_K}. The first
-  /// that fits counts.
+  /// Types by names between dots, or their beginnings, llama.cpp's or Hugging Face's: {"attn_v",
+  /// Q6_K},
+  /// {"ffn", Q3_K}, {"layers.0.mlp", Q8_0}. The first that fits counts.
   std::vector<std::pair<std::string, const blocks::BlockType*>> by_name;
   /// Embedding and head, which get types too.
   std::vector<formats::MatrixShape> ends;

@@ -28,7 +28,7 @@ struct Problem {
   Matrix<std::uint8_t> codes;
   Matrix<float> error;
   std::vector<double> row_loss;
-  Matrix<float> offset = {};
+  Matrix<float> offset{0, 0};
   LevelTable table = {};
 
   void run(const Backend& backend = {}) {
