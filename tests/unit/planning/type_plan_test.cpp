@@ -34,14 +34,18 @@ TEST(TypeOptions, MenusAreTheTypesWhoseBlocksDivideTheRows) {
 TEST(TypeOptions, NamesOfBothProgramsFit) {
   TypeOptions types;
   types.standard = type_of("Q4_K");
-  types.by_name = {
-      {"layers.1.", type_of("Q8_0")}, {"attn_v", type_of("Q6_K")}, {"down_proj", type_of("Q5_K")}};
+  types.by_name = {{"layers.1.", type_of("Q8_0")},
+                   {"attn_v", type_of("Q6_K")},
+                   {"down_proj", type_of("Q5_K")},
+                   {"output", type_of("Q8_0")}};
   const auto name = [&](const std::string& linear) {
     return std::string(types.fixed(linear, 512)->name);
   };
   EXPECT_EQ(name("model.layers.0.self_attn.v_proj"), "Q6_K");
   EXPECT_EQ(name("model.layers.0.mlp.down_proj"), "Q5_K");
   EXPECT_EQ(name("model.layers.0.mlp.up_proj"), "Q4_K");
+  EXPECT_EQ(name("model.layers.0.self_attn.o_proj"), "Q4_K");  // attn_output is not the output
+  EXPECT_EQ(name("lm_head"), "Q8_0");
   EXPECT_EQ(name("model.layers.1.self_attn.v_proj"), "Q8_0");  // the first that fits
   EXPECT_EQ(name("model.layers.11.mlp.up_proj"), "Q4_K");
 }
