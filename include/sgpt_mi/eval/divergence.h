@@ -18,7 +18,7 @@ struct FinalStates {
   torch::Tensor states;      ///< (windows, seqlen - 1, head input), compute dtype, in host memory
   std::string token_sha256;  ///< of the windows that were read
   /// The dense model's head (vocab, head input); undefined: the compressed model's is the same.
-  torch::Tensor head;
+  torch::Tensor head = {};
 
   /// Throws Error(kInternal) with both shapes and types, unless these are the states of `windows`
   /// under a model of this spec, computed in `dtype`.
