@@ -239,11 +239,6 @@ std::optional<planning::TypeOptions> type_options(
          "--target_stored_bits 4.5, --gguf_type Q4_K or --wbits 4",
          format.name);
   }
-  if (sized && compression.method != Method::kRd) {
-    fail(ErrorKind::kUsage,
-         "method {} plans no types; give --gguf_type, or use --method rd for a target size",
-         compress::method_name(compression.method));
-  }
   types.validate();
   return types;
 }

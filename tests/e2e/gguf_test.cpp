@@ -194,7 +194,7 @@ TEST_F(GgufFiles, RefuseBeforeTheRun) {
   EXPECT_THAT(refused({"--gguf_type", "IQ4_NL", "--sparsity", "0.5"}), HasSubstr("exact zero"));
   EXPECT_THAT(refused({"--wbits", "4", "--method", "mi"}), HasSubstr("one type a tensor"));
   EXPECT_THAT(refused({"--target_bytes", "90000", "--method", "sparsegpt"}),
-              HasSubstr("plans no types"));
+              HasSubstr("no effect with --method sparsegpt"));
 }
 
 }  // namespace

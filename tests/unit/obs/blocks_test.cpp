@@ -17,7 +17,7 @@ namespace sgpt_mi::obs {
 namespace {
 
 constexpr std::int64_t kRows = 24;
-constexpr std::int64_t kColumns = 512;
+constexpr std::int64_t kColumns = 256;
 
 const blocks::BlockType& type_of(std::string_view name) {
   const blocks::BlockType* type = blocks::find_block_type(name);
@@ -27,7 +27,7 @@ const blocks::BlockType& type_of(std::string_view name) {
 
 struct Layer {
   torch::Tensor weight = test::normal(kRows, kColumns, 21) * 0.04;
-  torch::Tensor hessian = test::correlated_hessian(kColumns, 2000, 22);
+  torch::Tensor hessian = test::correlated_hessian(kColumns, 1000, 22);
 };
 
 CompressOptions options_of(const blocks::BlockType& type) {
@@ -62,18 +62,20 @@ TEST(Blocks, TheSweepIsBetterThanTheNearestValues) {
   }
 }
 
+/// Neither step raises the error, but the codes that scales move to may be a little better or worse
+/// than those that the descent finds with scales as they are.
 TEST(Blocks, DescentsOnCodesAndScalesLowerTheError) {
   const Layer layer;
   for (const char* name : kSomeTypes) {
     CompressOptions options = options_of(type_of(name));
-    double before = compress_sparsegpt(layer.weight, layer.hessian, options, "fc1").output_error;
+    const double swept =
+        compress_sparsegpt(layer.weight, layer.hessian, options, "fc1").output_error;
     for (const bool scales : {false, true}) {
       options.refine.polish_sweeps = 2;
       options.refine.scale_step = scales;
       const CompressResult result = compress_sparsegpt(layer.weight, layer.hessian, options, "fc1");
-      EXPECT_LT(result.output_error, before) << name << (scales ? " with scales" : "");
+      EXPECT_LT(result.output_error, 0.95 * swept) << name << (scales ? " with scales" : "");
       expect_decodes(result.matrix);
-      before = result.output_error;
     }
   }
 }
