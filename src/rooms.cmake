@@ -6,25 +6,25 @@
 define_property(GLOBAL PROPERTY SGPT_MI_LAYERS BRIEF_DOCS "folder, sources and edges of the rooms"
                 FULL_DOCS "JSON members written by sgpt_mi_write_layers")
 
-add_library(sgpt_mi_flags INTERFACE)
-target_include_directories(sgpt_mi_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
-target_compile_options(sgpt_mi_flags INTERFACE
+add_library(sgpt_mi_compile_flags INTERFACE)
+target_include_directories(sgpt_mi_compile_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
+target_compile_options(sgpt_mi_compile_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow
   $<$<BOOL:${SGPT_MI_WERROR}>:-Werror>>)
 # g++ 12 reports impossible copies inside std::string's operator+ and std::optional's moves once it
 # has inlined them (GCC bugs 105651 and 105562); later releases do not.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(sgpt_mi_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict
+  target_compile_options(sgpt_mi_compile_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict
                          -Wno-stringop-overflow -Wno-maybe-uninitialized -Wno-array-bounds>)
 endif()
 if(SGPT_MI_SANITIZE)
-  target_compile_options(sgpt_mi_flags INTERFACE -fsanitize=address,undefined
+  target_compile_options(sgpt_mi_compile_flags INTERFACE -fsanitize=address,undefined
                          -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-  target_link_options(sgpt_mi_flags INTERFACE -fsanitize=address,undefined)
+  target_link_options(sgpt_mi_compile_flags INTERFACE -fsanitize=address,undefined)
 endif()
 if(SGPT_MI_FUZZ)
-  target_compile_options(sgpt_mi_flags INTERFACE -fsanitize=fuzzer-no-link,address)
-  target_link_options(sgpt_mi_flags INTERFACE -fsanitize=address)
+  target_compile_options(sgpt_mi_compile_flags INTERFACE -fsanitize=fuzzer-no-link,address)
+  target_link_options(sgpt_mi_compile_flags INTERFACE -fsanitize=address)
 endif()
 
 # Of rooms of numeric loops. Every formula is rounded operation by operation: the quantizer must
@@ -42,7 +42,7 @@ function(sgpt_mi_room name)
   cmake_parse_arguments(ROOM "TORCH;OWN_FLAGS" "" "SOURCES;USES;LIBS" ${ARGN})
   set(target sgpt_mi_${name})
   add_library(${target} STATIC ${ROOM_SOURCES})
-  target_link_libraries(${target} PUBLIC sgpt_mi_flags)
+  target_link_libraries(${target} PUBLIC sgpt_mi_compile_flags)
   foreach(used IN LISTS ROOM_USES)
     target_link_libraries(${target} PUBLIC sgpt_mi_${used})
   endforeach()

@@ -12,12 +12,13 @@
 #include <nlohmann/json.hpp>
 
 #include "console.h"
-#include "sgpt_mi/cli/arguments.h"
-#include "sgpt_mi/cli/version.h"
+#include "sgpt_mi/cli/settings.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/flags/arguments.h"
+#include "sgpt_mi/flags/version.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/pipeline/export.h"
 #include "sgpt_mi/pipeline/inspect.h"
@@ -41,7 +42,7 @@ void check_place(const char* flag, const std::string& path) {
   }
 }
 
-void check_places(const Settings& typed) {
+void check_places(const flags::Settings& typed) {
   if (!typed.report.empty()) check_place("report", typed.report);
   // A file of measurements that is there is only read.
   const std::string& measurements = typed.measurements;
@@ -54,16 +55,16 @@ void write_report(const std::string& path, const nlohmann::ordered_json& json) {
   if (!path.empty()) io::write_file_atomic(path, json.dump(2) + "\n");
 }
 
-report::RunReport start_report(const ResolvedSettings& settings,
+report::RunReport start_report(const flags::ResolvedSettings& settings,
                                const std::vector<std::string>& command_line) {
   report::RunReport report;
-  report.version = kVersion;
+  report.version = flags::kVersion;
   report.command = command_line;
-  report.config = config_values(settings);
+  report.config = flags::config_values(settings);
   return report;
 }
 
-void show(const report::RunReport& report, const Settings& typed) {
+void show(const report::RunReport& report, const flags::Settings& typed) {
   print_out(result_table(report));
   const bool has_groups = std::any_of(report.layers.begin(), report.layers.end(),
                                       [](const auto& layer) { return !layer.groups.empty(); });
@@ -71,7 +72,8 @@ void show(const report::RunReport& report, const Settings& typed) {
   write_report(typed.report, to_json(report));
 }
 
-void run_compress(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
+void run_compress(const flags::ResolvedSettings& settings,
+                  const std::vector<std::string>& command_line) {
   const pipeline::CompressRun run = to_compress_run(settings);
   check_places(settings.values);
   Console console(settings.values.quiet);
@@ -79,7 +81,7 @@ void run_compress(const ResolvedSettings& settings, const std::vector<std::strin
 }
 
 /// Whether a flag or a file says what a compression has to reach.
-bool has_goal(const ResolvedSettings& settings) {
+bool has_goal(const flags::ResolvedSettings& settings) {
   constexpr std::array<const char*, 10> kGoals{"sparsity",       "pattern",  "prunen",
                                                "prunem",         "wbits",    "target_avg_bits",
                                                "attention_bits", "ffn_bits", "target_stored_bits",
@@ -89,12 +91,12 @@ bool has_goal(const ResolvedSettings& settings) {
 }
 
 /// A plan that is not told what for is made for the usual goal, and says so.
-void run_plan(ResolvedSettings settings) {
+void run_plan(flags::ResolvedSettings settings) {
   Console console(settings.values.quiet);
   if (!has_goal(settings)) {
     settings.values.sparsity = 0.5;
     settings.values.wbits = 4;
-    for (const char* goal : {"sparsity", "wbits"}) settings.origins[goal] = Origin::kDefault;
+    for (const char* goal : {"sparsity", "wbits"}) settings.origins[goal] = flags::Origin::kDefault;
     console.plan("goal       none given: this is the plan for --sparsity 0.5 --wbits 4");
   }
   const pipeline::CompressRun run = to_compress_run(settings);
@@ -102,36 +104,37 @@ void run_plan(ResolvedSettings settings) {
   pipeline::plan_compress(run, console);
 }
 
-void run_eval(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
+void run_eval(const flags::ResolvedSettings& settings,
+              const std::vector<std::string>& command_line) {
   const pipeline::EvalRun run = to_eval_run(settings);
   check_places(settings.values);
   Console console(settings.values.quiet);
   show(pipeline::run_eval(run, console, start_report(settings, command_line)), settings.values);
 }
 
-void run_inspect(const ResolvedSettings& settings) {
+void run_inspect(const flags::ResolvedSettings& settings) {
   check_places(settings.values);
   const pipeline::ModelSummary summary = pipeline::inspect_model(settings.values.model);
   print_out(to_text(summary));
   write_report(settings.values.report, to_json(summary));
 }
 
-void run_compare(const ResolvedSettings& settings) {
+void run_compare(const flags::ResolvedSettings& settings) {
   const pipeline::CompareRun run = to_compare_run(settings);
   check_places(settings.values);
   Console console(settings.values.quiet);
   report::ComparisonReport start;
-  start.version = kVersion;
+  start.version = flags::kVersion;
   start.model = settings.values.model;
   start.dataset = settings.values.dataset;
-  start.settings = config_values(settings);
+  start.settings = flags::config_values(settings);
   const report::ComparisonReport result = pipeline::run_compare(run, console, std::move(start));
   print_out(comparison_text(result));
   write_report(settings.values.report, to_json(result));
 }
 
-void run_export(const ResolvedSettings& settings) {
-  const Settings& typed = settings.values;
+void run_export(const flags::ResolvedSettings& settings) {
+  const flags::Settings& typed = settings.values;
   const formats::Format& format =
       typed.format == "auto" ? formats::default_format(false) : formats::find_format(typed.format);
   if (typed.output.empty()) {
@@ -146,7 +149,7 @@ std::string read_standard_input() {
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
 }
 
-void run_tokenize(const ResolvedSettings& settings) {
+void run_tokenize(const flags::ResolvedSettings& settings) {
   const auto tokenizer = pipeline::open_tokenizer(settings.values.model);
   const std::string text = settings.values.file == "-"
                                ? read_standard_input()
@@ -178,10 +181,11 @@ void traced(const std::string& file, const Command& command) {
 
 }  // namespace
 
-void run_command(const ResolvedSettings& settings, const std::vector<std::string>& command_line) {
+void run_command(const flags::ResolvedSettings& settings,
+                 const std::vector<std::string>& command_line) {
   set_up_logging(settings.values.quiet, settings.values.verbose);
   if (settings.values.print_config) {
-    print_out(config_with_origins(settings).dump(2) + "\n");
+    print_out(flags::config_with_origins(settings).dump(2) + "\n");
   } else if (settings.command == "compress") {
     traced(settings.values.trace, [&] { run_compress(settings, command_line); });
   } else if (settings.command == "plan") {

@@ -9,9 +9,9 @@
 
 #include "commands.h"
 #include "console.h"
-#include "sgpt_mi/cli/arguments.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/flags/arguments.h"
 
 namespace {
 
@@ -33,8 +33,8 @@ int fail_with(ErrorKind kind, const std::string& message) {
 }
 
 void run(const std::vector<std::string>& command_line) {
-  const sgpt_mi::cli::ParsedArguments parsed =
-      sgpt_mi::cli::parse_arguments({command_line.begin() + 1, command_line.end()});
+  const sgpt_mi::flags::ParsedArguments parsed =
+      sgpt_mi::flags::parse_arguments({command_line.begin() + 1, command_line.end()});
   if (parsed.text) {
     sgpt_mi::cli::print_out(*parsed.text);
     return;

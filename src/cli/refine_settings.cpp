@@ -46,7 +46,7 @@ bool switch_or(const char* key, int value, bool standard) {
 
 }  // namespace
 
-void set_refinement(compress::CompressionSettings& compression, const Settings& typed) {
+void set_refinement(compress::CompressionSettings& compression, const flags::Settings& typed) {
   const StepDefaults standard = defaults_of(compression.method, compression.quantizes());
   obs::RefineOptions& refine = compression.matrix.refine;
   refine.l0_sweeps = given_or(typed.l0_sweeps, standard.l0_sweeps);
@@ -68,8 +68,8 @@ void set_refinement(compress::CompressionSettings& compression, const Settings& 
       typed.true_sequential || compression.follows_dense() || compression.method == Method::kRd;
 }
 
-void drop_steps(Settings& typed) {
-  const Settings standard;
+void drop_steps(flags::Settings& typed) {
+  const flags::Settings standard;
   typed.drift = standard.drift;
   typed.drift_residual = standard.drift_residual;
   typed.l0_sweeps = standard.l0_sweeps;
@@ -81,9 +81,10 @@ void drop_steps(Settings& typed) {
   typed.block_tuning = standard.block_tuning;
 }
 
-std::optional<planning::PlanOptions> plan_options(const ResolvedSettings& settings, Method method) {
+std::optional<planning::PlanOptions> plan_options(const flags::ResolvedSettings& settings,
+                                                  Method method) {
   if (method != Method::kRd) return std::nullopt;
-  const Settings& typed = settings.values;
+  const flags::Settings& typed = settings.values;
   planning::PlanOptions plan;
   plan.sensitivity = planning::parse_sensitivity(typed.sensitivity);
   plan.windows = typed.plan_windows;

@@ -9,15 +9,11 @@
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
+#include "type_settings.h"
 #include "width_settings.h"
 
 namespace sgpt_mi::cli {
 namespace {
-
-constexpr Names<Origin, 4> kOrigins{{{"default", Origin::kDefault},
-                                     {"environment", Origin::kEnvironment},
-                                     {"file", Origin::kFile},
-                                     {"flag", Origin::kFlag}}};
 
 std::vector<std::string> split_names(const std::string& key, const std::string& text) {
   std::vector<std::string> sets;
@@ -59,8 +55,8 @@ std::pair<std::int64_t, std::int64_t> parse_pattern(const std::string& text) {
 }
 
 /// Zeros of every M from --pattern or --prunen/--prunem, which must not both be given.
-void set_pattern(obs::CompressOptions& options, const ResolvedSettings& settings) {
-  const Settings& typed = settings.values;
+void set_pattern(obs::CompressOptions& options, const flags::ResolvedSettings& settings) {
+  const flags::Settings& typed = settings.values;
   if (!typed.pattern.empty()) {
     if (typed.prunen != 0 || typed.prunem != 0) {
       fail(ErrorKind::kUsage, "--pattern and --prunen/--prunem both name an N:M pattern; give one");
@@ -86,8 +82,8 @@ void set_pattern(obs::CompressOptions& options, const ResolvedSettings& settings
   }
 }
 
-obs::CompressOptions matrix_options(const ResolvedSettings& settings) {
-  const Settings& typed = settings.values;
+obs::CompressOptions matrix_options(const flags::ResolvedSettings& settings) {
+  const flags::Settings& typed = settings.values;
   obs::CompressOptions options;
   set_pattern(options, settings);
   options.sparsity = options.prune_n > 0 ? 0.0 : typed.sparsity;
@@ -106,11 +102,11 @@ obs::CompressOptions matrix_options(const ResolvedSettings& settings) {
   return options;
 }
 
-pipeline::ModelOptions model_options(const Settings& typed) {
+pipeline::ModelOptions model_options(const flags::Settings& typed) {
   return {typed.model, typed.device, typed.dtype, typed.threads};
 }
 
-pipeline::EvalOptions eval_options(const Settings& typed) {
+pipeline::EvalOptions eval_options(const flags::Settings& typed) {
   return {split_sets(typed.eval), typed.data_dir, typed.seqlen, typed.eval_windows};
 }
 
@@ -126,7 +122,7 @@ std::int64_t parse_batch_windows(const std::string& text) {
 
 /// A plan that chooses codes starts from the widest level that the target holds.
 void set_base_width(compress::CompressionSettings& compression) {
-  const planning::WidthOptions& widths = compression.plan->widths;
+  const widths::WidthOptions& widths = compression.plan->widths;
   int width = widths.levels.empty() ? compression.matrix.wbits : widths.levels.front();
   for (const int level : widths.levels) {
     if (static_cast<double>(level) <= widths.target.average_bits) width = level;
@@ -138,12 +134,12 @@ const formats::Format& save_format(const std::string& name, bool quantizes) {
   return name == "auto" ? formats::default_format(quantizes) : formats::find_format(name);
 }
 
-pipeline::FormatWishes format_wishes(const ResolvedSettings& settings) {
+pipeline::FormatWishes format_wishes(const flags::ResolvedSettings& settings) {
   const auto typed = settings.origins.find("sym");
   pipeline::FormatWishes wishes;
   // A file names every flag; only who types --sym=false means it.
-  wishes.asymmetric =
-      !settings.values.sym && typed != settings.origins.end() && typed->second == Origin::kFlag;
+  wishes.asymmetric = !settings.values.sym && typed != settings.origins.end() &&
+                      typed->second == flags::Origin::kFlag;
   wishes.levels = asked(settings, "levels");
   for (const char* key : {"target_avg_bits", "attention_bits", "ffn_bits", "target_stored_bits",
                           "target_bytes", "width_plan"}) {
@@ -154,10 +150,8 @@ pipeline::FormatWishes format_wishes(const ResolvedSettings& settings) {
 
 }  // namespace
 
-std::string origin_name(Origin origin) { return name_of(kOrigins, origin); }
-
-pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
-  const Settings& typed = settings.values;
+pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
+  const flags::Settings& typed = settings.values;
   pipeline::CompressRun run;
   run.model = model_options(typed);
   run.calibration = {typed.dataset, typed.nsamples, typed.seed};
@@ -185,7 +179,7 @@ pipeline::CompressRun to_compress_run(const ResolvedSettings& settings) {
   return run;
 }
 
-pipeline::CompareRun to_compare_run(const ResolvedSettings& settings) {
+pipeline::CompareRun to_compare_run(const flags::ResolvedSettings& settings) {
   pipeline::CompareRun run;
   run.seeds = parse_seeds(settings.values.seeds);
   run.folder = settings.values.plots;
@@ -196,10 +190,10 @@ pipeline::CompareRun to_compare_run(const ResolvedSettings& settings) {
          run.seeds.size());
   }
   for (const std::string& method : split_names("methods", settings.values.methods)) {
-    ResolvedSettings variant = settings;
+    flags::ResolvedSettings variant = settings;
     variant.values.method = method;
     variant.values.plots.clear();
-    variant.origins["method"] = Origin::kFlag;
+    variant.origins["method"] = flags::Origin::kFlag;
     const compress::Method parsed = compress::parse_method(method);
     drop_flags_of_others(variant, parsed);
     if (parsed == compress::Method::kMagnitude) drop_steps(variant.values);
@@ -216,7 +210,7 @@ pipeline::CompareRun to_compare_run(const ResolvedSettings& settings) {
   return run;
 }
 
-pipeline::EvalRun to_eval_run(const ResolvedSettings& settings) {
+pipeline::EvalRun to_eval_run(const flags::ResolvedSettings& settings) {
   pipeline::EvalRun run{model_options(settings.values), eval_options(settings.values),
                         settings.values.dense};
   run.validate();

@@ -3,21 +3,21 @@
 #include "commands.h"
 #include "console.h"
 #include "sgpt_mi/cli/sweep_config.h"
-#include "sgpt_mi/cli/version.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/flags/version.h"
 #include "sgpt_mi/pipeline/sweep.h"
 #include "sgpt_mi/report/document.h"
 
 namespace sgpt_mi::cli {
 namespace {
 
-pipeline::SweepRun read_sweep(const ResolvedSettings& settings) {
+pipeline::SweepRun read_sweep(const flags::ResolvedSettings& settings) {
   const std::string& path = settings.values.grid;
   const auto file = nlohmann::ordered_json::parse(documents::read_text_file(path), nullptr, false);
   if (file.is_discarded()) fail(ErrorKind::kInput, "sweep: {} is not valid JSON", path);
   pipeline::SweepRun run = expand_sweep(file, settings, path);
-  run.version = kVersion;
+  run.version = flags::kVersion;
   if (!settings.values.only.empty()) {
     run.cells = share_of(run.cells, settings.values.only);
     run.write_tables = false;
@@ -45,7 +45,7 @@ std::string cell_list(const pipeline::SweepRun& run) {
 
 }  // namespace
 
-void run_sweep_command(const ResolvedSettings& settings,
+void run_sweep_command(const flags::ResolvedSettings& settings,
                        const std::vector<std::string>& command_line) {
   pipeline::SweepRun run = read_sweep(settings);
   run.command = command_line;

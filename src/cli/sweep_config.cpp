@@ -7,9 +7,9 @@
 #include <string_view>
 #include <utility>
 
-#include "sgpt_mi/cli/arguments.h"
-#include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/flags/arguments.h"
+#include "sgpt_mi/flags/flag_table.h"
 
 namespace sgpt_mi::cli {
 namespace {
@@ -21,30 +21,30 @@ constexpr std::array<const char*, 7> kFileKeys{"model", "dataset",  "out", "base
                                                "grid",  "variants", "skip"};
 
 /// Whether a flag belongs to the compression of a cell, not to the sweep or to what it shows.
-bool is_cell_flag(const FlagRow& row) {
+bool is_cell_flag(const flags::FlagRow& row) {
   const std::string_view key = row.key;
-  return row.in_config && (row.commands & kCompress) != 0 && (row.commands & kSweep) != 0 &&
-         key != "quiet" && key != "verbose";
+  return row.in_config && (row.commands & flags::kCompress) != 0 &&
+         (row.commands & flags::kSweep) != 0 && key != "quiet" && key != "verbose";
 }
 
 /// Whether a flag may change what a cell measures; the number of threads changes the last digits.
-bool decides_result(const FlagRow& row) {
+bool decides_result(const flags::FlagRow& row) {
   return is_cell_flag(row) && std::string_view(row.key) != "threads";
 }
 
 [[noreturn]] void refuse_key(const std::string& where, const std::string& key,
                              const std::vector<std::string>& known) {
-  const std::string nearest = nearest_name(key, known);
+  const std::string nearest = flags::nearest_name(key, known);
   fail(ErrorKind::kUsage, "sweep: {}: unknown key '{}'{}", where, key,
        nearest.empty() ? "; expected one of the flags of sgpt-mi sweep --help-all"
                        : "; did you mean '" + nearest + "'?");
 }
 
-const FlagRow& cell_flag(const std::string& where, const std::string& written) {
+const flags::FlagRow& cell_flag(const std::string& where, const std::string& written) {
   std::string key = written;
   std::replace(key.begin(), key.end(), '-', '_');
   std::vector<std::string> known;
-  for (const FlagRow& row : flag_table()) {
+  for (const flags::FlagRow& row : flags::flag_table()) {
     if (!is_cell_flag(row)) continue;
     if (key == row.key) return row;
     known.emplace_back(row.key);
@@ -67,14 +67,14 @@ Json flags_of_object(const Json& object, const std::string& where) {
   if (!object.is_object()) {
     fail(ErrorKind::kUsage, "sweep: {}: {} is not an object of flags", where, object.dump());
   }
-  Json flags = Json::object();
+  Json values = Json::object();
   for (const auto& [written, value] : object.items()) {
-    const FlagRow& row = cell_flag(where, written);
-    Settings scratch;
-    set_flag(scratch, row, value);
-    flags[row.key] = flag_value(scratch, row);
+    const flags::FlagRow& row = cell_flag(where, written);
+    flags::Settings scratch;
+    flags::set_flag(scratch, row, value);
+    values[row.key] = flags::flag_value(scratch, row);
   }
-  return flags;
+  return values;
 }
 
 /// The points of one axis: each sets one flag, or the flags of a variant.
@@ -162,12 +162,12 @@ void remove_skipped(std::vector<Json>& points, const Json& skip,
   if (points.empty()) fail(ErrorKind::kUsage, "sweep: {}: skip leaves no cell", where);
 }
 
-void refuse_varied_on_command_line(const ResolvedSettings& typed,
+void refuse_varied_on_command_line(const flags::ResolvedSettings& typed,
                                    const std::vector<std::string>& varied,
                                    const std::string& where) {
   for (const std::string& key : varied) {
     const auto found = typed.origins.find(key);
-    if (found != typed.origins.end() && found->second == Origin::kFlag) {
+    if (found != typed.origins.end() && found->second == flags::Origin::kFlag) {
       fail(ErrorKind::kUsage, "sweep: --{} is varied by {}; leave it out of one of them", key,
            where);
     }
@@ -175,31 +175,32 @@ void refuse_varied_on_command_line(const ResolvedSettings& typed,
 }
 
 /// The flags of one cell on top of what the sweep's environment and command line say.
-ResolvedSettings resolve(const Json& flags, const ResolvedSettings& typed) {
-  ResolvedSettings cell;
+flags::ResolvedSettings resolve(const Json& values, const flags::ResolvedSettings& typed) {
+  flags::ResolvedSettings cell;
   cell.command = "compress";
-  for (const FlagRow& row : flag_table()) {
+  for (const flags::FlagRow& row : flags::flag_table()) {
     if (!is_cell_flag(row)) continue;
     const auto origin = typed.origins.find(row.key);
-    const bool in_file = flags.contains(row.key);
-    if (origin != typed.origins.end() && !(in_file && origin->second == Origin::kEnvironment)) {
+    const bool in_file = values.contains(row.key);
+    if (origin != typed.origins.end() &&
+        !(in_file && origin->second == flags::Origin::kEnvironment)) {
       std::visit([&](auto field) { cell.values.*field = typed.values.*field; }, row.target);
       cell.origins[row.key] = origin->second;
     } else if (in_file) {
-      set_flag(cell.values, row, flags.at(row.key));
-      cell.origins[row.key] = Origin::kFile;
+      flags::set_flag(cell.values, row, values.at(row.key));
+      cell.origins[row.key] = flags::Origin::kFile;
     }
   }
   return cell;
 }
 
-GridCell make_cell(const Json& varied, const ResolvedSettings& settings) {
+GridCell make_cell(const Json& varied, const flags::ResolvedSettings& settings) {
   GridCell cell;
   cell.varied = varied;
-  cell.config = config_values(settings);
+  cell.config = flags::config_values(settings);
   cell.settings = {{"model", settings.values.model}, {"dataset", settings.values.dataset}};
-  for (const FlagRow& row : flag_table()) {
-    if (decides_result(row)) cell.settings[row.key] = flag_value(settings.values, row);
+  for (const flags::FlagRow& row : flags::flag_table()) {
+    if (decides_result(row)) cell.settings[row.key] = flags::flag_value(settings.values, row);
   }
   try {
     cell.run = to_compress_run(settings);
@@ -242,8 +243,8 @@ void refuse_equal_cells(const std::vector<GridCell>& cells, const std::string& w
 
 }  // namespace
 
-pipeline::SweepRun expand_sweep(const nlohmann::ordered_json& file, const ResolvedSettings& typed,
-                                const std::string& where) {
+pipeline::SweepRun expand_sweep(const nlohmann::ordered_json& file,
+                                const flags::ResolvedSettings& typed, const std::string& where) {
   refuse_unknown_file_keys(file, where);
   const std::vector<Axis> axes = read_axes(file, where);
   const std::vector<std::string> varied = varied_flags(axes, where);
@@ -257,18 +258,19 @@ pipeline::SweepRun expand_sweep(const nlohmann::ordered_json& file, const Resolv
   run.dataset = required(typed.values.dataset, file, where, "dataset");
   run.out = required(typed.values.out, file, where, "out");
   for (const Json& point : points) {
-    Json flags = base;
-    flags.update(point);
-    ResolvedSettings settings = resolve(flags, typed);
+    Json values = base;
+    values.update(point);
+    flags::ResolvedSettings settings = resolve(values, typed);
     settings.values.model = run.model;
     settings.values.dataset = run.dataset;
     run.cells.push_back(make_cell(point, settings));
   }
   refuse_equal_cells(run.cells, where);
-  const ResolvedSettings common = resolve(base, typed);
-  for (const FlagRow& row : flag_table()) {
+  const flags::ResolvedSettings common = resolve(base, typed);
+  for (const flags::FlagRow& row : flags::flag_table()) {
     const bool is_varied = std::find(varied.begin(), varied.end(), row.key) != varied.end();
-    if (common.given(row.key) && !is_varied) run.shared[row.key] = flag_value(common.values, row);
+    if (common.given(row.key) && !is_varied)
+      run.shared[row.key] = flags::flag_value(common.values, row);
   }
   return run;
 }

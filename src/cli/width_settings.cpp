@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
-#include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
+#include "sgpt_mi/flags/flag_table.h"
 
 namespace sgpt_mi::cli {
 namespace {
@@ -99,8 +99,8 @@ std::optional<double> positive(double value) {
   return value == 0.0 ? std::nullopt : std::optional(value);
 }
 
-planning::WidthTarget parse_target(const Settings& typed) {
-  planning::WidthTarget target;
+widths::WidthTarget parse_target(const flags::Settings& typed) {
+  widths::WidthTarget target;
   if (typed.target_avg_bits != 0.0) {
     target.average_bits = typed.target_avg_bits;
   } else if (typed.wbits < 16) {
@@ -114,27 +114,27 @@ planning::WidthTarget parse_target(const Settings& typed) {
   return target;
 }
 
-void set_clustering(planning::GroupingOptions& grouping, const Settings& typed) {
+void set_clustering(widths::GroupingOptions& grouping, const flags::Settings& typed) {
   grouping.estimator = mi::parse_estimator(typed.mi_method);
   grouping.clustering = cluster::parse_method(typed.clustering);
   grouping.sample_tokens = typed.mi_tokens;
   grouping.seed = typed.seed;
 }
 
-planning::GroupingOptions parse_grouping_options(const Settings& typed, Method method) {
-  planning::GroupingOptions grouping;
+widths::GroupingOptions parse_grouping_options(const flags::Settings& typed, Method method) {
+  widths::GroupingOptions grouping;
   if (typed.use_mi_grouping != 0 && typed.use_mi_grouping != 1) {
     fail(ErrorKind::kUsage, "use_mi_grouping: {} is neither 0 nor 1", typed.use_mi_grouping);
   }
   const bool grouped = method == Method::kMi && typed.use_mi_grouping == 1;
   grouping.grouping =
-      grouped ? planning::parse_grouping(typed.grouping) : planning::Grouping::kChannels;
+      grouped ? widths::parse_grouping(typed.grouping) : widths::Grouping::kChannels;
   grouping.groups = parse_groups(typed.n_groups);
   set_clustering(grouping, typed);
   return grouping;
 }
 
-void refuse_width_flags(const ResolvedSettings& settings, Method method) {
+void refuse_width_flags(const flags::ResolvedSettings& settings, Method method) {
   for (const char* key : kWidthFlags) {
     if (!asked(settings, key)) continue;
     fail(ErrorKind::kUsage,
@@ -145,105 +145,22 @@ void refuse_width_flags(const ResolvedSettings& settings, Method method) {
 
 }  // namespace
 
-bool asked(const ResolvedSettings& settings, const std::string& key) {
+bool asked(const flags::ResolvedSettings& settings, const std::string& key) {
   if (!settings.given(key)) return false;
-  for (const FlagRow& row : flag_table()) {
+  for (const flags::FlagRow& row : flags::flag_table()) {
     if (key != row.key) continue;
-    return settings.origins.at(key) == Origin::kFlag ||
-           flag_value(settings.values, row) != flag_value(Settings{}, row);
+    return settings.origins.at(key) == flags::Origin::kFlag ||
+           flags::flag_value(settings.values, row) != flags::flag_value(flags::Settings{}, row);
   }
   fail(ErrorKind::kInternal, "cli: no flag {}", key);
 }
 
-bool asks_for_codes(const Settings& typed) {
+bool asks_for_codes(const flags::Settings& typed) {
   return typed.wbits < 16 || typed.target_avg_bits != 0.0 || typed.attention_bits != 0.0 ||
          typed.ffn_bits != 0.0 || typed.target_stored_bits != 0.0 || !typed.target_bytes.empty();
 }
 
-namespace {
-
-const blocks::BlockType* parse_type(const char* key, const std::string& name) {
-  const blocks::BlockType* type = blocks::find_block_type(std::string_view(name));
-  if (type != nullptr && type->form != blocks::BlockForm::kPlain) return type;
-  std::string known;
-  for (const blocks::BlockType& other : blocks::block_types()) {
-    if (other.form == blocks::BlockForm::kPlain) continue;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", other.name);
-  }
-  fail(ErrorKind::kUsage, "{}: '{}' is no type with blocks; there are {}", key, name, known);
-}
-
-/// "attn_v=Q6_K,ffn_down=Q5_K"
-std::vector<std::pair<std::string, const blocks::BlockType*>> parse_types(const std::string& text) {
-  std::vector<std::pair<std::string, const blocks::BlockType*>> types;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    const std::string entry = text.substr(at, end - at);
-    const std::size_t equals = entry.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      fail(ErrorKind::kUsage, "gguf_types: '{}' is not NAME=TYPE, as in attn_v=Q6_K", entry);
-    }
-    types.emplace_back(entry.substr(0, equals), parse_type("gguf_types", entry.substr(equals + 1)));
-    at = end + 1;
-  }
-  return types;
-}
-
-/// The type that comes next to a width: one of 256 weights that holds a zero where that is needed.
-const blocks::BlockType* type_of_width(int bits, bool needs_zero) {
-  for (const blocks::BlockType& type : blocks::block_types()) {
-    const bool usual = type.form != blocks::BlockForm::kTable &&
-                       (type.block_elements == 256 || needs_zero || bits == 8);
-    if (usual && type.code_bits == bits && (!needs_zero || type.holds_zero())) return &type;
-  }
-  fail(ErrorKind::kUsage,
-       "wbits: no block type has codes of {} bits{}; give --gguf_type, or 3, 4, 5, 6 or 8", bits,
-       needs_zero ? " and an exact zero" : "");
-}
-
-}  // namespace
-
-std::optional<planning::TypeOptions> type_options(
-    const Settings& typed, const formats::Format& format,
-    const compress::CompressionSettings& compression) {
-  const bool names_types = !typed.gguf_type.empty() || !typed.gguf_types.empty();
-  if (!format.holds_blocks) {
-    if (!names_types) return std::nullopt;
-    fail(ErrorKind::kUsage,
-         "gguf_type: format {} holds no blocks of ggml's types; use --format gguf", format.name);
-  }
-  if (!names_types && !asks_for_codes(typed)) return std::nullopt;
-  if (compress::has_widths(compression.method)) {
-    fail(ErrorKind::kUsage,
-         "method {} gives the columns of a matrix several widths, and format {} holds one type a "
-         "tensor; use --method rd, sparsegpt or magnitude",
-         compress::method_name(compression.method), format.name);
-  }
-  planning::TypeOptions types;
-  types.needs_zero = compression.matrix.prunes();
-  types.by_name = parse_types(typed.gguf_types);
-  const bool sized = typed.target_stored_bits != 0.0 || !typed.target_bytes.empty();
-  if (!typed.gguf_type.empty()) {
-    types.standard = parse_type("gguf_type", typed.gguf_type);
-  } else if (typed.wbits < 16) {
-    types.standard = type_of_width(typed.wbits, types.needs_zero);
-  }
-  if (sized && types.standard != nullptr) {
-    fail(ErrorKind::kUsage,
-         "gguf_type: {} for all linears contradicts a size that types are planned for; give one",
-         types.standard->name);
-  }
-  if (!sized && types.standard == nullptr) {
-    fail(ErrorKind::kUsage,
-         "format {}: say what to plan for or what to take: --target_bytes 700MB, "
-         "--target_stored_bits 4.5, --gguf_type Q4_K or --wbits 4",
-         format.name);
-  }
-  types.validate();
-  return types;
-}
-
-void drop_flags_of_others(ResolvedSettings& settings, Method method) {
+void drop_flags_of_others(flags::ResolvedSettings& settings, Method method) {
   const auto drop = [&](const auto& keys) {
     for (const char* key : keys) settings.origins.erase(key);
   };
@@ -255,17 +172,17 @@ void drop_flags_of_others(ResolvedSettings& settings, Method method) {
   if (!compress::has_widths(method)) drop(kWidthFlags);
 }
 
-planning::WidthOptions plan_width_options(const ResolvedSettings& settings) {
-  const Settings& typed = settings.values;
+widths::WidthOptions plan_width_options(const flags::ResolvedSettings& settings) {
+  const flags::Settings& typed = settings.values;
   for (const char* key : kScoreFlags) {
     if (!asked(settings, key)) continue;
     fail(ErrorKind::kUsage,
          "--{} has no effect with --method rd, which measures; use --method mi, or leave it out",
          key);
   }
-  planning::WidthOptions widths;
-  widths.grouping.grouping = asked(settings, "grouping") ? planning::parse_grouping(typed.grouping)
-                                                         : planning::Grouping::kHessian;
+  widths::WidthOptions widths;
+  widths.grouping.grouping = asked(settings, "grouping") ? widths::parse_grouping(typed.grouping)
+                                                         : widths::Grouping::kHessian;
   widths.grouping.groups = asked(settings, "n_groups") ? parse_groups(typed.n_groups) : 1;
   set_clustering(widths.grouping, typed);
   widths.levels = parse_levels(typed.levels);
@@ -275,9 +192,9 @@ planning::WidthOptions plan_width_options(const ResolvedSettings& settings) {
   return widths;
 }
 
-std::optional<planning::WidthOptions> width_options(const ResolvedSettings& settings,
-                                                    Method method) {
-  const Settings& typed = settings.values;
+std::optional<widths::WidthOptions> width_options(const flags::ResolvedSettings& settings,
+                                                  Method method) {
+  const flags::Settings& typed = settings.values;
   if (method == Method::kRd) return std::nullopt;
   for (const char* key : kPlanFlags) {
     if (!asked(settings, key)) continue;
@@ -288,7 +205,7 @@ std::optional<planning::WidthOptions> width_options(const ResolvedSettings& sett
     refuse_width_flags(settings, method);
     return std::nullopt;
   }
-  planning::WidthOptions widths;
+  widths::WidthOptions widths;
   widths.grouping = parse_grouping_options(typed, method);
   widths.levels = parse_levels(typed.levels);
   const auto shares = parse_numbers<5>("importance_weights", typed.importance_weights);
@@ -297,14 +214,14 @@ std::optional<planning::WidthOptions> width_options(const ResolvedSettings& sett
   widths.target = parse_target(typed);
   if (method == Method::kToky) {
     const auto bounds = parse_numbers<2>("toky_thresholds", typed.toky_thresholds);
-    widths.score = planning::ChannelScore::kContribution;
-    widths.allocation = planning::BitAllocation::kThreshold;
+    widths.score = widths::ChannelScore::kContribution;
+    widths.allocation = widths::BitAllocation::kThreshold;
     widths.thresholds = alloc::contribution_thresholds(bounds[0], bounds[1]);
     widths.levels = {2, 4, 8};
     return widths;
   }
-  widths.allocation = planning::parse_bit_allocation(typed.bit_allocation);
-  if (widths.allocation == planning::BitAllocation::kThreshold) {
+  widths.allocation = widths::parse_bit_allocation(typed.bit_allocation);
+  if (widths.allocation == widths::BitAllocation::kThreshold) {
     widths.thresholds = alloc::importance_thresholds(
         parse_list<double>("bit_thresholds", typed.bit_thresholds), widths.levels);
   }

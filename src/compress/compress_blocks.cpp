@@ -5,8 +5,8 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
-#include "sgpt_mi/planning/width_planner.h"
 #include "sgpt_mi/walk/block_walk.h"
+#include "sgpt_mi/widths/width_planner.h"
 #include "site_compressor.h"
 
 namespace sgpt_mi::compress {
@@ -15,8 +15,8 @@ namespace {
 /// Tokens that the chosen estimator looks at; the Gaussian one needs sums only.
 std::int64_t sample_tokens(const CompressionSettings& settings) {
   if (!settings.widths) return 0;
-  const planning::GroupingOptions& grouping = settings.widths->grouping;
-  const bool sampled = grouping.grouping != planning::Grouping::kChannels &&
+  const widths::GroupingOptions& grouping = settings.widths->grouping;
+  const bool sampled = grouping.grouping != widths::Grouping::kChannels &&
                        grouping.estimator != mi::Estimator::kGaussian;
   return sampled ? grouping.sample_tokens : 0;
 }
@@ -79,7 +79,7 @@ BlockResult compress_blocks(const BlockRun& run) {
     if (run.settings.types) EndMatrices(run).finish(nullptr, result.block_types);
     return result;
   }
-  planning::WidthPlanner planner(
+  widths::WidthPlanner planner(
       {*run.settings.widths, run.settings.matrix, run.settings.selection, run.stored_bits},
       run.model);
   if (run.settings.widths->target.over_model) planner.measure_model(walk);

@@ -13,7 +13,7 @@ struct GroupSum {
   double score = 0.0;
 };
 
-std::vector<GroupSum> sums_by(const planning::LinearPlan& plan,
+std::vector<GroupSum> sums_by(const widths::LinearPlan& plan,
                               const std::vector<std::int32_t>& group_of_channel,
                               std::size_t groups) {
   std::vector<GroupSum> sums(groups);
@@ -60,8 +60,8 @@ void describe_calibration(report::LayerReport& layer, const calib::LayerStats& s
   layer.rank_deficient = stats.tokens < layer.columns;
 }
 
-void describe_widths(report::LayerReport& layer, const planning::LinearPlan& plan,
-                     const planning::SiteGroups& groups) {
+void describe_widths(report::LayerReport& layer, const widths::LinearPlan& plan,
+                     const widths::SiteGroups& groups) {
   const std::vector<double>& scores = plan.units.channel_score;
   const auto [least, most] = std::minmax_element(scores.begin(), scores.end());
   layer.importance_min = *least;
@@ -75,7 +75,7 @@ void describe_widths(report::LayerReport& layer, const planning::LinearPlan& pla
   layer.average_bits = static_cast<double>(bits) / static_cast<double>(layer.columns);
   if (plan.units.single_channels) {
     const quant::ColumnGroups classes =
-        planning::column_groups(plan.units, plan.bits, quant::GridSharing::kRowGroup);
+        widths::column_groups(plan.units, plan.bits, quant::GridSharing::kRowGroup);
     for (const GroupSum& sum :
          sums_by(plan, classes.group_of_column, classes.bits_of_group.size())) {
       layer.groups.push_back(group_report(sum));

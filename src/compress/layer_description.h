@@ -6,9 +6,9 @@
 #include "sgpt_mi/compress/settings.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
-#include "sgpt_mi/planning/site_groups.h"
-#include "sgpt_mi/planning/width_planner.h"
 #include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/widths/site_groups.h"
+#include "sgpt_mi/widths/width_planner.h"
 
 namespace sgpt_mi::compress {
 
@@ -23,8 +23,8 @@ void describe_calibration(report::LayerReport& layer, const calib::LayerStats& s
                           std::int64_t constant_channels);
 
 /// Adds the groups and widths of a planned linear. Single channels are told by width.
-void describe_widths(report::LayerReport& layer, const planning::LinearPlan& plan,
-                     const planning::SiteGroups& groups);
+void describe_widths(report::LayerReport& layer, const widths::LinearPlan& plan,
+                     const widths::SiteGroups& groups);
 
 /// The widths of a measured plan.
 void describe_choice(report::LayerReport& layer, const obs::CompressOptions& options);

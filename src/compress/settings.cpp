@@ -35,7 +35,7 @@ bool has_widths(Method method) {
 
 std::string method_name(Method method) { return name_of(kMethods, method); }
 
-const planning::WidthTarget* CompressionSettings::width_target() const {
+const widths::WidthTarget* CompressionSettings::width_target() const {
   if (plan && quantizes()) return &plan->widths.target;
   return widths ? &widths->target : nullptr;
 }

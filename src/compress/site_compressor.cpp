@@ -73,7 +73,7 @@ SiteCompressor::SiteWork SiteCompressor::prepare(const walk::SiteInput& input,
   if (planner_ == nullptr) return work;
   const bool keep_affinity = run_.keep_pictures && input.layer == 0;
   work.groups = planner_->groups_of(input, keep_affinity, run_.timings);
-  work.moments = planning::channel_moments(input.stats, work.prepared.inverse_diagonal());
+  work.moments = widths::channel_moments(input.stats, work.prepared.inverse_diagonal());
   return work;
 }
 
@@ -117,10 +117,9 @@ std::int64_t SiteCompressor::packed_bits(const obs::CompressResult& result, DTyp
 /// the widths: the plan is repeated with what the last mask kept, less what it was over, and the
 /// largest result within the budget is taken.
 obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight,
-                                                     const SiteWork& work,
-                                                     planning::LinearPlan& plan,
+                                                     const SiteWork& work, widths::LinearPlan& plan,
                                                      const LinearInfo& linear) {
-  const planning::WidthOptions& widths = planner_->options();
+  const widths::WidthOptions& widths = planner_->options();
   const DType dtype = run_.saved_types.dtype_of(linear.name + ".weight");
   obs::CompressOptions options = run_.settings.matrix;
   std::optional<obs::CompressResult> best;
@@ -128,7 +127,7 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
   std::int64_t best_size = 0;
   std::int64_t allowed = plan.budget_bits;
   for (int tried = 0; tried < kStoredTries; ++tried) {
-    options.groups = planning::column_groups(plan.units, plan.bits, widths.sharing);
+    options.groups = widths::column_groups(plan.units, plan.bits, widths.sharing);
     obs::CompressResult result = compress_matrix(weight, work, options, linear.name);
     if (!planner_->counts_storage()) return result;
     const std::int64_t size = packed_bits(result, dtype);
@@ -177,8 +176,8 @@ obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
   }
   quant::ColumnGroups groups;
   if (choice.grid_columns > 0) {
-    groups.group_of_column = planning::grid_labels(work.input, linear.columns, choice.grid_columns,
-                                                   run_.settings.grids.any_order);
+    groups.group_of_column = widths::grid_labels(work.input, linear.columns, choice.grid_columns,
+                                                 run_.settings.grids.any_order);
     const auto count =
         *std::max_element(groups.group_of_column.begin(), groups.group_of_column.end()) + 1;
     groups.bits_of_group.assign(static_cast<std::size_t>(count), choice.unit_bits.front());
@@ -315,7 +314,7 @@ void SiteCompressor::finish_block(Block& block, const walk::BlockEnd& end) {
 
 /// Of every site whose affinity was kept, with the widths of its first linear.
 void SiteCompressor::keep_picture(const LinearInfo& linear, const SiteWork& work,
-                                  const std::optional<planning::LinearPlan>& plan) {
+                                  const std::optional<widths::LinearPlan>& plan) {
   if (!plan || !work.groups.affinity.defined()) return;
   const bool first =
       result_.pictures.empty() || !result_.pictures.back().affinity.is_same(work.groups.affinity);

@@ -13,9 +13,9 @@
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/rd_plan.h"
-#include "sgpt_mi/planning/width_planner.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/walk/block_walk.h"
+#include "sgpt_mi/widths/width_planner.h"
 
 namespace sgpt_mi::compress {
 
@@ -26,7 +26,7 @@ class SiteCompressor {
   /// One sparsity and one width for all.
   explicit SiteCompressor(const BlockRun& run) : run_(run) {}
   /// Widths as the planner gives them.
-  SiteCompressor(const BlockRun& run, planning::WidthPlanner& planner)
+  SiteCompressor(const BlockRun& run, widths::WidthPlanner& planner)
       : run_(run), planner_(&planner) {}
   /// Sparsities and widths of a measured plan, which names every selected linear.
   SiteCompressor(const BlockRun& run, const planning::RdPlan& plan) : run_(run), rd_plan_(&plan) {}
@@ -50,15 +50,15 @@ class SiteCompressor {
   struct SiteWork {
     const walk::SiteInput& input;
     obs::PreparedInput prepared;
-    planning::SiteGroups groups;
+    widths::SiteGroups groups;
     obs::ChannelMoments moments;  ///< with a planner only
     std::int64_t constant_channels = 0;
   };
 
   /// One compressed linear.
   struct LinearWork {
-    obs::CompressOptions options;              ///< but for a planner's widths
-    std::optional<planning::LinearPlan> plan;  ///< with a planner
+    obs::CompressOptions options;            ///< but for a planner's widths
+    std::optional<widths::LinearPlan> plan;  ///< with a planner
     obs::CompressResult result;
   };
 
@@ -77,8 +77,7 @@ class SiteCompressor {
                                                     const obs::CompressOptions& options,
                                                     const std::string& name) const;
   [[nodiscard]] obs::CompressResult compress_planned(const torch::Tensor& weight,
-                                                     const SiteWork& work,
-                                                     planning::LinearPlan& plan,
+                                                     const SiteWork& work, widths::LinearPlan& plan,
                                                      const model::LinearInfo& linear);
   [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight,
                                            const model::LinearInfo& linear, const SiteWork& work);
@@ -91,11 +90,11 @@ class SiteCompressor {
   [[nodiscard]] std::int64_t store_linear(const CompressedLinear& done);
   [[nodiscard]] std::int64_t store_blocks(const CompressedLinear& done);
   void keep_picture(const model::LinearInfo& linear, const SiteWork& work,
-                    const std::optional<planning::LinearPlan>& plan);
+                    const std::optional<widths::LinearPlan>& plan);
   void warn_once(const std::string& text);
 
   const BlockRun& run_;
-  planning::WidthPlanner* planner_ = nullptr;
+  widths::WidthPlanner* planner_ = nullptr;
   const planning::RdPlan* rd_plan_ = nullptr;
   std::int64_t done_ = 0;
   Pending pending_;

@@ -18,7 +18,7 @@ using compress::CompressionSettings;
 constexpr std::int64_t kAlignment = 32;  // of tensor data in a GGUF file, bytes
 
 bool counts_storage(const CompressionSettings& settings) {
-  const planning::WidthTarget* target = settings.width_target();
+  const widths::WidthTarget* target = settings.width_target();
   return target != nullptr && (target->stored_bits || target->bytes);
 }
 
@@ -38,8 +38,8 @@ std::vector<int> widths_of(const CompressionSettings& settings) {
 std::int64_t groups_of(const CompressionSettings& settings) {
   if (settings.plan && settings.quantizes()) return settings.plan->widths.grouping.groups;
   if (!settings.widths) return 1;
-  const planning::GroupingOptions& grouping = settings.widths->grouping;
-  return grouping.grouping == planning::Grouping::kChannels ? 1 : grouping.groups;
+  const widths::GroupingOptions& grouping = settings.widths->grouping;
+  return grouping.grouping == widths::Grouping::kChannels ? 1 : grouping.groups;
 }
 
 formats::GridRequest request_of(const CompressionSettings& settings) {
@@ -178,7 +178,7 @@ compress::CompressionSettings with_types(const CompressionSettings& settings,
   if (!settings.types) return result;
   planning::TypeOptions& types = *result.types;
   types.ends = end_matrices(session);
-  const planning::WidthTarget* target = result.width_target();
+  const widths::WidthTarget* target = result.width_target();
   if (target == nullptr || !target->bytes) return result;
   types.budget_bits = 0;  // embedding and head are planned too
   const SmallestFile smallest = smallest_file(result, session, saved);

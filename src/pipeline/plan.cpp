@@ -14,8 +14,8 @@
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
-#include "sgpt_mi/planning/width_planner.h"
 #include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/widths/width_planner.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -30,7 +30,7 @@ std::string describe_pruning(const obs::CompressOptions& options) {
   return "no pruning";
 }
 
-std::string describe_target(const planning::WidthTarget& target) {
+std::string describe_target(const widths::WidthTarget& target) {
   if (target.bytes) return fmt::format("at most {} of files", human_bytes(*target.bytes));
   if (target.stored_bits)
     return fmt::format("at most {:g} bits a weight stored", *target.stored_bits);
@@ -42,28 +42,27 @@ std::string describe_target(const planning::WidthTarget& target) {
   return fmt::format("{:g} code bits a weight", target.average_bits);
 }
 
-std::string describe_widths(const planning::WidthOptions& widths) {
-  const planning::GroupingOptions& grouping = widths.grouping;
+std::string describe_widths(const widths::WidthOptions& widths) {
+  const widths::GroupingOptions& grouping = widths.grouping;
   std::string groups = "every channel by itself";
-  if (grouping.grouping != planning::Grouping::kChannels) {
+  if (grouping.grouping != widths::Grouping::kChannels) {
     groups = fmt::format("{} groups by {}",
                          grouping.groups == 0 ? "auto" : std::to_string(grouping.groups),
-                         planning::grouping_name(grouping.grouping));
+                         widths::grouping_name(grouping.grouping));
   }
   return fmt::format("widths {}, {}, {} for {}{}", fmt::join(widths.levels, "/"), groups,
-                     planning::bit_allocation_name(widths.allocation),
-                     describe_target(widths.target),
+                     widths::bit_allocation_name(widths.allocation), describe_target(widths.target),
                      widths.target.over_model ? " over the model" : "");
 }
 
 std::string describe_plan(const planning::PlanOptions& plan) {
-  const planning::GroupingOptions& grouping = plan.widths.grouping;
+  const widths::GroupingOptions& grouping = plan.widths.grouping;
   const std::string units =
       grouping.groups == 1
           ? "linears"
           : fmt::format("{} groups of columns by {}",
                         grouping.groups == 0 ? "auto" : std::to_string(grouping.groups),
-                        planning::grouping_name(grouping.grouping));
+                        widths::grouping_name(grouping.grouping));
   return fmt::format("widths {} of {}, {} over the model", fmt::join(plan.widths.levels, "/"),
                      units, describe_target(plan.widths.target));
 }
@@ -123,7 +122,7 @@ void check_target(const compress::CompressionSettings& settings, const Session& 
     return;
   }
   if (!settings.widths) return;
-  static_cast<void>(planning::WidthPlanner(
+  static_cast<void>(widths::WidthPlanner(
       {*settings.widths, settings.matrix, settings.selection, budget.stored_bits}, session.model));
 }
 
@@ -194,10 +193,10 @@ void describe_method(const compress::CompressionSettings& settings,
   question.refines = settings.matrix.refine.any();
   question.tunes_blocks = settings.block_tuning > 0;
   if (settings.widths) {
-    const planning::GroupingOptions& grouping = settings.widths->grouping;
+    const widths::GroupingOptions& grouping = settings.widths->grouping;
     question.chooses_widths = true;
     question.sampled_tokens = grouping.sample_tokens;
-    question.groups_channels = grouping.grouping != planning::Grouping::kChannels;
+    question.groups_channels = grouping.grouping != widths::Grouping::kChannels;
   }
   if (settings.plan) {
     const auto split = planning::split_windows(question.windows, *settings.plan);
@@ -225,7 +224,7 @@ SizeBudget size_budget(const formats::SavedTypes& types, const model::Model& mod
     selected.push_back({linear.name, linear.rows, linear.columns});
   }
   SizeBudget budget{formats::fixed_size(types, selected), std::nullopt};
-  const planning::WidthTarget* target = settings.width_target();
+  const widths::WidthTarget* target = settings.width_target();
   const bool by_types = settings.types && target != nullptr && target->bytes;  // their budget_bits
   if (target != nullptr && !by_types) {
     budget.stored_bits = planning::stored_bits_target(*target, budget.fixed);

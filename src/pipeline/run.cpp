@@ -81,8 +81,7 @@ void warn_of_layers(RunReport& report, report::Events& events) {
 /// Says how far a rule without a budget ended from its target.
 void warn_of_target(RunReport& report, const compress::CompressionSettings& settings,
                     report::Events& events) {
-  if (!settings.widths || settings.widths->allocation != planning::BitAllocation::kThreshold)
-    return;
+  if (!settings.widths || settings.widths->allocation != widths::BitAllocation::kThreshold) return;
   const double target = settings.widths->target.average_bits;
   const double actual = report.totals->average_code_bits;
   if (actual <= target && target - actual < 0.5) return;
@@ -143,7 +142,7 @@ nlohmann::json measurement_key(const CompressRun& run, const PreparedRun& prepar
                                const std::shared_future<std::string>& sha256) {
   const compress::CompressionSettings& settings = run.compression;
   if (!settings.plan || settings.plan->measurements.empty()) return nlohmann::json::object();
-  const planning::GroupingOptions& grouping = settings.plan->widths.grouping;
+  const widths::GroupingOptions& grouping = settings.plan->widths.grouping;
   const walk::LayerSelection& selection = settings.selection;
   const text::TokenWindows& windows = prepared.calibration.windows;
   return {{"model_sha256", sha256.get()},
@@ -154,7 +153,7 @@ nlohmann::json measurement_key(const CompressRun& run, const PreparedRun& prepar
           {"percdamp", settings.matrix.percdamp},
           {"sym", settings.matrix.symmetric},
           {"grids", {settings.matrix.groupsize, settings.grids.any_order ? "any order" : "runs"}},
-          {"grouping", planning::grouping_name(grouping.grouping)},
+          {"grouping", widths::grouping_name(grouping.grouping)},
           {"n_groups", grouping.groups},
           {"pattern", {settings.matrix.prune_n, settings.matrix.prune_m}},
           {"block_types", types_key(settings)},

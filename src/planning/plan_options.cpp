@@ -39,7 +39,7 @@ WindowSplit split_windows(std::int64_t windows, const PlanOptions& options) {
   return split;
 }
 
-std::optional<double> stored_bits_target(const WidthTarget& target,
+std::optional<double> stored_bits_target(const widths::WidthTarget& target,
                                          const formats::FixedSize& fixed) {
   if (!target.bytes) return target.stored_bits;
   const std::int64_t rest = fixed.dense_bytes + fixed.header_bytes;

@@ -164,16 +164,18 @@ void WidthProblem::solve(double target) {
   }
 }
 
-bool counts_storage(const WidthTarget& target) { return target.stored_bits || target.bytes; }
+bool counts_storage(const widths::WidthTarget& target) {
+  return target.stored_bits || target.bytes;
+}
 
-double target_of(const LinearCurves& linear, const WidthTarget& target) {
+double target_of(const LinearCurves& linear, const widths::WidthTarget& target) {
   return (linear.attention ? target.attention_bits : target.ffn_bits).value_or(target.average_bits);
 }
 
 }  // namespace
 
 std::vector<int> plannable_widths(const PlanOptions& options) {
-  const WidthOptions& widths = options.widths;
+  const widths::WidthOptions& widths = options.widths;
   if (counts_storage(widths.target)) return widths.levels;
   std::set<int> near;
   for (const std::optional<double>& target :
@@ -188,7 +190,7 @@ std::vector<int> plannable_widths(const PlanOptions& options) {
 
 void plan_measured_widths(const Measurements& measurements, const PlanGoal& goal,
                           const WidthBudget& budget, Choices& choices) {
-  const WidthOptions& widths = goal.plan.widths;
+  const widths::WidthOptions& widths = goal.plan.widths;
   std::map<double, std::vector<std::size_t>> by_target;
   for (std::size_t i = 0; i < choices.size(); ++i) {
     by_target[budget.stored_bits.value_or(target_of(measurements.linears[i], widths.target))]

@@ -15,9 +15,9 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/obs/curves.h"
-#include "sgpt_mi/planning/site_groups.h"
 #include "sgpt_mi/walk/block_walk.h"
 #include "sgpt_mi/walk/stage_clock.h"
+#include "sgpt_mi/widths/site_groups.h"
 
 namespace sgpt_mi::planning {
 namespace {
@@ -58,7 +58,7 @@ std::vector<int> measured_widths(const PlanGoal& goal) {
 
 /// Columns that may share a grid besides a whole unit's, where the target counts what is stored.
 std::vector<std::int64_t> measured_grids(const PlanGoal& goal, std::int64_t columns) {
-  const WidthTarget& target = goal.plan.widths.target;
+  const widths::WidthTarget& target = goal.plan.widths.target;
   std::vector<std::int64_t> grids;
   if (!target.stored_bits && !target.bytes) return grids;
   const auto& held = goal.grids.group_sizes;
@@ -84,7 +84,7 @@ class Measurer {
 
  private:
   void measure_linear(const torch::Tensor& weight, const model::LinearInfo& linear,
-                      const walk::SiteInput& input, const SiteGroups& groups,
+                      const walk::SiteInput& input, const widths::SiteGroups& groups,
                       const obs::PreparedInput& prepared);
   void measure_types(LinearCurves& curves, const obs::PruneCurve& pruned,
                      const obs::CurveInput& with, double unit) const;
@@ -104,14 +104,14 @@ class Measurer {
 
 void Measurer::measure(model::Block& block, walk::SiteInput& input) {
   std::optional<obs::PreparedInput> prepared;
-  SiteGroups groups;
+  widths::SiteGroups groups;
   for (const model::LinearInfo& linear : block.linears()) {
     if (linear.site != input.site) continue;
     if (!run_.selection.contains(input.layer, linear.name)) continue;
     check_interrupt();
     if (!prepared) {
       if (goal_.plan.widths.grouping.groups != 1) {
-        groups = group_site(input, goal_.plan.widths.grouping, false, run_.timings);
+        groups = widths::group_site(input, goal_.plan.widths.grouping, false, run_.timings);
       }
       const walk::StageTimer timer(run_.timings, "factor", linear.name);
       prepared = obs::prepare_input(input.stats.hessian(), goal_.matrix, linear.name);
@@ -143,7 +143,7 @@ std::pair<torch::Tensor, double> Measurer::row_weight(const torch::Tensor& weigh
 }
 
 void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearInfo& linear,
-                              const walk::SiteInput& input, const SiteGroups& groups,
+                              const walk::SiteInput& input, const widths::SiteGroups& groups,
                               const obs::PreparedInput& prepared) {
   LinearCurves curves;
   curves.name = linear.name;
@@ -248,13 +248,13 @@ void Measurer::measure_coding(LinearCurves& curves, const obs::PruneCurve& prune
     curves.coding.push_back(std::move(curve));
   };
   if (const std::int64_t size = goal_.matrix.groupsize; size > 0) {
-    measure_grid(neighbour_labels(curves.columns, size), curves.columns / size, 0);
+    measure_grid(widths::neighbour_labels(curves.columns, size), curves.columns / size, 0);
   } else {
     measure_grid(curves.unit_of_column, curves.units, 0);
   }
   for (const std::int64_t grid : measured_grids(goal_, curves.columns)) {
     const std::vector<std::int32_t> labels =
-        grid_labels(input, curves.columns, grid, goal_.grids.any_order);
+        widths::grid_labels(input, curves.columns, grid, goal_.grids.any_order);
     measure_grid(labels, *std::max_element(labels.begin(), labels.end()) + 1, grid);
   }
 }

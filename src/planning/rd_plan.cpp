@@ -80,8 +80,8 @@ std::vector<double> planned_sparsities(const Measurements& measurements, double 
 }
 
 /// The level that all linears can have without passing the target, if the target is one.
-std::optional<int> uniform_width(const WidthOptions& widths) {
-  const WidthTarget& target = widths.target;
+std::optional<int> uniform_width(const widths::WidthOptions& widths) {
+  const widths::WidthTarget& target = widths.target;
   if (target.attention_bits || target.ffn_bits) return std::nullopt;
   for (const int level : widths.levels) {
     if (static_cast<double>(level) == target.average_bits) return level;
@@ -145,7 +145,7 @@ Choices sparsity_choices(const Measurements& measurements, const PlanGoal& goal,
 void require_plannable(const Measurements& linears, const PlanGoal& goal,
                        std::optional<double> stored_bits) {
   if (goal.types) return require_types(linears, *goal.types, stored_bits);
-  const WidthOptions& widths = goal.plan.widths;
+  const widths::WidthOptions& widths = goal.plan.widths;
   if (!goal.matrix.quantizes()) return;
   if (goal.matrix.groupsize != -1 && (stored_bits || widths.grouping.groups != 1)) {
     fail(ErrorKind::kUsage, "groupsize: {} contradicts {}; leave it out", goal.matrix.groupsize,

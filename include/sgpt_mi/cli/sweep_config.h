@@ -27,7 +27,7 @@ namespace sgpt_mi::cli {
 /// Throws Error(kUsage) for unknown keys (with the nearest name), values of a wrong type, nothing
 /// varied, a flag varied twice, two equal cells, no cell left, a missing model, dataset or out.
 [[nodiscard]] pipeline::SweepRun expand_sweep(const nlohmann::ordered_json& file,
-                                              const ResolvedSettings& typed,
+                                              const flags::ResolvedSettings& typed,
                                               const std::string& where);
 
 /// The cells that "I/N" names: I, I + N, I + 2N, ..., counted from 1. The shares 1/N to N/N hold

@@ -7,8 +7,8 @@
 #include "sgpt_mi/formats/grid_limits.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/plan_options.h"
-#include "sgpt_mi/planning/width_options.h"
 #include "sgpt_mi/walk/layer_selection.h"
+#include "sgpt_mi/widths/width_options.h"
 
 namespace sgpt_mi::compress {
 
@@ -33,7 +33,7 @@ enum class Method : std::uint8_t {
 struct CompressionSettings {
   Method method = Method::kSparseGpt;
   obs::CompressOptions matrix;
-  std::optional<planning::WidthOptions> widths;  ///< of toky, enhanced, mi, for matrix.wbits
+  std::optional<widths::WidthOptions> widths;  ///< of toky, enhanced, mi, for matrix.wbits
   walk::LayerSelection selection;
   /// alpha of s_j = max|x_j|^alpha / max|W_:j|^(1 - alpha), folded into the norm before; in [0, 1].
   std::optional<double> channel_scaling;
@@ -54,7 +54,7 @@ struct CompressionSettings {
   /// Whether the dense model's activations are needed beside the compressed ones.
   [[nodiscard]] bool follows_dense() const { return drift > 0.0 || block_tuning > 0; }
   /// The target of widths that are chosen; nullptr when all are alike.
-  [[nodiscard]] const planning::WidthTarget* width_target() const;
+  [[nodiscard]] const widths::WidthTarget* width_target() const;
   /// What the measured plan is for; there must be one.
   [[nodiscard]] planning::PlanGoal goal() const { return {matrix, plan.value(), types, grids}; }
 

@@ -15,8 +15,8 @@ struct LinearChoice {
   double sparsity = 0.0;                     ///< zeros / weights, exactly; also of an N:M pattern
   std::vector<int> unit_bits;                ///< one a unit; empty: no codes
   std::vector<std::int32_t> unit_of_column;  ///< N labels; empty: one unit
-  std::int64_t grid_columns = 0;  ///< columns that share a grid, as grid_labels() has them; 0:
-                                  ///< those of a unit, or obs::CompressOptions::groupsize
+  std::int64_t grid_columns = 0;  ///< columns that share a grid, as widths::grid_labels() has them;
+                                  ///< 0: those of a unit, or obs::CompressOptions::groupsize
   const blocks::BlockType* block_type = nullptr;  ///< instead of units; nullptr: integer grids
 };
 

@@ -8,7 +8,7 @@
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/type_options.h"
-#include "sgpt_mi/planning/width_options.h"
+#include "sgpt_mi/widths/width_options.h"
 
 namespace sgpt_mi::planning {
 
@@ -30,9 +30,9 @@ struct PlanOptions {
   std::int64_t check_windows = 2;  ///< last ones, on which plans are compared by KL; 0: no check
   /// Sparsities of linears lie within this distance of the target's; 0: all alike.
   double sparsity_range = 0.1;
-  bool plan_widths = true;   ///< whether widths may differ from the target's
-  WidthOptions widths;       ///< levels, target and units; read when codes are chosen
-  std::string measurements;  ///< file that keeps what was measured; empty: none
+  bool plan_widths = true;      ///< whether widths may differ from the target's
+  widths::WidthOptions widths;  ///< levels, target and units; read when codes are chosen
+  std::string measurements;     ///< file that keeps what was measured; empty: none
 
   void validate() const;
 };
@@ -56,7 +56,7 @@ struct WindowSplit {
 
 /// Bits a weight that --target_stored_bits or --target_bytes leaves for the selected linears; empty
 /// when code bits count. Throws Error(kUsage) when the bytes do not even hold the dense tensors.
-[[nodiscard]] std::optional<double> stored_bits_target(const WidthTarget& target,
+[[nodiscard]] std::optional<double> stored_bits_target(const widths::WidthTarget& target,
                                                        const formats::FixedSize& fixed);
 
 }  // namespace sgpt_mi::planning

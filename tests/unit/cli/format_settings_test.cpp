@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sgpt_mi/cli/arguments.h"
-#include "sgpt_mi/cli/flag_table.h"
 #include "sgpt_mi/cli/settings.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/flags/arguments.h"
+#include "sgpt_mi/flags/flag_table.h"
 #include "support/temporary_folder.h"
 
 namespace sgpt_mi::cli {
@@ -19,7 +19,7 @@ using Flags = std::vector<std::string>;
 
 pipeline::CompressRun run_of(const std::string& format, Flags flags) {
   flags.insert(flags.begin(), {"compress", "m", "c4", "--format", format});
-  return to_compress_run(parse_arguments(flags).settings);
+  return to_compress_run(flags::parse_arguments(flags).settings);
 }
 
 compress::CompressionSettings compression(const std::string& format, const Flags& flags) {
@@ -79,7 +79,7 @@ TEST(FormatSettings, GptqHasOneWidthUnlessAFlagAsksForMore) {
 }
 
 TEST(FormatSettings, TheFlagListsTheFormats) {
-  for (const FlagRow& row : flag_table()) {
+  for (const flags::FlagRow& row : flags::flag_table()) {
     if (std::string_view(row.key) != "format") continue;
     std::string names(row.value);
     std::replace(names.begin(), names.end(), '|', ' ');

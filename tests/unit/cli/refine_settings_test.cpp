@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sgpt_mi/cli/arguments.h"
 #include "sgpt_mi/cli/settings.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/flags/arguments.h"
 #include "support/temporary_folder.h"
 
 namespace sgpt_mi::cli {
@@ -18,14 +18,14 @@ using Flags = std::vector<std::string>;
 
 pipeline::CompressRun run_of(Flags flags) {
   flags.insert(flags.begin(), {"compress", "m", "c4"});
-  return to_compress_run(parse_arguments(flags).settings);
+  return to_compress_run(flags::parse_arguments(flags).settings);
 }
 
 CompressionSettings compression(const Flags& flags) { return run_of(flags).compression; }
 
 pipeline::CompareRun compare_run(Flags flags) {
   flags.insert(flags.begin(), {"compare", "m", "c4"});
-  return to_compare_run(parse_arguments(flags).settings);
+  return to_compare_run(flags::parse_arguments(flags).settings);
 }
 
 std::string usage_error(const Flags& flags) {
@@ -201,9 +201,9 @@ TEST(Plan, UnitsAreWholeLinearsUnlessGroupsAreAskedFor) {
   };
   EXPECT_EQ(grouping({"--wbits", "4"}).groups, 1);
   EXPECT_EQ(grouping({"--wbits", "4", "--n_groups", "8"}).groups, 8);
-  EXPECT_EQ(grouping({"--wbits", "4", "--n_groups", "8"}).grouping, planning::Grouping::kHessian);
+  EXPECT_EQ(grouping({"--wbits", "4", "--n_groups", "8"}).grouping, widths::Grouping::kHessian);
   EXPECT_EQ(grouping({"--wbits", "4", "--n_groups", "8", "--grouping", "mi"}).grouping,
-            planning::Grouping::kMi);
+            widths::Grouping::kMi);
   EXPECT_THAT(usage_error({"--wbits", "4", "--n_groups", "auto"}), HasSubstr("auto"));
 }
 
@@ -240,7 +240,7 @@ TEST(Plan, StartsFromTheWidestLevelThatTheTargetHolds) {
 }
 
 TEST(Plan, TargetsByPartAreBudgetsOfTheirOwn) {
-  const planning::WidthTarget target =
+  const widths::WidthTarget target =
       compression({"--attention_bits", "4", "--ffn_bits", "3"}).plan.value().widths.target;
   EXPECT_EQ(target.attention_bits, 4.0);
   EXPECT_EQ(target.ffn_bits, 3.0);

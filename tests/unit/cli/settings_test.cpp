@@ -7,10 +7,10 @@
 #include <regex>
 #include <sstream>
 
-#include "cli/completion.h"
-#include "sgpt_mi/cli/arguments.h"
-#include "sgpt_mi/cli/flag_table.h"
+#include "flags/completion.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/flags/arguments.h"
+#include "sgpt_mi/flags/flag_table.h"
 #include "support/temporary_folder.h"
 
 namespace sgpt_mi::cli {
@@ -21,7 +21,7 @@ using testing::HasSubstr;
 
 pipeline::CompressRun compress_run(std::vector<std::string> flags) {
   flags.insert(flags.begin(), {"compress", "m", "c4"});
-  return to_compress_run(parse_arguments(flags).settings);
+  return to_compress_run(flags::parse_arguments(flags).settings);
 }
 
 std::string usage_error(const std::vector<std::string>& flags) {
@@ -65,9 +65,9 @@ std::vector<std::string> known_names(const std::string& message) {
 }
 
 TEST(CompressSettings, ChoicesInTheTableAreThoseOfTheRooms) {
-  for (const FlagRow* row : flags_of(kCompress)) {
+  for (const flags::FlagRow* row : flags::flags_of(flags::kCompress)) {
     const std::string_view key = row->key;
-    const std::vector<std::string> choices = value_offer(row->value).choices;
+    const std::vector<std::string> choices = flags::value_offer(row->value).choices;
     // Numbers have a range instead of names; the session resolves the device and the type.
     if (choices.size() < 2 || choices[0] == "0" || key == "eval" || key == "device" ||
         key == "dtype") {

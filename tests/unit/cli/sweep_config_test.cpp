@@ -24,17 +24,17 @@ Json small_grid() {
                          "grid": {"sparsity": [0.3, 0.5], "seed": [0, 1, 2]}})");
 }
 
-ResolvedSettings typed_nothing() {
-  ResolvedSettings typed;
+flags::ResolvedSettings typed_nothing() {
+  flags::ResolvedSettings typed;
   typed.command = "sweep";
   return typed;
 }
 
-SweepRun expand(const Json& file, const ResolvedSettings& typed = typed_nothing()) {
+SweepRun expand(const Json& file, const flags::ResolvedSettings& typed = typed_nothing()) {
   return expand_sweep(file, typed, "grid.json");
 }
 
-std::string usage_error(const Json& file, const ResolvedSettings& typed = typed_nothing()) {
+std::string usage_error(const Json& file, const flags::ResolvedSettings& typed = typed_nothing()) {
   return error_of(ErrorKind::kUsage, [&] { static_cast<void>(expand(file, typed)); });
 }
 
@@ -84,12 +84,12 @@ TEST(ExpandSweep, SkipLeavesOutWhatAgreesWithAllItsMembers) {
 }
 
 TEST(ExpandSweep, CommandLineOverridesBaseAndTheNamesOfTheFile) {
-  ResolvedSettings typed = typed_nothing();
+  flags::ResolvedSettings typed = typed_nothing();
   typed.values.wbits = 3;
-  typed.origins["wbits"] = Origin::kFlag;
+  typed.origins["wbits"] = flags::Origin::kFlag;
   typed.values.model = "other";
   typed.values.data_dir = "data";
-  typed.origins["data_dir"] = Origin::kEnvironment;
+  typed.origins["data_dir"] = flags::Origin::kEnvironment;
   Json file = small_grid();
   EXPECT_EQ(expand(file, typed).model, "other");
   EXPECT_EQ(expand(file, typed).cells[0].run->compression.matrix.wbits, 3);
@@ -97,7 +97,7 @@ TEST(ExpandSweep, CommandLineOverridesBaseAndTheNamesOfTheFile) {
   file["base"]["data_dir"] = "from the file";
   EXPECT_EQ(expand(file, typed).cells[0].run->eval.data_dir, "from the file");
 
-  typed.origins["sparsity"] = Origin::kFlag;
+  typed.origins["sparsity"] = flags::Origin::kFlag;
   EXPECT_THAT(usage_error(file, typed), HasSubstr("--sparsity is varied by grid.json"));
 }
 

@@ -1,4 +1,4 @@
-#include "sgpt_mi/planning/stored_cost.h"
+#include "sgpt_mi/widths/stored_cost.h"
 
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include "sgpt_mi/packing/packed_size.h"
 #include "support/random_tensor.h"
 
-namespace sgpt_mi::planning {
+namespace sgpt_mi::widths {
 namespace {
 
 constexpr std::int64_t kRows = 48;
@@ -90,4 +90,4 @@ TEST(StoredCost, NominalLinearHasAllColumnsAndTheMasksShare) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::planning
+}  // namespace sgpt_mi::widths
