@@ -74,7 +74,7 @@ TEST(Usage, OptionsThatDoNotFitTheModelExitWithTwo) {
   EXPECT_THAT(sentence({"--sparsity", "0", "--pattern", "3:7"}), HasSubstr("k_proj"));
   EXPECT_THAT(sentence({"--method", "sparsegpt", "--groupsize", "7"}), HasSubstr("groupsize"));
   EXPECT_THAT(sentence({"--prune_only", "no_such_linear"}), HasSubstr("no linear is selected"));
-  EXPECT_THAT(sentence({"--save", model}), HasSubstr("own folder"));
+  EXPECT_THAT(sentence({"--save", model}), HasSubstr("model itself"));
 }
 
 TEST(Usage, MissingGpuExitsWithFive) {
