@@ -13,9 +13,10 @@
 namespace sgpt_mi::blocks {
 namespace {
 
-constexpr int kTrials = 19;       // scales tried, the range's ends between -0.9 and 0.9 codes away
-constexpr int kIterations = 2;    // least squares after each
-constexpr int kFactorRounds = 2;  // of the block's factors
+constexpr int kTrials = 19;  // scales tried, the range's ends between -0.9 and 0.9 codes away
+constexpr int kMiddle = kTrials / 2;
+constexpr int kIterations = 2;            // least squares after each
+constexpr int kFactorRounds = 2;          // of the block's factors
 constexpr std::int64_t kMostGroups = 16;  // of a block
 
 float rounded_to_half(float value) { return kernels::half_to_float(kernels::float_to_half(value)); }
@@ -47,7 +48,7 @@ class GroupSearch {
  private:
   void search_ranges(float low, float high) {
     for (int trial = 0; trial < kTrials; ++trial) {
-      const float codes = type_.max_code() + 0.1F * static_cast<float>(trial - kTrials / 2);
+      const float codes = type_.max_code() + 0.1F * static_cast<float>(trial - kMiddle);
       descend({(high - low) / codes, low});
     }
   }
@@ -58,7 +59,7 @@ class GroupSearch {
     const float level = table ? kTable4.front() : -type_.shift;
     const float step = table ? 4.0F : 0.1F;
     for (int trial = 0; trial < kTrials; ++trial) {
-      descend({extreme / (level + step * static_cast<float>(trial - kTrials / 2)), 0.0F});
+      descend({extreme / (level + step * static_cast<float>(trial - kMiddle)), 0.0F});
     }
   }
 

@@ -192,9 +192,8 @@ void unpack_iq4_xs(const std::byte* block, float* out) {
     const unsigned low = byte_at(block + 4, group / 2) >> (4 * (group % 2)) & 0xfU;
     const int sub = static_cast<int>(low | (high >> (2 * group) & 3U) << 4) - 32;
     const float by = scale * static_cast<float>(sub);
-    for (int i = 0; i < 32; ++i) {
-      out[group * 32 + i] = by * kTable4[nibble(block + 8 + group * 16, i)];
-    }
+    const std::byte* codes = block + 8 + static_cast<std::ptrdiff_t>(group) * 16;
+    for (int i = 0; i < 32; ++i) out[group * 32 + i] = by * kTable4[nibble(codes, i)];
   }
 }
 

@@ -197,7 +197,7 @@ struct PackedWriter::State {
   std::vector<std::string> matrices;
 };
 
-PackedWriter::PackedWriter(std::filesystem::path folder, std::size_t shard_bytes)
+PackedWriter::PackedWriter(const std::filesystem::path& folder, std::size_t shard_bytes)
     : state_(std::make_unique<State>(State{folder, ShardWriter(folder, shard_bytes), {}})) {}
 
 PackedWriter::~PackedWriter() = default;

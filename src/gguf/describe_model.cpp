@@ -113,7 +113,7 @@ std::optional<std::string> slot_name(const containers::TensorInfo& info, bool ti
     // Some checkpoints keep the one matrix under this name alone.
     return has_embeddings ? std::nullopt : gguf_name("embed_tokens.weight");
   }
-  const std::optional<std::string> name = gguf_name(info.name);
+  std::optional<std::string> name = gguf_name(info.name);
   if (!name || info.shape.empty() || info.shape.size() > 2) {
     fail(ErrorKind::kInput, "format: llama.cpp has no place for the tensor '{}'", info.name);
   }

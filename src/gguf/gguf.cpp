@@ -21,6 +21,7 @@ bool contains(std::span<const std::byte> whole, std::span<const std::byte> part)
 
 std::vector<containers::TensorInfo> infos_of(const std::vector<GgufWeight>& weights) {
   std::vector<containers::TensorInfo> infos;
+  infos.reserve(weights.size());
   for (const GgufWeight& weight : weights) infos.push_back(weight.info);
   return infos;
 }

@@ -62,7 +62,8 @@ struct PackedCheckpoint {
 class PackedWriter {
  public:
   /// Shards are closed once they hold `shard_bytes`, or before a tensor that would pass it.
-  explicit PackedWriter(std::filesystem::path folder, std::size_t shard_bytes = 1'000'000'000);
+  explicit PackedWriter(const std::filesystem::path& folder,
+                        std::size_t shard_bytes = 1'000'000'000);
   ~PackedWriter();
   PackedWriter(const PackedWriter&) = delete;
   PackedWriter& operator=(const PackedWriter&) = delete;
