@@ -76,11 +76,13 @@ void Console::progress(std::int64_t done) {
 void Console::layer(const report::LayerReport& layer) {
   clear_bar();
   spdlog::info(
-      "{:<44} {:>5} x {:<5} sparsity {:.4f}  bits {:<2g}  error {:.5f}  damping {:g}{}  "
+      "{:<44} {:>5} x {:<5} sparsity {:.4f}  {} error {:.5f}  damping {:g}{}  "
       "{:.2f} s",
-      layer.name, layer.rows, layer.columns, layer.sparsity, layer.average_bits, layer.output_error,
-      layer.damping, layer.dead_channels > 0 ? fmt::format("  dead {}", layer.dead_channels) : "",
-      layer.seconds);
+      layer.name, layer.rows, layer.columns, layer.sparsity,
+      layer.type.empty() ? fmt::format("bits {:<2g} ", layer.average_bits)
+                         : fmt::format("{:<7}", layer.type),
+      layer.output_error, layer.damping,
+      layer.dead_channels > 0 ? fmt::format("  dead {}", layer.dead_channels) : "", layer.seconds);
 }
 
 void Console::warning(const std::string& text) {

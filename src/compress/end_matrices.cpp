@@ -75,6 +75,7 @@ void EndMatrices::measure(planning::Measurements& measurements) const {
     curves.name = matrix.name;
     curves.rows = matrix.rows;
     curves.columns = matrix.columns;
+    curves.unit_of_column.assign(static_cast<std::size_t>(matrix.columns), 0);
     const containers::TensorData stored = run_.saved_types.read(tensor_of(matrix));
     for (const blocks::BlockType* type : types.end_menu(matrix.columns)) {
       const Rounded rounded =

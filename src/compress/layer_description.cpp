@@ -93,6 +93,12 @@ void describe_widths(report::LayerReport& layer, const widths::LinearPlan& plan,
 
 void describe_choice(report::LayerReport& layer, const obs::CompressOptions& options) {
   if (!options.quantizes()) return;
+  if (options.block_type != nullptr) {
+    layer.type = options.block_type->name;
+    layer.average_bits = options.block_type->code_bits;
+    layer.channels_by_bits[options.block_type->code_bits] = layer.columns;
+    return;
+  }
   if (!options.groups) {
     layer.average_bits = options.wbits;
     layer.channels_by_bits[options.wbits] = layer.columns;

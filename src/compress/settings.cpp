@@ -57,6 +57,12 @@ void CompressionSettings::validate() const {
   if (!(drift >= 0.0 && drift <= 1.0)) {
     fail(ErrorKind::kUsage, "drift: {:g} is not in [0, 1]", drift);
   }
+  if (types && block_tuning > 0) {
+    fail(ErrorKind::kUsage,
+         "block_tuning: {} steps move scales freely, and the scales of blocks are whole numbers of "
+         "their block; leave it out",
+         block_tuning);
+  }
   if (block_tuning < 0) fail(ErrorKind::kUsage, "block_tuning: {} is negative", block_tuning);
   ensure(true_sequential || !follows_dense(),
          "compress: the dense stream is followed in true-sequential runs only");

@@ -221,7 +221,7 @@ void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, con
   report::LayerReport layer = describe_layer(linear, done.result, run_.settings, saved);
   describe_calibration(layer, work.input.stats, work.constant_channels);
   if (done.plan) describe_widths(layer, *done.plan, work.groups);
-  if (rd_plan_ != nullptr) describe_choice(layer, done.options);
+  if (rd_plan_ != nullptr || run_.settings.types) describe_choice(layer, done.options);
   keep_picture(linear, work, done.plan);
   layer.seconds = timer.seconds();
   CompressedLinear compressed{linear, std::move(done.result.matrix), rounded};

@@ -67,7 +67,18 @@ std::string describe_plan(const planning::PlanOptions& plan) {
                      units, describe_target(plan.widths.target));
 }
 
+std::string describe_types(const compress::CompressionSettings& settings) {
+  const planning::TypeOptions& types = *settings.types;
+  if (types.standard == nullptr) {
+    return fmt::format("block types by measured damage, {}",
+                       describe_target(settings.plan->widths.target));
+  }
+  return fmt::format("blocks of {}{}", types.standard->name,
+                     types.by_name.empty() ? "" : ", others by name");
+}
+
 std::string describe_grid(const compress::CompressionSettings& settings) {
+  if (settings.types) return describe_types(settings);
   if (settings.widths) return describe_widths(*settings.widths);
   const bool planned = settings.plan && settings.quantizes();
   if (planned && (settings.plan->plan_widths || settings.matrix.groupsize == -1)) {

@@ -41,27 +41,29 @@ Json widths_json(const std::map<int, std::int64_t>& channels_by_bits) {
 }
 
 Json layer_json(const LayerReport& layer) {
-  return {{"name", layer.name},
-          {"rows", layer.rows},
-          {"columns", layer.columns},
-          {"sparsity", layer.sparsity},
-          {"average_bits", layer.average_bits},
-          {"stored_bits", layer.stored_bits},
-          {"loss", layer.loss},
-          {"output_error", layer.output_error},
-          {"damping", layer.damping},
-          {"retries", static_cast<std::int64_t>(layer.damping_steps.size()) - 1},
-          {"damping_steps", damping_json(layer.damping_steps)},
-          {"dead_channels", layer.dead_channels},
-          {"constant_channels", layer.constant_channels},
-          {"calibration_tokens", layer.calibration_tokens},
-          {"rank_deficient", layer.rank_deficient},
-          {"groups", groups_json(layer.groups)},
-          {"silhouette", optional_json(layer.silhouette)},
-          {"channels_by_bits", widths_json(layer.channels_by_bits)},
-          {"importance_min", optional_json(layer.importance_min)},
-          {"importance_max", optional_json(layer.importance_max)},
-          {"seconds", layer.seconds}};
+  Json json{{"name", layer.name},
+            {"rows", layer.rows},
+            {"columns", layer.columns},
+            {"sparsity", layer.sparsity},
+            {"average_bits", layer.average_bits},
+            {"stored_bits", layer.stored_bits},
+            {"loss", layer.loss},
+            {"output_error", layer.output_error},
+            {"damping", layer.damping},
+            {"retries", static_cast<std::int64_t>(layer.damping_steps.size()) - 1},
+            {"damping_steps", damping_json(layer.damping_steps)},
+            {"dead_channels", layer.dead_channels},
+            {"constant_channels", layer.constant_channels},
+            {"calibration_tokens", layer.calibration_tokens},
+            {"rank_deficient", layer.rank_deficient},
+            {"groups", groups_json(layer.groups)},
+            {"silhouette", optional_json(layer.silhouette)},
+            {"channels_by_bits", widths_json(layer.channels_by_bits)},
+            {"importance_min", optional_json(layer.importance_min)},
+            {"importance_max", optional_json(layer.importance_max)},
+            {"seconds", layer.seconds}};
+  if (!layer.type.empty()) json["type"] = layer.type;
+  return json;
 }
 
 Json totals_json(const TotalsReport& totals) {

@@ -180,6 +180,33 @@ TEST_F(GgufFiles, KeepToTheirBytes) {
   }
 }
 
+TEST_F(GgufFiles, ReportTheirTypes) {
+  const nlohmann::json report =
+      compressed({"--gguf_type", "Q4_0", "--gguf_types", "down_proj=Q3_K"});
+  ASSERT_FALSE(report.is_null());
+  for (const nlohmann::json& layer : report["layers"]) {
+    const bool down = layer["name"].get<std::string>().ends_with("down_proj");
+    EXPECT_EQ(layer["type"], down ? "Q3_K" : "Q4_0");
+    EXPECT_EQ(layer["average_bits"], down ? 3 : 4);
+    EXPECT_EQ(layer["stored_bits"], down ? 3.4375 : 4.5);
+  }
+}
+
+TEST_F(GgufFiles, MeasurementsServeFurtherRunsAndThePlan) {
+  const std::string measured = (folder_.path() / "measured.json").string();
+  const std::string plots = (folder_.path() / "plots").string();
+  const nlohmann::json first = compressed({"--target_bytes", "125000", "--measurements", measured});
+  const nlohmann::json again = compressed({"--target_bytes", "125000", "--measurements", measured});
+  ASSERT_FALSE(first.is_null() || again.is_null());
+  EXPECT_EQ(ppl(first), ppl(again));
+  Flags plan = command({"--target_bytes", "125000", "--measurements", measured, "--plots", plots});
+  plan.front() = "plan";
+  const ProgramResult result = run_program(folder_, plan);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("predicted damage"));
+  EXPECT_TRUE(std::filesystem::exists(plots + "/damage_vs_bytes.png"));
+}
+
 TEST_F(GgufFiles, PrunedWeightsAreZeroInTheFile) {
   const nlohmann::json report = compressed({"--gguf_type", "Q4_0", "--sparsity", "0.5"});
   EXPECT_GE(report["totals"]["sparsity"].get<double>(), 0.5);
@@ -192,6 +219,7 @@ TEST_F(GgufFiles, RefuseBeforeTheRun) {
   EXPECT_THAT(refused({"--target_bytes", "50000"}), HasSubstr("smallest file"));
   EXPECT_THAT(refused({"--gguf_type", "Q4_0", "--target_bytes", "90000"}), HasSubstr("give one"));
   EXPECT_THAT(refused({"--gguf_type", "IQ4_NL", "--sparsity", "0.5"}), HasSubstr("exact zero"));
+  EXPECT_THAT(refused({"--gguf_type", "Q4_0", "--block_tuning", "2"}), HasSubstr("block_tuning"));
   EXPECT_THAT(refused({"--wbits", "4", "--method", "mi"}), HasSubstr("one type a tensor"));
   EXPECT_THAT(refused({"--target_bytes", "90000", "--method", "sparsegpt"}),
               HasSubstr("no effect with --method sparsegpt"));

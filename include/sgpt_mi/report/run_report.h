@@ -49,6 +49,7 @@ struct LayerReport {
   std::string name;
   std::int64_t rows = 0;
   std::int64_t columns = 0;
+  std::string type;           ///< of a matrix in blocks: "Q4_K"; else empty
   double sparsity = 0.0;      ///< share of exact zeros
   double average_bits = 0.0;  ///< code bits a weight; the stored type's bits when not quantized
   double stored_bits = 0.0;   ///< bits a weight takes in the saved file
