@@ -83,7 +83,8 @@ __device__ Place place_of(const GridFit& fit, std::int64_t index) {
 __device__ Group group_at(const GridFit& fit, Place place) {
   const std::int64_t first = place.column * fit.group_size;
   const float* factor = fit.column_weight != nullptr ? fit.column_weight + first : nullptr;
-  return {fit.weight.row(place.row) + first, factor, fit.group_size};
+  const std::int64_t rest = fit.weight.columns - first;
+  return {fit.weight.row(place.row) + first, factor, fit.group_size < rest ? fit.group_size : rest};
 }
 
 __device__ Range usable_range_of(const Group& group, const GridFit& fit, int lane) {

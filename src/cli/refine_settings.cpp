@@ -63,7 +63,7 @@ void set_refinement(compress::CompressionSettings& compression, const flags::Set
     fail(ErrorKind::kUsage,
          "drift_residual: 1 is a part of the drift correction, which is off; give --drift A too");
   }
-  compression.block_tuning = typed.block_tuning;
+  compression.tune = typed.tune;
   compression.true_sequential =
       typed.true_sequential || compression.follows_dense() || compression.method == Method::kRd;
 }
@@ -78,7 +78,7 @@ void drop_steps(flags::Settings& typed) {
   typed.weighted_clip = standard.weighted_clip;
   typed.polish = standard.polish;
   typed.scale_step = standard.scale_step;
-  typed.block_tuning = standard.block_tuning;
+  typed.tune = standard.tune;
 }
 
 std::optional<planning::PlanOptions> plan_options(const flags::ResolvedSettings& settings,

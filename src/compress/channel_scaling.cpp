@@ -34,7 +34,9 @@ void divide_statistics(walk::SiteInput& input, const torch::Tensor& scale) {
   stats.channel_sum.div_(scale);
   stats.channel_abs_sum.div_(scale);
   stats.channel_abs_max.div_(scale);
-  if (input.drift) divide_drift(*input.drift, scale);
+  if (input.drift) {
+    for (calib::DriftStats& half : *input.drift) divide_drift(half, scale);
+  }
   if (input.samples.defined()) input.samples.div_(scale.unsqueeze(0));
 }
 

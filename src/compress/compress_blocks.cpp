@@ -37,53 +37,54 @@ walk::BlockWalk walk_of(const BlockRun& run) {
   return walk;
 }
 
-BlockResult compress(walk::BlockWalk walk, SiteCompressor compressor) {
-  if (compressor.tunes()) {
-    walk.finish_block = [&](model::Block& block, const walk::BlockEnd& end) {
-      compressor.finish_block(block, end);
-    };
-  }
-  walk::walk_blocks(
-      walk, [&](model::Block& block, walk::SiteInput& input) { compressor.handle(block, input); });
-  return compressor.take_result();
+/// Compresses all blocks, then tunes the model where that is asked for.
+/// \param ends  embedding and head in blocks, or null; \param plan  of their types, or null.
+BlockResult compress(const BlockRun& run, SiteCompressor compressor, const EndMatrices* ends,
+                     const planning::RdPlan* plan) {
+  walk::walk_blocks(walk_of(run), [&](model::Block& block, walk::SiteInput& input) {
+    compressor.handle(block, input);
+  });
+  std::map<std::string, const blocks::BlockType*> types;
+  formats::MemoryStore student(run.saved_types);
+  if (ends != nullptr) ends->finish(plan, types, compressor.tunes() ? &student : nullptr);
+  if (compressor.tunes()) compressor.finish_model(student);
+  BlockResult result = compressor.take_result();
+  result.block_types.merge(types);
+  return result;
 }
 
 }  // namespace
 
 BlockResult compress_planned_blocks(const BlockRun& run, const planning::RdPlan& plan) {
-  return compress(walk_of(run), SiteCompressor(run, plan));
+  return compress(run, SiteCompressor(run, plan), nullptr, nullptr);
 }
 
 BlockResult compress_blocks(const BlockRun& run) {
   ensure(run.settings.batch_windows >= 1,
          "compress: blocks are compressed in batches of no window");
+  std::optional<EndMatrices> made;
+  if (run.settings.types) made.emplace(run);
+  const EndMatrices* ends = made ? &*made : nullptr;
   if (run.settings.plan) {
     const planning::PlanGoal goal = run.settings.goal();
     planning::Measurements measurements = planning::load_or_measure(
         {run.model, run.placement, run.windows, run.settings.selection, goal,
          run.settings.batch_windows, run.activations, run.timings, run.measurement_key});
-    if (run.settings.types) {
-      EndMatrices(run).measure(measurements);
+    if (ends != nullptr) {
+      ends->measure(measurements);
       const std::string& path = run.settings.plan->measurements;
       if (!path.empty()) planning::write_measurements(measurements, path);
     }
     const planning::RdPlan plan =
         choose_plan(run, planning::make_plans(measurements, goal, run.stored_bits));
-    BlockResult result = compress_planned_blocks(run, plan);
-    if (run.settings.types) EndMatrices(run).finish(&plan, result.block_types);
-    return result;
+    return compress(run, SiteCompressor(run, plan), ends, &plan);
   }
-  const walk::BlockWalk walk = walk_of(run);
-  if (!run.settings.widths) {
-    BlockResult result = compress(walk, SiteCompressor(run));
-    if (run.settings.types) EndMatrices(run).finish(nullptr, result.block_types);
-    return result;
-  }
+  if (!run.settings.widths) return compress(run, SiteCompressor(run), ends, nullptr);
   widths::WidthPlanner planner(
       {*run.settings.widths, run.settings.matrix, run.settings.selection, run.stored_bits},
       run.model);
-  if (run.settings.widths->target.over_model) planner.measure_model(walk);
-  return compress(walk, SiteCompressor(run, planner));
+  if (run.settings.widths->target.over_model) planner.measure_model(walk_of(run));
+  return compress(run, SiteCompressor(run, planner), ends, nullptr);
 }
 
 }  // namespace sgpt_mi::compress

@@ -92,7 +92,8 @@ void EndMatrices::measure(planning::Measurements& measurements) const {
 }
 
 void EndMatrices::finish(const planning::RdPlan* plan,
-                         std::map<std::string, const blocks::BlockType*>& types) const {
+                         std::map<std::string, const blocks::BlockType*>& types,
+                         formats::WeightStore* copy) const {
   for (const formats::MatrixShape& matrix : matrices_) {
     const blocks::BlockType* type = run_.settings.types->fixed_end(matrix);
     if (plan != nullptr && plan->linears.contains(matrix.name)) {
@@ -107,6 +108,7 @@ void EndMatrices::finish(const planning::RdPlan* plan,
     } else {
       run_.store.put(model::to_tensor_data(tensor_of(matrix), rounded.values));
     }
+    if (copy != nullptr) copy->put(model::to_tensor_data(tensor_of(matrix), rounded.values));
     types[matrix.name] = type;
   }
 }

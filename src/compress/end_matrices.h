@@ -23,8 +23,9 @@ class EndMatrices {
   void measure(planning::Measurements& measurements) const;
 
   /// Hands the matrices to the store in their types, by name or as the plan chose, and notes these.
-  void finish(const planning::RdPlan* plan,
-              std::map<std::string, const blocks::BlockType*>& types) const;
+  /// Their values also go to `copy`, unless it is null.
+  void finish(const planning::RdPlan* plan, std::map<std::string, const blocks::BlockType*>& types,
+              formats::WeightStore* copy) const;
 
  private:
   const BlockRun& run_;

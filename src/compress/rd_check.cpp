@@ -22,7 +22,7 @@ CompressionSettings trial_settings(const CompressionSettings& settings) {
   CompressionSettings trial = settings;
   trial.drift = 0.0;
   trial.drift_residual = false;
-  trial.block_tuning = 0;
+  trial.tune = 0;
   trial.matrix.refine = {};
   trial.matrix.refine.weighted_clip = settings.matrix.refine.weighted_clip;
   return trial;

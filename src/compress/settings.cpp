@@ -57,21 +57,19 @@ void CompressionSettings::validate() const {
   if (!(drift >= 0.0 && drift <= 1.0)) {
     fail(ErrorKind::kUsage, "drift: {:g} is not in [0, 1]", drift);
   }
-  if (types && block_tuning > 0) {
+  if (tune < 0 || tune == 1) {
     fail(ErrorKind::kUsage,
-         "block_tuning: {} steps move scales freely, and the scales of blocks are whole numbers of "
-         "their block; leave it out",
-         block_tuning);
+         "tune: {} windows; expected 0, or at least 2: some are kept apart to judge the result",
+         tune);
   }
-  if (block_tuning < 0) fail(ErrorKind::kUsage, "block_tuning: {} is negative", block_tuning);
   ensure(true_sequential || !follows_dense(),
          "compress: the dense stream is followed in true-sequential runs only");
   ensure(plan.has_value() == (method == Method::kRd), "compress: only rd has a measured plan");
   if (plan) plan->validate();
-  if (method == Method::kMagnitude && (matrix.refine.any() || drift > 0.0 || block_tuning > 0)) {
+  if (method == Method::kMagnitude && (matrix.refine.any() || drift > 0.0)) {
     fail(ErrorKind::kUsage,
-         "method magnitude compensates nothing; leave out --drift, --l0_sweeps, --refit, --polish "
-         "and --block_tuning, or use --method sparsegpt");
+         "method magnitude compensates nothing; leave out --drift, --l0_sweeps, --refit and "
+         "--polish, or use --method sparsegpt");
   }
   if (batch_windows < 0) fail(ErrorKind::kUsage, "batch_windows: {} is negative", batch_windows);
 }

@@ -31,11 +31,6 @@ std::vector<LinearInfo> linears_of(const Block& block, model::Site site) {
   return linears;
 }
 
-double share_of_zeros(const torch::Tensor& values) {
-  const auto kept = static_cast<double>(at::count_nonzero(values).item<std::int64_t>());
-  return 1.0 - kept / static_cast<double>(values.numel());
-}
-
 }  // namespace
 
 BlockResult SiteCompressor::take_result() { return std::move(result_); }
@@ -153,13 +148,14 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
 
 /// W0 of the drift correction, or the weight itself.
 torch::Tensor SiteCompressor::target_of(const torch::Tensor& weight, const SiteWork& work) const {
-  const std::optional<calib::DriftStats>& drift = work.input.drift;
-  const bool drifted = drift && drift->cross_sum.defined();
-  if (run_.settings.drift == 0.0 || !drifted) return weight;
+  if (run_.settings.drift == 0.0 || !work.input.drift) return weight;
   const walk::StageTimer timer(run_.timings, "drift");
-  const torch::Tensor residual =
-      drift->residual_sum.defined() ? drift->residual() : torch::Tensor();
-  return obs::correct_drift(weight, work.prepared, drift->cross(), residual, run_.settings.drift);
+  std::vector<obs::DriftMoments> halves;
+  for (const calib::DriftStats& half : *work.input.drift) {
+    if (half.sequences == 0) continue;
+    halves.push_back({half.cross(), half.residual(), half.sequences});
+  }
+  return obs::correct_drift(weight, work.prepared, halves, run_.settings.drift).weight;
 }
 
 /// The options of one linear in a measured plan.
@@ -213,22 +209,25 @@ void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, con
   std::map<std::string, double> clock;
   const walk::StageTimer timer(clock, "linear", linear.name);
   LinearWork done = compress_weight(block.weight(linear.short_name), linear, work);
-  const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
-  const torch::Tensor rounded = done.result.matrix.weight.to(model::to_scalar_type(saved));
-  model::require_finite(rounded, linear.name + " (compressed)");
-  block.set_weight(linear.short_name, rounded.to(run_.placement.dtype));
+  tuning::CompressedLinear compressed{linear, std::move(done.result.matrix)};
+  const torch::Tensor values = rounded(compressed);
+  model::require_finite(values, linear.name + " (compressed)");
+  block.set_weight(linear.short_name, values.to(run_.placement.dtype));
 
+  done.result.matrix = compressed.matrix;
+  const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
   report::LayerReport layer = describe_layer(linear, done.result, run_.settings, saved);
   describe_calibration(layer, work.input.stats, work.constant_channels);
   if (done.plan) describe_widths(layer, *done.plan, work.groups);
   if (rd_plan_ != nullptr || run_.settings.types) describe_choice(layer, done.options);
   keep_picture(linear, work, done.plan);
   layer.seconds = timer.seconds();
-  CompressedLinear compressed{linear, std::move(done.result.matrix), rounded};
   if (!tunes()) {
     finish_linear(compressed, std::move(layer));
     return;
   }
+  run_.events.layer(layer);
+  run_.events.progress(++done_);
   pending_.linears.push_back(std::move(compressed));
   pending_.layers.push_back(std::move(layer));
 }
@@ -242,32 +241,39 @@ void SiteCompressor::finish_tensor(const std::string& name, const torch::Tensor&
 }
 
 /// Hands a linear in blocks to the store; bytes that it takes there.
-std::int64_t SiteCompressor::store_blocks(const CompressedLinear& done) {
+std::int64_t SiteCompressor::store_blocks(const tuning::CompressedLinear& done) {
   const walk::StageTimer packing(run_.timings, "pack", done.linear.name);
   const std::vector<std::byte> bytes = quant::encode_blocks(done.matrix.codes, *done.matrix.blocks);
   if (run_.store.takes_blocks()) {
     run_.store.put_blocks(done.linear.name,
                           {done.matrix.blocks->type, done.linear.rows, done.linear.columns, bytes});
   } else {
-    run_.store.put(model::to_tensor_data(done.linear.name + ".weight", done.rounded));
+    run_.store.put(model::to_tensor_data(done.linear.name + ".weight", rounded(done)));
   }
   result_.block_types[done.linear.name] = done.matrix.blocks->type;
   return static_cast<std::int64_t>(bytes.size());
 }
 
+/// The values in their saved type.
+torch::Tensor SiteCompressor::rounded(const tuning::CompressedLinear& done) const {
+  const DType saved = run_.saved_types.dtype_of(done.linear.name + ".weight");
+  return done.matrix.weight.to(model::to_scalar_type(saved));
+}
+
 /// Hands a linear to the store; bytes that it takes there.
-std::int64_t SiteCompressor::store_linear(const CompressedLinear& done) {
-  const auto put_dense = [&] {
-    run_.store.put(model::to_tensor_data(done.linear.name + ".weight", done.rounded));
-  };
+std::int64_t SiteCompressor::store_linear(const tuning::CompressedLinear& done) {
   if (done.matrix.blocks) return store_blocks(done);
+  const torch::Tensor values = rounded(done);
+  const auto put_dense = [&] {
+    run_.store.put(model::to_tensor_data(done.linear.name + ".weight", values));
+  };
   if (!run_.holds_codes) {
     put_dense();
-    return static_cast<std::int64_t>(done.rounded.nbytes());
+    return static_cast<std::int64_t>(values.nbytes());
   }
   const walk::StageTimer packing(run_.timings, "pack", done.linear.name);
-  const CodedCopy coded(done.matrix, done.rounded, run_.settings.matrix,
-                        model::from_scalar_type(done.rounded.scalar_type()));
+  const CodedCopy coded(done.matrix, values, run_.settings.matrix,
+                        model::from_scalar_type(values.scalar_type()));
   const packing::PackedSize size =
       run_.settings.grids.matrix_size(packing::packed_shape(coded.view()));
   if (run_.store.takes_codes()) {
@@ -279,34 +285,53 @@ std::int64_t SiteCompressor::store_linear(const CompressedLinear& done) {
   return size.total();
 }
 
-void SiteCompressor::finish_linear(const CompressedLinear& done, report::LayerReport layer) {
+void SiteCompressor::finish_linear(const tuning::CompressedLinear& done,
+                                   report::LayerReport layer) {
   std::map<std::string, double> clock;
   const walk::StageTimer timer(clock, "store", done.linear.name);
   const auto weights = static_cast<double>(done.linear.rows * done.linear.columns);
   layer.stored_bits = 8.0 * static_cast<double>(store_linear(done)) / weights;
   layer.seconds += timer.seconds();
-  run_.events.layer(layer);
-  run_.events.progress(++done_);
+  if (!tunes()) {
+    run_.events.layer(layer);
+    run_.events.progress(++done_);
+  }
   result_.layers.push_back(std::move(layer));
 }
 
-void SiteCompressor::finish_block(Block& block, const walk::BlockEnd& end) {
-  {
-    const walk::StageTimer timer(run_.timings, "block_tuning");
-    const BlockTuning tuning{block, end.inputs, end.dense_outputs, run_.saved_types,
-                             run_.settings.block_tuning};
-    const TunedBlock tuned = tune_block(tuning, pending_.linears);
-    for (const auto& [name, rounded] : tuned.tensors) finish_tensor(name, rounded);
-    if (!tuned.kept) {
-      run_.events.warning(fmt::format(
-          "{}: {} steps of tuning found nothing better for its block, which stays as it was",
-          pending_.linears.front().linear.name, run_.settings.block_tuning));
-    }
+void SiteCompressor::report_tuning(const tuning::TunedModel& tuned) {
+  result_.tuning =
+      report::TuningReport{run_.settings.tune, tuned.kl_before, tuned.kl_after, tuned.kept};
+  if (tuned.kept) return;
+  run_.events.warning(fmt::format(
+      "tune: {} windows took the divergence on the windows kept apart from {:.4f} to {:.4f} nats; "
+      "the model stays as it was",
+      run_.settings.tune, tuned.kl_before, tuned.kl_after));
+}
+
+void SiteCompressor::finish_model(formats::MemoryStore& student) {
+  for (const auto& [name, value] : pending_.tensors) {
+    student.put(model::to_tensor_data(name, value));
   }
-  for (const auto& [name, rounded] : pending_.tensors)
-    run_.store.put(model::to_tensor_data(name, rounded));
+  {
+    const walk::StageTimer timer(run_.timings, "tune");
+    model::Model student_model(run_.model.spec(), student);
+    const text::TokenWindows windows = text::first_windows(run_.windows, run_.settings.tune);
+    const tuning::TunedModel tuned =
+        tuning::tune_model({run_.model, student_model, run_.placement, windows, run_.saved_types,
+                            run_.settings.batch_windows,
+                            [&](std::int64_t done, std::int64_t total) {
+                              if (done == 0) run_.events.stage("tune", total);
+                              if (done > 0) run_.events.progress(done);
+                            }},
+                           pending_.linears);
+    for (const auto& [name, value] : tuned.tensors) pending_.tensors.insert_or_assign(name, value);
+    report_tuning(tuned);
+  }
+  for (const auto& [name, value] : pending_.tensors) {
+    run_.store.put(model::to_tensor_data(name, value));
+  }
   for (std::size_t i = 0; i < pending_.linears.size(); ++i) {
-    pending_.layers[i].sparsity = share_of_zeros(pending_.linears[i].matrix.weight);
     finish_linear(pending_.linears[i], std::move(pending_.layers[i]));
   }
   pending_ = {};

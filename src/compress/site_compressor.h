@@ -8,19 +8,19 @@
 #include <string>
 #include <vector>
 
-#include "block_tuning.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/rd_plan.h"
 #include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/tuning/tune_model.h"
 #include "sgpt_mi/walk/block_walk.h"
 #include "sgpt_mi/widths/width_planner.h"
 
 namespace sgpt_mi::compress {
 
 /// Compresses the linears of one site after another and hands them to the run's store: at once, or
-/// at the end of their block when blocks are tuned.
+/// when the model is tuned.
 class SiteCompressor {
  public:
   /// One sparsity and one width for all.
@@ -34,13 +34,13 @@ class SiteCompressor {
   /// Compresses the selected linears that read the site and replaces them in the block.
   void handle(model::Block& block, walk::SiteInput& input);
 
-  /// Whether blocks are tuned: finish_block() is then to be called for every block with a handled
-  /// site.
-  [[nodiscard]] bool tunes() const { return run_.settings.block_tuning > 0; }
+  /// Whether the model is tuned: finish_model() is then to be called after the last block.
+  [[nodiscard]] bool tunes() const { return run_.settings.tune > 0; }
 
-  /// Tunes a block whose sites are handled, replaces what it changes there, and hands the block's
-  /// linears to the store.
-  void finish_block(model::Block& block, const walk::BlockEnd& end);
+  /// Tunes the model, and hands all that waited to the store.
+  /// \param student  embedding and head as they are saved, over the model's other tensors; takes
+  ///                 the norms that channels were scaled in.
+  void finish_model(formats::MemoryStore& student);
 
   /// What was done, in processing order.
   [[nodiscard]] BlockResult take_result();
@@ -62,9 +62,9 @@ class SiteCompressor {
     obs::CompressResult result;
   };
 
-  /// What waits for the end of its block.
+  /// What waits for the end of the model.
   struct Pending {
-    std::vector<CompressedLinear> linears;
+    std::vector<tuning::CompressedLinear> linears;
     std::vector<report::LayerReport> layers;       ///< of the linears
     std::map<std::string, torch::Tensor> tensors;  ///< in their saved types, by checkpoint name
   };
@@ -85,10 +85,12 @@ class SiteCompressor {
   [[nodiscard]] obs::CompressOptions planned_options(const model::LinearInfo& linear,
                                                      const SiteWork& work) const;
   [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, DType dtype) const;
-  void finish_linear(const CompressedLinear& done, report::LayerReport layer);
+  void finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer);
   void finish_tensor(const std::string& name, const torch::Tensor& rounded);
-  [[nodiscard]] std::int64_t store_linear(const CompressedLinear& done);
-  [[nodiscard]] std::int64_t store_blocks(const CompressedLinear& done);
+  [[nodiscard]] std::int64_t store_linear(const tuning::CompressedLinear& done);
+  [[nodiscard]] std::int64_t store_blocks(const tuning::CompressedLinear& done);
+  [[nodiscard]] torch::Tensor rounded(const tuning::CompressedLinear& done) const;
+  void report_tuning(const tuning::TunedModel& tuned);
   void keep_picture(const model::LinearInfo& linear, const SiteWork& work,
                     const std::optional<widths::LinearPlan>& plan);
   void warn_once(const std::string& text);

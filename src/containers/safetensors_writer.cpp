@@ -64,6 +64,7 @@ struct SafetensorsWriter::State {
   std::vector<TensorInfo> tensors;
   std::vector<Shard> shards;
   std::vector<Place> places;
+  std::uint64_t header_bytes = 0;  // of all shards
   std::unordered_map<std::string, std::size_t> positions;
 
   void start_shard(std::size_t index);
@@ -91,6 +92,7 @@ void SafetensorsWriter::State::start_shard(std::size_t index) {
   text.resize((text.size() + kHeaderAlignment - 1) / kHeaderAlignment * kHeaderAlignment, ' ');
   const std::uint64_t length = text.size();
   const std::uint64_t data_start = sizeof(length) + length;
+  header_bytes += data_start;
   for (const std::size_t member : shard.members) places[member].offset += data_start;
   shard.file = io::create_output(shard.path);
   io::write_at(shard.file, 0, std::as_bytes(std::span(&length, 1)), shard.path);
@@ -144,6 +146,10 @@ void SafetensorsWriter::put(const std::string& name, std::span<const std::byte> 
   const Shard& shard = state_->shards[place.shard];
   io::write_at(shard.file, place.offset, bytes, shard.path);
   place.written = true;
+}
+
+std::int64_t SafetensorsWriter::header_bytes() const {
+  return static_cast<std::int64_t>(state_->header_bytes);
 }
 
 void SafetensorsWriter::finish() {

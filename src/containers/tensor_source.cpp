@@ -26,6 +26,12 @@ const TensorInfo* TensorSource::find(const std::string& name) const {
   return found == all.end() ? nullptr : &*found;
 }
 
+StoredForm TensorSource::stored(const std::string& name) const {
+  const TensorInfo* info = find(name);
+  if (info == nullptr) fail(ErrorKind::kInput, "io: no tensor '{}'", name);
+  return {dtype_name(info->dtype), static_cast<std::int64_t>(info->bytes())};
+}
+
 void TensorSource::will_need(const std::string& /*name*/) const {}
 
 void TensorSource::done_with(const std::string& /*name*/) const {}

@@ -144,9 +144,9 @@ std::vector<FlagRow> refinement_flags() {
        "sweeps of coordinate descent on the codes; -1: 3 for rd, else 0"},
       {"scale_step", &S::scale_step, "0|1", kRefinement, kRuns, true,
        "least-squares scales before every polish sweep; -1: 1 for rd, else 0"},
-      {"block_tuning", &S::block_tuning, "N", kRefinement, kRuns, true,
-       "gradient steps a block on kept weights or codes and scales, norms and biases, against the "
-       "dense block's output; slow; 0: none"},
+      {"tune", &S::tune, "N", kRefinement, kRuns, true,
+       "tune scales, norms and biases of the whole compressed model on N calibration windows, by "
+       "gradients of the divergence from the dense model; codes and bytes stay; 0: none"},
 
       {"sensitivity", &S::sensitivity, "fisher|energy|none", kPlanning, kRuns, true,
        "what weighs the linears' errors: fisher (a backward pass), energy or none"},

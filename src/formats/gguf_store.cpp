@@ -102,13 +102,13 @@ class GgufStore : public SavingStore {
 
   void split_above(std::int64_t bytes) override { writer_->split_above(bytes); }
 
-  void finish(const std::string& /*run_report*/) override {
+  void finish(const RunReportText& run_report) override {
     for (const containers::TensorInfo& info : types_.tensors()) {
       if (!missing_.contains(info.name)) continue;
       check_interrupt();
       put(types_.read(info.name));
     }
-    writer_->finish();
+    (void)run_report(writer_->finish());
   }
 
  private:
@@ -131,18 +131,21 @@ std::unique_ptr<SavingStore> open_gguf_store(const std::filesystem::path& target
 
 void check_gguf_model(const Checkpoint& checkpoint) { (void)describe(checkpoint); }
 
-std::int64_t gguf_file_bytes(const Checkpoint& checkpoint, const SavedTypes& saved,
-                             const BlockTypes& types) {
+GgufSize gguf_size(const Checkpoint& checkpoint, const SavedTypes& saved, const BlockTypes& types) {
+  constexpr std::string_view kSuffix = ".weight";
   const gguf::GgufDescription description = describe(checkpoint);
   std::vector<const blocks::BlockType*> chosen;
+  GgufSize size;
   for (const gguf::GgufSlot& slot : description.slots) {
-    const auto found = slot.source.ends_with(".weight")
-                           ? types.find(slot.source.substr(0, slot.source.size() - 7))
+    const auto found = slot.source.ends_with(kSuffix)
+                           ? types.find(slot.source.substr(0, slot.source.size() - kSuffix.size()))
                            : types.end();
-    chosen.push_back(found != types.end() ? found->second
-                                          : &plain_type(saved.info_of(slot.source)));
+    const bool in_blocks = found != types.end();
+    chosen.push_back(in_blocks ? found->second : &plain_type(saved.info_of(slot.source)));
+    (in_blocks ? size.blocks : size.dense) += gguf::slot_bytes(slot, *chosen.back());
   }
-  return gguf::gguf_file_bytes(description, chosen);
+  size.file = gguf::gguf_file_bytes(description, chosen);
+  return size;
 }
 
 }  // namespace sgpt_mi::formats

@@ -113,6 +113,17 @@ std::string why_not_held(const GridLimits& limits, const packing::CodedMatrix& m
   return {};
 }
 
+void require_whole_groups(const GridLimits& limits, const std::string& name, std::int64_t columns,
+                          std::int64_t group_size, std::string_view format) {
+  if (limits.any_order || group_size == -1 || columns % group_size == 0) return;
+  std::int64_t nearest = group_size - 1;
+  while (columns % nearest != 0) --nearest;
+  fail(ErrorKind::kUsage,
+       "groupsize: {} has {} columns, which are not whole groups of {}, and {} has no smaller last "
+       "group; use --groupsize {}, or --format packed",
+       name, columns, group_size, format, nearest);
+}
+
 void require_shape(const GridLimits& limits, const std::string& name, std::int64_t rows,
                    std::int64_t columns, int bits, std::string_view format) {
   if (limits.multiple_of == nullptr) return;

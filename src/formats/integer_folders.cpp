@@ -67,11 +67,12 @@ class IntegerFolder : public ModelFolder {
     shards_.put(tensor);
   }
 
-  void finish_files() override {
-    shards_.finish();
+  std::int64_t finish_files() override {
+    const std::int64_t bytes = shards_.finish();
     nlohmann::ordered_json config = checkpoint_.config;
     config["quantization_config"] = quantization_config(dense_);
     io::write_file_atomic(folder_.staging() / "config.json", config.dump(2) + "\n");
+    return bytes;
   }
 
   ShardWriter shards_;

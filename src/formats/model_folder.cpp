@@ -67,15 +67,15 @@ ModelFolder::ModelFolder(const std::filesystem::path& target, const Checkpoint& 
   require_space(folder_.staging(), SavedTypes(checkpoint).bytes());
 }
 
-void ModelFolder::finish(const std::string& run_report) {
+void ModelFolder::finish(const RunReportText& run_report) {
   for (const containers::TensorInfo& info : types_.tensors()) {
     if (written_.contains(info.name)) continue;
     check_interrupt();
     write(types_.read(info.name));
   }
-  finish_files();
+  const std::int64_t file_bytes = finish_files();
   copy_companions(checkpoint_, folder_.staging());
-  io::write_file_atomic(folder_.staging() / kReportFile, run_report);
+  io::write_file_atomic(folder_.staging() / kReportFile, run_report(file_bytes));
   folder_.commit();
 }
 

@@ -16,13 +16,13 @@ class ModelFolder : public SavingStore {
   ModelFolder(const std::filesystem::path& target, const Checkpoint& checkpoint,
               const SavedTypes& types);
 
-  void finish(const std::string& run_report) final;
+  void finish(const RunReportText& run_report) final;
 
  protected:
   /// Writes a dense tensor.
   virtual void write(const containers::TensorData& tensor) = 0;
-  /// Completes the tensors' files and writes config.json.
-  virtual void finish_files() = 0;
+  /// Completes the tensors' files, writes config.json and returns the bytes of the former.
+  virtual std::int64_t finish_files() = 0;
 
   const Checkpoint& checkpoint_;
   const SavedTypes& types_;

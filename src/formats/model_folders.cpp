@@ -32,9 +32,10 @@ class HfFolder : public ModelFolder {
   void write(const containers::TensorData& tensor) override {
     writer_.put(tensor.info.name, tensor.bytes);
   }
-  void finish_files() override {
+  std::int64_t finish_files() override {
     writer_.finish();
     copy_config(checkpoint_, folder_.staging());
+    return static_cast<std::int64_t>(types_.bytes()) + writer_.header_bytes();
   }
 
   containers::SafetensorsWriter writer_;
@@ -71,7 +72,7 @@ class PackedFolder : public ModelFolder {
 
  private:
   void write(const containers::TensorData& tensor) override { writer_.put_dense(tensor); }
-  void finish_files() override { writer_.finish(checkpoint_.config); }
+  std::int64_t finish_files() override { return writer_.finish(checkpoint_.config); }
 
   PackedWriter writer_;
 };

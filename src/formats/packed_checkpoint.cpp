@@ -217,11 +217,12 @@ packing::PackedSize PackedWriter::put_matrix(const std::string& name,
 
 void PackedWriter::put_dense(const containers::TensorData& tensor) { state_->shards.put(tensor); }
 
-void PackedWriter::finish(const nlohmann::json& config) {
-  state_->shards.finish();
+std::int64_t PackedWriter::finish(const nlohmann::json& config) {
+  const std::int64_t bytes = state_->shards.finish();
   nlohmann::json packed = config;
   packed["quantization_config"] = packed_quantization_config(state_->matrices);
   io::write_file_atomic(state_->folder / "config.json", packed.dump(2) + "\n");
+  return bytes;
 }
 
 }  // namespace sgpt_mi::formats

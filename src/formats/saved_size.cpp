@@ -1,10 +1,6 @@
 #include "sgpt_mi/formats/saved_size.h"
 
-#include <memory>
 #include <unordered_set>
-
-#include "sgpt_mi/containers/safetensors.h"
-#include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::formats {
 namespace {
@@ -48,21 +44,10 @@ std::map<std::string, std::int64_t> bytes_by_part(std::int64_t dense_bytes,
   return parts;
 }
 
-std::int64_t tensor_bytes_in(const std::filesystem::path& folder) {
+std::int64_t weight_file_bytes(const ModelLocation& location) {
   std::int64_t bytes = 0;
-  if (!std::filesystem::is_directory(folder)) {
-    for (const std::filesystem::path& file : weight_files(locate_model(folder.string()))) {
-      bytes += static_cast<std::int64_t>(std::filesystem::file_size(file));
-    }
-    return bytes;
-  }
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() != ".safetensors") continue;
-    const std::unique_ptr<containers::TensorSource> file =
-        containers::open_safetensors(entry.path());
-    for (const containers::TensorInfo& info : file->tensors()) {
-      bytes += static_cast<std::int64_t>(info.bytes());
-    }
+  for (const std::filesystem::path& file : weight_files(location)) {
+    bytes += static_cast<std::int64_t>(std::filesystem::file_size(file));
   }
   return bytes;
 }

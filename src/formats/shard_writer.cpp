@@ -49,6 +49,7 @@ void ShardWriter::write_shard() {
                                        std::numeric_limits<std::size_t>::max());
   for (const containers::TensorData& tensor : waiting_) writer.put(tensor.info.name, tensor.bytes);
   writer.finish();
+  header_bytes_ += writer.header_bytes();
   shards_.push_back(std::move(shard_names));
   waiting_.clear();
   waiting_bytes_ = 0;
@@ -67,7 +68,7 @@ void ShardWriter::name_shards() {
                         containers::shard_index(file_of_tensor, tensor_bytes_));
 }
 
-void ShardWriter::finish() {
+std::int64_t ShardWriter::finish() {
   if (!waiting_.empty()) write_shard();
   try {
     name_shards();
@@ -75,6 +76,7 @@ void ShardWriter::finish() {
     fail(ErrorKind::kInput, "io: the shards in {} cannot get their names: {}", folder_.string(),
          error.code().message());
   }
+  return static_cast<std::int64_t>(tensor_bytes_) + header_bytes_;
 }
 
 }  // namespace sgpt_mi::formats

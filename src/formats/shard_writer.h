@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <unordered_set>
@@ -28,9 +29,9 @@ class ShardWriter {
   void put(containers::TensorData tensor);
   void put(containers::TensorInfo info, std::vector<std::byte> bytes);
 
-  /// Writes what is left and the index of several shards. Throws Error(kInput) when the disk is
-  /// full.
-  void finish();
+  /// Writes what is left and the index of several shards; returns the bytes of the safetensors
+  /// files. Throws Error(kInput) when the disk is full.
+  std::int64_t finish();
 
  private:
   /// A shard's folder until its final name, which tells how many there are, is known.
@@ -45,6 +46,7 @@ class ShardWriter {
   std::size_t waiting_bytes_ = 0;
   std::vector<std::vector<std::string>> shards_;  // tensor names of those written
   std::size_t tensor_bytes_ = 0;
+  std::int64_t header_bytes_ = 0;  // of the shards written
 };
 
 }  // namespace sgpt_mi::formats

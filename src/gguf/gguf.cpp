@@ -43,6 +43,11 @@ class GgufSource : public containers::IndexedSource {
     return {weight.info, *buffer, buffer};
   }
 
+  [[nodiscard]] containers::StoredForm stored(const std::string& name) const override {
+    const GgufWeight& weight = weights_[position(name)];
+    return {weight.type->name, static_cast<std::int64_t>(weight.bytes.size())};
+  }
+
   void will_need(const std::string& name) const override {
     if (const auto at = place(name)) file_of(weights_[*at])->will_need(weights_[*at].bytes);
   }

@@ -168,7 +168,7 @@ struct ModelWriter::State {
 
   void add(const GgufSlot& slot, const blocks::BlockType& type, std::span<const std::byte> bytes);
   [[nodiscard]] std::vector<std::vector<Placed>> shards() const;
-  void write_shards(const std::vector<std::vector<Placed>>& shards);
+  std::uint64_t write_shards(const std::vector<std::vector<Placed>>& shards);
 
   fs::path target;
   GgufDescription description;
@@ -249,9 +249,11 @@ std::vector<std::vector<Placed>> ModelWriter::State::shards() const {
   return result;
 }
 
-/// Copies the data out of the growing file. The first file, which is asked for by name, comes last.
-void ModelWriter::State::write_shards(const std::vector<std::vector<Placed>>& shards) {
+/// Copies the data out of the growing file; bytes of all files. The first file, which is asked for
+/// by name, comes last.
+std::uint64_t ModelWriter::State::write_shards(const std::vector<std::vector<Placed>>& shards) {
   const io::MappedFile source(file.staging());
+  std::uint64_t written = 0;
   std::vector<std::unique_ptr<io::StagedFile>> files;
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const fs::path path = shard_path(target, i, shards.size());
@@ -268,11 +270,13 @@ void ModelWriter::State::write_shards(const std::vector<std::vector<Placed>>& sh
                                                      static_cast<std::size_t>(bytes)));
       at += bytes;
     }
+    written += at;
   }
   for (std::size_t i = files.size(); i-- > 0;) files[i]->commit();
+  return written;
 }
 
-void ModelWriter::finish() {
+std::int64_t ModelWriter::finish() {
   const blocks::BlockType& f32 = *blocks::find_block_type(0);
   for (const GgufExtra& extra : state_->description.extras) {
     put(extra.name, f32, std::as_bytes(std::span(extra.values)));
@@ -282,11 +286,16 @@ void ModelWriter::finish() {
          state_->missing.begin()->first);
   }
   const std::vector<std::vector<Placed>> shards = state_->shards();
-  if (shards.size() > 1) return state_->write_shards(shards);
+  if (shards.size() > 1) return static_cast<std::int64_t>(state_->write_shards(shards));
   const std::string start =
       header(state_->description, state_->placed, file_type(state_->placed), {});
   state_->file.write(0, std::as_bytes(std::span(start)));
   state_->file.commit();
+  return static_cast<std::int64_t>(state_->end);
+}
+
+std::int64_t slot_bytes(const GgufSlot& slot, const blocks::BlockType& type) {
+  return static_cast<std::int64_t>(data_bytes(slot, type));
 }
 
 std::int64_t gguf_file_bytes(const GgufDescription& description,

@@ -93,7 +93,8 @@ void check(const GridFit& fit) {
   ensure(fit.weight.data != nullptr && fit.scale.data != nullptr && fit.zero.data != nullptr,
          "fit_grid: a matrix is missing");
   ensure(fit.scale.rows == rows && fit.zero.rows == rows && fit.scale.columns == fit.zero.columns &&
-             fit.group_size > 0 && fit.scale.columns * fit.group_size == fit.weight.columns,
+             fit.group_size > 0 &&
+             fit.scale.columns == (fit.weight.columns + fit.group_size - 1) / fit.group_size,
          "fit_grid: scale and zero are not (rows, columns / group size)");
   ensure(fit.max_code >= 1.0F, "fit_grid: max_code is below 1");
   ensure(fit.clip_trials >= 1 && fit.clip_step >= 0.0 &&
@@ -112,8 +113,8 @@ void fit_grid(const GridFit& fit, const Backend& backend) {
       for (std::int64_t group = 0; group < fit.scale.columns; ++group) {
         const std::int64_t first = group * fit.group_size;
         const float* factor = fit.column_weight != nullptr ? fit.column_weight + first : nullptr;
-        const ScaleZero grid =
-            fit_group({fit.weight.row(row) + first, factor, fit.group_size}, fit);
+        const std::int64_t count = std::min(fit.group_size, fit.weight.columns - first);
+        const ScaleZero grid = fit_group({fit.weight.row(row) + first, factor, count}, fit);
         fit.scale.row(row)[group] = grid.scale;
         fit.zero.row(row)[group] = grid.zero;
       }

@@ -160,8 +160,4 @@ ActivationStore ActivationStore::copy() {
   return same;
 }
 
-HiddenBatches ActivationStore::hidden() {
-  return {size(), [this](std::size_t index) { return slots_.at(2 * index).get(); }};
-}
-
 }  // namespace sgpt_mi::memory

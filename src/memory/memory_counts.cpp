@@ -31,10 +31,10 @@ constexpr std::int64_t kWidthBytes = 16;
 constexpr std::int64_t kRefineBytes = 11 * kFloat + 6;
 /// The curves: target, weights of two levels, the gradient, scores, a sweep, masks and codes.
 constexpr std::int64_t kCurveBytes = 10 * kFloat + 6;
-/// Tuning: float32 start, theta, two moments and gradient of levels, and what expressions need.
-constexpr std::int64_t kTuneBytes = 12 * kFloat;
-/// Of a linear that waits for the end of its block: weights, saved weights, mask, codes.
-constexpr std::int64_t kPendingBytes = 2 * kFloat + 2;
+/// Tuning: a block's weights with their factors, their gradient, and what expressions need of them.
+constexpr std::int64_t kTuneBytes = 3 * kFloat;
+/// Of a linear that waits for the end of the model: weights, mask, codes.
+constexpr std::int64_t kPendingBytes = kFloat + 2;
 
 }  // namespace
 
@@ -117,23 +117,22 @@ std::int64_t MemoryCounts::states(std::int64_t windows, int streams, bool betwee
 std::int64_t MemoryCounts::activations(const std::string& phase) const {
   if (phase == "curves" || phase == "plan check")
     return states(question_.measured_windows, 1, true);
-  if (phase != "calibration" && phase != "solving" && phase != "tuning") return 0;
+  if (phase != "calibration" && phase != "solving") return 0;
   const int streams = question_.dense_stream ? 2 : 1;
-  const std::int64_t inputs = question_.tunes_blocks ? states(question_.windows, 1, false) : 0;
-  return inputs + states(question_.windows, streams, question_.true_sequential);
+  return states(question_.windows, streams, question_.true_sequential);
 }
 
 std::int64_t MemoryCounts::largest_activations() const {
   return std::max(activations("calibration"), activations("curves"));
 }
 
-/// The sums that calibration fills: H of the sites held at once, with drift also the cross moment
-/// and the residual stream's.
+/// The sums that calibration fills: H of the sites held at once, with drift also two halves of the
+/// cross moment and of the residual stream's.
 std::int64_t MemoryCounts::sums(bool together, bool drift) const {
   std::int64_t held = 0;
   for (const SiteShape& site : sites_) {
     const std::int64_t square = kFloat * site.columns * site.columns;
-    const std::int64_t bytes = drift ? 2 * square + kFloat * hidden_ * site.columns : square;
+    const std::int64_t bytes = drift ? 3 * square + 2 * kFloat * hidden_ * site.columns : square;
     held = together ? held + bytes : std::max(held, bytes);
   }
   return held;
@@ -143,15 +142,15 @@ std::int64_t MemoryCounts::sums(bool together, bool drift) const {
 /// float64 where float32 did not do (obs/factor.cpp).
 std::int64_t MemoryCounts::factor_workspace() const { return 10 * kFloat * widest_ * widest_; }
 
-/// Beside the sums: H, its factor, H damped, the cross moment scaled, or the affinity of groups;
+/// Beside the sums: H, its factor, H damped, the cross moments scaled, or the affinity of groups;
 /// and the copies of the largest linear that reads the site.
 std::int64_t MemoryCounts::solve_workspace() const {
   const bool refines = question_.refines;
-  const std::int64_t squares = 2 + (refines ? 1 : 0) + (question_.corrects_drift ? 1 : 0) +
+  const std::int64_t squares = 2 + (refines ? 1 : 0) + (question_.corrects_drift ? 2 : 0) +
                                (question_.groups_channels ? 3 : 0);
   std::int64_t bytes_a_weight = refines ? kRefineBytes : kSweepBytes;
   if (question_.chooses_widths) bytes_a_weight += kWidthBytes;
-  if (question_.corrects_drift) bytes_a_weight += kFloat;
+  if (question_.corrects_drift) bytes_a_weight += 3 * kFloat;  // two estimates and their mean
   std::int64_t most = 0;
   for (const SiteShape& site : sites_) {
     const std::int64_t errors = kFloat * kFarColumns * site.largest / site.columns;
@@ -241,6 +240,11 @@ MemoryPhase MemoryCounts::check(std::int64_t batch) const {
   return phase;
 }
 
+/// Compressed linears of the whole model.
+std::int64_t MemoryCounts::pending() const {
+  return question_.model.spec().layers * block_ * kPendingBytes;
+}
+
 MemoryPhase MemoryCounts::calibration(std::int64_t batch) const {
   MemoryPhase phase{"calibration", {}, {}};
   const bool drift = question_.dense_stream;
@@ -248,7 +252,7 @@ MemoryPhase MemoryCounts::calibration(std::int64_t batch) const {
   phase.device = {{"blocks", weights()},
                   {"H", sums(!question_.true_sequential, drift)},
                   {"forward", forward(batch) + samples}};
-  if (question_.tunes_blocks) phase.device.push_back({"waiting linears", block_ * kPendingBytes});
+  if (question_.tuned_windows > 0) phase.device.push_back({"waiting linears", pending()});
   add_results(phase);
   return phase;
 }
@@ -259,7 +263,7 @@ MemoryPhase MemoryCounts::solving() const {
   phase.device = {{"blocks", weights()},
                   {"H", sums(!question_.true_sequential, drift)},
                   {"workspace", std::max(factor_workspace(), solve_workspace())}};
-  if (question_.tunes_blocks) phase.device.push_back({"waiting linears", block_ * kPendingBytes});
+  if (question_.tuned_windows > 0) phase.device.push_back({"waiting linears", pending()});
   phase.host = {{"codes of a linear", 4 * largest_}};
   add_results(phase);
   return phase;
@@ -267,10 +271,14 @@ MemoryPhase MemoryCounts::solving() const {
 
 MemoryPhase MemoryCounts::tuning(std::int64_t batch) const {
   MemoryPhase phase{"tuning", {}, {}};
-  phase.device = {{"blocks", weights()},
-                  {"waiting linears", block_ * kPendingBytes},
+  const std::int64_t tokens = batch * question_.seqlen;
+  const std::int64_t layers = question_.model.spec().layers;
+  phase.device = {{"blocks", weights() + ends_ * element_},
+                  {"waiting linears", 2 * pending()},  // as they were, until the result is judged
                   {"tuned values", block_ * kTuneBytes},
-                  {"gradients", graph(batch * question_.seqlen) + block_ * element_}};
+                  {"inputs of blocks", (layers + 1) * tokens * hidden_ * element_},
+                  {"gradients", graph(tokens)}};
+  phase.host = {{"dense states", states(question_.tuned_windows, 1, false)}};
   add_results(phase);
   return phase;
 }
@@ -288,7 +296,7 @@ std::vector<MemoryPhase> MemoryCounts::phases(std::int64_t batch) const {
   const std::size_t first = phases.size();
   phases.push_back(calibration(batch));
   phases.push_back(solving());
-  if (question_.tunes_blocks) phases.push_back(tuning(batch));
+  if (question_.tuned_windows > 0) phases.push_back(tuning(batch));
   if (scores) phases.push_back(scoring("scoring the compressed model"));
   for (std::size_t i = first; i < phases.size(); ++i) {
     if (question_.keeps_weights) {

@@ -1,3 +1,5 @@
+#include <spdlog/fmt/fmt.h>
+
 #include <cmath>
 
 #include "sgpt_mi/core/error.h"
@@ -21,15 +23,13 @@ void validate_pruning(const CompressOptions& options) {
   }
   if (options.sparsity > 0.0) {
     fail(ErrorKind::kUsage,
-         "obs: sparsity is {} and the pattern is {} of {}; a pattern fixes the sparsity; give one "
-         "of the two",
-         options.sparsity, options.prune_n, options.prune_m);
+         "obs: sparsity is {} beside {}, which fixes the sparsity; give one of the two",
+         options.sparsity, options.pattern_text());
   }
   if (options.act_order) {
     fail(ErrorKind::kUsage,
-         "obs: act_order is set with the pattern {} of {}; the columns of a pattern must stay "
-         "neighbours; give one of the two",
-         options.prune_n, options.prune_m);
+         "obs: act_order is set with {}, whose columns must stay neighbours; give one of the two",
+         options.pattern_text());
   }
 }
 
@@ -58,9 +58,9 @@ void validate_quantization(const CompressOptions& options) {
       options.quantizes() && options.groupsize != -1 && !options.static_groups;
   if (fits_along_the_way && options.prune_m > 0 && options.groupsize % options.prune_m != 0) {
     fail(ErrorKind::kUsage,
-         "obs: groupsize is {} with a pattern over {} columns; a pattern must lie in one group; "
-         "choose a multiple of {}, or set static_groups",
-         options.groupsize, options.prune_m, options.prune_m);
+         "obs: groupsize is {} with {}, which must lie in one group; choose a multiple of {}, or "
+         "set static_groups",
+         options.groupsize, options.pattern_text(), options.prune_m);
   }
 }
 
@@ -90,23 +90,23 @@ void CompressOptions::validate() const {
   }
 }
 
+std::string CompressOptions::pattern_text() const {
+  return fmt::format("the pattern {}:{} ({} of every {} weights are zero)", prune_m - prune_n,
+                     prune_m, prune_n, prune_m);
+}
+
 void CompressOptions::validate_for(const std::string& name, std::int64_t columns) const {
   if (prune_m > 0 && columns % prune_m != 0) {
     fail(ErrorKind::kUsage,
-         "obs: {} has {} columns and the pattern is {} of {}; the pattern must divide the columns; "
-         "choose another pattern, or leave the layer out",
-         name, columns, prune_n, prune_m);
+         "obs: {} has {} columns, which are not whole tuples of {}; choose another pattern, or "
+         "leave "
+         "the layer out",
+         name, columns, pattern_text());
   }
   if (block_type != nullptr && columns % block_type->block_elements != 0) {
     fail(ErrorKind::kUsage,
          "obs: {} has {} columns, which blocks of {} do not divide; choose a type of blocks of 32",
          name, columns, block_type->block_elements);
-  }
-  if (quantizes() && groupsize != -1 && columns % groupsize != 0) {
-    fail(ErrorKind::kUsage,
-         "obs: {} has {} columns and groupsize is {}; the group size must divide the columns; "
-         "choose another --groupsize",
-         name, columns, groupsize);
   }
 }
 

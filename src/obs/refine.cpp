@@ -1,5 +1,6 @@
 #include "refine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "input.h"
 #include "measures.h"
 #include "row_split.h"
+#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/quant/grid.h"
 #include "sweep.h"
 
@@ -280,16 +282,29 @@ CompressResult compress_refined(const torch::Tensor& weight, const PreparedInput
   return refinement.take(name);
 }
 
-torch::Tensor correct_drift(const torch::Tensor& weight, const PreparedInput& input,
-                            const torch::Tensor& cross, const torch::Tensor& residual,
-                            double alpha) {
+DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
+                          const std::vector<DriftMoments>& halves, double limit) {
+  ensure(!halves.empty(), "obs: a drift correction without an estimate of the drift");
   const torch::Tensor before = weight.to(torch::kFloat32);
-  torch::Tensor moved = before.matmul(cross);
-  if (residual.defined()) moved.add_(residual);
   const ColumnOrder order = order_of(input);
-  // H'^-1 = U^T U.
-  const torch::Tensor solved = order.apply(moved, 1).matmul(input.upper.t()).matmul(input.upper);
-  return before + order.undo(solved, 1).mul_(alpha);
+  double sequences = 0.0;
+  for (const DriftMoments& half : halves) sequences += static_cast<double>(half.sequences);
+  std::vector<torch::Tensor> whitened;  // D U^T, with H'^-1 = U^T U
+  torch::Tensor mean = at::zeros_like(before);
+  for (const DriftMoments& half : halves) {
+    torch::Tensor moved = before.matmul(half.cross);
+    if (half.residual.defined()) moved.add_(half.residual);
+    whitened.push_back(order.apply(moved, 1).matmul(input.upper.t()));
+    mean.add_(whitened.back(), static_cast<double>(half.sequences) / sequences);
+  }
+  double share = 1.0;
+  if (whitened.size() == 2) {
+    const double common = (whitened[0] * whitened[1]).sum(torch::kFloat64).item<double>();
+    const double energy = mean.square().sum(torch::kFloat64).item<double>();
+    share = energy > 0.0 ? std::clamp(common / energy, 0.0, 1.0) : 0.0;
+  }
+  const torch::Tensor correction = order.undo(mean.matmul(input.upper), 1);
+  return {before + correction.mul_(limit * share), limit * share};
 }
 
 }  // namespace sgpt_mi::obs

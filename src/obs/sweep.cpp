@@ -131,7 +131,10 @@ std::int64_t Sweep::far_block_size() const {
   return std::max<std::int64_t>(1, kFarBlock / block_size()) * block_size();
 }
 
-std::int64_t Sweep::group_size() const { return weight_.size(1) / grid_.scale.size(1); }
+std::int64_t Sweep::group_size() const {
+  return options_.block_type != nullptr ? options_.block_type->group
+                                        : std::min(options_.groupsize, weight_.size(1));
+}
 
 torch::Tensor Sweep::scores(std::int64_t first, std::int64_t end) const {
   const c10::DeviceGuard guard(weight_.device());
@@ -157,7 +160,9 @@ void Sweep::fit_blocks_at(std::int64_t first) {
 
 void Sweep::fit_group_at(std::int64_t first) {
   if (options_.block_type != nullptr) return fit_blocks_at(first);
-  quant::fit_group(grid_, first / group_size(), weight_.narrow(1, first, group_size()),
+  const std::int64_t width =
+      std::min(group_size(), weight_.size(1) - first);  // the last is smaller
+  quant::fit_group(grid_, first / group_size(), weight_.narrow(1, first, width),
                    grid_options(options_, scale_exponent_));
 }
 

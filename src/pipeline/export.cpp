@@ -103,7 +103,9 @@ void export_model(const std::string& source, const ExportTarget& target, report:
   if (format.holds_codes) put_codes(format, checkpoint, *store, events);
   const std::filesystem::path report = location.path / formats::SavingStore::kReportFile;
   const bool has_report = location.is_folder() && std::filesystem::exists(report);
-  store->finish(has_report ? documents::read_text_file(report) : std::string("{}\n"));
+  store->finish([&](std::int64_t /*file_bytes*/) {
+    return has_report ? documents::read_text_file(report) : std::string("{}\n");
+  });
   if (!format.holds_codes) events.progress(1);
   events.result(fmt::format("{} tensors of {} written to {}", types.tensors().size(),
                             checked.spec().model_type, target.path.string()));

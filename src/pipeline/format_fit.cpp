@@ -104,7 +104,7 @@ SmallestFile smallest_file(const CompressionSettings& settings, const Session& s
     const blocks::BlockType* fixed = types.fixed_end(matrix);
     add(matrix, fixed, fixed == nullptr);
   }
-  smallest.bytes = formats::gguf_file_bytes(session.checkpoint, saved, chosen) + padding;
+  smallest.bytes = formats::gguf_size(session.checkpoint, saved, chosen).file + padding;
   return smallest;
 }
 
@@ -146,6 +146,8 @@ void require_format(const CompressRun& run) {
 void require_linear(const CompressRun& run, const model::LinearInfo& linear) {
   if (!run.format.holds_codes) return;
   const formats::GridLimits& grids = run.format.grids;
+  formats::require_whole_groups(grids, linear.name, linear.columns,
+                                run.compression.matrix.groupsize, run.format.name);
   for (const int bits : widths_of(run.compression)) {
     formats::require_shape(grids, linear.name, linear.rows, linear.columns, bits, run.format.name);
   }
@@ -206,7 +208,7 @@ std::int64_t bytes_without(const planning::Measurements& measurements,
     measured += linear.weights() / type->block_elements * type->block_bytes;
   }
   std::erase_if(types, [](const auto& entry) { return entry.second == nullptr; });
-  return formats::gguf_file_bytes(session.checkpoint, saved, types) - measured;
+  return formats::gguf_size(session.checkpoint, saved, types).file - measured;
 }
 
 formats::SavedTypes saved_types(const Session& session, const CompressionSettings& settings) {

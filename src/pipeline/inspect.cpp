@@ -11,6 +11,7 @@
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/report/document.h"
@@ -55,13 +56,20 @@ std::optional<nlohmann::json> run_of(const formats::ModelLocation& location) {
   return run;
 }
 
+/// A packed matrix is several tensors of the file.
+containers::StoredForm stored_form(const formats::Checkpoint& checkpoint, const std::string& name) {
+  for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
+    if (name == matrix.name + ".weight") return {"packed", matrix.size.total()};
+  }
+  return checkpoint.tensors->stored(name);
+}
+
 std::string tensor_table(const ModelSummary& summary) {
   std::vector<std::vector<std::string>> rows{{"tensor", "type", "shape", "bytes", "zeros"}};
   for (const TensorSummary& tensor : summary.tensors) {
     const double count = static_cast<double>(std::max<std::int64_t>(tensor.info.count(), 1));
-    rows.push_back({tensor.info.name, std::string(dtype_name(tensor.info.dtype)),
-                    shape_text(tensor.info.shape),
-                    human_bytes(static_cast<std::int64_t>(tensor.info.bytes())),
+    rows.push_back({tensor.info.name, tensor.stored_type, shape_text(tensor.info.shape),
+                    human_bytes(tensor.stored_bytes),
                     fmt::format("{:.2f} %", 100.0 * static_cast<double>(tensor.zeros) / count)});
   }
   return report::text_table(rows);
@@ -72,8 +80,9 @@ std::string part_table(const ModelSummary& summary) {
   std::int64_t parameters = 0;
   std::int64_t bytes = 0;
   for (const auto& [part, part_bytes] : summary.bytes_by_part) {
-    const std::int64_t count = summary.parameters_by_part.at(part);
-    rows.push_back({part, std::to_string(count), human_bytes(part_bytes)});
+    const auto found = summary.parameters_by_part.find(part);
+    const std::int64_t count = found == summary.parameters_by_part.end() ? 0 : found->second;
+    rows.push_back({part, count == 0 ? "-" : std::to_string(count), human_bytes(part_bytes)});
     parameters += count;
     bytes += part_bytes;
   }
@@ -172,14 +181,23 @@ ModelSummary inspect_model(const std::string& model) {
   const std::set<std::string> linears = linear_weights(opened);
   ModelSummary summary;
   summary.family = opened.spec().model_type;
+  std::int64_t headers =
+      checkpoint.location.is_random ? 0 : formats::weight_file_bytes(checkpoint.location);
   for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
     check_interrupt();
-    TensorSummary tensor{info, part_of(info.name, linears),
-                         count_zeros(checkpoint.tensors->read(info.name))};
-    summary.bytes_by_part[tensor.part] += static_cast<std::int64_t>(info.bytes());
+    TensorSummary tensor;
+    tensor.info = info;
+    const containers::StoredForm stored = stored_form(checkpoint, info.name);
+    tensor.stored_type = stored.type;
+    tensor.stored_bytes = stored.bytes;
+    tensor.part = part_of(info.name, linears);
+    tensor.zeros = count_zeros(checkpoint.tensors->read(info.name));
+    summary.bytes_by_part[tensor.part] += stored.bytes;
+    headers -= stored.bytes;
     summary.parameters_by_part[tensor.part] += info.count();
     summary.tensors.push_back(std::move(tensor));
   }
+  if (!checkpoint.location.is_random) summary.bytes_by_part["headers"] = headers;
   summary.packed = packed_totals(checkpoint);
   summary.packed_matrices = checkpoint.packed_matrices;
   summary.run = run_of(checkpoint.location);
@@ -193,7 +211,8 @@ nlohmann::ordered_json to_json(const ModelSummary& summary) {
     json["tensors"].push_back({{"name", tensor.info.name},
                                {"dtype", dtype_name(tensor.info.dtype)},
                                {"shape", tensor.info.shape},
-                               {"bytes", tensor.info.bytes()},
+                               {"stored_type", tensor.stored_type},
+                               {"bytes", tensor.stored_bytes},
                                {"part", tensor.part},
                                {"zeros", tensor.zeros}});
   }

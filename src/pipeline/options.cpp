@@ -28,6 +28,10 @@ void CompressRun::validate() const {
   if (calibration.nsamples < 1) {
     fail(ErrorKind::kUsage, "nsamples: {} is below 1", calibration.nsamples);
   }
+  if (compression.tune > calibration.nsamples) {
+    fail(ErrorKind::kUsage, "tune: {} windows are more than the {} of --nsamples", compression.tune,
+         calibration.nsamples);
+  }
   require_format(*this);
 }
 

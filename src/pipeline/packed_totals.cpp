@@ -33,8 +33,9 @@ std::optional<report::TotalsReport> packed_totals(const formats::Checkpoint& che
   totals.sparsity = 1.0 - static_cast<double>(kept) / weights;
   totals.average_code_bits = code_bits / weights;
   totals.stored_bits_per_weight = 8.0 * static_cast<double>(packed.total()) / weights;
-  totals.bytes = dense_bytes + packed.total();
+  totals.bytes = formats::weight_file_bytes(checkpoint.location);
   totals.bytes_by_part = formats::bytes_by_part(dense_bytes, packed);
+  totals.bytes_by_part["headers"] = totals.bytes - dense_bytes - packed.total();
   return totals;
 }
 

@@ -22,9 +22,7 @@ namespace {
 
 std::string describe_pruning(const obs::CompressOptions& options) {
   if (options.prune_n > 0) {
-    return fmt::format("{} of every {} weights kept ({}:{} pattern, {} zeroed)",
-                       options.prune_m - options.prune_n, options.prune_m,
-                       options.prune_m - options.prune_n, options.prune_m, options.prune_n);
+    return options.pattern_text();
   }
   if (options.sparsity > 0.0) return fmt::format("sparsity {:g} unstructured", options.sparsity);
   return "no pruning";
@@ -202,7 +200,7 @@ void describe_method(const compress::CompressionSettings& settings,
   question.dense_stream = settings.follows_dense();
   question.corrects_drift = settings.drift > 0.0;
   question.refines = settings.matrix.refine.any();
-  question.tunes_blocks = settings.block_tuning > 0;
+  question.tuned_windows = settings.tune;
   if (settings.widths) {
     const widths::GroupingOptions& grouping = settings.widths->grouping;
     question.chooses_widths = true;

@@ -195,27 +195,35 @@ void compress_into(const Job& job, const formats::SavedTypes& types, formats::We
   if (job.pictures != nullptr) *job.pictures = std::move(result.pictures);
   RunReport& report = job.report;
   report.layers = std::move(result.layers);
-  const std::int64_t dense =
-      job.run.format.holds_codes ? budget.fixed.dense_bytes
-      : job.run.format.holds_blocks
-          ? formats::gguf_file_bytes(job.prepared.session.checkpoint, types, result.block_types)
-          : static_cast<std::int64_t>(types.bytes());
-  report.totals = report::sum_layers(report.layers, dense + result.packed.total());
+  report.tuning = result.tuning;
+  std::int64_t dense = static_cast<std::int64_t>(types.bytes());
+  formats::GgufSize blocks;
+  if (job.run.format.holds_codes) dense = budget.fixed.dense_bytes;
+  if (job.run.format.holds_blocks) {
+    blocks = formats::gguf_size(job.prepared.session.checkpoint, types, result.block_types);
+    dense = blocks.dense;
+  }
+  const std::int64_t model = dense + blocks.blocks + result.packed.total();
+  report.totals = report::sum_layers(report.layers, model);
   report.totals->bytes_by_part = formats::bytes_by_part(dense, result.packed);
+  if (blocks.blocks > 0) report.totals->bytes_by_part["blocks"] = blocks.blocks;
   warn_of_layers(report, job.events);
   warn_of_target(report, job.run.compression, job.events);
 }
 
+/// Adds to the tensors' bytes what the headers of the weight files take.
+void count_headers(report::TotalsReport& totals, std::int64_t file_bytes) {
+  totals.bytes_by_part["headers"] = file_bytes - totals.bytes;
+  totals.bytes = file_bytes;
+  totals.predicted_file_bytes = file_bytes;
+}
+
 /// Compares what was predicted with what lies on disk.
-void check_saved_size(RunReport& report, const CompressRun& run) {
-  const std::string& folder = run.save_dir;
-  report.totals->predicted_file_bytes = report.totals->bytes;
-  report.totals->written_file_bytes = formats::tensor_bytes_in(folder);
-  // Every file of a split model has a header of its own, which no prediction counts.
-  const bool counts_headers = run.format.is_file && run.shard_bytes > 0;
-  if (!counts_headers && report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
-    fail(ErrorKind::kInternal, "save: {} holds {} bytes of tensors where {} were predicted", folder,
-         *report.totals->written_file_bytes, *report.totals->predicted_file_bytes);
+void check_saved_size(RunReport& report, const std::string& place) {
+  report.totals->written_file_bytes = formats::weight_file_bytes(formats::locate_model(place));
+  if (report.totals->predicted_file_bytes != report.totals->written_file_bytes) {
+    fail(ErrorKind::kInternal, "save: the weight files of {} have {} bytes where {} were predicted",
+         place, *report.totals->written_file_bytes, *report.totals->predicted_file_bytes);
   }
 }
 
@@ -229,9 +237,12 @@ void compress_and_save(const Job& job) {
     compress_into(job, types, *store);
     job.report.model.sha256 = job.sha256.get();
     const walk::StageTimer timer(job.report.timings, "save");
-    store->finish(report_bytes(job.report));
+    store->finish([&](std::int64_t file_bytes) {
+      count_headers(*job.report.totals, file_bytes);
+      return report_bytes(job.report);
+    });
   }
-  check_saved_size(job.report, job.run);
+  check_saved_size(job.report, job.run.save_dir);
   const formats::Checkpoint saved =
       formats::open_checkpoint(formats::locate_model(job.run.save_dir), torch_threads());
   model::Model model(saved);

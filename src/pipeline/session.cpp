@@ -10,6 +10,7 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
+#include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/model/random_model.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/walk/stage_clock.h"
@@ -139,6 +140,7 @@ std::int64_t Session::parameters() const {
 }
 
 std::int64_t Session::stored_bytes() const {
+  if (!is_random()) return formats::weight_file_bytes(checkpoint.location);
   std::size_t bytes = 0;
   for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) bytes += info.bytes();
   return static_cast<std::int64_t>(bytes);

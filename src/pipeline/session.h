@@ -32,7 +32,7 @@ struct Session {
   /// The type most of the model's bytes are stored in, matrices of codes left out.
   [[nodiscard]] DType stored_dtype() const;
   [[nodiscard]] std::int64_t parameters() const;
-  /// Tensor data of the whole checkpoint.
+  /// Of the weight files; of random weights the tensors' alone.
   [[nodiscard]] std::int64_t stored_bytes() const;
   /// seqlen as asked, or min(positions, 2048). Throws Error(kUsage) beyond the positions.
   [[nodiscard]] std::int64_t resolve_seqlen(std::int64_t asked) const;

@@ -248,7 +248,8 @@ void Measurer::measure_coding(LinearCurves& curves, const obs::PruneCurve& prune
     curves.coding.push_back(std::move(curve));
   };
   if (const std::int64_t size = goal_.matrix.groupsize; size > 0) {
-    measure_grid(widths::neighbour_labels(curves.columns, size), curves.columns / size, 0);
+    measure_grid(widths::neighbour_labels(curves.columns, size), (curves.columns + size - 1) / size,
+                 0);
   } else {
     measure_grid(curves.unit_of_column, curves.units, 0);
   }
@@ -281,7 +282,6 @@ Measurements measure_model(const MeasureRun& run) {
       run.timings,
       /*dense_stream=*/false,
       /*residual_drift=*/false,
-      /*finish_block=*/{},
       run.activations,
       /*keeps_norms=*/true};
   Measurer measurer(run, std::move(fisher));

@@ -22,14 +22,7 @@ namespace sgpt_mi::quant {
 namespace {
 
 std::int64_t group_size_for(std::int64_t columns, const GridOptions& options) {
-  if (options.groupsize == -1) return columns;
-  if (columns % options.groupsize != 0) {
-    fail(ErrorKind::kUsage,
-         "quant: groupsize is {}, the matrix has {} columns; the group size must divide them; "
-         "choose another --groupsize",
-         options.groupsize, columns);
-  }
-  return options.groupsize;
+  return options.groupsize == -1 ? columns : std::min(options.groupsize, columns);
 }
 
 float max_code_of(int bits) { return static_cast<float>((1 << bits) - 1); }
@@ -58,14 +51,15 @@ struct Fitted {
   torch::Tensor zero_point;
 };
 
-/// Fits the groups of the weights. `column_weight` as in GridEvidence, contiguous or undefined.
-void fit(const torch::Tensor& weight, const torch::Tensor& column_weight,
+/// Fits groups of `group_size` columns. `column_weight` as in GridEvidence, contiguous or
+/// undefined.
+void fit(const torch::Tensor& weight, const torch::Tensor& column_weight, std::int64_t group_size,
          const GridOptions& options, const Fitted& to) {
   kernels::GridFit request;
   request.weight = view_of<const float>(weight);
   request.scale = view_of<float>(to.scale);
   request.zero = view_of<float>(to.zero_point);
-  request.group_size = weight.size(1) / to.scale.size(1);
+  request.group_size = group_size;
   request.max_code = max_code_of(options.bits);
   request.symmetric = options.symmetric;
   const ClipTrials trials = trials_of(options.clip);
@@ -200,7 +194,7 @@ Grid make_grid(std::int64_t rows, std::int64_t columns, const GridOptions& optio
                torch::Device device) {
   options.validate();
   const std::int64_t group_size = group_size_for(columns, options);
-  const std::int64_t groups = columns / group_size;
+  const std::int64_t groups = (columns + group_size - 1) / group_size;
   const auto floats = torch::TensorOptions().dtype(torch::kFloat32).device(device);
   Grid grid;
   grid.scale = at::ones({rows, groups}, floats);
@@ -214,7 +208,8 @@ Grid make_grid(std::int64_t rows, std::int64_t columns, const GridOptions& optio
 
 void fit_group(Grid& grid, std::int64_t group, const torch::Tensor& weight,
                const GridOptions& options) {
-  fit(weight, {}, options, {grid.scale.narrow(1, group, 1), grid.zero_point.narrow(1, group, 1)});
+  fit(weight, {}, weight.size(1), options,
+      {grid.scale.narrow(1, group, 1), grid.zero_point.narrow(1, group, 1)});
 }
 
 Grid find_grid(const torch::Tensor& weight, const GridOptions& options,
@@ -223,7 +218,8 @@ Grid find_grid(const torch::Tensor& weight, const GridOptions& options,
   Grid grid = make_grid(weight.size(0), weight.size(1), options, weight.device());
   const torch::Tensor column_weight =
       evidence.column_weight.defined() ? evidence.column_weight.contiguous() : torch::Tensor{};
-  fit(survivors(weight, evidence), column_weight, options, {grid.scale, grid.zero_point});
+  fit(survivors(weight, evidence), column_weight, group_size_for(weight.size(1), options), options,
+      {grid.scale, grid.zero_point});
   return grid;
 }
 
@@ -247,7 +243,7 @@ Grid find_grid(const torch::Tensor& weight, const ColumnGroups& groups, const Gr
         grid_row_weights(evidence.column_weight, members, weight.size(0), groups.sharing);
     const torch::Tensor scale = at::empty({shared.size(0), 1}, grid.scale.options());
     const Fitted fitted{scale, at::empty_like(scale)};
-    fit(shared, factors, of_group, fitted);
+    fit(shared, factors, shared.size(1), of_group, fitted);
     if (groups.sharing == GridSharing::kColumn) {
       grid.scale.index_copy_(1, members, fitted.scale.t());
       grid.zero_point.index_copy_(1, members, fitted.zero_point.t());

@@ -104,6 +104,12 @@ nlohmann::ordered_json to_json(const RunReport& report) {
   json["layers"] = Json::array();
   for (const LayerReport& layer : report.layers) json["layers"].push_back(layer_json(layer));
   if (report.totals) json["totals"] = totals_json(*report.totals);
+  if (report.tuning) {
+    json["tuning"] = {{"windows", report.tuning->windows},
+                      {"kl_before", report.tuning->kl_before},
+                      {"kl_after", report.tuning->kl_after},
+                      {"kept", report.tuning->kept}};
+  }
   json["perplexity"] = perplexity_json(report.perplexity);
   json["timings"] = report.timings;
   json["peak_bytes"] = {{"host", report.peak_host_bytes}, {"device", report.peak_device_bytes}};

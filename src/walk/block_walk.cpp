@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -21,6 +22,21 @@ using model::Site;
 
 /// Whether the site's linear is added to the residual stream.
 bool adds_to_residual(Site site) { return site == Site::kAttentionOut || site == Site::kMlpOut; }
+
+/// A tensor (B, T, C) of one batch in the dense model's stream and in the compressed one's.
+struct StreamPair {
+  torch::Tensor dense;
+  torch::Tensor compressed;
+};
+
+/// Sequences `first`, first + 2, ... of a batch; views, the same one twice where the streams are.
+StreamPair every_second(const StreamPair& streams, std::int64_t first) {
+  const auto part = [&](const torch::Tensor& batch) {
+    return batch.slice(0, first, batch.size(0), 2);
+  };
+  const torch::Tensor compressed = part(streams.compressed);
+  return {streams.dense.is_same(streams.compressed) ? compressed : part(streams.dense), compressed};
+}
 
 /// Sums and sampled tokens of one site's input, and its drift when followed.
 class SiteCollector {
@@ -40,22 +56,34 @@ class SiteCollector {
     samples_.push_back(tokens.slice(0, 0, tokens.size(0), stride_).to(torch::kFloat32).clone());
   }
 
-  void follow_drift() { drift_.emplace(first_.name, first_.columns, device_); }
+  void follow_drift() {
+    const auto half = [&] { return calib::DriftAccumulator(first_.name, first_.columns, device_); };
+    drift_.emplace(std::array<calib::DriftAccumulator, 2>{half(), half()});
+  }
   [[nodiscard]] bool follows_drift() const { return drift_.has_value(); }
 
-  void add_drift(const torch::Tensor& dense, const torch::Tensor& input) {
-    drift_->add(dense, input);
-  }
-
-  void add_residual_drift(const model::BlockState& dense, const model::BlockState& state,
-                          const torch::Tensor& input) {
-    drift_->add_residual(dense.hidden, state.hidden, input);
+  /// The inputs of one batch in both models, and the residual streams when they are followed. Every
+  /// second sequence goes into the other half.
+  void add_drift(const StreamPair& inputs, const std::optional<StreamPair>& residuals) {
+    const std::int64_t sequences = inputs.compressed.size(0);
+    for (std::int64_t i = 0; i < std::min<std::int64_t>(2, sequences); ++i) {
+      calib::DriftAccumulator& half = (*drift_)[static_cast<std::size_t>((drifted_ + i) % 2)];
+      const StreamPair input = every_second(inputs, i);
+      half.add(input.dense, input.compressed);
+      if (!residuals) continue;
+      const StreamPair residual = every_second(*residuals, i);
+      half.add_residual(residual.dense, residual.compressed, input.compressed);
+    }
+    drifted_ += sequences;
   }
 
   [[nodiscard]] SiteInput finish(std::int64_t layer) {
     SiteInput input{layer, first_.site, sums_.finish(),
                     samples_.empty() ? torch::Tensor() : at::cat(samples_)};
-    if (drift_) input.drift = drift_->finish();
+    if (drift_) {
+      std::array<calib::DriftStats, 2> halves{(*drift_)[0].finish(), (*drift_)[1].finish()};
+      input.drift = std::move(halves);
+    }
     return input;
   }
 
@@ -63,7 +91,8 @@ class SiteCollector {
   model::LinearInfo first_;
   torch::Device device_;
   calib::StatsAccumulator sums_;
-  std::optional<calib::DriftAccumulator> drift_;
+  std::optional<std::array<calib::DriftAccumulator, 2>> drift_;
+  std::int64_t drifted_ = 0;  // sequences whose drift was added
   std::int64_t stride_;
   std::vector<torch::Tensor> samples_;
 };
@@ -116,7 +145,6 @@ class Walker {
   [[nodiscard]] bool keeps_input(std::size_t index, const torch::Tensor& input,
                                  const model::BlockState& state);
   void handle(Block& block, SiteCollector& collector);
-  void finish(Block& block, memory::ActivationStore inputs);
   [[nodiscard]] std::optional<SiteCollector> collector_for(const Block& block, Site site) const;
   /// Whether there is a block that reads what the present one gives.
   [[nodiscard]] bool output_is_read() const { return layer_ + 1 < walk_.model.spec().layers; }
@@ -128,7 +156,6 @@ class Walker {
   std::optional<memory::ActivationStore> dense_;  // of the dense stream; nothing: the same
   bool residuals_part_ = false;  // whether the streams' residual streams have parted
   std::int64_t layer_ = 0;
-  bool finishes_ = false;  // whether finish_block is called for the present block
 };
 
 void Walker::embed_windows() {
@@ -207,31 +234,19 @@ void Walker::propagate(const Block& block) {
 }
 
 void Walker::pass_in_sequence(Block& block) {
-  std::optional<memory::ActivationStore> inputs;
-  if (walk_.finish_block) inputs = states_.copy();
-  finishes_ = false;
   for (int index = 0; index < model::kSites; ++index) {
     pass_site(block, static_cast<Site>(index));
   }
-  if (finishes_) finish(block, *std::move(inputs));
-}
-
-void Walker::finish(Block& block, memory::ActivationStore inputs) {
-  walk_.finish_block(block, {inputs.hidden(), dense_->hidden()});
-  states_ = std::move(inputs);
-  propagate(block);
 }
 
 void Walker::pass_site(Block& block, Site site) {
   std::optional<SiteCollector> collector = collector_for(block, site);
-  finishes_ = finishes_ || (collector && walk_.finish_block);
   if (collector && dense_) collector->follow_drift();
   if (collector && walk_.dense_stream && !dense_) dense_ = states_.copy();
   if (collector || dense_) visit_all(block, site, collector ? &*collector : nullptr);
   if (collector) handle(block, *collector);
   residuals_part_ = residuals_part_ || (dense_ && adds_to_residual(site));
-  // finish() computes the output of a block that it may still change.
-  if (site == Site::kMlpOut && (!output_is_read() || finishes_)) return;
+  if (site == Site::kMlpOut && !output_is_read()) return;
   advance_all(block, site);
 }
 
@@ -293,12 +308,13 @@ torch::Tensor Walker::visit(const Block& block, Site site, SiteCollector* collec
   }
   if (collector != nullptr && collector->follows_drift()) {
     const StageTimer timer(walk_.timings, "drift");
-    collector->add_drift(dense_input, input);
+    std::optional<StreamPair> residuals;
     if (walk_.residual_drift && residuals_part_ && adds_to_residual(site)) {
-      collector->add_residual_drift(*dense, state, input);
+      residuals = {dense->hidden, state.hidden};
     }
+    collector->add_drift({dense_input, input}, residuals);
   }
-  if (site == Site::kMlpOut && !output_is_read() && !finishes_) return input;
+  if (site == Site::kMlpOut && !output_is_read()) return input;
   const StageTimer timer(walk_.timings, "dense_stream");
   block.advance(site, *dense, dense_input);
   return input;
@@ -320,8 +336,6 @@ void walk_blocks(const BlockWalk& walk, const SiteHandler& handle) {
          "pipeline: a dense stream beside a walk that is not true-sequential");
   ensure(walk.dense_stream || !walk.residual_drift,
          "pipeline: the residual stream's drift without a dense stream");
-  ensure(walk.dense_stream || !walk.finish_block,
-         "pipeline: blocks to be finished without a dense stream");
   const torch::NoGradGuard no_grad;
   Walker(walk, handle).run();
 }

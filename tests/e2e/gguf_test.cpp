@@ -219,7 +219,6 @@ TEST_F(GgufFiles, RefuseBeforeTheRun) {
   EXPECT_THAT(refused({"--target_bytes", "50000"}), HasSubstr("smallest file"));
   EXPECT_THAT(refused({"--gguf_type", "Q4_0", "--target_bytes", "90000"}), HasSubstr("give one"));
   EXPECT_THAT(refused({"--gguf_type", "IQ4_NL", "--sparsity", "0.5"}), HasSubstr("exact zero"));
-  EXPECT_THAT(refused({"--gguf_type", "Q4_0", "--block_tuning", "2"}), HasSubstr("block_tuning"));
   EXPECT_THAT(refused({"--wbits", "4", "--method", "mi"}), HasSubstr("one type a tensor"));
   EXPECT_THAT(refused({"--target_bytes", "90000", "--method", "sparsegpt"}),
               HasSubstr("no effect with --method sparsegpt"));

@@ -196,7 +196,7 @@ TEST_F(Rd, EveryStepChangesASparseGptRun) {
   const std::vector<Flags> others{{"--weighted_clip", "1"},
                                   {"--drift", "1"},
                                   {"--drift", "1", "--drift_residual", "1"},
-                                  {"--block_tuning", "3"},
+                                  {"--tune", "3"},
                                   {"--act_order"}};
   for (const Flags& flags : others) {
     EXPECT_NE(figures(with(flags))["kl_mean"], figures(plain)["kl_mean"])

@@ -156,12 +156,12 @@ TEST_F(Sweep, OtherWeightsRunAgain) {
 
 TEST_F(Sweep, FailedCellIsRecordedAndTheOthersRun) {
   auto partly = config();
-  partly["grid"] = {{"groupsize", {7, 32}}};  // 7 does not divide the model's columns
+  partly["grid"] = {{"pattern", {"5:7", "2:4"}}};  // 7 does not divide the model's columns
   const ProgramResult result = sweep(partly);
   EXPECT_EQ(result.exit_code, 2) << result.err;
   EXPECT_THAT(result.err, HasSubstr("1 of 2 cells failed"));
-  EXPECT_THAT(table()["cells"][0].dump(), HasSubstr("groupsize"));
-  EXPECT_THAT(result.out, HasSubstr("32"));
+  EXPECT_THAT(table()["cells"][0].dump(), HasSubstr("5:7"));
+  EXPECT_THAT(result.out, HasSubstr("2:4"));
   EXPECT_EQ(cell_files().size(), 2U);
 
   const std::string again = sweep(partly).err;

@@ -41,8 +41,8 @@ struct CompressionSettings {
   /// alpha of obs::correct_drift against the dense model's stream, in [0, 1]; 0: off. Needs
   /// true_sequential.
   double drift = 0.0;
-  bool drift_residual = false;                 ///< also make good what the residual stream has lost
-  std::int64_t block_tuning = 0;               ///< steps of Adam a block, after its linears; 0: off
+  bool drift_residual = false;  ///< also make good what the residual stream has lost
+  std::int64_t tune = 0;        ///< calibration windows for tuning::tune_model(); 0: off
   std::optional<planning::TypeOptions> types;  ///< of a format that holds blocks: their types
   std::optional<planning::PlanOptions> plan;   ///< unset: all linears get one sparsity and width
   std::int64_t batch_windows = 0;  ///< windows in one forward; 0: chosen by the memory plan
@@ -52,7 +52,7 @@ struct CompressionSettings {
     return matrix.quantizes() || widths.has_value() || types.has_value();
   }
   /// Whether the dense model's activations are needed beside the compressed ones.
-  [[nodiscard]] bool follows_dense() const { return drift > 0.0 || block_tuning > 0; }
+  [[nodiscard]] bool follows_dense() const { return drift > 0.0; }
   /// The target of widths that are chosen; nullptr when all are alike.
   [[nodiscard]] const widths::WidthTarget* width_target() const;
   /// What the measured plan is for; there must be one.

@@ -40,6 +40,9 @@ class SafetensorsWriter {
   /// Syncs and closes. Throws Error(kInternal) naming a tensor that was never written.
   void finish();
 
+  /// What the files take beside the tensors' data: length, header and its padding.
+  [[nodiscard]] std::int64_t header_bytes() const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sgpt_mi/core/dtype.h"
@@ -30,6 +31,12 @@ struct TensorData {
   std::shared_ptr<const void> owner;  ///< keeps `bytes` alive: a mapped file or a buffer
 };
 
+/// How a tensor lies in its file.
+struct StoredForm {
+  std::string_view type;  ///< its name in the file's format: "F16", "Q4_K"
+  std::int64_t bytes = 0;
+};
+
 /// A set of named tensors: one file, several shards, or a layer over another source.
 ///
 /// read() of a mapped file copies nothing; formats that must be unpacked return a buffer of their
@@ -43,6 +50,10 @@ class TensorSource {
 
   /// The data of one tensor. Throws Error(kInput) naming the tensor when there is none.
   [[nodiscard]] virtual TensorData read(const std::string& name) const = 0;
+
+  /// What read() unpacks, where it does. Default: the tensor's own type and bytes. Throws as
+  /// read().
+  [[nodiscard]] virtual StoredForm stored(const std::string& name) const;
 
   /// Starts reading a tensor's bytes from the disk, where a source has them there, so that read()
   /// finds them in memory; returns at once. An unknown name is no error.

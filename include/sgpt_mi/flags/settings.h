@@ -96,7 +96,7 @@ struct Settings {
   int weighted_clip = -1;
   std::int64_t polish = -1;
   int scale_step = -1;
-  std::int64_t block_tuning = 0;
+  std::int64_t tune = 0;
 
   // measured plan: rd
   std::string sensitivity = "fisher";

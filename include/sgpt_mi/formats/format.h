@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +13,9 @@
 
 namespace sgpt_mi::formats {
 
+/// Makes the run report when the bytes of the weight files, with headers and padding, are known.
+using RunReportText = std::function<std::string(std::int64_t file_bytes)>;
+
 /// A store that makes a model folder or file.
 class SavingStore : public WeightStore {
  public:
@@ -19,9 +23,9 @@ class SavingStore : public WeightStore {
   /// that cannot throws Error(kUsage).
   virtual void split_above(std::int64_t bytes);
 
-  /// Adds everything that was not put and the tokenizer's files, writes `run_report` as
-  /// sgpt_mi.json, where the format has room for it, and moves the result into place.
-  virtual void finish(const std::string& run_report) = 0;
+  /// Adds everything that was not put and the tokenizer's files, writes what `run_report` returns
+  /// as sgpt_mi.json, where the format has room for it, and moves the result into place.
+  virtual void finish(const RunReportText& run_report) = 0;
 
   /// Name of the run report inside a saved folder; marks folders that may be replaced.
   static constexpr const char* kReportFile = "sgpt_mi.json";

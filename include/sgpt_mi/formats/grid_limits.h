@@ -64,7 +64,12 @@ void require_held(const GridLimits& limits, const GridRequest& request, std::str
 [[nodiscard]] std::string why_not_held(const GridLimits& limits,
                                        const packing::CodedMatrix& matrix);
 
-/// The same for the shape of one matrix.
+/// Throws Error(kUsage) where groups of columns are declared by their number, and the last one of
+/// the matrix would be smaller than `group_size` (-1: whole rows).
+void require_whole_groups(const GridLimits& limits, const std::string& name, std::int64_t columns,
+                          std::int64_t group_size, std::string_view format);
+
+/// The same as require_held() for the shape of one matrix.
 void require_shape(const GridLimits& limits, const std::string& name, std::int64_t rows,
                    std::int64_t columns, int bits, std::string_view format);
 

@@ -79,8 +79,9 @@ class PackedWriter {
   void put_dense(const containers::TensorData& tensor);
 
   /// Writes what is left, the index of several shards and config.json: `config`, the dense model's,
-  /// with quantization_config added. Throws Error(kInput) when the disk is full.
-  void finish(const nlohmann::json& config);
+  /// with quantization_config added; returns the bytes of the safetensors files. Throws
+  /// Error(kInput) when the disk is full.
+  std::int64_t finish(const nlohmann::json& config);
 
  private:
   struct State;

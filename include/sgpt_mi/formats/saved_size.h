@@ -32,8 +32,7 @@ struct FixedSize {
 [[nodiscard]] std::map<std::string, std::int64_t> bytes_by_part(std::int64_t dense_bytes,
                                                                 const packing::PackedSize& packed);
 
-/// Tensor data in a folder's safetensors files, from their headers; of a GGUF model the bytes of
-/// its files.
-[[nodiscard]] std::int64_t tensor_bytes_in(const std::filesystem::path& folder);
+/// Bytes of the files that hold a model's weights, as they lie on the disk.
+[[nodiscard]] std::int64_t weight_file_bytes(const ModelLocation& location);
 
 }  // namespace sgpt_mi::formats

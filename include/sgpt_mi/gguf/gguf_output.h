@@ -64,6 +64,9 @@ struct GgufDescription {
                                             const nlohmann::json& config,
                                             const std::vector<containers::TensorInfo>& tensors);
 
+/// Bytes of one tensor's data, without the padding behind it.
+[[nodiscard]] std::int64_t slot_bytes(const GgufSlot& slot, const blocks::BlockType& type);
+
 /// Bytes of the whole file, in one piece, when the slots have these types (one each, in order).
 [[nodiscard]] std::int64_t gguf_file_bytes(const GgufDescription& description,
                                            const std::vector<const blocks::BlockType*>& types);
@@ -90,9 +93,9 @@ class ModelWriter {
   void put(const std::string& source, const blocks::BlockType& type,
            std::span<const std::byte> bytes);
 
-  /// Completes the file and moves it into place. Throws Error(kInternal) naming a slot without
-  /// data.
-  void finish();
+  /// Completes the file or files, moves them into place and returns their bytes. Throws
+  /// Error(kInternal) naming a slot without data.
+  std::int64_t finish();
 
  private:
   struct State;

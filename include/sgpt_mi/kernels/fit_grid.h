@@ -12,11 +12,13 @@ struct GridFit {
   MatrixView<const float> weight;  ///< (rows, columns), finite
   MatrixView<float> scale;         ///< (rows, groups) out
   MatrixView<float> zero;          ///< (rows, groups) out
-  std::int64_t group_size = 0;  ///< neighbouring columns per group; groups * group_size = columns
-  float max_code = 0.0F;        ///< 2^bits - 1
-  bool symmetric = false;       ///< range [-max|w|, max|w|] and zero = (max_code + 1) / 2
-  int clip_trials = 1;          ///< ranges compared; 1: no search
-  double clip_step = 0.0;       ///< range i keeps the share 1 - i * clip_step, at least 1/5
+  /// Neighbouring columns per group, groups = ceil(columns / group_size): the last group may have
+  /// fewer.
+  std::int64_t group_size = 0;
+  float max_code = 0.0F;   ///< 2^bits - 1
+  bool symmetric = false;  ///< range [-max|w|, max|w|] and zero = (max_code + 1) / 2
+  int clip_trials = 1;     ///< ranges compared; 1: no search
+  double clip_step = 0.0;  ///< range i keeps the share 1 - i * clip_step, at least 1/5
   const float* column_weight = nullptr;  ///< (columns), >= 0: factors of the errors; nullptr: all 1
 };
 

@@ -13,16 +13,6 @@
 
 namespace sgpt_mi::memory {
 
-/// Batches of hidden states (b, T, hidden) that are fetched one at a time.
-struct HiddenBatches {
-  std::size_t count = 0;
-  std::function<torch::Tensor(std::size_t index)> fetch;
-
-  [[nodiscard]] std::size_t size() const { return count; }
-  [[nodiscard]] bool empty() const { return count == 0; }
-  [[nodiscard]] torch::Tensor operator[](std::size_t index) const { return fetch(index); }
-};
-
 /// The states of all batches of one stream between two sites of a walk.
 ///
 /// A state lies where its space has room: on the device that computes, in host memory or in a file;
@@ -55,9 +45,6 @@ class ActivationStore {
   /// The same states again. Those on the device share their memory with these until they change,
   /// but count twice.
   [[nodiscard]] ActivationStore copy();
-
-  /// The hidden states alone; valid while the store is.
-  [[nodiscard]] HiddenBatches hidden();
 
  private:
   class Slot;

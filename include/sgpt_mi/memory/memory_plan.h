@@ -30,7 +30,7 @@ struct MemoryQuestion {
   bool chooses_widths = false;        ///< a width for every unit of columns, by score
   std::int64_t sampled_tokens = 0;    ///< kept of a site's input
   bool groups_channels = false;       ///< an affinity of a site's channels is clustered
-  bool tunes_blocks = false;          ///< gradient steps on every block
+  std::int64_t tuned_windows = 0;     ///< of tuning::tune_model(); 0: none
   bool backward_pass = false;         ///< sensitivities by one
   std::int64_t measured_windows = 0;  ///< that a measured plan looks at; 0: there is none
   std::int64_t held_out_windows = 0;  ///< that plans are compared on; 0: they are not

@@ -78,7 +78,11 @@ struct CompressOptions {
   /// Throws Error(kUsage) naming the field, its value and its range, or the two fields that exclude
   /// each other: a sparsity and a pattern, a pattern and act_order, groups that cut a pattern.
   void validate() const;
-  /// Throws Error(kUsage) when N:M or the group size does not divide the matrix's columns.
+  /// Of prune_m > 0, both ways in which people write it: "the pattern 3:4 (1 of every 4 weights are
+  /// zero)".
+  [[nodiscard]] std::string pattern_text() const;
+  /// Throws Error(kUsage) when N:M or the blocks do not divide the matrix's columns. The last group
+  /// of groupsize columns may be smaller, as in GPTQ's code.
   void validate_for(const std::string& name, std::int64_t columns) const;
 };
 
@@ -134,24 +138,41 @@ struct CompressResult {
   std::map<std::string, double> seconds;
 };
 
-/// The least-squares target of a linear whose input x has drifted from the dense model's xd:
+/// An estimate of a drift.
+struct DriftMoments {
+  torch::Tensor cross;  ///< C = E (xd - x) x^T, (N, N) float32 in the scale of the input's hessian
+  /// Cr = E (rd - r) x^T (rows, N) in the same scale, of linears whose output is added to a stream
+  /// r; undefined: 0.
+  torch::Tensor residual;
+  std::int64_t sequences = 0;  ///< that it was estimated from
+};
+
+struct DriftTarget {
+  torch::Tensor weight;  ///< W0 (rows, N) float32
+  double share = 0.0;    ///< alpha
+};
+
+/// The target of a linear whose input x has drifted from the dense model's xd:
 ///
-///     W0 = W + alpha (W C + Cr) H'^-1,   C = E (xd - x) x^T,   Cr = E (rd - r) x^T
+///     W0 = W + alpha D H'^-1,   D = W C + Cr,   C = E (xd - x) x^T,   Cr = E (rd - r) x^T
 ///
-/// With alpha = 1 this minimises E ||W xd + (rd - r) - W0 x||^2 up to the damping; compressing W0
-/// instead of W therefore makes good what the layers before have lost (Arai & Ichikawa 2025, arXiv
-/// 2504.09629).
+/// With D known and alpha = 1 this minimises E ||W xd + (rd - r) - W0 x||^2 up to the damping;
+/// compressing W0 instead of W makes good what the layers before have lost (Arai & Ichikawa 2025,
+/// arXiv 2504.09629). But D is an estimate from some thousand tokens, in which chance weighs the
+/// more the smaller the drift is. The share of it that gains most on other text is
 ///
-/// \param weight    (rows, N), any floating dtype.
-/// \param cross     C (N, N) float32 in the scale of input.hessian.
-/// \param residual  Cr (rows, N) in the same scale, of linears whose output is added to a stream r;
-///                  undefined: 0.
-/// \return (rows, N) float32.
-/// Cost: 3 rows * N^2 multiply-adds.
-/// \throws Error(kInternal) shapes that disagree.
-[[nodiscard]] torch::Tensor correct_drift(const torch::Tensor& weight, const PreparedInput& input,
-                                          const torch::Tensor& cross, const torch::Tensor& residual,
-                                          double alpha);
+///     alpha = limit * <D1 H'^-1, D2> / <D H'^-1, D>, at least 0 and at most limit,
+///
+/// D1 and D2 from different halves of the text, D their mean by sequences: the halves have the
+/// drift in common, and not their noise.
+///
+/// \param weight  (rows, N), any floating dtype.
+/// \param halves  two estimates from texts apart; with one alone alpha = limit.
+/// \param limit   in [0, 1].
+/// Cost: 5 rows * N^2 multiply-adds.
+/// \throws Error(kInternal) shapes that disagree, or no estimate.
+[[nodiscard]] DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
+                                        const std::vector<DriftMoments>& halves, double limit);
 
 /// Factorises H for the sweep; uses options.percdamp and options.act_order, and copies the result
 /// to the devices of options.rows.

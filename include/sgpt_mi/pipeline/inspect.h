@@ -16,15 +16,18 @@ namespace sgpt_mi::pipeline {
 /// One tensor of a model, looked at.
 struct TensorSummary {
   containers::TensorInfo info;
-  std::string part;        ///< "linears", "embeddings", "norms", "head", "biases", "other"
-  std::int64_t zeros = 0;  ///< elements that are exactly 0
+  std::string stored_type;        ///< as it lies in the file: "F16", "Q4_K", "packed"
+  std::int64_t stored_bytes = 0;  ///< there
+  std::string part;               ///< "linears", "embeddings", "norms", "head", "biases", "other"
+  std::int64_t zeros = 0;         ///< elements that are exactly 0
 };
 
 /// A model folder or file, looked at: every tensor read once.
 struct ModelSummary {
   std::string family;
   std::vector<TensorSummary> tensors;
-  std::map<std::string, std::int64_t> bytes_by_part;  ///< of the dense tensors
+  /// Bytes of the weight files: of the parts, and "headers" with the padding.
+  std::map<std::string, std::int64_t> bytes_by_part;
   std::map<std::string, std::int64_t> parameters_by_part;
   std::vector<packing::PackedMatrixInfo> packed_matrices;  ///< of a packed checkpoint
   std::optional<report::TotalsReport> packed;              ///< what they take on disk

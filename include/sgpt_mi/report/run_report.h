@@ -110,6 +110,15 @@ struct PerplexityReport {
   std::optional<PerplexityFigures> compressed;
 };
 
+/// What end-to-end tuning did to the divergence from the dense model, nats a token, on calibration
+/// windows that it did not see.
+struct TuningReport {
+  std::int64_t windows = 0;  ///< asked for
+  double kl_before = 0.0;
+  double kl_after = 0.0;
+  bool kept = false;  ///< false: the model stayed as it was
+};
+
 /// Everything that a run measured. The keys of to_json() are the stable contract of --report.
 struct RunReport {
   std::string version;
@@ -120,6 +129,7 @@ struct RunReport {
   std::optional<CalibrationReport> calibration;
   std::vector<LayerReport> layers;
   std::optional<TotalsReport> totals;
+  std::optional<TuningReport> tuning;
   std::vector<PerplexityReport> perplexity;  ///< in the order asked for
   std::map<std::string, double> timings;     ///< stage -> seconds
   std::int64_t peak_host_bytes = 0;

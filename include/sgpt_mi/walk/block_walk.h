@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -23,23 +24,15 @@ struct SiteInput {
   model::Site site = model::Site::kAttentionIn;
   calib::LayerStats stats;
   torch::Tensor samples;  ///< (T, N) float32: some of the tokens; undefined unless asked for
-  /// How far the input is from what it is in the dense model; nothing without a dense stream, and
-  /// before the first handled site, where the streams are the same. residual_sum is there when
-  /// BlockWalk::residual_drift asks for it and the site's linear adds to the residual stream.
-  std::optional<calib::DriftStats> drift = std::nullopt;
+  /// How far the input is from what it is in the dense model, in the even sequences and in the odd
+  /// ones: two estimates of one thing. Nothing without a dense stream, and before the first handled
+  /// site, where the streams are the same. residual_sum is there when BlockWalk::residual_drift
+  /// asks for it and the site's linear adds to the residual stream.
+  std::optional<std::array<calib::DriftStats, 2>> drift = std::nullopt;
 };
 
 /// May replace weights of the block: what it leaves there makes the inputs of what follows.
 using SiteHandler = std::function<void(model::Block& block, SiteInput& input)>;
-
-/// A block of which all sites are handled, by batch: (b, T, hidden) on the device of the walk.
-struct BlockEnd {
-  memory::HiddenBatches inputs;         ///< what it reads in the compressed stream
-  memory::HiddenBatches dense_outputs;  ///< what it left in the dense stream
-};
-
-/// May replace tensors of the block: what it leaves there makes the inputs of the next.
-using BlockHandler = std::function<void(model::Block& block, const BlockEnd& end)>;
 
 /// A pass of the calibration windows through the model.
 struct BlockWalk {
@@ -55,9 +48,6 @@ struct BlockWalk {
   std::map<std::string, double>& timings;
   bool dense_stream = false;    ///< SiteInput::drift is wanted; true-sequential only
   bool residual_drift = false;  ///< and the residual stream's part of it
-  /// Called after the last site of every block with a handled one; needs the dense stream. Empty:
-  /// nobody is.
-  BlockHandler finish_block = {};
   /// Where the states of the windows may lie; results do not depend on it.
   memory::ActivationBudget activations = {};
   /// The handler leaves the norms of the block as they are: a site's input that lies on the device
@@ -80,14 +70,12 @@ struct BlockWalk {
 ///
 /// Memory: one block, two of them on a GPU, and the hidden states of all windows; true-sequential
 /// also what is pending between two sites of them, up to the MLP's width a token. A dense stream
-/// has the same again, and finish_block needs the hidden states of all windows once more, and one
-/// more forward. These states take the device's memory up to the budget; the others are fetched
-/// batch by batch, one ahead. The statistics of all sites of a block, true-sequential of one site,
-/// are (N, N) float32 each, two with a dense stream; the site's input exists for one batch at a
-/// time.
+/// has the same again. These states take the device's memory up to the budget; the others are
+/// fetched batch by batch, one ahead. The statistics of all sites of a block, true-sequential of
+/// one site, are (N, N) float32 each, three with a dense stream; the site's input exists for one
+/// batch at a time.
 ///
-/// \throws Error(kInternal) a dense stream that is not true-sequential; residual_drift or
-/// finish_block without one.
+/// \throws Error(kInternal) a dense stream that is not true-sequential; residual_drift without one.
 void walk_blocks(const BlockWalk& walk, const SiteHandler& handle);
 
 }  // namespace sgpt_mi::walk

@@ -44,7 +44,7 @@ void expect_equal_steps(const CompressionSettings& left, const CompressionSettin
   EXPECT_EQ(a.scale_step, b.scale_step);
   EXPECT_EQ(left.drift, right.drift);
   EXPECT_EQ(left.drift_residual, right.drift_residual);
-  EXPECT_EQ(left.block_tuning, right.block_tuning);
+  EXPECT_EQ(left.tune, right.tune);
   EXPECT_EQ(left.true_sequential, right.true_sequential);
 }
 
@@ -61,7 +61,7 @@ TEST(Steps, RdTakesThemAndTheOthersTakeNone) {
   EXPECT_TRUE(rd.matrix.refine.grid_after_mask);
   EXPECT_TRUE(rd.matrix.refine.weighted_clip);
   EXPECT_TRUE(rd.matrix.refine.scale_step);
-  EXPECT_EQ(rd.block_tuning, 0);  // slow: on demand only
+  EXPECT_EQ(rd.tune, 0);  // slow: on demand only
   for (const char* method : {"sparsegpt", "magnitude", "toky", "enhanced", "mi"}) {
     const CompressionSettings other = compression({"--wbits", "4", "--method", method});
     EXPECT_FALSE(other.matrix.refine.any()) << method;
@@ -129,7 +129,7 @@ TEST(Steps, WrongValuesAreNamed) {
   EXPECT_THAT(usage_error({"--wbits", "4", "--l0_sweeps", "-2"}), HasSubstr("l0_sweeps"));
   EXPECT_THAT(usage_error({"--wbits", "4", "--refit", "-2"}), HasSubstr("refit"));
   EXPECT_THAT(usage_error({"--wbits", "4", "--polish", "1001"}), HasSubstr("polish"));
-  EXPECT_THAT(usage_error({"--wbits", "4", "--block_tuning", "-1"}), HasSubstr("block_tuning"));
+  EXPECT_THAT(usage_error({"--wbits", "4", "--tune", "-1"}), HasSubstr("tune"));
 }
 
 TEST(Steps, FollowingTheDenseModelImpliesTrueSequential) {
@@ -142,7 +142,6 @@ TEST(Steps, FollowingTheDenseModelImpliesTrueSequential) {
   EXPECT_FALSE(sequential({"--drift", "0"}));
   EXPECT_FALSE(sequential({"--polish", "3"}));
   EXPECT_TRUE(sequential({"--drift", "0.1"}));
-  EXPECT_TRUE(sequential({"--block_tuning", "5"}));
   EXPECT_TRUE(sequential({"--true_sequential"}));
   EXPECT_TRUE(compression({"--wbits", "4", "--drift", "0"}).true_sequential);
 }
@@ -158,7 +157,7 @@ TEST(Steps, ResidualCorrectionNeedsDriftCorrection) {
 TEST(Steps, MagnitudeCompensatesNothing) {
   const Flags magnitude{"--wbits", "4", "--method", "magnitude"};
   for (const Flags& step :
-       std::vector<Flags>{{"--drift", "1"}, {"--polish", "1"}, {"--block_tuning", "1"}}) {
+       std::vector<Flags>{{"--drift", "1"}, {"--polish", "1"}, {"--refit", "1"}}) {
     Flags flags = magnitude;
     flags.insert(flags.end(), step.begin(), step.end());
     EXPECT_THAT(usage_error(flags), HasSubstr("magnitude compensates nothing"));
@@ -316,11 +315,10 @@ TEST(Compare, EveryMethodRunsByDefault) {
 }
 
 TEST(Compare, MagnitudeIsLeftWithoutSteps) {
-  const pipeline::CompareRun run =
-      compare_run({"--methods", "magnitude,sparsegpt", "--wbits", "4", "--drift", "1", "--polish",
-                   "2", "--block_tuning", "3"});
-  EXPECT_EQ(run.variants[0].run.compression.block_tuning, 0);
-  EXPECT_EQ(run.variants[1].run.compression.block_tuning, 3);
+  const pipeline::CompareRun run = compare_run({"--methods", "magnitude,sparsegpt", "--wbits", "4",
+                                                "--drift", "1", "--polish", "2", "--tune", "3"});
+  EXPECT_EQ(run.variants[0].run.compression.tune, 0);
+  EXPECT_EQ(run.variants[1].run.compression.tune, 3);
   EXPECT_FALSE(run.variants[0].run.compression.matrix.refine.any());
   EXPECT_EQ(run.variants[0].run.compression.drift, 0.0);
   EXPECT_EQ(run.variants[1].run.compression.drift, 1.0);

@@ -69,7 +69,7 @@ CompressionSettings rd() {
 CompressionSettings tuned() {
   CompressionSettings settings = in_sequence();
   settings.channel_scaling = 0.5;
-  settings.block_tuning = 5;
+  settings.tune = 4;
   return settings;
 }
 

@@ -7,6 +7,7 @@
 #include "sgpt_mi/formats/format.h"
 #include "sgpt_mi/formats/gguf_size.h"
 #include "sgpt_mi/formats/saved_size.h"
+#include "support/finish_store.h"
 #include "support/temporary_folder.h"
 
 namespace sgpt_mi::formats {
@@ -51,7 +52,7 @@ class GgufStoreTest : public ::testing::Test {
 
 TEST_F(GgufStoreTest, KeepsMatricesAsStoredAndVectorsAsFloats) {
   const SavedTypes types(checkpoint_);
-  format_.open(target(), checkpoint_, types)->finish("{}");
+  const std::int64_t counted = test::finish(*format_.open(target(), checkpoint_, types));
   const Checkpoint read = open_checkpoint(locate_model(target().string()));
   for (const char* name : {"model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight"}) {
     const containers::TensorData expected = checkpoint_.tensors->read(name);
@@ -68,9 +69,9 @@ TEST_F(GgufStoreTest, KeepsMatricesAsStoredAndVectorsAsFloats) {
   EXPECT_EQ(values[1], 1.875F);           // 0x3f80
   std::memcpy(values, bias.bytes.data(), sizeof values);
   EXPECT_EQ(values[1], 1.0F);  // 0x3f80 as BF16
-  const std::int64_t bytes = gguf_file_bytes(checkpoint_, types, {});
+  const std::int64_t bytes = gguf_size(checkpoint_, types, {}).file;
   EXPECT_EQ(bytes, static_cast<std::int64_t>(std::filesystem::file_size(target())));
-  EXPECT_EQ(tensor_bytes_in(target()), bytes);
+  EXPECT_EQ(counted, bytes);
 }
 
 TEST_F(GgufStoreTest, TakesBlocks) {
@@ -81,26 +82,34 @@ TEST_F(GgufStoreTest, TakesBlocks) {
   ASSERT_TRUE(store->takes_blocks());
   store->put_blocks(kQuery, {q8, 32, 32, bytes_of(blocks)});
   EXPECT_FALSE(std::filesystem::exists(target()));
-  store->finish("{}");
+  const std::int64_t counted = test::finish(*store);
   const Checkpoint read = open_checkpoint(locate_model(target().string()));
   const containers::TensorData found = read.tensors->read(std::string(kQuery) + ".weight");
   EXPECT_EQ(found.info.dtype, DType::kF32);
-  EXPECT_EQ(gguf_file_bytes(checkpoint_, types, {{kQuery, q8}}), tensor_bytes_in(target()));
+  const containers::StoredForm stored = read.tensors->stored(found.info.name);
+  EXPECT_EQ(stored.type, "Q8_0");
+  EXPECT_EQ(stored.bytes, 32 * 34);
+  const GgufSize size = gguf_size(checkpoint_, types, {{kQuery, q8}});
+  EXPECT_EQ(size.file, weight_file_bytes(locate_model(target().string())));
+  EXPECT_EQ(size.file, counted);
+  EXPECT_EQ(size.blocks, 32 * 34);
+  EXPECT_GT(size.headers(), 0);
 }
 
 TEST_F(GgufStoreTest, ASplitModelIsFoundByItsName) {
   const SavedTypes types(checkpoint_);
   const auto store = format_.open(target(), checkpoint_, types);
   store->split_above(3500);
-  store->finish("{}");
+  const std::int64_t counted = test::finish(*store);
   const ModelLocation location = locate_model(target().string());
+  EXPECT_EQ(weight_file_bytes(location), counted);
   EXPECT_THAT(location.path.string(), HasSubstr("m-00001-of-00002.gguf"));
   EXPECT_EQ(open_checkpoint(location).tensors->tensors().size(), 4U);
   EXPECT_EQ(weight_files(location).size(), 2U);
   // A copy of a split model is a model again.
   const Checkpoint split = open_checkpoint(location);
   const SavedTypes again(split);
-  format_.open(folder_.path() / "n.gguf", split, again)->finish("{}");
+  (void)test::finish(*format_.open(folder_.path() / "n.gguf", split, again));
   EXPECT_EQ(open_checkpoint(locate_model((folder_.path() / "n.gguf").string())).config,
             split.config);
 }
@@ -120,8 +129,10 @@ TEST_F(GgufStoreTest, FoldersRefuseOrTakeASizeOfTheirFiles) {
   const SavedTypes types(checkpoint_);
   const auto packed = find_format("packed").open(folder_.path() / "p", checkpoint_, types);
   packed->split_above(1);
-  packed->finish("{}");
-  EXPECT_EQ(weight_files(locate_model((folder_.path() / "p").string())).size(), 4U);
+  const std::int64_t counted = test::finish(*packed);
+  const ModelLocation saved = locate_model((folder_.path() / "p").string());
+  EXPECT_EQ(weight_files(saved).size(), 4U);
+  EXPECT_EQ(weight_file_bytes(saved), counted);
   const auto dense = find_format("hf").open(folder_.path() / "h", checkpoint_, types);
   EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { dense->split_above(1); }),
               HasSubstr("shard_bytes"));

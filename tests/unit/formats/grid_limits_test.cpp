@@ -91,6 +91,18 @@ TEST(GridLimits, ThreeBitsNeedMultiplesOf32) {
   EXPECT_THAT(shape(64, 36, 4), HasSubstr("8 divides"));
 }
 
+TEST(GridLimits, ASmallerLastGroupNeedsAFormatThatNamesGroups) {
+  const auto groups = [&](std::string_view format, std::int64_t columns, std::int64_t size) {
+    return usage_error(
+        [&] { require_whole_groups(find_format(format).grids, "m", columns, size, format); });
+  };
+  EXPECT_THAT(groups("packed", 576, 128), IsEmpty());
+  EXPECT_THAT(groups("gptq", 576, 128), IsEmpty());
+  EXPECT_THAT(groups("compressed-tensors", 576, 64), IsEmpty());
+  EXPECT_THAT(groups("compressed-tensors", 576, -1), IsEmpty());
+  EXPECT_THAT(groups("compressed-tensors", 576, 128), HasSubstr("--groupsize 96"));
+}
+
 TEST(GridLimits, SaysWhatAMatrixHasThatAFormatDoesNotHold) {
   std::mt19937 engine(5);
   const auto reason = [&](std::string_view format, const test::PackedForm& form) {

@@ -10,6 +10,7 @@
 #include "sgpt_mi/formats/format.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/io/json_file.h"
+#include "support/finish_store.h"
 #include "support/integer_examples.h"
 #include "support/temporary_folder.h"
 
@@ -41,15 +42,15 @@ class IntegerFolder : public ::testing::TestWithParam<std::string> {
     (void)folder_.file("dense/config.json", R"({"model_type":"opt"})");
   }
 
-  /// Saves `matrix` over the dense one.
-  void save(const packing::CodedMatrix& matrix) const {
+  /// Saves `matrix` over the dense one; bytes of the files.
+  std::int64_t save(const packing::CodedMatrix& matrix) const {
     const Format& format = find_format(GetParam());
     const Checkpoint checkpoint = open_checkpoint({dense_, false});
     const SavedTypes types(checkpoint, {"model.layers.0.q.weight"});
     const auto store = format.open(saved_, checkpoint, types);
     store->put_matrix("model.layers.0.q", matrix,
                       format.grids.matrix_size(packing::packed_shape(matrix)));
-    store->finish("{}");
+    return test::finish(*store);
   }
 
   [[nodiscard]] packing::CodedMatrix symmetric() {
@@ -69,7 +70,7 @@ class IntegerFolder : public ::testing::TestWithParam<std::string> {
 
 TEST_P(IntegerFolder, LooksLikeTheDenseModelWithExactValues) {
   const packing::CodedMatrix matrix = symmetric();
-  save(matrix);
+  const std::int64_t counted = save(matrix);
   const Checkpoint saved = open_checkpoint({saved_, false});
   EXPECT_EQ(saved.config, (nlohmann::json{{"model_type", "opt"}}));
   EXPECT_EQ(saved.tensors->tensors().size(), 4U);
@@ -78,7 +79,11 @@ TEST_P(IntegerFolder, LooksLikeTheDenseModelWithExactValues) {
   EXPECT_EQ(test::floats_of({q.bytes.begin(), q.bytes.end()}), test::values_of(matrix));
   ASSERT_EQ(saved.packed_matrices.size(), 1U);
   EXPECT_EQ(saved.packed_matrices[0].groups, 2);
-  EXPECT_EQ(tensor_bytes_in(saved_) - saved.packed_matrices[0].size.total(),
+  EXPECT_EQ(weight_file_bytes(saved.location), counted);
+  const auto source = containers::open_safetensors(saved_ / "model.safetensors");
+  std::size_t tensors = 0;
+  for (const containers::TensorInfo& info : source->tensors()) tensors += info.bytes();
+  EXPECT_EQ(static_cast<std::int64_t>(tensors) - saved.packed_matrices[0].size.total(),
             2 * (4 * 8 + 2 * 2 + 32));
   ASSERT_NE(saved.codes, nullptr);
   const packing::UnpackedCodes codes = saved.codes->read_codes("model.layers.0.q");

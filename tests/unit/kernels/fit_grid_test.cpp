@@ -30,7 +30,7 @@ struct Settings {
 };
 
 Fitted fit(const Matrix<float>& weight, const Settings& settings, const Backend& backend = {}) {
-  const std::int64_t groups = weight.columns() / settings.group_size;
+  const std::int64_t groups = (weight.columns() + settings.group_size - 1) / settings.group_size;
   Fitted fitted{{weight.rows(), groups}, {weight.rows(), groups}};
   GridFit request;
   request.weight = weight.const_view();
@@ -104,6 +104,14 @@ TEST(FitGrid, CentresTheSymmetricGrid) {
 
 TEST(FitGrid, FitsGroupsSeparately) {
   const Fitted grid = fit(row_of({0.0F, 3.0F, -6.0F, 0.0F}), {2, 3.0F});
+  EXPECT_EQ(grid.scale(0, 0), 1.0F);
+  EXPECT_EQ(grid.zero(0, 0), 0.0F);
+  EXPECT_EQ(grid.scale(0, 1), 2.0F);
+  EXPECT_EQ(grid.zero(0, 1), 3.0F);
+}
+
+TEST(FitGrid, TheLastGroupMayBeSmaller) {
+  const Fitted grid = fit(row_of({0.0F, 3.0F, 1.0F, -6.0F}), {3, 3.0F});
   EXPECT_EQ(grid.scale(0, 0), 1.0F);
   EXPECT_EQ(grid.zero(0, 0), 0.0F);
   EXPECT_EQ(grid.scale(0, 1), 2.0F);
@@ -192,7 +200,17 @@ TEST(FitGrid, RefusesAClipSearchBelowAFifth) {
 
 TEST(FitGrid, RefusesGroupsThatDoNotCoverTheColumns) {
   const Matrix<float> weight(2, 10);
-  EXPECT_THROW(fit(weight, {4, 15.0F}), Error);
+  for (const std::int64_t groups : {2, 4}) {
+    Matrix<float> scale(2, groups);
+    Matrix<float> zero(2, groups);
+    GridFit request;
+    request.weight = weight.const_view();
+    request.scale = scale.view();
+    request.zero = zero.view();
+    request.group_size = 4;
+    request.max_code = 15.0F;
+    EXPECT_THROW(fit_grid(request, {}), Error) << groups;
+  }
   EXPECT_NO_THROW(fit(Matrix<float>(0, 10), {5, 15.0F}));
 }
 

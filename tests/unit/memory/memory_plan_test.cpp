@@ -144,7 +144,7 @@ TEST(MemoryPlan, RdHoldsTwoStreamsBetweenSites) {
   const Run13B run(Way::kRd);
   const MemoryPlan plan = make_memory_plan(run.question(), limits(80 * kGB, 128 * kGB));
   EXPECT_EQ(plan.activation_bytes, 2 * std::int64_t{128} * 2048 * (5120 + 13824) * 2);
-  EXPECT_EQ(need(phase_of(plan, "solving"), "H"), 4 * (2 * 13824LL * 13824 + 5120LL * 13824));
+  EXPECT_EQ(need(phase_of(plan, "solving"), "H"), 4 * (3 * 13824LL * 13824 + 2 * 5120LL * 13824));
   EXPECT_EQ(need(phase_of(plan, "sensitivities"), "inputs of all blocks"),
             42 * std::int64_t{4} * 2048 * 5120 * 2);
   EXPECT_EQ(need(phase_of(plan, "plan check"), "weights of a trial"),

@@ -314,16 +314,80 @@ TEST(CorrectDrift, IsTheLeastSquaresOptimumByHand) {
   const torch::Tensor weight = torch::tensor({{3.0F, 4.0F}});
   const PreparedInput input = prepare_input(at::eye(2), {}, "fc1");
   const torch::Tensor cross = torch::tensor({{1.0F, 1.0F}, {0.0F, 0.0F}});
-  const torch::Tensor full = correct_drift(weight, input, cross, {}, 1.0);
+  const auto corrected = [&](const torch::Tensor& residual, double limit) {
+    return correct_drift(weight, input, {{cross, residual, 1}}, limit).weight;
+  };
+  const torch::Tensor full = corrected({}, 1.0);
   EXPECT_NEAR(full[0][0].item<float>(), 3.0 + 3.0 / 1.01, 1e-5);
   EXPECT_NEAR(full[0][1].item<float>(), 4.0 + 3.0 / 1.01, 1e-5);
-  const torch::Tensor half = correct_drift(weight, input, cross, {}, 0.5);
-  EXPECT_NEAR(half[0][0].item<float>(), 3.0 + 1.5 / 1.01, 1e-5);
-  EXPECT_TRUE(correct_drift(weight, input, cross, {}, 0.0).equal(weight));
+  EXPECT_NEAR(corrected({}, 0.5)[0][0].item<float>(), 3.0 + 1.5 / 1.01, 1e-5);
+  EXPECT_TRUE(corrected({}, 0.0).equal(weight));
   // A residual stream that has lost 1 on the first token is made good by the linear.
-  const torch::Tensor residual = torch::tensor({{1.0F, 0.0F}});
-  const torch::Tensor both = correct_drift(weight, input, cross, residual, 1.0);
+  const torch::Tensor both = corrected(torch::tensor({{1.0F, 0.0F}}), 1.0);
   EXPECT_NEAR(both[0][0].item<float>(), 3.0 + 4.0 / 1.01, 1e-5);
+}
+
+TEST(CorrectDrift, TakesTheShareThatTwoEstimatesHaveInCommonByHand) {
+  // H = I, W = I: D is C. D1 = (1, 2 | 2, 0) and D2 = (3, 0 | 2, 0) from one and three sequences:
+  // <D1, D2> = 3 + 4 = 7, D = (D1 + 3 D2) / 4 = (2.5, 0.5 | 2, 0), <D, D> = 10.5, a share of 2/3.
+  CompressOptions options;
+  options.percdamp = 1e-7;
+  const PreparedInput input = prepare_input(at::eye(2), options, "fc1");
+  const std::vector<DriftMoments> halves{{torch::tensor({{1.0F, 2.0F}, {2.0F, 0.0F}}), {}, 1},
+                                         {torch::tensor({{3.0F, 0.0F}, {2.0F, 0.0F}}), {}, 3}};
+  const DriftTarget target = correct_drift(at::eye(2), input, halves, 0.9);
+  EXPECT_NEAR(target.share, 0.6, 1e-6);
+  EXPECT_NEAR(target.weight[0][0].item<float>(), 1.0 + 0.6 * 2.5, 1e-5);
+  EXPECT_NEAR(target.weight[0][1].item<float>(), 0.6 * 0.5, 1e-5);
+  EXPECT_NEAR(target.weight[1][0].item<float>(), 0.6 * 2.0, 1e-5);
+  // Estimates that contradict each other are worth nothing.
+  const std::vector<DriftMoments> opposed{{halves[0].cross, {}, 1}, {-halves[0].cross, {}, 2}};
+  EXPECT_EQ(correct_drift(at::eye(2), input, opposed, 1.0).share, 0.0);
+  EXPECT_THROW((void)correct_drift(at::eye(2), input, {}, 1.0), Error);
+}
+
+/// On fresh tokens the share beats the whole estimate where chance rules it, and loses nothing
+/// where it does not.
+TEST(CorrectDrift, TheShareIsRightOnOtherText) {
+  const torch::Tensor mixing = test::normal(24, 24, 4);
+  const torch::Tensor drift = test::normal(24, 24, 6);
+  const torch::Tensor weight = test::normal(5, 24, 7);
+  CompressOptions options;
+  options.percdamp = 1e-6;
+  struct Tokens {
+    torch::Tensor x;
+    torch::Tensor dense;
+  };
+  for (const double common : {0.005, 0.5}) {
+    const auto draw = [&](std::int64_t count, std::uint64_t seed) {
+      const torch::Tensor x = test::normal(count, 24, seed).matmul(mixing);
+      const torch::Tensor chance = test::normal(count, 24, seed + 1);
+      return Tokens{x, x + common * x.matmul(drift) + chance};
+    };
+    const Tokens first = draw(600, 10);
+    const Tokens second = draw(600, 20);
+    const Tokens fresh = draw(4000, 30);
+    const torch::Tensor x = at::cat({first.x, second.x});
+    const PreparedInput input = prepare_input(x.t().matmul(x), options, "fc1");
+    std::vector<DriftMoments> halves;
+    for (const Tokens& half : {first, second}) {
+      halves.push_back({2.0 * (half.dense - half.x).t().matmul(half.x), {}, 600});
+    }
+    const auto error = [&](const torch::Tensor& w) {
+      return (fresh.dense.matmul(weight.t()) - fresh.x.matmul(w.t())).square().sum().item<double>();
+    };
+    const DriftTarget shrunk = correct_drift(weight, input, halves, 1.0);
+    const torch::Tensor mean = (halves[0].cross + halves[1].cross) / 2.0;
+    const double whole = error(correct_drift(weight, input, {{mean, {}, 1200}}, 1.0).weight);
+    if (common < 0.1) {
+      EXPECT_LT(shrunk.share, 0.7);
+      EXPECT_LT(error(shrunk.weight), whole);
+    } else {
+      EXPECT_GT(shrunk.share, 0.95);
+      EXPECT_LT(error(shrunk.weight), 0.02 * error(weight));
+    }
+    EXPECT_LT(error(shrunk.weight), 1.01 * error(weight));
+  }
 }
 
 TEST(CorrectDrift, MinimisesTheOutputErrorAgainstTheDenseInput) {
@@ -333,7 +397,8 @@ TEST(CorrectDrift, MinimisesTheOutputErrorAgainstTheDenseInput) {
   CompressOptions options;
   options.percdamp = 1e-6;
   const PreparedInput input = prepare_input(x.t().matmul(x), options, "fc1");
-  const torch::Tensor target = correct_drift(weight, input, (dense - x).t().matmul(x), {}, 1.0);
+  const torch::Tensor cross = (dense - x).t().matmul(x);
+  const torch::Tensor target = correct_drift(weight, input, {{cross, {}, 1}}, 1.0).weight;
   const auto error = [&](const torch::Tensor& w) {
     return (dense.matmul(weight.t()) - x.matmul(w.t())).square().sum().item<double>();
   };

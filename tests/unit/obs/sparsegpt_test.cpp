@@ -123,8 +123,8 @@ TEST(SparseGpt, ErrorsReachTheColumnsOfFarBlocks) {
     std::int64_t blocksize;
     std::int64_t groupsize;
   };
-  for (const auto& [blocksize, groupsize] :
-       {Case{128, -1}, Case{100, -1}, Case{1500, -1}, Case{4000, -1}, Case{128, 100}}) {
+  for (const auto& [blocksize, groupsize] : {Case{128, -1}, Case{100, -1}, Case{1500, -1},
+                                             Case{4000, -1}, Case{128, 100}, Case{128, 90}}) {
     CompressOptions options = unstructured(0.5);
     options.wbits = 4;
     options.blocksize = blocksize;

@@ -98,19 +98,11 @@ Forward forward(const Scene& made, const std::optional<Replacement>& replacement
   return record;
 }
 
-/// All windows of some batches.
-torch::Tensor joined(const memory::HiddenBatches& batches) {
-  std::vector<torch::Tensor> parts;
-  for (std::size_t i = 0; i < batches.size(); ++i) parts.push_back(batches[i]);
-  return at::cat(parts);
-}
-
 /// One walk over a scene.
 struct Walk {
   LayerSelection selection;
   bool true_sequential = true;
   bool dense_stream = true;
-  BlockHandler finish_block = {};
   std::map<std::string, double> timings = {};
 
   void run(const Scene& made, const SiteHandler& handle) {
@@ -123,8 +115,7 @@ struct Walk {
                  /*sample_tokens=*/0,
                  timings,
                  dense_stream,
-                 /*residual_drift=*/dense_stream,
-                 finish_block},
+                 /*residual_drift=*/dense_stream},
                 handle);
   }
 
@@ -163,12 +154,28 @@ void expect_product(const torch::Tensor& sums, const torch::Tensor& left,
   EXPECT_LE((sums - product(left, right)).abs().max().item<double>(), 1e-5 * largest);
 }
 
+/// Sequences 0, 2, 4 ...
+torch::Tensor every_second(const torch::Tensor& sequences) {
+  return sequences.slice(0, 0, sequences.size(0), 2);
+}
+
+/// Both halves together.
+calib::DriftStats whole(const SiteInput& input) {
+  const auto& [even, odd] = *input.drift;
+  calib::DriftStats sum{even.cross_sum + odd.cross_sum, {}, even.sequences + odd.sequences};
+  if (even.residual_sum.defined()) sum.residual_sum = even.residual_sum + odd.residual_sum;
+  return sum;
+}
+
 void expect_drift(const SiteInput& input, const Moment& dense, const Moment& compressed) {
   ASSERT_TRUE(input.drift.has_value());
-  const calib::DriftStats& drift = *input.drift;
+  const calib::DriftStats drift = whole(input);
   const torch::Tensor difference = dense.input - compressed.input;
   expect_product(drift.cross_sum, difference, compressed.input);
   EXPECT_EQ(drift.sequences, kWindows);
+  EXPECT_EQ(input.drift->front().sequences, (kWindows + 1) / 2);
+  const torch::Tensor even = every_second(difference);
+  expect_product(input.drift->front().cross_sum, even, every_second(compressed.input));
   const torch::Tensor apart = dense.residual - compressed.residual;
   if (drift.residual_sum.defined()) {
     EXPECT_TRUE(input.site == Site::kAttentionOut || input.site == Site::kMlpOut);
@@ -178,22 +185,13 @@ void expect_drift(const SiteInput& input, const Moment& dense, const Moment& com
   }
 }
 
-/// Walks with one changed linear and compares every site after it, and with `finishes` what is left
-/// of the last block, with two separate forwards.
+/// Walks with one changed linear and compares every site after it with two separate forwards.
 void expect_drift_of_two_forwards(const Scene& made, const std::string& short_name, Site site,
-                                  const LayerSelection& selection, bool finishes) {
+                                  const LayerSelection& selection) {
   const Replacement replacement = changed(made, short_name);
   const Forward dense = forward(made, std::nullopt);
   const Forward compressed = forward(made, replacement);
   Walk walk{selection};
-  torch::Tensor dense_output;
-  torch::Tensor output;
-  if (finishes) {
-    walk.finish_block = [&](const model::Block& block, const BlockEnd& end) {
-      dense_output = joined(end.dense_outputs);
-      output = block.forward(joined(end.inputs));
-    };
-  }
   const auto seen = walk.run(made, replacement);
   std::size_t drifted = 0;
   for (const auto& [place, input] : seen) {
@@ -208,13 +206,9 @@ void expect_drift_of_two_forwards(const Scene& made, const std::string& short_na
     expect_drift(input, dense.moments.at(place), compressed.moments.at(place));
     if (place <= Place(0, site)) continue;
     ++drifted;
-    EXPECT_GT(input.drift->cross_sum.abs().max().item<double>(), 1e-3);
+    EXPECT_GT(whole(input).cross_sum.abs().max().item<double>(), 1e-3);
   }
   EXPECT_GT(drifted, 0U);
-  if (!finishes) return;
-  EXPECT_TRUE(dense_output.allclose(dense.output, 1e-4, 1e-5));
-  EXPECT_TRUE(output.allclose(compressed.output, 1e-4, 1e-5));
-  EXPECT_FALSE(dense.output.allclose(compressed.output, 1e-2, 1e-2));
 }
 
 /// Short name of the first linear that reads the site.
@@ -230,26 +224,16 @@ TEST(BlockWalk, AHandlerThatChangesNothingSeesNoDriftAndThePlainWalk) {
     SCOPED_TRACE(made.family);
     Walk plain{{}, true, false};
     Walk both{{}};
-    Walk finished{{}};
-    std::int64_t blocks = 0;
-    finished.finish_block = [&](const model::Block&, const BlockEnd& end) {
-      ++blocks;
-      EXPECT_EQ(end.inputs.size(), 3U);  // 5 windows, 2 a batch
-      EXPECT_EQ(end.dense_outputs.size(), 3U);
-    };
     const auto expected = plain.run(made, std::nullopt);
     const auto seen = both.run(made, std::nullopt);
-    const auto seen_finished = finished.run(made, std::nullopt);
-    EXPECT_EQ(blocks, kLayers);
     ASSERT_EQ(seen.size(), static_cast<std::size_t>(kLayers * model::kSites));
     for (const auto& [place, input] : seen) {
       const torch::Tensor& sum = input.stats.second_moment_sum;
       EXPECT_TRUE(sum.equal(expected.at(place).stats.second_moment_sum));
-      EXPECT_TRUE(sum.equal(seen_finished.at(place).stats.second_moment_sum));
       EXPECT_FALSE(expected.at(place).drift.has_value());
       EXPECT_EQ(input.drift.has_value(), place != Place(0, Site::kAttentionIn));
       if (!input.drift) continue;
-      EXPECT_EQ(at::count_nonzero(input.drift->cross_sum).item<std::int64_t>(), 0);
+      EXPECT_EQ(at::count_nonzero(whole(input).cross_sum).item<std::int64_t>(), 0);
     }
   }
 }
@@ -257,9 +241,7 @@ TEST(BlockWalk, AHandlerThatChangesNothingSeesNoDriftAndThePlainWalk) {
 TEST(BlockWalk, DriftIsWhatTwoSeparateForwardsGive) {
   for (const Scene& made : scenes()) {
     for (const Site site : {Site::kAttentionIn, Site::kAttentionOut, Site::kMlpIn, Site::kMlpOut}) {
-      for (const bool finishes : {false, true}) {
-        expect_drift_of_two_forwards(made, first_linear(made, site), site, {}, finishes);
-      }
+      expect_drift_of_two_forwards(made, first_linear(made, site), site, {});
     }
   }
 }
@@ -268,9 +250,7 @@ TEST(BlockWalk, BothStreamsPassSitesThatNobodySelected) {
   for (const Scene& made : scenes()) {
     LayerSelection selection;
     selection.name_contains = made.last_linear;
-    for (const bool finishes : {false, true}) {
-      expect_drift_of_two_forwards(made, made.last_linear, Site::kMlpOut, selection, finishes);
-    }
+    expect_drift_of_two_forwards(made, made.last_linear, Site::kMlpOut, selection);
   }
 }
 
@@ -279,7 +259,6 @@ TEST(BlockWalk, FollowsNoDenseStreamWhereNothingIsSelected) {
   LayerSelection nothing;
   nothing.name_contains = "no such linear";
   Walk walk{nothing};
-  walk.finish_block = [](model::Block&, const BlockEnd&) { FAIL() << "a block without a site"; };
   EXPECT_TRUE(walk.run(all.front(), std::nullopt).empty());
   EXPECT_EQ(walk.timings.count("dense_stream"), 0U);
 }
@@ -295,26 +274,6 @@ TEST(BlockWalk, SaysWhereTheTimeOfTheDenseStreamWent) {
   EXPECT_GT(both.timings.at("dense_stream"), 0.0);
 }
 
-TEST(BlockWalk, WhatAFinisherLeavesMakesTheInputsOfTheNextBlock) {
-  for (const Scene& made : scenes()) {
-    SCOPED_TRACE(made.family);
-    const Replacement replacement = changed(made, first_linear(made, Site::kMlpIn));
-    const Forward dense = forward(made, std::nullopt);
-    const Forward compressed = forward(made, replacement);
-    Walk walk{{}};
-    bool first = true;
-    walk.finish_block = [&](model::Block& block, const BlockEnd&) {
-      if (std::exchange(first, false)) block.set_weight(replacement.first, replacement.second);
-    };
-    for (const auto& [place, input] : walk.run(made, std::nullopt)) {
-      if (place.first == 0) continue;
-      expect_drift(input, dense.moments.at(place), compressed.moments.at(place));
-      EXPECT_GT(input.drift->cross_sum.abs().max().item<double>(), 1e-3);
-    }
-    EXPECT_FALSE(first);
-  }
-}
-
 TEST(BlockWalk, RefusesADenseStreamThatItCannotKeep) {
   const std::vector<Scene> all = scenes();
   Walk together{{}, false, true};
@@ -322,11 +281,8 @@ TEST(BlockWalk, RefusesADenseStreamThatItCannotKeep) {
   std::map<std::string, double> timings;
   const LayerSelection selection;
   BlockWalk residual{*all.front().model, {}, all.front().windows, selection, true, 2, 0, timings};
-  BlockWalk finishing = residual;
   residual.residual_drift = true;
   EXPECT_THROW(walk_blocks(residual, {}), Error);
-  finishing.finish_block = [](model::Block&, const BlockEnd&) {};
-  EXPECT_THROW(walk_blocks(finishing, {}), Error);
 }
 
 }  // namespace

@@ -1,0 +1,184 @@
+#include "sgpt_mi/tuning/tune_model.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/log_softmax.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/eval/perplexity.h"
+#include "student_block.h"
+
+namespace sgpt_mi::tuning {
+namespace {
+
+/// One of so many windows judges the result.
+constexpr std::int64_t kJudged = 8;
+/// Logits of a model that are in memory at once.
+constexpr std::int64_t kLogitsAtOnce = 16'000'000;
+
+/// Windows [first, first + count) as ids (count, seqlen).
+torch::Tensor ids_of(const text::TokenWindows& windows, std::int64_t first, std::int64_t count) {
+  const auto begin = windows.ids.begin() + first * windows.seqlen;
+  const std::vector<std::int64_t> ids(begin, begin + count * windows.seqlen);
+  return at::tensor(ids, torch::kInt64).view({count, windows.seqlen});
+}
+
+/// Windows that are read together.
+struct Batch {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+};
+
+class Tuner {
+ public:
+  Tuner(const ModelTuning& run, std::vector<CompressedLinear>& linears)
+      : run_(run), linears_(linears) {
+    eval::PerplexityOptions options{run.placement, run.batch_windows, {}, &dense_};
+    options.keep_head = true;
+    static_cast<void>(eval::perplexity(run.dense, run.windows, options));
+    run_.dense.release_ends();
+    judged_ = std::max<std::int64_t>(1, run.windows.windows / kJudged);
+    for (std::int64_t layer = 0; layer < run.student.spec().layers; ++layer) {
+      blocks_.emplace_back(run.student, layer, run.placement, linears);
+    }
+  }
+
+  [[nodiscard]] TunedModel tune();
+
+ private:
+  [[nodiscard]] torch::Tensor embed(const Batch& batch);
+  [[nodiscard]] double divergence();
+  [[nodiscard]] torch::Tensor head_gradient(const torch::Tensor& states, const Batch& batch);
+  void step(const Batch& batch, const AdamStep& adam);
+  template <typename Visit>
+  void each_piece(const torch::Tensor& states, const Batch& batch, const Visit& visit);
+
+  const ModelTuning& run_;
+  std::vector<CompressedLinear>& linears_;
+  eval::FinalStates dense_;
+  std::int64_t judged_ = 1;
+  std::vector<StudentBlock> blocks_;
+};
+
+torch::Tensor Tuner::embed(const Batch& batch) {
+  return run_.student.embed(ids_of(run_.windows, batch.first, batch.count), run_.placement);
+}
+
+/// Calls visit(log p, log q, rows) for the scored positions of a batch, some rows at a time.
+/// \param states  the student's final hidden states (B, T - 1, head input).
+template <typename Visit>
+void Tuner::each_piece(const torch::Tensor& states, const Batch& batch, const Visit& visit) {
+  const torch::Tensor rows = states.flatten(0, 1);
+  const torch::Tensor dense = dense_.states.narrow(0, batch.first, batch.count)
+                                  .flatten(0, 1)
+                                  .to(run_.placement.device, run_.placement.dtype);
+  const std::int64_t length = std::max<std::int64_t>(1, kLogitsAtOnce / run_.student.spec().vocab);
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += length) {
+    check_interrupt();
+    const std::int64_t count = std::min(length, rows.size(0) - begin);
+    const auto log_softmax = [&](const torch::Tensor& logits) {
+      return at::log_softmax(logits.to(torch::kFloat32), 1);
+    };
+    visit(log_softmax(model::Model::logits(dense.narrow(0, begin, count), dense_.head)),
+          log_softmax(run_.student.logits(rows.narrow(0, begin, count), run_.placement)));
+  }
+}
+
+/// Mean KL over the windows that judge, in nats a token.
+double Tuner::divergence() {
+  const Batch judged{run_.windows.windows - judged_, judged_};
+  torch::Tensor hidden = embed(judged);
+  for (StudentBlock& block : blocks_) {
+    check_interrupt();
+    hidden = block.load()->forward(hidden);
+  }
+  const torch::Tensor states =
+      run_.student.final_hidden(hidden.narrow(1, 0, run_.windows.seqlen - 1), run_.placement);
+  double sum = 0.0;
+  each_piece(states, judged, [&](const torch::Tensor& log_p, const torch::Tensor& log_q) {
+    sum += eval::kl_divergence(log_p, log_q).sum().item<double>();
+  });
+  const double mean = sum / static_cast<double>(states.size(0) * states.size(1));
+  if (!std::isfinite(mean)) {
+    fail(ErrorKind::kNumeric,
+         "tune: the divergence on the calibration text is {}; expected a finite number; a model "
+         "stored in float16 may need --dtype float32",
+         mean);
+  }
+  return mean;
+}
+
+/// Of the sum of KL over the batch's tokens, with respect to the final hidden states: (q - p) head.
+/// Adam does not see the factor that a mean would have.
+torch::Tensor Tuner::head_gradient(const torch::Tensor& states, const Batch& batch) {
+  const torch::Tensor head = run_.student.head(run_.placement);
+  std::vector<torch::Tensor> parts;
+  each_piece(states, batch, [&](const torch::Tensor& log_p, const torch::Tensor& log_q) {
+    parts.push_back(log_q.exp().sub_(log_p.exp()).to(head.scalar_type()).matmul(head));
+  });
+  return at::cat(parts).view(states.sizes());
+}
+
+/// One forward that keeps the blocks' inputs, and the blocks' gradients from the last to the first.
+void Tuner::step(const Batch& batch, const AdamStep& adam) {
+  std::vector<torch::Tensor> inputs{embed(batch)};
+  for (StudentBlock& block : blocks_) {
+    check_interrupt();
+    inputs.push_back(block.load()->forward(inputs.back()));
+  }
+  torch::Tensor gradient;
+  {
+    const at::AutoGradMode with_gradients(true);
+    const torch::Tensor output = inputs.back().requires_grad_(true);
+    const torch::Tensor states =
+        run_.student.final_hidden(output.narrow(1, 0, run_.windows.seqlen - 1), run_.placement);
+    const at::NoGradGuard no_grad;
+    const torch::Tensor at_states = head_gradient(states.detach(), batch);
+    gradient = torch::autograd::grad({states}, {output}, {at_states}).front();
+  }
+  inputs.pop_back();
+  for (std::size_t layer = blocks_.size(); layer-- > 0; inputs.pop_back()) {
+    check_interrupt();
+    gradient = blocks_[layer].step(inputs.back(), gradient, adam);
+  }
+}
+
+TunedModel Tuner::tune() {
+  TunedModel result;
+  result.kl_before = divergence();
+  const std::int64_t windows = run_.windows.windows - judged_;
+  const std::int64_t steps = (windows + run_.batch_windows - 1) / run_.batch_windows;
+  if (run_.progress) run_.progress(0, steps);
+  for (std::int64_t i = 0; i < steps; ++i) {
+    const std::int64_t first = i * run_.batch_windows;
+    step({first, std::min(run_.batch_windows, windows - first)}, adam_step(i, steps));
+    if (run_.progress) run_.progress(i + 1, steps);
+  }
+  std::vector<CompressedLinear> settled = linears_;
+  for (StudentBlock& block : blocks_) block.settle(run_.types, settled, result.tensors);
+  result.kl_after = divergence();
+  result.kept = result.kl_after < result.kl_before;
+  if (result.kept) {
+    linears_ = std::move(settled);
+  } else {
+    result.tensors.clear();
+  }
+  return result;
+}
+
+}  // namespace
+
+TunedModel tune_model(const ModelTuning& run, std::vector<CompressedLinear>& linears) {
+  ensure(run.windows.windows >= 2 && run.batch_windows >= 1,
+         "tuning: a model is tuned with fewer than two windows");
+  const at::NoGradGuard no_grad;
+  return Tuner(run, linears).tune();
+}
+
+}  // namespace sgpt_mi::tuning
