@@ -16,7 +16,7 @@ struct DataSettings {
   std::filesystem::path data_dir;  ///< empty: only the HF cache
   /// Where the text of a record stands (documents::read_documents); named sets have keys of their
   /// own.
-  std::string text_key;
+  std::string text_key = {};
 };
 
 /// A text to measure perplexity on, cut into windows, with everything a report needs to name it.
