@@ -39,8 +39,8 @@ std::string read_text_file(const fs::path& path) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-std::string text_of_bytes(std::string bytes, const std::string& label) {
-  return to_text(std::move(bytes), label, "");
+void require_utf8(const std::string& text, const std::string& label) {
+  check_utf8(text, printable(label), "");
 }
 
 std::string read_text(const fs::path& path) {

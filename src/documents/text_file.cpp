@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <cstring>
+#include <utility>
 
 #include "foreign_formats.h"
 #include "json_shape.h"
@@ -88,8 +89,7 @@ std::string TextFile::read_rest() {
   std::string text = head_.substr(given_);
   given_ = head_.size();
   if (packing_.empty()) text.reserve(stored().size());
-  text += streams::read_all(*stream_);
-  return text;
+  return streams::read_all(*stream_, std::move(text));
 }
 
 bool has_record_name(const std::filesystem::path& path) {

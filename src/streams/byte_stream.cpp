@@ -26,9 +26,8 @@ std::unique_ptr<ByteStream> read_plain(std::span<const std::byte> bytes) {
   return std::make_unique<PlainReader>(bytes);
 }
 
-std::string read_all(ByteStream& stream) {
+std::string read_all(ByteStream& stream, std::string text) {
   constexpr std::size_t kPieceBytes = 1 << 16;
-  std::string text;
   std::string piece(kPieceBytes, '\0');
   while (const std::size_t count = stream.read(piece)) text.append(piece, 0, count);
   return text;

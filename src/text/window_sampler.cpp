@@ -88,8 +88,7 @@ void WindowSampler::warn_of_few(const std::vector<std::string>& documents,
   std::map<std::int64_t, std::int64_t> windows_of;
   for (const std::int64_t document : set_.documents) ++windows_of[document];
   auto usable = static_cast<std::int64_t>(windows_of.size());
-  // Chance alone gives some documents two windows; what was not drawn decides whether there are
-  // few.
+  // Some documents have two windows by chance alone; those not drawn decide whether there are few.
   for (std::size_t i = 0; i < documents.size() && usable < nsamples_; ++i) {
     if (too_short[i] || windows_of.contains(static_cast<std::int64_t>(i))) continue;
     if (is_long_enough(tokenizer.encode(documents[i]))) ++usable;
@@ -97,8 +96,8 @@ void WindowSampler::warn_of_few(const std::vector<std::string>& documents,
   if (usable >= nsamples_) return;
   set_.warnings.push_back(fmt::format(
       "only {} of the {} documents of '{}' have more than {} tokens, fewer than the {} windows, "
-      "most "
-      "of which come from {} of them; use more or longer documents, or less --nsamples or --seqlen",
+      "most of which come from {} of them; use more or longer documents, or less --nsamples or "
+      "--seqlen",
       usable, documents.size(), printable(name_), set_.windows.seqlen, nsamples_,
       documents_of_most(windows_of)));
 }

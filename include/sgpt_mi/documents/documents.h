@@ -20,8 +20,8 @@ namespace sgpt_mi::documents {
 /// not UTF-8, and for what is no text: UTF-16, archives and the like, and CSV by its name.
 [[nodiscard]] std::string read_text(const std::filesystem::path& path);
 
-/// The same of bytes that came from elsewhere; `label` names the place.
-[[nodiscard]] std::string text_of_bytes(std::string bytes, const std::string& label);
+/// Throws as read_text does for a text that is not UTF-8; `label` names where it is from.
+void require_utf8(const std::string& text, const std::string& label);
 
 /// Whether a file has records, each with a text, instead of being one text: JSON lines, an array of
 /// JSON objects, parquet or Arrow. Throws as read_text does for what is neither.

@@ -21,8 +21,8 @@ class ByteStream {
   [[nodiscard]] virtual std::size_t read(std::span<char> out) = 0;
 };
 
-/// All that is left in a stream.
-[[nodiscard]] std::string read_all(ByteStream& stream);
+/// `text` and all that is left in a stream.
+[[nodiscard]] std::string read_all(ByteStream& stream, std::string text = {});
 
 /// Bytes in memory, which must outlive the stream, as they are.
 [[nodiscard]] std::unique_ptr<ByteStream> read_plain(std::span<const std::byte> bytes);

@@ -61,7 +61,6 @@ TEST(ReadText, MarksAndForeignNewlinesAreTaken) {
   EXPECT_EQ(read_text(folder.file("t.txt", "\xEF\xBB\xBFone\r\ntwo\rthree\n\r\r\n\nend\r")),
             "one\ntwo\nthree\n\n\n\nend\n");
   EXPECT_EQ(read_text(folder.file("m.txt", "\xEF\xBB\xBF")), "");
-  EXPECT_EQ(text_of_bytes("a\r\nb", "standard input"), "a\nb");
 }
 
 TEST(ReadText, BytesThatAreNotUtf8AreShownWithTheirPlace) {
@@ -73,7 +72,7 @@ TEST(ReadText, BytesThatAreNotUtf8AreShownWithTheirPlace) {
   EXPECT_THAT(text_error("latin.txt.gz", gzip(text)),
               HasSubstr("byte 0xE9 at offset 13 of the text that gzip packs is not UTF-8"));
   EXPECT_THAT(text_error("cut.txt", "caf\xC3"), HasSubstr("byte 0xC3 at offset 3"));
-  EXPECT_THAT(input_error([] { (void)text_of_bytes("\xFF", "standard input"); }),
+  EXPECT_THAT(input_error([] { require_utf8("\xFF", "standard input"); }),
               HasSubstr("standard input: byte 0xFF at offset 0"));
 }
 
