@@ -151,9 +151,9 @@ std::string read_standard_input() {
 
 void run_tokenize(const flags::ResolvedSettings& settings) {
   const auto tokenizer = pipeline::open_tokenizer(settings.values.model);
-  const std::string text = settings.values.file == "-"
-                               ? read_standard_input()
-                               : documents::read_text_file(settings.values.file);
+  const std::string& file = settings.values.file;
+  const std::string text = file == "-" ? read_standard_input() : documents::read_text_file(file);
+  documents::require_utf8(text, file == "-" ? "standard input" : file);
   const std::vector<std::int32_t> ids = tokenizer->encode(text, !settings.values.no_special);
   const nlohmann::ordered_json json{
       {"ids", ids}, {"count", ids.size()}, {"sha256", token_sha256(ids)}};

@@ -107,7 +107,7 @@ pipeline::ModelOptions model_options(const flags::Settings& typed) {
 }
 
 pipeline::EvalOptions eval_options(const flags::Settings& typed) {
-  return {split_sets(typed.eval), typed.data_dir, typed.seqlen, typed.eval_windows};
+  return {split_sets(typed.eval), typed.data_dir, typed.seqlen, typed.eval_windows, typed.text_key};
 }
 
 /// A number of windows; 0 for "auto".

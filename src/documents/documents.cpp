@@ -1,56 +1,21 @@
 #include "sgpt_mi/documents/documents.h"
 
-#include <algorithm>
-#include <array>
 #include <cstdlib>
-#include <cstring>
 #include <optional>
-#include <string_view>
+#include <utility>
 
 #include "readers.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/io/mapped_file.h"
+#include "sgpt_mi/streams/packing.h"
+#include "text_file.h"
+#include "utf8_text.h"
 
 namespace sgpt_mi::documents {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array<std::string_view, 4> kJsonEndings{".jsonl", ".json", ".jsonl.gz", ".json.gz"};
-constexpr std::string_view kParquetEnding = ".parquet";
-constexpr std::string_view kGzipEnding = ".gz";
-
-bool ends_with_any(const std::string& name) {
-  return std::any_of(kJsonEndings.begin(), kJsonEndings.end(),
-                     [&](std::string_view ending) { return name.ends_with(ending); });
-}
-
-/// A reader of bytes in memory.
-ReadBytes read_from(std::span<const std::byte> bytes) {
-  return [bytes](std::span<char> out) mutable {
-    const std::size_t count = std::min(out.size(), bytes.size());
-    if (count > 0) std::memcpy(out.data(), bytes.data(), count);
-    bytes = bytes.subspan(count);
-    return count;
-  };
-}
-
-std::vector<std::string> read_json_file(const fs::path& path, std::size_t limit) {
-  const io::MappedFile file(path);
-  if (!path.string().ends_with(kGzipEnding)) {
-    return read_json_lines(read_from(file.bytes()), path.string(), limit);
-  }
-  GzipReader gzip(file.bytes(), path.string());
-  return read_json_lines([&](std::span<char> out) { return gzip.read(out); }, path.string(), limit);
-}
-
-std::string unpack(std::span<const std::byte> packed, const std::string& label) {
-  GzipReader gzip(packed, label);
-  std::string text;
-  std::array<char, 1 << 16> piece;
-  while (const std::size_t count = gzip.read(piece)) text.append(piece.data(), count);
-  return text;
-}
 
 std::optional<fs::path> environment_path(const char* name) {
   const char* value = std::getenv(name);
@@ -68,23 +33,42 @@ fs::path hub_cache() {
 
 std::string read_text_file(const fs::path& path) {
   const io::MappedFile file(path);
-  const std::string label = path.string();
-  if (label.ends_with(kGzipEnding)) return unpack(file.bytes(), label);
+  const streams::Packing packing =
+      streams::open_packing(file.bytes(), path.filename().string(), path.string());
+  if (!packing.name.empty()) return streams::read_all(*packing.stream);
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-bool is_document_file(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return ends_with_any(name) || name.ends_with(kParquetEnding);
+void require_utf8(const std::string& text, const std::string& label) {
+  check_utf8(text, printable(label), "");
 }
 
-std::vector<std::string> read_documents(const fs::path& path, std::size_t limit) {
-  const std::string name = path.filename().string();
-  if (name.ends_with(kParquetEnding)) return read_parquet_text(path, limit);
-  if (ends_with_any(name)) return read_json_file(path, limit);
+std::string read_text(const fs::path& path) {
+  TextFile file(path);
+  return to_text(file.read_rest(), file.label(), file.packing());
+}
+
+bool is_document_file(const fs::path& path) { return has_record_name(path); }
+
+bool holds_documents(const fs::path& path) { return TextFile(path).content() != Content::kText; }
+
+std::vector<std::string> read_documents(const fs::path& path, std::size_t limit,
+                                        const std::string& text_key) {
+  TextFile file(path);
+  const RecordFile wanted{file.label(), place_of(file.packing()), text_key, limit};
+  switch (file.content()) {
+    case Content::kJson:
+      return read_json_records([&](std::span<char> out) { return file.read(out); }, wanted);
+    case Content::kParquet:
+      return read_parquet_text(path.string(), wanted);
+    case Content::kArrow:
+      return read_arrow_text(path.string(), wanted);
+    case Content::kText:
+      break;
+  }
   fail(ErrorKind::kInput,
-       "io: {} is not a document file; .jsonl, .json, .jsonl.gz, .json.gz or .parquet expected",
-       path.string());
+       "io: {} is a text; expected a file of records: JSON lines, a JSON array, parquet or Arrow",
+       file.label());
 }
 
 }  // namespace sgpt_mi::documents

@@ -10,74 +10,38 @@
 
 #include "readers.h"
 #include "sgpt_mi/core/error.h"
+#include "text_column.h"
 
 namespace sgpt_mi::documents {
 namespace {
 
-void check(const arrow::Status& status, const std::string& label) {
-  if (!status.ok()) {
-    fail(ErrorKind::kInput, "io: {} cannot be read as parquet: {}; get the file again", label,
-         status.message());
-  }
-}
+constexpr std::string_view kParquet = "parquet";
 
-template <typename T>
-T take(arrow::Result<T> result, const std::string& label) {
-  check(result.status(), label);
-  return std::move(result).ValueUnsafe();
-}
-
-int text_column(const parquet::SchemaDescriptor& schema, const std::string& label) {
-  for (const char* name : {"text", "sentence"}) {
-    const int column = schema.ColumnIndex(name);
-    if (column >= 0) return column;
-  }
-  std::string found;
+/// The leaves of the schema's tree that make up a column of the table.
+std::vector<int> leaves_of(const parquet::SchemaDescriptor& schema, int column) {
+  std::vector<int> leaves;
   for (int i = 0; i < schema.num_columns(); ++i) {
-    found += (i == 0 ? "" : ", ") + schema.Column(i)->path()->ToDotString();
+    if (schema.group_node()->FieldIndex(*schema.GetColumnRoot(i)) == column) leaves.push_back(i);
   }
-  fail(ErrorKind::kInput, "io: {} has no column \"text\" or \"sentence\"; its columns are: {}",
-       label, found);
+  return leaves;
 }
 
-/// Appends the strings of one chunk, until `limit` are there.
-template <typename StringArray>
-void append(const arrow::Array& chunk, std::size_t limit, const std::string& label,
-            std::vector<std::string>& texts) {
-  const auto& strings = static_cast<const StringArray&>(chunk);
-  for (std::int64_t row = 0; row < strings.length() && texts.size() < limit; ++row) {
-    if (strings.IsNull(row)) {
-      fail(ErrorKind::kInput, "io: {} row {} has no text", label, texts.size() + 1);
-    }
-    texts.emplace_back(strings.GetView(row));
-  }
-}
-
-void append_chunk(const arrow::Array& chunk, std::size_t limit, const std::string& label,
-                  std::vector<std::string>& texts) {
-  switch (chunk.type_id()) {
-    case arrow::Type::STRING:
-      return append<arrow::StringArray>(chunk, limit, label, texts);
-    case arrow::Type::LARGE_STRING:
-      return append<arrow::LargeStringArray>(chunk, limit, label, texts);
-    default:
-      fail(ErrorKind::kInput, "io: {}: the text column holds {}; strings were expected", label,
-           chunk.type()->ToString());
-  }
-}
-
-std::vector<std::string> read_rows(const std::filesystem::path& path, std::size_t limit) {
-  const std::string label = path.string();
-  auto file = take(arrow::io::ReadableFile::Open(label), label);
+std::vector<std::string> read_rows(const std::string& path, const RecordFile& file) {
+  auto input = take_arrow(arrow::io::ReadableFile::Open(path), file.label, kParquet);
   std::unique_ptr<parquet::arrow::FileReader> reader =
-      take(parquet::arrow::OpenFile(std::move(file), arrow::default_memory_pool()), label);
+      take_arrow(parquet::arrow::OpenFile(std::move(input), arrow::default_memory_pool()),
+                 file.label, kParquet);
+  std::shared_ptr<arrow::Schema> schema;
+  check_arrow(reader->GetSchema(&schema), file.label, kParquet);
+  const arrow::FieldPath column = find_text_column(*schema, file);
   const auto metadata = reader->parquet_reader()->metadata();
-  const int column = text_column(*metadata->schema(), label);
+  const std::vector<int> leaves = leaves_of(*metadata->schema(), column[0]);
   std::vector<std::string> texts;
-  for (int group = 0; group < metadata->num_row_groups() && texts.size() < limit; ++group) {
-    const std::shared_ptr<arrow::Table> table = take(reader->ReadRowGroup(group, {column}), label);
+  for (int group = 0; group < metadata->num_row_groups() && texts.size() < file.limit; ++group) {
+    const std::shared_ptr<arrow::Table> table =
+        take_arrow(reader->ReadRowGroup(group, leaves), file.label, kParquet);
     for (const std::shared_ptr<arrow::Array>& chunk : table->column(0)->chunks()) {
-      append_chunk(*chunk, limit, label, texts);
+      append_texts(*chunk, column, file, texts);
     }
   }
   return texts;
@@ -85,12 +49,12 @@ std::vector<std::string> read_rows(const std::filesystem::path& path, std::size_
 
 }  // namespace
 
-std::vector<std::string> read_parquet_text(const std::filesystem::path& path, std::size_t limit) {
+std::vector<std::string> read_parquet_text(const std::string& path, const RecordFile& file) {
   try {
-    return read_rows(path, limit);
+    return read_rows(path, file);
   } catch (const parquet::ParquetException& error) {
-    fail(ErrorKind::kInput, "io: {} cannot be read as parquet: {}; get the file again",
-         path.string(), error.what());
+    check_arrow(arrow::Status::Invalid(error.what()), file.label, kParquet);
+    throw;
   }
 }
 

@@ -48,6 +48,10 @@ std::vector<FlagRow> calibration_flags() {
       {"data_dir", &S::data_dir, "DIR", kCalibration, kScores, true,
        "where dataset files lie (default: SGPT_MI_DATA, then the local Hugging Face cache)",
        kCommon},
+      {"text_key", &S::text_key, "KEY", kCalibration, kScores, true,
+       "member or column with the text in files of records; default: text, else sentence, "
+       "messages, "
+       "conversations"},
 
       {"method", &S::method, "rd|mi|enhanced|toky|sparsegpt|magnitude", kPruning, kSingle, true,
        "rd plans from measured damage; mi, enhanced and toky score channels; sparsegpt and "

@@ -3,17 +3,35 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <system_error>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/lfs_pointer.h"
 #include "sgpt_mi/io/posix_file.h"
 
 namespace sgpt_mi::io {
+namespace {
+
+/// Whatever a file was to be, none of its readers can say more of a pointer than this.
+void refuse_lfs_pointer(const InputFile& file, const std::filesystem::path& path) {
+  if (file.bytes >= kLfsPointerBytes) return;
+  std::array<char, kLfsPointerBytes> start;
+  const ssize_t count = ::pread(file.descriptor.get(), start.data(), start.size(), 0);
+  if (count <= 0 || !is_lfs_pointer({start.data(), static_cast<std::size_t>(count)})) return;
+  fail(ErrorKind::kInput,
+       "io: {} is a Git LFS pointer of {} bytes, not the file that it stands for; run 'git lfs "
+       "pull' in its folder, or download the file itself",
+       path.string(), file.bytes);
+}
+
+}  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
   const InputFile file = open_input(path);
   if (file.bytes == 0) return;  // mmap refuses a length of 0
+  refuse_lfs_pointer(file, path);
   void* address = ::mmap(nullptr, file.bytes, PROT_READ, MAP_PRIVATE, file.descriptor.get(), 0);
   if (address == MAP_FAILED) {
     fail(ErrorKind::kInput, "io: cannot map {} ({} bytes) into memory: {}", path.string(),

@@ -53,6 +53,10 @@ void check_windows(const text::TokenWindows& windows, const model::ModelSpec& sp
   }
 }
 
+text::DataSettings data_settings(const EvalOptions& options) {
+  return {options.data_dir, options.text_key};
+}
+
 std::vector<text::EvalSet> load_eval_sets(const EvalOptions& options, const Session& session,
                                           const tokenizer::Tokenizer* tokenizer) {
   const std::int64_t seqlen = session.resolve_seqlen(options.seqlen);
@@ -60,8 +64,8 @@ std::vector<text::EvalSet> load_eval_sets(const EvalOptions& options, const Sess
   std::set<std::string> names;
   for (const std::string& name : options.sets) {
     check_interrupt();
-    sets.push_back(text::load_eval_set(name, text::DataSettings{options.data_dir}, tokenizer,
-                                       seqlen, options.max_windows));
+    sets.push_back(
+        text::load_eval_set(name, data_settings(options), tokenizer, seqlen, options.max_windows));
     check_windows(sets.back().windows, session.model.spec(), name);
     if (!names.insert(sets.back().name).second) {
       fail(ErrorKind::kUsage, "eval: two sets are called '{}'; rename one file", sets.back().name);

@@ -12,6 +12,9 @@
 
 namespace sgpt_mi::pipeline {
 
+/// How the texts of a run are found and read, those of its calibration included.
+[[nodiscard]] text::DataSettings data_settings(const EvalOptions& options);
+
 /// Loads, tokenizes and cuts all evaluation sets, so that a missing file or a foreign tokenizer
 /// shows before the work starts. `tokenizer` may be null when only recorded windows are asked for.
 /// Throws Error(kInput) also for ids that the model has no embedding for.

@@ -263,6 +263,7 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
   events.plan(fmt::format("calibrate  {}: {} windows of {} tokens, seed {}",
                           prepared.calibration.dataset, windows.windows, windows.seqlen,
                           run.calibration.seed));
+  for (const std::string& warning : prepared.calibration.warnings) events.warning(warning);
   events.plan(fmt::format(
       "compress   {}: {}; {}; {} linears{}", compress::method_name(run.compression.method),
       describe_pruning(run.compression.matrix), describe_grid(run.compression),

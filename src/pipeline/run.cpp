@@ -288,6 +288,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   check_measurements(run, prepared, sha256);
   report.model = describe_model(session);
   report.calibration = describe_calibration(prepared.calibration, run.calibration.seed);
+  report.warnings = prepared.calibration.warnings;  // told with the plan
   for (const text::EvalSet& set : prepared.eval_sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }

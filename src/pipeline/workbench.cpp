@@ -35,16 +35,16 @@ const text::CalibrationSet& Workbench::calibration(const CompressRun& run) {
   options.seqlen = session_->resolve_seqlen(run.eval.seqlen);
   options.seed = run.calibration.seed;
   const std::string& dataset = run.calibration.dataset;
-  const CalibrationKey key{dataset, run.eval.data_dir, options.nsamples, options.seqlen,
-                           options.seed};
+  const CalibrationKey key{dataset,          run.eval.data_dir, run.eval.text_key,
+                           options.nsamples, options.seqlen,    options.seed};
   const auto found = calibrations_.find(key);
   if (found != calibrations_.end()) return found->second;
-  text::CalibrationSet set = draw(dataset, run.eval.data_dir, options);
+  text::CalibrationSet set = draw(dataset, data_settings(run.eval), options);
   check_windows(set.windows, session_->model.spec(), dataset);
   return calibrations_.emplace(key, std::move(set)).first->second;
 }
 
-text::CalibrationSet Workbench::draw(const std::string& dataset, const std::string& data_dir,
+text::CalibrationSet Workbench::draw(const std::string& dataset, const text::DataSettings& data,
                                      const text::CalibrationOptions& options) {
   if (session_->is_random() && !is_recorded(dataset)) {
     options.validate();
@@ -54,8 +54,7 @@ text::CalibrationSet Workbench::draw(const std::string& dataset, const std::stri
                                        options.seqlen, options.seed);
     return set;
   }
-  return text::draw_calibration(dataset, text::DataSettings{data_dir}, tokenizer_for({dataset}),
-                                options);
+  return text::draw_calibration(dataset, data, tokenizer_for({dataset}), options);
 }
 
 Workbench::EvalKey Workbench::key_of(const EvalOptions& options) const {
@@ -64,8 +63,8 @@ Workbench::EvalKey Workbench::key_of(const EvalOptions& options) const {
   if (session_->is_random()) {
     std::erase_if(sets, [](const std::string& set) { return !is_recorded(set); });
   }
-  return {std::move(sets), options.data_dir, session_->resolve_seqlen(options.seqlen),
-          options.max_windows};
+  return {std::move(sets), options.data_dir, options.text_key,
+          session_->resolve_seqlen(options.seqlen), options.max_windows};
 }
 
 const std::vector<text::EvalSet>& Workbench::eval_sets(const EvalOptions& options) {

@@ -58,12 +58,14 @@ class Workbench {
  private:
   using SessionKey = std::tuple<std::string, std::string, std::string, int, bool>;
   using CalibrationKey =
-      std::tuple<std::string, std::string, std::int64_t, std::int64_t, std::uint64_t>;
-  using EvalKey = std::tuple<std::vector<std::string>, std::string, std::int64_t, std::int64_t>;
+      std::tuple<std::string, std::string, std::string, std::int64_t, std::int64_t, std::uint64_t>;
+  using EvalKey =
+      std::tuple<std::vector<std::string>, std::string, std::string, std::int64_t, std::int64_t>;
 
   [[nodiscard]] EvalKey key_of(const EvalOptions& options) const;
   [[nodiscard]] const text::CalibrationSet& calibration(const CompressRun& run);
-  [[nodiscard]] text::CalibrationSet draw(const std::string& dataset, const std::string& data_dir,
+  [[nodiscard]] text::CalibrationSet draw(const std::string& dataset,
+                                          const text::DataSettings& data,
                                           const text::CalibrationOptions& options);
   /// Null when all of `sets` are recorded windows.
   [[nodiscard]] const tokenizer::Tokenizer* tokenizer_for(const std::vector<std::string>& sets);

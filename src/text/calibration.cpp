@@ -7,7 +7,7 @@
 #include "dataset_files.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
-#include "sgpt_mi/documents/documents.h"
+#include "user_files.h"
 #include "window_sampler.h"
 
 namespace sgpt_mi::text {
@@ -70,11 +70,9 @@ CalibrationSet draw_part(const std::string& dataset, const DataSettings& setting
     const std::vector<std::string> rows = load_rows(dataset, Split::kTrain, settings);
     return dataset == "c4" ? sampler.from_documents(rows, *tokenizer) : from_rows(rows);
   }
-  require_text_file(dataset);
-  if (documents::is_document_file(dataset)) {
-    return sampler.from_documents(documents::read_documents(dataset), *tokenizer);
-  }
-  return from_rows(wikitext_rows(documents::read_text_file(dataset)));
+  const UserFile file = read_user_file(dataset, settings);
+  return file.has_documents ? sampler.from_documents(file.texts, *tokenizer)
+                            : from_rows(wikitext_rows(file.texts.front()));
 }
 
 /// Appends the windows of a part; windows without a document count as document -1 beside others.
@@ -94,6 +92,7 @@ void append(CalibrationSet part, CalibrationSet& whole) {
   add(part.offsets, whole.offsets);
   add(part.documents, whole.documents);
   add(part.documents_tried, whole.documents_tried);
+  add(part.warnings, whole.warnings);
   whole.windows.windows += part.windows.windows;
   whole.windows.seqlen = part.windows.seqlen;
 }

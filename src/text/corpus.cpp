@@ -5,7 +5,7 @@
 #include "dataset_files.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
-#include "sgpt_mi/documents/documents.h"
+#include "user_files.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -53,9 +53,7 @@ std::string load_eval_text(const std::string& set, const DataSettings& settings)
   if (set == "c4") return join(load_rows(set, Split::kTest, settings, kC4Documents), " ");
   if (set == "ptb") return join(load_rows(set, Split::kTest, settings), " ");
   if (is_dataset_name(set)) return join(load_rows(set, Split::kTest, settings), "\n\n");
-  require_text_file(set);
-  return documents::is_document_file(set) ? join(documents::read_documents(set), " ")
-                                          : documents::read_text_file(set);
+  return join(read_user_file(set, settings).texts, " ");
 }
 
 EvalSet load_eval_set(const std::string& set, const DataSettings& settings,

@@ -158,12 +158,6 @@ bool is_dataset_name(const std::string& name) {
                      [&](const Source& source) { return source.set == name; });
 }
 
-void require_text_file(const std::string& path) {
-  if (fs::is_regular_file(path)) return;
-  fail(ErrorKind::kInput,
-       "text: '{}' is neither a file nor a known set; expected wikitext2, ptb, c4 or a path", path);
-}
-
 void require_tokenizer(const tokenizer::Tokenizer* tokenizer, const std::string& set) {
   if (tokenizer != nullptr) return;
   fail(ErrorKind::kInput,
@@ -184,7 +178,7 @@ std::vector<std::string> load_rows(const std::string& set, Split split,
                                    const DataSettings& settings, std::size_t limit) {
   const fs::path path = find_file(source_of(set, split), settings);
   if (documents::is_document_file(path)) return documents::read_documents(path, limit);
-  const std::string text = documents::read_text_file(path);
+  const std::string text = documents::read_text(path);
   if (set == "wikitext2") return wikitext_rows(text);
   std::vector<std::string> rows = lines_of(text);
   std::transform(rows.begin(), rows.end(), rows.begin(), stripped);

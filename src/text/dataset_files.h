@@ -22,10 +22,6 @@ enum class Split { kTrain, kTest };  ///< for c4, kTest is its validation split
     const std::string& set, Split split, const DataSettings& settings,
     std::size_t limit = std::numeric_limits<std::size_t>::max());
 
-/// Throws Error(kInput) unless `path` is a file; the message also names the known sets, because a
-/// mistyped set arrives here as a path.
-void require_text_file(const std::string& path);
-
 /// Throws Error(kInput) when there is no tokenizer for the text of `set`.
 void require_tokenizer(const tokenizer::Tokenizer* tokenizer, const std::string& set);
 

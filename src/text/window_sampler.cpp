@@ -1,11 +1,31 @@
 #include "window_sampler.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <numeric>
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 
 namespace sgpt_mi::text {
+namespace {
+
+/// The least number of documents that give more than half of the windows.
+std::int64_t documents_of_most(const std::map<std::int64_t, std::int64_t>& windows_of) {
+  std::vector<std::int64_t> counts;
+  for (const auto& [document, windows] : windows_of) counts.push_back(windows);
+  std::sort(counts.begin(), counts.end(), std::greater<>());
+  const std::int64_t all = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  std::int64_t documents = 0;
+  for (std::int64_t covered = 0; 2 * covered <= all; ++documents) {
+    covered += counts[static_cast<std::size_t>(documents)];
+  }
+  return documents;
+}
+
+}  // namespace
 
 WindowSampler::WindowSampler(std::string name, const CalibrationOptions& options)
     : name_(std::move(name)), nsamples_(options.nsamples), random_(options.seed) {
@@ -20,6 +40,7 @@ CalibrationSet WindowSampler::from_tokens(std::span<const std::int32_t> ids) {
          name_, ids.size(), set_.windows.seqlen);
   }
   for (std::int64_t i = 0; i < nsamples_; ++i) add_window(ids);
+  warn_of_overlap(static_cast<std::int64_t>(ids.size()));
   return std::move(set_);
 }
 
@@ -48,7 +69,37 @@ CalibrationSet WindowSampler::from_documents(const std::vector<std::string>& doc
       --left;
     }
   }
+  warn_of_few(documents, too_short, tokenizer);
   return std::move(set_);
+}
+
+void WindowSampler::warn_of_overlap(std::int64_t tokens) {
+  const std::int64_t wanted = nsamples_ * set_.windows.seqlen;
+  if (tokens >= wanted) return;
+  set_.warnings.push_back(fmt::format(
+      "the {} windows of {} tokens from '{}' overlap: its text has {} tokens where they "
+      "hold {}; use a longer text, or less --nsamples or --seqlen",
+      nsamples_, set_.windows.seqlen, printable(name_), tokens, wanted));
+}
+
+void WindowSampler::warn_of_few(const std::vector<std::string>& documents,
+                                const std::vector<bool>& too_short,
+                                const tokenizer::Tokenizer& tokenizer) {
+  std::map<std::int64_t, std::int64_t> windows_of;
+  for (const std::int64_t document : set_.documents) ++windows_of[document];
+  auto usable = static_cast<std::int64_t>(windows_of.size());
+  // Some documents have two windows by chance alone; those not drawn decide whether there are few.
+  for (std::size_t i = 0; i < documents.size() && usable < nsamples_; ++i) {
+    if (too_short[i] || windows_of.contains(static_cast<std::int64_t>(i))) continue;
+    if (is_long_enough(tokenizer.encode(documents[i]))) ++usable;
+  }
+  if (usable >= nsamples_) return;
+  set_.warnings.push_back(fmt::format(
+      "only {} of the {} documents of '{}' have more than {} tokens, fewer than the {} windows, "
+      "most of which come from {} of them; use more or longer documents, or less --nsamples or "
+      "--seqlen",
+      usable, documents.size(), printable(name_), set_.windows.seqlen, nsamples_,
+      documents_of_most(windows_of)));
 }
 
 bool WindowSampler::is_long_enough(std::span<const std::int32_t> ids) const {

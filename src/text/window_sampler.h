@@ -28,6 +28,12 @@ class WindowSampler {
 
  private:
   void add_window(std::span<const std::int32_t> ids);
+  /// Warns when a text is shorter than all windows together.
+  void warn_of_overlap(std::int64_t tokens);
+  /// Warns when fewer documents than windows are long enough. Tokenizes more of them until as many
+  /// are found; `too_short` are those that are known not to be.
+  void warn_of_few(const std::vector<std::string>& documents, const std::vector<bool>& too_short,
+                   const tokenizer::Tokenizer& tokenizer);
   [[nodiscard]] bool is_long_enough(std::span<const std::int32_t> ids) const;
 
   std::string name_;

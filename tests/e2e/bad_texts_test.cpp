@@ -51,6 +51,29 @@ TEST_F(BadText, NoDocumentIsLongEnough) {
               HasSubstr("docs.jsonl"));
 }
 
+TEST_F(BadText, FewDocumentsAreTold) {
+  std::string text;
+  for (int i = 0; i < 200; ++i)
+    text += "Once upon a time there was a number, " + std::to_string(i) + ". ";
+  auto arguments = small_compression(demo_model().string());
+  arguments[2] = folder_.file("one.txt", "{\"body\": \"" + text + "\"}\n{\"body\": \"short\"}\n");
+  const std::string report = (folder_.path() / "report.json").string();
+  const ProgramResult result = run_program(
+      folder_, arguments + std::vector<std::string>{"--text_key", "body", "--report", report});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::string warning = "only 1 of the 2 documents of";
+  EXPECT_THAT(result.err, HasSubstr(warning));
+  EXPECT_THAT(read_all(report), HasSubstr(warning));
+}
+
+TEST_F(BadText, ReadsNoOtherEncodingAndNoPointer) {
+  EXPECT_THAT(calibrate_with(folder_.file("latin.txt", "A text in a caf\xE9").string()),
+              HasSubstr("latin.txt: byte 0xE9 at offset 15"));
+  EXPECT_THAT(
+      evaluate(folder_.file("lfs.jsonl", "version https://git-lfs.github.com/spec/v1\n").string()),
+      HasSubstr("lfs.jsonl is a Git LFS pointer"));
+}
+
 TEST_F(BadText, MalformedFiles) {
   EXPECT_THAT(
       calibrate_with(folder_.file("bad.jsonl", "{\"text\": \"a\"}\n{\"text\": \n").string()),

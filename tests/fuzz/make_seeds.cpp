@@ -1,7 +1,5 @@
 // Writes small valid files for each fuzz target: make_seeds FOLDER -> FOLDER/TARGET/NAME.
 
-#include <zlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -12,6 +10,7 @@
 #include "support/gguf_writer.h"
 #include "support/integer_examples.h"
 #include "support/packed_examples.h"
+#include "support/packers.h"
 
 namespace {
 
@@ -70,21 +69,6 @@ std::string torch_zip() {
   return file + directory + number(0x06054b50U) + std::string(4, '\0') + number(std::uint16_t{2}) +
          number(std::uint16_t{2}) + number(static_cast<std::uint32_t>(directory.size())) +
          number(start) + std::string(2, '\0');
-}
-
-std::string gzip() {
-  std::string text = "some text, some text, some text";
-  std::string packed(256, '\0');
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(text.data());
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  deflate(&stream, Z_FINISH);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
 }
 
 /// One packed matrix as packed_matrix_fuzz reads it: kind, 16-bit length and bytes of each part.
@@ -150,8 +134,15 @@ int main(int argc, char** argv) {
   write(folder, "gguf", gguf());
   write(folder, "unpickler", pickle());
   write(folder, "torch_pickle", torch_zip());
-  write(folder, "json_lines", "{\"text\":\"a\\n\\u00e9\",\"n\":[1,2.5,null]}\n{\"text\":\"\"}\n");
-  write(folder, "gzip", gzip());
+  write(folder, "json_records",
+        "{\"text\":\"a\\n\\u00e9\",\"n\":[1,2.5,null]}\n{\"messages\":[{\"content\":[{\"text\":"
+        "\"\"}]}]}\n",
+        "lines");
+  write(folder, "json_records", "[{\"text\":\"a\"},\n \"b\"]", "array");
+  const std::string text = "some text, some text, some text";
+  write(folder, "streams", "g" + sgpt_mi::test::gzip(text), "gzip");
+  write(folder, "streams", "z" + sgpt_mi::test::zstd(text), "zstd");
+  write(folder, "streams", "x" + sgpt_mi::test::xz(text), "xz");
   write_packed_matrices(folder);
   write_integer_matrices(folder);
   return 0;

@@ -22,6 +22,7 @@ struct Settings {
   int threads = 0;
   std::string max_memory;
   std::string data_dir;
+  std::string text_key;
   std::string report;
   std::string trace;
   std::string config;

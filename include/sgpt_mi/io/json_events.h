@@ -6,12 +6,9 @@
 
 namespace sgpt_mi::io {
 
-/// A JSON exception's message without the library's "[json.exception.…]" tag.
-[[nodiscard]] inline std::string json_message(const nlohmann::json::exception& exception) {
-  const std::string message = exception.what();
-  const std::size_t tag_end = message.find("] ");
-  return tag_end == std::string::npos ? message : message.substr(tag_end + 2);
-}
+/// A JSON exception's message without the library's "[json.exception.…]" tag, as printable() shows
+/// it. Without its middle when it is long: the library quotes all of a text that it stopped in.
+[[nodiscard]] std::string json_message(const nlohmann::json::exception& exception);
 
 /// A JSON reader that sees one event after another and builds no tree, so that memory stays
 /// bounded whatever the text holds. Returning false stops the parser.

@@ -13,7 +13,8 @@ namespace sgpt_mi::io {
 /// process (SIGBUS).
 class MappedFile {
  public:
-  /// Throws Error(kInput) naming the path when it is missing, not a regular file or unreadable.
+  /// Throws Error(kInput) naming the path when it is missing, not a regular file, unreadable or a
+  /// Git LFS pointer (lfs_pointer.h), which is called one here because every reader comes by.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

@@ -30,6 +30,7 @@ struct EvalOptions {
   std::string data_dir;
   std::int64_t seqlen = 0;       ///< 0: min(model's positions, 2048)
   std::int64_t max_windows = 0;  ///< first windows of each set only; 0: all
+  std::string text_key;          ///< of records in files, also of calibration: text::DataSettings
 
   void validate() const;
 };

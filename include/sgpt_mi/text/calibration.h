@@ -24,6 +24,7 @@ struct CalibrationSet {
   std::vector<std::int64_t> offsets;    ///< first token of each window in its token list
   std::vector<std::int64_t> documents;  ///< c4: document of each window (-1: none), else empty
   std::vector<std::int64_t> documents_tried;  ///< c4: every document drawn, in order
+  std::vector<std::string> warnings;  ///< what is poor about the set: few documents, a short text
 };
 
 /// Draws windows as the SparseGPT loaders do, with CPython's generator, so that the same seed
@@ -31,11 +32,11 @@ struct CalibrationSet {
 /// windows start at randint(0, tokens - seqlen - 1); c4: documents randint(0, count - 1) until one
 /// has more than seqlen tokens, then a window in it.
 ///
-/// `dataset`: a set name, a path (text, jsonl, jsonl.gz, parquet; documents as c4, plain text as
-/// wikitext2), a mix "c4:64,ptb:64" whose counts replace nsamples, or a .safetensors file of
-/// recorded windows, whose first nsamples are taken; those need no tokenizer, bring their own
-/// seqlen and have no offsets. The parts of a mix follow one another, each drawn with a generator
-/// of its own that starts from `seed`, so a part gives the same windows as it would alone.
+/// `dataset`: a set name, a path (documents.h; documents as c4, plain text as wikitext2), a mix
+/// "c4:64,ptb:64" whose counts replace nsamples, or a .safetensors file of recorded windows, whose
+/// first nsamples are taken; those need no tokenizer, bring their own seqlen and have no offsets.
+/// The parts of a mix follow one another, each drawn with a generator of its own that starts from
+/// `seed`, so a part gives the same windows as it would alone.
 ///
 /// Throws Error(kUsage) for options out of range, Error(kInput) when a file is missing, the text is
 /// shorter than a window, no document is long enough, or too few windows were recorded.

@@ -10,9 +10,13 @@
 
 namespace sgpt_mi::text {
 
-/// Where dataset files are looked for: --data-dir (or SGPT_MI_DATA), then the local HF cache.
+/// Where dataset files are looked for: --data-dir (or SGPT_MI_DATA), then the local HF cache; and
+/// how files that the user names are read.
 struct DataSettings {
   std::filesystem::path data_dir;  ///< empty: only the HF cache
+  /// Where the text of a record stands (documents::read_documents); named sets have keys of their
+  /// own.
+  std::string text_key = {};
 };
 
 /// A text to measure perplexity on, cut into windows, with everything a report needs to name it.
@@ -27,7 +31,8 @@ struct EvalSet {
 
 /// The evaluation text of a set: wikitext2 test rows joined with "\n\n" (rows keep their newline),
 /// ptb test lines joined with " ", c4's first 1100 validation documents joined with " "; a path
-/// gives the file's text as it is. Throws Error(kInput) listing the places tried.
+/// gives the file's text, or its documents joined with " ". Throws Error(kInput) listing the places
+/// tried, or when a file holds no text.
 [[nodiscard]] std::string load_eval_text(const std::string& set, const DataSettings& settings);
 
 /// An evaluation set ready to score. `tokenizer` may be null when `set` is a .safetensors file with

@@ -2,148 +2,112 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
-#include "support/shared_data.h"
+#include "support/packers.h"
 #include "support/temporary_folder.h"
 
 namespace sgpt_mi::documents {
 namespace {
 
+using namespace std::string_view_literals;
+using test::gzip;
 using test::input_error;
 using test::TemporaryFolder;
 
 using ::testing::AllOf;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
-/// One gzip member that holds `text`.
-std::string gzip(std::string_view text) {
-  z_stream stream{};
-  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string packed(deflateBound(&stream, text.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
+/// What read_text says of a file of this name.
+std::string text_error(const std::string& name, std::string_view bytes) {
+  const TemporaryFolder folder;
+  const auto path = folder.file(name, bytes);
+  return input_error([&] { (void)read_text(path); });
 }
 
 TEST(ReadTextFile, PlainAndPackedGiveTheSameBytes) {
   const TemporaryFolder folder;
-  const std::string text = std::string("a\n\0b", 4) + std::string(200'000, 'x');
+  const std::string text = std::string("\xFF\r\n\0b", 5) + std::string(200'000, 'x');
   EXPECT_EQ(read_text_file(folder.file("t.txt", text)), text);
   EXPECT_EQ(read_text_file(folder.file("t.txt.gz", gzip(text))), text);
+  EXPECT_EQ(read_text_file(folder.file("t.zst", test::zstd(text))), text);
+  EXPECT_EQ(read_text_file(folder.file("t.xz", test::xz(text))), text);
   EXPECT_EQ(read_text_file(folder.file("empty.txt", "")), "");
   EXPECT_EQ(read_text_file(folder.file("empty.gz", gzip(""))), "");
 }
 
-TEST(ReadTextFile, GzipMembersJoinAndPaddingIsIgnored) {
+TEST(ReadText, PackedFilesGiveTheirText) {
   const TemporaryFolder folder;
-  const std::string members = gzip("one ") + gzip("") + gzip("two") + std::string(7, '\0');
-  EXPECT_EQ(read_text_file(folder.file("t.gz", members)), "one two");
+  const std::string text = "first line\n" + std::string(200'000, 'x') + "é\n";
+  for (const auto& [name, bytes] : {std::pair("t.txt", text), std::pair("t.txt.gz", gzip(text)),
+                                    std::pair("t.zst", test::zstd(text)),
+                                    std::pair("t", test::xz(text)), std::pair("u.gz", text)}) {
+    const auto path = folder.file(name, bytes);
+    EXPECT_EQ(read_text(path), text) << name;
+    EXPECT_FALSE(holds_documents(path)) << name;
+  }
+  EXPECT_EQ(read_text(folder.file("empty.txt", "")), "");
 }
 
-TEST(ReadTextFile, EveryCutOfAGzipFileIsRefused) {
+TEST(ReadText, CutAndDamagedFilesAreNamed) {
+  EXPECT_THAT(text_error("t.gz", gzip("some text").substr(0, 20)),
+              AllOf(HasSubstr("t.gz"), HasSubstr("gzip"), HasSubstr("is cut")));
+  EXPECT_THAT(text_error("t.jsonl.zst", "\x28\xB5\x2F\xFD\x00\x01\x02"sv),
+              AllOf(HasSubstr("t.jsonl.zst"), HasSubstr("zstd")));
+}
+
+// As open() of Python 3.11 in text mode: encoding utf-8-sig, universal newlines.
+TEST(ReadText, MarksAndForeignNewlinesAreTaken) {
   const TemporaryFolder folder;
-  const std::string whole = gzip("some text that is worth packing");
-  for (std::size_t size = 0; size < whole.size(); ++size) {
-    const auto path = folder.file("cut.gz", whole.substr(0, size));
-    EXPECT_THAT(input_error([&] { (void)read_text_file(path); }),
-                AllOf(HasSubstr("cut.gz"), HasSubstr("is cut")))
-        << size;
+  EXPECT_EQ(read_text(folder.file("t.txt", "\xEF\xBB\xBFone\r\ntwo\rthree\n\r\r\n\nend\r")),
+            "one\ntwo\nthree\n\n\n\nend\n");
+  EXPECT_EQ(read_text(folder.file("m.txt", "\xEF\xBB\xBF")), "");
+}
+
+TEST(ReadText, BytesThatAreNotUtf8AreShownWithTheirPlace) {
+  const std::string text = "\xEF\xBB\xBFone\r\nA caf\xE9 in\tParis, then more of it\n";
+  EXPECT_THAT(text_error("latin.txt", text),
+              AllOf(HasSubstr("latin.txt: byte 0xE9 at offset 13 is not UTF-8"),
+                    HasSubstr("\"\xEF\xBB\xBFone\\r\\nA caf\\xE9 in\\tParis, then\""),
+                    HasSubstr("iconv -f LATIN1")));
+  EXPECT_THAT(text_error("latin.txt.gz", gzip(text)),
+              HasSubstr("byte 0xE9 at offset 13 of the text that gzip packs is not UTF-8"));
+  EXPECT_THAT(text_error("cut.txt", "caf\xC3"), HasSubstr("byte 0xC3 at offset 3"));
+  EXPECT_THAT(input_error([] { require_utf8("\xFF", "standard input"); }),
+              HasSubstr("standard input: byte 0xFF at offset 0"));
+}
+
+TEST(ReadText, WhatIsNoTextIsCalledByItsName) {
+  EXPECT_THAT(text_error("w.txt", "\xFF\xFEz\0b\0"sv), HasSubstr("holds UTF-16 text; expected"));
+  EXPECT_THAT(text_error("w.jsonl", "\xFE\xFF\0{\0}"sv), HasSubstr("UTF-16 text"));
+  EXPECT_THAT(text_error("w.txt", "\xFF\xFE\0\0a\0\0\0"sv), HasSubstr("UTF-32 text"));
+  EXPECT_THAT(text_error("w.txt", "a\0b\0c\0"sv), HasSubstr("zero bytes, as UTF-16"));
+  EXPECT_THAT(text_error("d.jsonl.bz2", "BZh91AY&SY\0\0"sv), HasSubstr("bzip2 data"));
+  EXPECT_THAT(text_error("d.docx", "PK\x03\x04..."), HasSubstr("a zip archive"));
+  EXPECT_THAT(text_error("d.pdf", "%PDF-1.7\n"), HasSubstr("a PDF document"));
+  EXPECT_THAT(text_error("d.tgz", gzip(std::string(257, 'n') + "ustar")),
+              HasSubstr("a tar archive packed by gzip"));
+  EXPECT_THAT(text_error("d.parquet.gz", gzip("PAR1....")),
+              HasSubstr("a parquet file packed by gzip"));
+}
+
+TEST(ReadText, TablesAreRefusedByTheirName) {
+  for (const char* name : {"d.csv", "D.CSV", "d.tsv"}) {
+    EXPECT_THAT(text_error(name, "text,label\n\"a\",1\n"), HasSubstr("a table by its name"));
+  }
+  EXPECT_THAT(text_error("d.csv.gz", gzip("text,label\n")),
+              HasSubstr("a table by its name (.csv)"));
+}
+
+TEST(ReadText, PointersOfGitLfsAreCalledOnes) {
+  const std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n";
+  for (const char* name : {"t.txt", "d.jsonl", "d.parquet", "d.json.gz", "d.arrow"}) {
+    EXPECT_THAT(text_error(name, pointer), HasSubstr("is a Git LFS pointer"));
   }
 }
 
-TEST(ReadTextFile, DamagedGzipIsRefused) {
-  const TemporaryFolder folder;
-  std::string damaged = gzip("some text that is worth packing");
-  damaged[damaged.size() - 6] = static_cast<char>(damaged[damaged.size() - 6] ^ 1);  // in the CRC
-  EXPECT_THAT(input_error([&] { (void)read_text_file(folder.file("d.gz", damaged)); }),
-              AllOf(HasSubstr("d.gz"), HasSubstr("data check")));
-  EXPECT_THAT(input_error([&] { (void)read_text_file(folder.file("n.gz", "plain text")); }),
-              AllOf(HasSubstr("n.gz"), HasSubstr("not gzip")));
-  EXPECT_THAT(input_error([&] { (void)read_text_file(folder.file("t.gz", gzip("a") + "rest")); }),
-              HasSubstr("not gzip"));
-}
-
-constexpr const char* kThreeLines =
-    "{\"text\": \"one\", \"url\": \"u\", \"meta\": {\"text\": \"inner\", \"n\": [1, null, true]}}\n"
-    "\r\n"
-    "{\"n\": 2.5, \"text\": \"two\\nlines \\u00e9\"}\r\n"
-    "{\"text\": \"\"}";
-
-TEST(ReadDocuments, JsonLinesGiveTheirTexts) {
-  const TemporaryFolder folder;
-  for (const char* name : {"d.jsonl", "d.json"}) {
-    EXPECT_THAT(read_documents(folder.file(name, kThreeLines)),
-                ElementsAre("one", "two\nlines \u00e9", ""));
-  }
-  EXPECT_THAT(read_documents(folder.file("d.json.gz", gzip(kThreeLines)), 2),
-              ElementsAre("one", "two\nlines \u00e9"));
-  EXPECT_THAT(read_documents(folder.file("e.jsonl", "")), IsEmpty());
-}
-
-TEST(ReadDocuments, StopsReadingAtTheLimit) {
-  const TemporaryFolder folder;
-  const auto path = folder.file("d.jsonl", "{\"text\":\"one\"}\nnot json");
-  EXPECT_THAT(read_documents(path, 0), IsEmpty());
-  EXPECT_THAT(read_documents(path, 1), ElementsAre("one"));
-  EXPECT_THAT(input_error([&] { (void)read_documents(path, 2); }),
-              AllOf(HasSubstr("d.jsonl line 2"), HasSubstr("not valid JSON")));
-}
-
-TEST(ReadDocuments, LinesLongerThanTheBufferAreWhole) {
-  const TemporaryFolder folder;
-  const std::string text(150'000, 'y');
-  const auto path = folder.file("d.jsonl", "{\"text\":\"" + text + "\"}\n{\"text\":\"z\"}\n");
-  EXPECT_THAT(read_documents(path), ElementsAre(text, "z"));
-}
-
-TEST(ReadDocuments, RecordsWithoutATextAreNamedByLine) {
-  const TemporaryFolder folder;
-  for (const char* line : {"{}", "3", "\"text\"", "[{\"text\":\"a\"}]", "{\"text\":null}",
-                           "{\"text\":[\"a\"]}", "{\"a\":{\"text\":\"a\"}}"}) {
-    const auto path = folder.file("d.jsonl", std::string("\n{\"text\":\"a\"}\n") + line);
-    EXPECT_THAT(input_error([&] { (void)read_documents(path); }),
-                AllOf(HasSubstr("d.jsonl line 3"), HasSubstr("member \"text\"")))
-        << line;
-  }
-  for (const char* line : {"{", "{\"text\":\"a\"} x", "{\"text\":\"\xff\"}", "{'text':'a'}"}) {
-    const auto path = folder.file("d.jsonl", line);
-    EXPECT_THAT(input_error([&] { (void)read_documents(path); }),
-                AllOf(HasSubstr("d.jsonl line 1"), HasSubstr("not valid JSON")))
-        << line;
-  }
-}
-
-TEST(ReadDocuments, CutGzipIsAnErrorOnlyWhenReadThatFar) {
-  const TemporaryFolder folder;
-  std::string lines;
-  for (int i = 0; i < 20'000; ++i) lines += "{\"text\":\"" + std::to_string(i * i) + "\"}\n";
-  const std::string packed = gzip(lines);
-  const auto path = folder.file("d.jsonl.gz", packed.substr(0, packed.size() - 10));
-  EXPECT_EQ(read_documents(path, 10).size(), 10U);
-  EXPECT_THAT(input_error([&] { (void)read_documents(path); }), HasSubstr("is cut"));
-}
-
-TEST(ReadDocuments, OtherNamesAreRefused) {
-  EXPECT_TRUE(is_document_file("a/b.parquet"));
-  EXPECT_TRUE(is_document_file("c4-train.00000.json.gz"));
-  EXPECT_FALSE(is_document_file("wiki.txt"));
-  EXPECT_FALSE(is_document_file("wiki.txt.gz"));
-  EXPECT_THAT(input_error([] { (void)read_documents("wiki.txt"); }),
-              AllOf(HasSubstr("wiki.txt"), HasSubstr(".jsonl")));
-}
-
-TEST(ReadDocuments, C4SampleHasItsDocumentedCount) {
-  SGPT_MI_SHARED_OR_SKIP(path, "data/c4/c4-train.sample.json.gz");
-  EXPECT_EQ(read_documents(path).size(), 1000U);
-  EXPECT_EQ(read_documents(path, 3).size(), 3U);
+TEST(ReadText, NamesAreShownWithoutControlCharacters) {
+  EXPECT_THAT(text_error("a\nb\x1B.txt", "\xFF"), HasSubstr("a\\nb\\x1B.txt: byte"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "recorded_windows.h"
 #include "sgpt_mi/core/python_random.h"
+#include "support/packers.h"
 #include "support/temporary_folder.h"
 #include "support/toy_tokenizer.h"
 #include "tokenizer/tokenizer_files.h"
@@ -81,6 +82,63 @@ TEST_F(Calibration, EndsWhenNoDocumentIsLongEnough) {
   const std::string path = write("d.jsonl", "{\"text\": \"cc\"}\n{\"text\": \"c\"}\n");
   EXPECT_THAT(input_error([&] { return draw(path, {.nsamples = 1, .seqlen = 2, .seed = 0}); }),
               HasSubstr("none of the 2 documents of"));
+}
+
+TEST_F(Calibration, FewerUsableDocumentsThanWindowsAreTold) {
+  const std::string path =
+      write("d.jsonl", "{\"text\": \"c\"}\n{\"text\": \"ccccaaaa\"}\n{\"text\": \"aaacccaa\"}\n");
+  const CalibrationSet four = draw(path, {.nsamples = 4, .seqlen = 2, .seed = 3});
+  ASSERT_EQ(four.warnings.size(), 1U);
+  EXPECT_THAT(four.warnings[0],
+              AllOf(HasSubstr("only 2 of the 3 documents of"), HasSubstr("d.jsonl"),
+                    HasSubstr("more than 2 tokens, fewer than the 4 windows")));
+  // Two windows may come from one document by chance; there are two.
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    EXPECT_TRUE(draw(path, {.nsamples = 2, .seqlen = 2, .seed = seed}).warnings.empty());
+  }
+}
+
+TEST_F(Calibration, TheDocumentsOfMostWindowsAreCounted) {
+  const std::string one = write("d.jsonl", "{\"text\": \"ccccaaaa\"}\n");
+  EXPECT_THAT(
+      draw(one, {.nsamples = 3, .seqlen = 2, .seed = 3}).warnings,
+      ElementsAre(HasSubstr("fewer than the 3 windows, most of which come from 1 of them")));
+}
+
+TEST_F(Calibration, TextsShorterThanTheirWindowsAreTold) {
+  const std::string path = write("t.txt", "ccaacca");
+  EXPECT_TRUE(draw(path, {.nsamples = 2, .seqlen = 3, .seed = 0}).warnings.empty());
+  EXPECT_THAT(draw(path, {.nsamples = 2, .seqlen = 4, .seed = 0}).warnings,
+              ElementsAre(AllOf(HasSubstr("the 2 windows of 4 tokens from"),
+                                HasSubstr("7 tokens where they hold 8"))));
+  // Every part of a mix is told by itself.
+  EXPECT_EQ(
+      draw(path + ":2," + path + ":3", {.nsamples = 9, .seqlen = 4, .seed = 0}).warnings.size(),
+      2U);
+}
+
+TEST_F(Calibration, TheSameTextsInAnyContainerGiveTheSameWindows) {
+  const std::string lines = "{\"text\": \"ccaacca\"}\n{\"text\": \"cbca\"}\n";
+  const CalibrationOptions options{.nsamples = 3, .seqlen = 2, .seed = 5};
+  const CalibrationSet wanted = draw(write("d.jsonl", lines), options);
+  for (const auto& [name, bytes] :
+       {std::pair("d.NDJSON", lines), std::pair("d.json.gz", test::gzip(lines)),
+        std::pair("d.zst", test::zstd(lines)), std::pair("e.txt", lines),
+        std::pair("a.json", std::string("[{\"text\": \"ccaacca\"}, \"cbca\"]"))}) {
+    const CalibrationSet set = draw(write(name, bytes), options);
+    EXPECT_EQ(set.windows.ids, wanted.windows.ids) << name;
+    EXPECT_EQ(set.documents_tried, wanted.documents_tried) << name;
+  }
+  const std::string other =
+      write("k.jsonl", "{\"a\":{\"b\":\"ccaacca\"}}\n{\"a\":{\"b\":\"cbca\"}}\n");
+  EXPECT_EQ(draw_calibration(other, {folder_.path(), "a.b"}, tokenizer_.get(), options).windows.ids,
+            wanted.windows.ids);
+}
+
+TEST_F(Calibration, BytesThatAreNotUtf8AreShownWithTheirPlaceInTheFile) {
+  const std::string path = write("latin.txt", "cca\r\n\r\ncaf\xE9 cc");
+  EXPECT_THAT(input_error([&] { return draw(path, {.nsamples = 1, .seqlen = 2, .seed = 0}); }),
+              AllOf(HasSubstr("latin.txt: byte 0xE9 at offset 10")));
 }
 
 TEST_F(Calibration, TextsShorterThanAWindow) {

@@ -7,6 +7,7 @@
 
 #include "recorded_windows.h"
 #include "sgpt_mi/core/hash.h"
+#include "support/packers.h"
 #include "support/temporary_folder.h"
 #include "support/toy_tokenizer.h"
 #include "tokenizer/tokenizer_files.h"
@@ -52,6 +53,51 @@ TEST_F(Corpus, PathsGiveTheFileAsItIs) {
   EXPECT_EQ(text_of(folder_.path() / "my.txt"), " a\n\nb");
   write("my.jsonl", "{\"text\": \"a\"}\n{\"text\": \"b\"}\n");
   EXPECT_EQ(text_of(folder_.path() / "my.jsonl"), "a b");
+}
+
+TEST_F(Corpus, TheSameTextInAnyContainerHasTheSameHash) {
+  const std::string lines = "{\"text\": \"ab\"}\n{\"text\": \"cab\"}\n";
+  const std::string wanted = sha256_hex("ab cab");
+  for (const auto& [name, bytes] :
+       {std::pair("d.jsonl", lines), std::pair("d.txt.xz", test::xz(lines)),
+        std::pair("a.json", std::string("[{\"text\": \"ab\"},\n{\"text\": \"cab\"}]")),
+        std::pair("t.txt", std::string("ab cab")), std::pair("t.zst", test::zstd("ab cab")),
+        std::pair("b.txt", std::string("\xEF\xBB\xBF") + "ab cab")}) {
+    write(name, bytes);
+    EXPECT_EQ(sha256_hex(text_of(folder_.path() / name)), wanted) << name;
+  }
+}
+
+TEST_F(Corpus, AnotherKeyIsForFilesAlone) {
+  write("my.jsonl", "{\"body\": \"a\", \"text\": \"b\"}\n");
+  write("c4/c4-validation.json.gz", test::gzip("{\"body\": \"a\", \"text\": \"b\"}\n"));
+  const DataSettings data{folder_.path(), "body"};
+  EXPECT_EQ(load_eval_text(folder_.path() / "my.jsonl", data), "a");
+  EXPECT_EQ(load_eval_text("c4", data), "b");
+}
+
+TEST_F(Corpus, FoldersListTheFilesThatWouldDo) {
+  write("set/train/data-00000-of-00001.arrow", "");
+  write("set/b.jsonl", "");
+  write("set/state.txt", "");
+  EXPECT_THAT(input_error([&] { return text_of(folder_.path() / "set"); }),
+              AllOf(HasSubstr("set' is a folder; expected a file, such as one of those in it: "
+                              "b.jsonl, train/data-00000-of-00001.arrow")));
+  write("empty/x", "");
+  EXPECT_THAT(input_error([&] { return text_of(folder_.path() / "empty"); }),
+              ::testing::EndsWith("empty' is a folder; expected a file"));
+}
+
+TEST_F(Corpus, FilesWithoutTextAreNamed) {
+  write("e.txt", "");
+  EXPECT_THAT(input_error([&] { return text_of(folder_.path() / "e.txt"); }),
+              HasSubstr("e.txt' holds no text (it is empty)"));
+  write("e.jsonl", "\n");
+  EXPECT_THAT(input_error([&] { return text_of(folder_.path() / "e.jsonl"); }),
+              HasSubstr("e.jsonl' holds no text (0 records)"));
+  write("f.jsonl", "{\"text\": \"\"}\n{\"text\": \"\"}\n");
+  EXPECT_THAT(input_error([&] { return text_of(folder_.path() / "f.jsonl"); }),
+              HasSubstr("2 records"));
 }
 
 TEST_F(Corpus, TheHubCacheComesAfterTheDataFolder) {

@@ -1,0 +1,79 @@
+#include <arrow/api.h>
+#include <arrow/io/file.h>
+#include <arrow/ipc/reader.h>
+
+#include <memory>
+#include <string_view>
+
+#include "readers.h"
+#include "text_column.h"
+
+namespace sgpt_mi::documents {
+namespace {
+
+constexpr std::string_view kArrow = "Arrow";
+
+/// The type with the same layout whose elements need not be UTF-8.
+std::shared_ptr<arrow::DataType> as_bytes(const arrow::DataType& type) {
+  switch (type.id()) {
+    case arrow::Type::STRING:
+      return arrow::binary();
+    case arrow::Type::LARGE_STRING:
+      return arrow::large_binary();
+    case arrow::Type::STRING_VIEW:
+      return arrow::binary_view();
+    default:
+      return nullptr;
+  }
+}
+
+/// Appends a column's texts. The file's offsets are believed after they were checked only; bytes
+/// that are not UTF-8 are left to append_texts, which says where.
+void append_checked(std::shared_ptr<arrow::Array> column, const arrow::FieldPath& path,
+                    const RecordFile& file, std::vector<std::string>& texts) {
+  if (const auto bytes = as_bytes(*column->type())) {
+    column = take_arrow(column->View(bytes), file.label, kArrow);
+  }
+  check_arrow(column->ValidateFull(), file.label, kArrow);
+  append_texts(*column, path, file, texts);
+}
+
+std::vector<std::string> read_stream(const std::shared_ptr<arrow::io::RandomAccessFile>& input,
+                                     const RecordFile& file) {
+  const auto reader =
+      take_arrow(arrow::ipc::RecordBatchStreamReader::Open(input), file.label, kArrow);
+  const arrow::FieldPath column = find_text_column(*reader->schema(), file);
+  std::vector<std::string> texts;
+  while (texts.size() < file.limit) {
+    std::shared_ptr<arrow::RecordBatch> batch;
+    check_arrow(reader->ReadNext(&batch), file.label, kArrow);
+    if (batch == nullptr) break;
+    append_checked(batch->column(column[0]), column, file, texts);
+  }
+  return texts;
+}
+
+std::vector<std::string> read_file(const std::shared_ptr<arrow::io::RandomAccessFile>& input,
+                                   const RecordFile& file) {
+  const auto reader =
+      take_arrow(arrow::ipc::RecordBatchFileReader::Open(input), file.label, kArrow);
+  const arrow::FieldPath column = find_text_column(*reader->schema(), file);
+  std::vector<std::string> texts;
+  for (int i = 0; i < reader->num_record_batches() && texts.size() < file.limit; ++i) {
+    const auto batch = take_arrow(reader->ReadRecordBatch(i), file.label, kArrow);
+    append_checked(batch->column(column[0]), column, file, texts);
+  }
+  return texts;
+}
+
+}  // namespace
+
+std::vector<std::string> read_arrow_text(const std::string& path, const RecordFile& file) {
+  const std::shared_ptr<arrow::io::RandomAccessFile> input = take_arrow(
+      arrow::io::MemoryMappedFile::Open(path, arrow::io::FileMode::READ), file.label, kArrow);
+  const auto head = take_arrow(input->ReadAt(0, 6), file.label, kArrow);
+  const std::string_view magic(*head);
+  return magic == "ARROW1" ? read_file(input, file) : read_stream(input, file);
+}
+
+}  // namespace sgpt_mi::documents
