@@ -180,12 +180,12 @@ TEST(FitCheckpoint, BiasesOfZerosAreLeftOut) {  // as quantizers of LLaMA save t
 }
 
 TEST(FitCheckpoint, AnAdapterThatIsNotMergedIsRefused) {
+  const MemorySource base = tiny_llama_tensors();
   MemorySource tensors;
-  for (const containers::TensorInfo& info : tiny_llama_tensors().tensors()) {
+  for (const containers::TensorInfo& info : base.tensors()) {
     const bool wrapped = info.name.find("q_proj") != std::string::npos;
     const std::string stem = "base_model.model." + info.name.substr(0, info.name.rfind('.'));
-    tensors.put(stem + (wrapped ? ".base_layer.weight" : ".weight"),
-                tiny_llama_tensors().value(info.name));
+    tensors.put(stem + (wrapped ? ".base_layer.weight" : ".weight"), base.value(info.name));
     if (wrapped) tensors.put(stem + ".lora_A.default.weight", at::ones({1, 16}));
   }
   EXPECT_THAT(fit_error(tiny_llama_config(), tensors),
