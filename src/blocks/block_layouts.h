@@ -20,6 +20,18 @@ void unpack_q2_k(const std::byte* block, float* out);
 void unpack_q3_k(const std::byte* block, float* out);
 void unpack_iq4_nl(const std::byte* block, float* out);
 void unpack_iq4_xs(const std::byte* block, float* out);
+// Of types that are read and not written.
+void unpack_iq1_s(const std::byte* block, float* out);
+void unpack_iq1_m(const std::byte* block, float* out);
+void unpack_iq2_xxs(const std::byte* block, float* out);
+void unpack_iq2_xs(const std::byte* block, float* out);
+void unpack_iq2_s(const std::byte* block, float* out);
+void unpack_iq3_xxs(const std::byte* block, float* out);
+void unpack_iq3_s(const std::byte* block, float* out);
+void unpack_tq1_0(const std::byte* block, float* out);
+void unpack_tq2_0(const std::byte* block, float* out);
+void unpack_mxfp4(const std::byte* block, float* out);
+void unpack_nvfp4(const std::byte* block, float* out);
 
 void pack_q4_0(const BlockParts& parts, std::byte* block);
 void pack_q4_1(const BlockParts& parts, std::byte* block);

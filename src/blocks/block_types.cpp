@@ -55,31 +55,38 @@ constexpr std::array<BlockType, 15> kTypes{{
     {0, "F32", 1, 4, DType::kF32},
 }};
 
+/// Types that are read and not written.
+constexpr std::array<BlockType, 11> kReadTypes{{
+    {19, "IQ1_S", kSuperElements, 50, {}, unpack_iq1_s},
+    {34, "TQ1_0", kSuperElements, 54, {}, unpack_tq1_0},
+    {29, "IQ1_M", kSuperElements, 56, {}, unpack_iq1_m},
+    {16, "IQ2_XXS", kSuperElements, 66, {}, unpack_iq2_xxs},
+    {35, "TQ2_0", kSuperElements, 66, {}, unpack_tq2_0},
+    {17, "IQ2_XS", kSuperElements, 74, {}, unpack_iq2_xs},
+    {22, "IQ2_S", kSuperElements, 82, {}, unpack_iq2_s},
+    {18, "IQ3_XXS", kSuperElements, 98, {}, unpack_iq3_xxs},
+    {21, "IQ3_S", kSuperElements, 110, {}, unpack_iq3_s},
+    {39, "MXFP4", kBlockElements, 17, {}, unpack_mxfp4},
+    {40, "NVFP4", 2 * kBlockElements, 36, {}, unpack_nvfp4},
+}};
+
 struct UnreadType {
   std::uint32_t id;
   std::string_view name;
 };
 
-constexpr std::array<UnreadType, 18> kUnreadTypes{{
+constexpr std::array<UnreadType, 8> kUnreadTypes{{
     {9, "Q8_1"},
     {15, "Q8_K"},
-    {16, "IQ2_XXS"},
-    {17, "IQ2_XS"},
-    {18, "IQ3_XXS"},
-    {19, "IQ1_S"},
-    {21, "IQ3_S"},
-    {22, "IQ2_S"},
     {24, "I8"},
     {25, "I16"},
     {26, "I32"},
     {27, "I64"},
     {28, "F64"},
-    {29, "IQ1_M"},
-    {34, "TQ1_0"},
-    {35, "TQ2_0"},
-    {39, "MXFP4"},
-    {40, "NVFP4"},
+    {41, "Q1_0"},
 }};
+
+std::span<const BlockType> read_types() { return kReadTypes; }
 
 bool same_letters(std::string_view left, std::string_view right) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](char a, char b) {
@@ -93,8 +100,10 @@ bool same_letters(std::string_view left, std::string_view right) {
 std::span<const BlockType> block_types() { return kTypes; }
 
 const BlockType* find_block_type(std::uint32_t id) {
-  for (const BlockType& type : kTypes) {
-    if (type.id == id) return &type;
+  for (const auto& types : {block_types(), read_types()}) {
+    for (const BlockType& type : types) {
+      if (type.id == id) return &type;
+    }
   }
   return nullptr;
 }
@@ -106,11 +115,13 @@ const BlockType* find_block_type(std::string_view name) {
   return nullptr;
 }
 
-std::string block_type_names() {
+std::string read_type_names() {
   std::string names;
-  for (const BlockType& type : kTypes) {
-    if (!names.empty()) names += &type == &kTypes.back() ? " or " : ", ";
-    names += type.name;
+  for (const auto& types : {read_types(), block_types()}) {
+    for (const BlockType& type : types) {
+      if (!names.empty()) names += &type == &kTypes.back() ? " or " : ", ";
+      names += type.name;
+    }
   }
   return names;
 }

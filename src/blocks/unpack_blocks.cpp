@@ -1,6 +1,6 @@
+#include "block_bytes.h"
 #include "block_layouts.h"
 #include "sgpt_mi/blocks/block_types.h"
-#include "sgpt_mi/kernels/half.h"
 
 namespace sgpt_mi::blocks {
 namespace {
@@ -10,24 +10,8 @@ namespace {
 constexpr int kBlock = 32;        // elements of a block of the simple types
 constexpr int kSuperBlock = 256;  // elements of a block of the K types
 
-unsigned byte_at(const std::byte* bytes, int index) {
-  return std::to_integer<unsigned>(bytes[index]);
-}
-
 int signed_byte_at(const std::byte* bytes, int index) {
   return static_cast<std::int8_t>(byte_at(bytes, index));
-}
-
-/// The binary16 number at a place.
-float half_at(const std::byte* bytes) {
-  return kernels::half_to_float(
-      static_cast<std::uint16_t>(byte_at(bytes, 0) | byte_at(bytes, 1) << 8));
-}
-
-/// Codes of 4 bits: the low halves of 16 bytes, then the high halves.
-unsigned nibble(const std::byte* codes, int element) {
-  const unsigned both = byte_at(codes, element % 16);
-  return element < 16 ? both & 0xfU : both >> 4;
 }
 
 /// Codes of 5 bits: 32 fifth bits in 4 bytes, then the nibbles.
@@ -63,11 +47,6 @@ GroupScale group_scale(const std::byte* block, int group) {
 unsigned super_nibble(const std::byte* codes, int element) {
   const unsigned both = byte_at(codes, element / 64 * 32 + element % 32);
   return element / 32 % 2 == 0 ? both & 0xfU : both >> 4;
-}
-
-/// 2-bit codes of 256 elements: 32 bytes hold 128 of them, four to a byte, 32 apart.
-unsigned bit_pair(const std::byte* codes, int element) {
-  return byte_at(codes, element / 128 * 32 + element % 32) >> (element % 128 / 32 * 2) & 3U;
 }
 
 /// The 6-bit scale of one of the 16 groups of a Q3_K block, less 32: 4 low bits in 8 bytes, 2 high
@@ -189,7 +168,7 @@ void unpack_iq4_xs(const std::byte* block, float* out) {
   const float scale = half_at(block);
   const unsigned high = byte_at(block, 2) | byte_at(block, 3) << 8;
   for (int group = 0; group < 8; ++group) {
-    const unsigned low = byte_at(block + 4, group / 2) >> (4 * (group % 2)) & 0xfU;
+    const unsigned low = packed_nibble(block + 4, group);
     const int sub = static_cast<int>(low | (high >> (2 * group) & 3U) << 4) - 32;
     const float by = scale * static_cast<float>(sub);
     const std::byte* codes = block + 8 + static_cast<std::ptrdiff_t>(group) * 16;

@@ -27,7 +27,7 @@ struct HeaderEntry {
 };
 
 /// Collects the entries of {"name": {"dtype": …, "shape": […], "data_offsets": […]}, …}, beside
-/// "__metadata__": {string: string}; refuses every other structure where it occurs.
+/// "__metadata__": {string: string} or null; refuses every other structure where it occurs.
 class HeaderEvents : public io::JsonEvents {
  public:
   explicit HeaderEvents(const std::string& label) : label_(label) {}
@@ -64,6 +64,10 @@ class HeaderEvents : public io::JsonEvents {
     member_ = text;
     if (!members_.insert(text).second) refuse("the member '{}' occurs twice", text);
     return true;
+  }
+
+  bool null() override {  // no metadata: what some writers make of an absent dictionary
+    return depth_ == 1 && name_ == kMetadata ? true : other();
   }
 
   bool string(string_t& text) override {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "sgpt_mi/containers/buffer_names.h"
 #include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/json_file.h"
@@ -75,53 +76,87 @@ class ShardedSource : public IndexedSource {
   std::vector<std::unique_ptr<TensorSource>> shards_;
 };
 
-/// Checks that a shard holds no tensor that the index places elsewhere or does not know.
-void check_listed(const TensorSource& shard, const std::string& file, const WeightMap& weight_map,
-                  const fs::path& index) {
-  for (const TensorInfo& info : shard.tensors()) {
-    const auto entry = weight_map.find(info.name);
-    if (entry == weight_map.end()) {
-      fail(ErrorKind::kInput, "io: shard {} holds tensor '{}', which {} does not list", file,
-           info.name, index.string());
+/// The shards of an index, opened one by one.
+class Shards {
+ public:
+  Shards(const fs::path& index, const WeightMap& weight_map, OpenShard open_shard)
+      : index_(index), weight_map_(weight_map), open_shard_(open_shard) {}
+
+  /// Takes a tensor from the file that the index names, which is opened when it is the first of it.
+  void take(const std::string& tensor, const std::string& file) {
+    const TensorSource*& shard = by_file_[file];
+    if (shard == nullptr) shard = open(tensor, file);
+    const TensorInfo* info = shard->find(tensor);
+    if (info == nullptr) {
+      fail(ErrorKind::kInput, "io: {} places tensor '{}' in {}, but it is not there",
+           index_.string(), tensor, file);
     }
-    if (entry->second != file) {
-      fail(ErrorKind::kInput, "io: shard {} holds tensor '{}', which {} places in {}", file,
-           info.name, index.string(), entry->second);
+    add(*info, shard);
+  }
+
+  [[nodiscard]] std::unique_ptr<TensorSource> source() && {
+    return std::make_unique<ShardedSource>(index_.string(), std::move(tensors_), std::move(owners_),
+                                           std::move(shards_));
+  }
+
+ private:
+  const TensorSource* open(const std::string& tensor, const std::string& file) {
+    const fs::path path = index_.parent_path() / file;
+    std::error_code not_there;
+    if (!fs::exists(path, not_there)) {
+      fail(ErrorKind::kInput, "io: {} is missing; {} places tensor '{}' in it: get the file",
+           path.string(), index_.filename().string(), tensor);
+    }
+    shards_.push_back(open_shard_(path));
+    const TensorSource* shard = shards_.back().get();
+    take_unlisted(*shard, file);
+    return shard;
+  }
+
+  /// Takes what a shard holds and the index does not list, as the reference program does. What the
+  /// index places elsewhere is refused: two files of one name, or of two models.
+  void take_unlisted(const TensorSource& shard, const std::string& file) {
+    for (const TensorInfo& info : shard.tensors()) {
+      if (is_buffer_name(info.name)) continue;
+      const auto entry = weight_map_.find(info.name);
+      if (entry == weight_map_.end()) {
+        if (!unlisted_.emplace(info.name, file).second) {
+          fail(ErrorKind::kInput,
+               "io: shards {} and {} both hold tensor '{}', which {} does not list",
+               unlisted_.at(info.name), file, info.name, index_.string());
+        }
+        add(info, &shard);
+      } else if (entry->second != file) {
+        fail(ErrorKind::kInput, "io: shard {} holds tensor '{}', which {} places in {}", file,
+             info.name, index_.string(), entry->second);
+      }
     }
   }
-}
+
+  void add(const TensorInfo& info, const TensorSource* shard) {
+    tensors_.push_back(info);
+    owners_.push_back(shard);
+  }
+
+  const fs::path& index_;
+  const WeightMap& weight_map_;
+  OpenShard open_shard_;
+  std::map<std::string, const TensorSource*> by_file_;
+  std::map<std::string, std::string> unlisted_;  // tensor -> file name
+  std::vector<TensorInfo> tensors_;
+  std::vector<const TensorSource*> owners_;
+  std::vector<std::unique_ptr<TensorSource>> shards_;
+};
 
 }  // namespace
 
 std::unique_ptr<TensorSource> open_sharded(const fs::path& index, OpenShard open_shard) {
   const WeightMap weight_map = read_weight_map(index);
-  std::map<std::string, const TensorSource*> by_file;
-  std::vector<std::unique_ptr<TensorSource>> shards;
-  std::vector<TensorInfo> tensors;
-  std::vector<const TensorSource*> owners;
+  Shards shards(index, weight_map, open_shard);
   for (const auto& [tensor, file] : weight_map) {
-    const TensorSource*& shard = by_file[file];
-    if (shard == nullptr) {
-      const fs::path path = index.parent_path() / file;
-      std::error_code not_there;
-      if (!fs::exists(path, not_there)) {
-        fail(ErrorKind::kInput, "io: {} is missing; {} places tensor '{}' in it: get the file",
-             path.string(), index.filename().string(), tensor);
-      }
-      shards.push_back(open_shard(path));
-      shard = shards.back().get();
-      check_listed(*shard, file, weight_map, index);
-    }
-    const TensorInfo* info = shard->find(tensor);
-    if (info == nullptr) {
-      fail(ErrorKind::kInput, "io: {} places tensor '{}' in {}, but it is not there",
-           index.string(), tensor, file);
-    }
-    tensors.push_back(*info);
-    owners.push_back(shard);
+    if (!is_buffer_name(tensor)) shards.take(tensor, file);
   }
-  return std::make_unique<ShardedSource>(index.string(), std::move(tensors), std::move(owners),
-                                         std::move(shards));
+  return std::move(shards).source();
 }
 
 }  // namespace sgpt_mi::containers

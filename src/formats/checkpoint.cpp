@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "model_folder.h"
 #include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/containers/sharded.h"
 #include "sgpt_mi/containers/torch_pickle.h"
@@ -27,10 +28,10 @@ struct Layout {
 };
 
 constexpr std::array<Layout, 4> kLayouts{{
-    {"model.safetensors", containers::open_safetensors, false},
-    {"model.safetensors.index.json", containers::open_safetensors, true},
-    {"pytorch_model.bin", containers::open_torch_pickle, false},
-    {"pytorch_model.bin.index.json", containers::open_torch_pickle, true},
+    {kWeightFiles[0], containers::open_safetensors, false},
+    {kWeightFiles[1], containers::open_safetensors, true},
+    {kWeightFiles[2], containers::open_torch_pickle, false},
+    {kWeightFiles[3], containers::open_torch_pickle, true},
 }};
 
 std::unique_ptr<containers::TensorSource> open_weights(const fs::path& folder) {

@@ -8,6 +8,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/io/mapped_file.h"
 
 namespace sgpt_mi::formats {
@@ -89,9 +90,9 @@ ModelLocation locate_model(const std::string& model) {
   const fs::path path(model);
   if (model.starts_with("random:")) return {path, false, true};
   std::error_code not_there;  // a name that is too long or a forbidden folder is not found, either
-  if (fs::is_directory(path, not_there)) return {path, false};
+  if (fs::is_directory(path, not_there)) return locate_in_folder(path);
   if (fs::is_regular_file(path, not_there)) {
-    if (has_gguf_magic(path)) return {path, true};
+    if (has_gguf_magic(path)) return {gguf::shard_paths(path).front(), true};
     fail(ErrorKind::kInput,
          "io: {} is a file, but not GGUF; pass a GGUF file or the folder that holds config.json",
          model);
@@ -110,7 +111,7 @@ ModelLocation locate_model(const std::string& model) {
          "download it first, or set HF_HOME or HF_HUB_CACHE",
          model, fs::absolute(path).string(), cached.string());
   }
-  return {snapshot_of(cached, model), false};
+  return locate_in_folder(snapshot_of(cached, model));
 }
 
 }  // namespace sgpt_mi::formats

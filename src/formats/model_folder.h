@@ -1,13 +1,20 @@
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 
 #include "sgpt_mi/formats/format.h"
 #include "sgpt_mi/io/output.h"
 
 namespace sgpt_mi::formats {
+
+/// What a folder's weights may lie in, in the order in which they are looked for.
+inline constexpr std::array<std::string_view, 4> kWeightFiles{
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+    "pytorch_model.bin.index.json"};
 
 /// What every format's folder does around the tensors' files.
 class ModelFolder : public SavingStore {

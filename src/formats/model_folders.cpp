@@ -4,14 +4,16 @@
 #include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/packed_checkpoint.h"
+#include "sgpt_mi/io/json_file.h"
 
 namespace sgpt_mi::formats {
 namespace {
 
-/// config.json of the dense model, byte for byte where the checkpoint has such a file.
+/// config.json of the dense model, byte for byte where the checkpoint has a file that says it.
 void copy_config(const Checkpoint& checkpoint, const std::filesystem::path& folder) {
-  if (checkpoint.location.is_folder() && checkpoint.packed_matrices.empty()) {
-    copy_to(checkpoint.location.path / "config.json", folder / "config.json");
+  const std::filesystem::path own = checkpoint.location.path / "config.json";
+  if (checkpoint.location.is_folder() && io::read_json_object(own) == checkpoint.config) {
+    copy_to(own, folder / "config.json");
   } else {
     io::write_file_atomic(folder / "config.json", checkpoint.config.dump(2) + "\n");
   }

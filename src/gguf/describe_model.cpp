@@ -12,14 +12,24 @@
 namespace sgpt_mi::gguf {
 namespace {
 
-/// llama.cpp's architecture for each model_type.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kArchitectures{
-    {{"llama", "llama"}, {"mistral", "llama"}, {"qwen2", "qwen2"}, {"qwen3", "qwen3"}}};
+/// What GGUF calls a model_type, and transformers' values of members that config.json leaves out.
+struct KnownModel {
+  std::string_view model_type;
+  std::string_view architecture;
+  std::int64_t positions;
+  std::int64_t kv_heads = 0;  // 0: as many as heads
+  std::int64_t head_dim = 0;  // 0: hidden / heads
+};
 
-std::string architecture_of(const nlohmann::json& config) {
+constexpr std::array<KnownModel, 4> kModels{{{"llama", "llama", 2048},
+                                             {"mistral", "llama", 131072, 8},
+                                             {"qwen2", "qwen2", 32768, 32},
+                                             {"qwen3", "qwen3", 32768, 32, 128}}};
+
+const KnownModel& known_model(const nlohmann::json& config) {
   const std::string type = config.value("model_type", std::string());
-  for (const auto& [model_type, architecture] : kArchitectures) {
-    if (model_type == type) return std::string(architecture);
+  for (const KnownModel& model : kModels) {
+    if (model.model_type == type) return model;
   }
   fail(ErrorKind::kUsage,
        "format: llama.cpp has no models of type '{}', so there is no GGUF file of one; use "
@@ -43,9 +53,17 @@ std::int64_t config_size_or(const nlohmann::json& config, const char* name,
 }
 
 std::int64_t config_head_dim(const nlohmann::json& config) {
-  return config_size_or(
-      config, "head_dim",
-      config_size(config, "hidden_size") / config_size(config, "num_attention_heads"));
+  const std::int64_t known = known_model(config).head_dim;
+  const std::int64_t share =
+      config_size(config, "hidden_size") / config_size(config, "num_attention_heads");
+  return config_size_or(config, "head_dim", known > 0 ? known : share);
+}
+
+std::int64_t config_kv_heads(const nlohmann::json& config) {
+  const std::int64_t heads = config_size(config, "num_attention_heads");
+  const std::int64_t known = known_model(config).kv_heads;
+  const bool absent = !config.contains("num_key_value_heads") && known > 0;
+  return config_size_or(config, "num_key_value_heads", absent ? known : heads);
 }
 
 double config_real_or(const nlohmann::json& config, const char* name, double otherwise) {
@@ -58,17 +76,41 @@ bool config_flag(const nlohmann::json& config, const char* name) {
   return found != config.end() && found->is_boolean() && found->get<bool>();
 }
 
+/// Positions; LLaMA's first configs have them as max_sequence_length.
+std::int64_t config_positions(const nlohmann::json& config) {
+  const std::int64_t otherwise =
+      config_size_or(config, "max_sequence_length", known_model(config).positions);
+  return config_size_or(config, "max_position_embeddings", otherwise);
+}
+
+/// The size of a window that is said with null for none; transformers' default where it is absent.
+std::int64_t config_window(const nlohmann::json& config) {
+  constexpr std::int64_t kDefaultWindow = 4096;  // MistralConfig, Qwen2Config, Qwen3Config
+  return config.contains("sliding_window") ? config_size_or(config, "sliding_window", 0)
+                                           : kDefaultWindow;
+}
+
+/// Whether some layer of a model that is not Mistral's slides.
+bool slides(const nlohmann::json& config) {
+  constexpr std::int64_t kDefaultFullLayers = 28;  // Qwen2Config, Qwen3Config
+  if (!config_flag(config, "use_sliding_window")) return false;
+  const nlohmann::json types = config.value("layer_types", nlohmann::json());
+  if (types.is_array()) {
+    return std::find(types.begin(), types.end(), "sliding_attention") != types.end();
+  }
+  const auto full = config.find("max_window_layers");
+  const bool said = full != config.end() && full->is_number_integer();
+  return config_size(config, "num_hidden_layers") >
+         (said ? full->get<std::int64_t>() : kDefaultFullLayers);
+}
+
 /// The window of Mistral, which "llama" has a key for; 0: none. Others have theirs refused, unless
 /// no text can be longer.
 std::int64_t sliding_window(const nlohmann::json& config, const std::string& model_type) {
-  const bool slides = model_type == "mistral" || config_flag(config, "use_sliding_window");
-  const std::int64_t window = slides ? config_size_or(config, "sliding_window", 0) : 0;
-  if (window == 0 || window >= config_size(config, "max_position_embeddings")) return 0;
-  const nlohmann::json types = config.value("layer_types", nlohmann::json::array());
-  const bool everywhere = std::all_of(types.begin(), types.end(), [](const nlohmann::json& type) {
-    return type == "sliding_attention";
-  });
-  if (model_type != "mistral" || !everywhere) {
+  const bool everywhere = model_type == "mistral";
+  const std::int64_t window = everywhere || slides(config) ? config_window(config) : 0;
+  if (window == 0 || window >= config_positions(config)) return 0;
+  if (!everywhere) {
     fail(ErrorKind::kInput,
          "format: llama.cpp has no sliding window of {} for this model; a GGUF file cannot say it",
          window);
@@ -89,13 +131,12 @@ void add_sizes(const nlohmann::json& config, const std::string& architecture,
   const auto whole = [&](const char* key, std::int64_t value) {
     metadata.whole(architecture + "." + key, static_cast<std::uint32_t>(value));
   };
-  const std::int64_t heads = config_size(config, "num_attention_heads");
   whole("block_count", config_size(config, "num_hidden_layers"));
-  whole("context_length", config_size(config, "max_position_embeddings"));
+  whole("context_length", config_positions(config));
   whole("embedding_length", config_size(config, "hidden_size"));
   whole("feed_forward_length", config_size(config, "intermediate_size"));
-  whole("attention.head_count", heads);
-  whole("attention.head_count_kv", config_size_or(config, "num_key_value_heads", heads));
+  whole("attention.head_count", config_size(config, "num_attention_heads"));
+  whole("attention.head_count_kv", config_kv_heads(config));
   whole("attention.key_length", config_head_dim(config));
   whole("attention.value_length", config_head_dim(config));
   metadata.real(architecture + ".attention.layer_norm_rms_epsilon",
@@ -125,9 +166,9 @@ std::int64_t paired_heads_of(const GgufSlot& slot, const nlohmann::json& config,
                              const std::string& architecture) {
   const PairedRows rows = paired_rows(slot.name, architecture);
   if (rows == PairedRows::kNone) return 0;
-  const std::int64_t heads = config_size(config, "num_attention_heads");
-  const std::int64_t result =
-      rows == PairedRows::kQuery ? heads : config_size_or(config, "num_key_value_heads", heads);
+  const std::int64_t result = rows == PairedRows::kQuery
+                                  ? config_size(config, "num_attention_heads")
+                                  : config_kv_heads(config);
   if (slot.shape.empty() || slot.shape.front() % (2 * result) != 0) {
     fail(ErrorKind::kInput, "format: tensor '{}' has rows that do not divide into {} heads",
          slot.source, result);
@@ -178,7 +219,7 @@ GgufDescription describe_model(const nlohmann::json& config, const std::string& 
                                const std::optional<tokenizer::GgufVocabulary>& vocabulary,
                                const std::vector<containers::TensorInfo>& tensors) {
   GgufDescription description;
-  description.architecture = architecture_of(config);
+  description.architecture = known_model(config).architecture;
   refuse_other_arithmetic(config);
   MetadataBuilder metadata;
   metadata.text("general.architecture", description.architecture);

@@ -1,5 +1,6 @@
 #include "sgpt_mi/gguf/gguf.h"
 
+#include <system_error>
 #include <unordered_set>
 #include <utility>
 
@@ -72,12 +73,33 @@ class GgufSource : public containers::IndexedSource {
 void check_split(const GgufMetadata& metadata, std::size_t index, std::size_t count) {
   const std::int64_t number = metadata.whole("split.no").value_or(0);
   const std::int64_t files = metadata.whole("split.count").value_or(1);
-  if (number != static_cast<std::int64_t>(index) || files != static_cast<std::int64_t>(count)) {
-    fail(ErrorKind::kInput,
-         "io: {} is file {} of {} of a split model, but number {} of {} was expected from its name "
-         "or that of its neighbours; the first file opens them all",
-         metadata.label(), number + 1, files, index + 1, count);
+  if (number == static_cast<std::int64_t>(index) && files == static_cast<std::int64_t>(count)) {
+    return;
   }
+  if (count == 1) {
+    fail(ErrorKind::kInput,
+         "io: {} is part {} of {} of a split model; the parts are found by their names, "
+         "NAME-00001-of-{:05}.gguf and so on: name them so, side by side",
+         metadata.label(), number + 1, files, files);
+  }
+  fail(ErrorKind::kInput,
+       "io: {} is part {} of {} of a split model, but its name says part {} of {}; get the model's "
+       "files again",
+       metadata.label(), number + 1, files, index + 1, count);
+}
+
+/// Maps the files of a model. Throws Error(kInput) naming a part that is missing.
+Files map_all(const std::vector<std::filesystem::path>& paths) {
+  Files files;
+  for (const auto& part : paths) {
+    std::error_code not_there;
+    if (paths.size() > 1 && !std::filesystem::exists(part, not_there)) {
+      fail(ErrorKind::kInput, "io: {} is missing, one of the {} parts of a split model; get it",
+           part.string(), paths.size());
+    }
+    files.push_back(std::make_shared<const io::MappedFile>(part));
+  }
+  return files;
 }
 
 /// All tensors of a model, with the first file's metadata.
@@ -103,8 +125,7 @@ GgufFile parse_all(const Files& files, const std::vector<std::filesystem::path>&
 
 OpenedGguf open_gguf(const std::filesystem::path& path) {
   const std::vector<std::filesystem::path> paths = shard_paths(path);
-  Files files;
-  for (const auto& part : paths) files.push_back(std::make_shared<const io::MappedFile>(part));
+  Files files = map_all(paths);
   GgufModel model = translate_gguf(parse_all(files, paths));
   auto tensors =
       std::make_unique<GgufSource>(std::move(files), path.string(), std::move(model.weights));
@@ -114,8 +135,7 @@ OpenedGguf open_gguf(const std::filesystem::path& path) {
 GgufDescription describe_gguf(const std::filesystem::path& path, const nlohmann::json& config,
                               const std::vector<containers::TensorInfo>& tensors) {
   const std::vector<std::filesystem::path> paths = shard_paths(path);
-  Files files;
-  for (const auto& part : paths) files.push_back(std::make_shared<const io::MappedFile>(part));
+  const Files files = map_all(paths);
   return describe_copy(parse_all(files, paths), config, tensors);
 }
 

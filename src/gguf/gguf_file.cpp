@@ -160,7 +160,7 @@ Entry read_entry(io::ByteCursor& cursor, const std::string& label) {
   tensor.type = blocks::find_block_type(type);
   if (tensor.type == nullptr) {
     fail(ErrorKind::kInput, "io: {}: tensor '{}' has type {} ({}), which is not read; {} expected",
-         label, tensor.name, blocks::block_type_name(type), type, blocks::block_type_names());
+         label, tensor.name, blocks::block_type_name(type), type, blocks::read_type_names());
   }
   entry.offset = cursor.number<std::uint64_t>(tensor.name);
   entry.bytes = packed_bytes(tensor, label);

@@ -159,6 +159,33 @@ GgufWeight translate_tensor(const GgufTensor& tensor, const nlohmann::json& conf
   return weight;
 }
 
+/// Where a file has biases. llama.cpp takes any of them where it finds them.
+struct Biases {
+  bool qkv = false;
+  bool output = false;
+  bool mlp = false;
+
+  void note(const std::string& name) {
+    if (!name.ends_with("_proj.bias")) return;
+    bool& found = name.find(".mlp.") != std::string::npos ? mlp
+                  : name.ends_with("o_proj.bias")         ? output
+                                                          : qkv;
+    found = true;
+  }
+};
+
+/// config.json's members that say which biases there are.
+void add_biases(const Biases& biases, nlohmann::json& config) {
+  const std::string type = config["model_type"].get<std::string>();
+  if (type == "qwen2") return;  // has its own without saying so
+  if (type == "llama" && biases.qkv && !biases.output && !biases.mlp) {
+    config["model_type"] = "qwen2";  // the same arithmetic, with biases of q, k and v alone
+    return;
+  }
+  config["attention_bias"] = biases.qkv || biases.output;
+  config["mlp_bias"] = biases.mlp;
+}
+
 }  // namespace
 
 GgufModel translate_gguf(const GgufFile& file) {
@@ -168,8 +195,7 @@ GgufModel translate_gguf(const GgufFile& file) {
   model.vocabulary = gguf_vocabulary(file.metadata);
   const GgufTensor* rope_freqs = nullptr;
   bool tied = true;
-  bool attention_bias = false;
-  bool mlp_bias = false;
+  Biases biases;
   for (const GgufTensor& tensor : file.tensors) {
     if (tensor.name == kRopeFreqs) {
       rope_freqs = &tensor;
@@ -181,19 +207,13 @@ GgufModel translate_gguf(const GgufFile& file) {
       model.config["vocab_size"] = info.shape.front();
     }
     tied = tied && info.name != "lm_head.weight";
-    const bool is_bias = info.name.ends_with("_proj.bias");
-    const bool in_mlp = info.name.find(".mlp.") != std::string::npos;
-    attention_bias = attention_bias || (is_bias && !in_mlp);
-    mlp_bias = mlp_bias || (is_bias && in_mlp);
+    biases.note(info.name);
   }
   if (!model.config.contains("vocab_size")) {
     fail(ErrorKind::kInput, "io: {} lacks the tensor 'token_embd.weight'", file.metadata.label());
   }
   model.config["tie_word_embeddings"] = tied;
-  if (parameters.architecture() != "qwen2") {  // Qwen2 has its biases without saying so
-    model.config["attention_bias"] = attention_bias;
-    model.config["mlp_bias"] = mlp_bias;
-  }
+  add_biases(biases, model.config);
   model.config["rope_scaling"] =
       gguf_rope_scaling(file.metadata, parameters.architecture(), rope_freqs);
   return model;

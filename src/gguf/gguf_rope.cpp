@@ -64,61 +64,115 @@ nlohmann::json scaling_from_divisors(const GgufMetadata& metadata, const std::st
       {"original_max_position_embeddings", static_cast<std::int64_t>(scaling.original_positions)}};
 }
 
-/// Members of config.json's yarn scaling beside factor and original positions, which may be absent,
-/// and the keys that hold them.
-constexpr std::pair<const char*, const char*> kYarnNumbers[] = {
-    {"extrapolation_factor", "scaling.yarn_ext_factor"},
-    {"attention_factor", "scaling.yarn_attn_factor"},
-    {"beta_fast", "scaling.yarn_beta_fast"},
-    {"beta_slow", "scaling.yarn_beta_slow"}};
+/// What YaRN multiplies cos and sin by unless a config says otherwise (Peng et al. 2023, arXiv
+/// 2309.00071, eq. 15, as transformers and ggml compute it).
+double yarn_magnitude(double factor, double mscale = 1.0) {
+  return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
+}
+
+/// The numbers of yarn that a file and config.json share, under their names.
+constexpr std::pair<const char*, const char*> kYarnBetas[] = {
+    {"beta_fast", "scaling.yarn_beta_fast"}, {"beta_slow", "scaling.yarn_beta_slow"}};
+
+/// llama.cpp multiplies the usual magnitude by "attn_factor". "yarn_attn_factor", where llama.cpp's
+/// converter puts config.json's attention_factor, says the whole magnitude.
+std::optional<double> yarn_attention(const GgufMetadata& metadata, const std::string& prefix,
+                                     double factor) {
+  if (const auto times = metadata.real(prefix + "scaling.attn_factor")) {
+    return *times * yarn_magnitude(factor);
+  }
+  return metadata.real(prefix + "scaling.yarn_attn_factor");
+}
 
 nlohmann::json yarn_scaling(const GgufMetadata& metadata, const std::string& prefix) {
-  nlohmann::json scaling = {{"rope_type", "yarn"},
-                            {"factor", metadata.real(prefix + "scaling.factor").value_or(1.0)}};
+  const double written = metadata.real(prefix + "scaling.factor").value_or(0.0);
+  const double factor = written == 0.0 ? 1.0 : written;
+  // Negative: not set.
+  const double extrapolation = metadata.real(prefix + "scaling.yarn_ext_factor").value_or(-1.0);
+  if (extrapolation >= 0.0 && extrapolation != 1.0) {
+    fail(ErrorKind::kInput, "io: {}: metadata '{}' is {}; only 1 is read", metadata.label(),
+         prefix + "scaling.yarn_ext_factor", extrapolation);
+  }
+  nlohmann::json scaling = {{"rope_type", "yarn"}, {"factor", factor}};
   if (const auto original = metadata.whole(prefix + "scaling.original_context_length")) {
     scaling["original_max_position_embeddings"] = *original;
   }
-  for (const auto& [member, key] : kYarnNumbers) {
+  if (const auto attention = yarn_attention(metadata, prefix, factor)) {
+    scaling["attention_factor"] = *attention;
+  }
+  for (const auto& [member, key] : kYarnBetas) {
     if (const auto value = metadata.real(prefix + key)) scaling[member] = *value;
   }
   return scaling;
 }
 
-/// The members of rope_scaling or rope_parameters; an empty object when there is neither.
+/// The members of rope_scaling, or of rope_parameters beside which there is none; an empty object
+/// when there is neither.
 nlohmann::json rope_members(const nlohmann::json& config) {
-  for (const char* name : {"rope_parameters", "rope_scaling"}) {
+  for (const char* name : {"rope_scaling", "rope_parameters"}) {
     const auto found = config.find(name);
-    if (found != config.end() && found->is_object()) return *found;
+    if (found != config.end() && found->is_object() && !found->empty()) return *found;
   }
   return nlohmann::json::object();
 }
 
-double rope_number(const nlohmann::json& rope, const char* name) {
-  const auto found = rope.find(name);
-  if (found == rope.end() || !found->is_number()) {
-    fail(ErrorKind::kInput, "format: the rope scaling of config.json has no number \"{}\"", name);
-  }
+std::optional<double> number_of(const nlohmann::json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_number()) return std::nullopt;
   return found->get<double>();
 }
 
-void add_original_positions(const nlohmann::json& rope, const std::string& prefix,
-                            MetadataBuilder& metadata) {
-  metadata.whole(prefix + "scaling.original_context_length",
-                 static_cast<std::uint32_t>(rope_number(rope, "original_max_position_embeddings")));
+double rope_number(const nlohmann::json& rope, const char* name) {
+  const std::optional<double> value = number_of(rope, name);
+  if (!value) {
+    fail(ErrorKind::kInput, "format: config.json, or its rope scaling, has no number \"{}\"", name);
+  }
+  return *value;
 }
 
-void add_yarn(const nlohmann::json& rope, const std::string& prefix, MetadataBuilder& metadata) {
+/// Positions before the extension, where transformers looks for them.
+double original_positions(const nlohmann::json& config, const nlohmann::json& rope) {
+  constexpr const char* kName = "original_max_position_embeddings";
+  if (const auto outside = number_of(config, kName)) return *outside;
+  if (const auto inside = number_of(rope, kName)) return *inside;
+  return number_of(config, "max_position_embeddings").value_or(0.0);
+}
+
+/// config.json's attention_factor, or what transformers makes of its other members.
+double attention_factor(const nlohmann::json& rope, double factor) {
+  if (const auto value = number_of(rope, "attention_factor")) return *value;
+  const double mscale = number_of(rope, "mscale").value_or(0.0);
+  const double all = number_of(rope, "mscale_all_dim").value_or(0.0);
+  if (mscale == 0.0 || all == 0.0) return yarn_magnitude(factor);
+  return yarn_magnitude(factor, mscale) / yarn_magnitude(factor, all);
+}
+
+void add_yarn(const nlohmann::json& config, const nlohmann::json& rope, const std::string& prefix,
+              MetadataBuilder& metadata) {
+  if (rope.value("truncate", nlohmann::json(true)) == false) {
+    fail(ErrorKind::kInput,
+         "format: yarn with \"truncate\": false; llama.cpp always truncates, and a GGUF file "
+         "cannot say otherwise");
+  }
+  const double original = original_positions(config, rope);
+  const auto written = number_of(rope, "factor");
+  const double factor =  // null stands for the ratio of positions
+      written ? *written : rope_number(config, "max_position_embeddings") / original;
   metadata.text(prefix + "scaling.type", "yarn");
-  metadata.real(prefix + "scaling.factor", static_cast<float>(rope_number(rope, "factor")));
-  add_original_positions(rope, prefix, metadata);
-  for (const auto& [member, key] : kYarnNumbers) {
-    const auto found = rope.find(member);
-    if (found == rope.end() || found->is_null()) continue;
-    metadata.real(prefix + key, static_cast<float>(rope_number(rope, member)));
+  metadata.real(prefix + "scaling.factor", static_cast<float>(factor));
+  metadata.whole(prefix + "scaling.original_context_length", static_cast<std::uint32_t>(original));
+  const double attention = attention_factor(rope, factor);
+  if (attention != yarn_magnitude(factor)) {
+    metadata.real(prefix + "scaling.attn_factor",
+                  static_cast<float>(attention / yarn_magnitude(factor)));
+  }
+  for (const auto& [member, key] : kYarnBetas) {
+    const double beta = number_of(rope, member).value_or(0.0);
+    if (beta != 0.0) metadata.real(prefix + key, static_cast<float>(beta));  // 0: the usual
   }
 }
 
-std::vector<float> llama3_divisors(const nlohmann::json& rope, double theta,
+std::vector<float> llama3_divisors(const nlohmann::json& rope, double original, double theta,
                                    std::int64_t head_dim) {
   Llama3Scaling scaling;
   const double low = rope_number(rope, "low_freq_factor");
@@ -130,7 +184,7 @@ std::vector<float> llama3_divisors(const nlohmann::json& rope, double theta,
          low, high);
   }
   scaling.factor = rope_number(rope, "factor");
-  scaling.original_positions = rope_number(rope, "original_max_position_embeddings");
+  scaling.original_positions = original;
   std::vector<float> divisors;
   for (std::int64_t i = 0; i < head_dim / 2; ++i) {
     divisors.push_back(static_cast<float>(
@@ -145,11 +199,8 @@ std::vector<float> add_rope(const nlohmann::json& config, const std::string& arc
                             std::int64_t head_dim, MetadataBuilder& metadata) {
   const std::string prefix = architecture + ".rope.";
   const nlohmann::json rope = rope_members(config);
-  double theta = 10000.0;
-  for (const nlohmann::json* object : {&config, &rope}) {
-    const auto found = object->find("rope_theta");
-    if (found != object->end() && found->is_number()) theta = found->get<double>();
-  }
+  const double theta =
+      number_of(rope, "rope_theta").value_or(number_of(config, "rope_theta").value_or(10000.0));
   const std::string type = rope.value("rope_type", rope.value("type", std::string("default")));
   metadata.whole(prefix + "dimension_count", static_cast<std::uint32_t>(head_dim));
   metadata.real(prefix + "freq_base", static_cast<float>(theta));
@@ -160,12 +211,14 @@ std::vector<float> add_rope(const nlohmann::json& config, const std::string& arc
     return {};
   }
   if (type == "yarn") {
-    add_yarn(rope, prefix, metadata);
+    add_yarn(config, rope, prefix, metadata);
     return {};
   }
   if (type == "llama3") {
-    add_original_positions(rope, prefix, metadata);
-    return llama3_divisors(rope, theta, head_dim);
+    const double original = original_positions(config, rope);
+    metadata.whole(prefix + "scaling.original_context_length",
+                   static_cast<std::uint32_t>(original));
+    return llama3_divisors(rope, original, theta, head_dim);
   }
   fail(ErrorKind::kInput,
        "format: llama.cpp has no '{}' rope scaling; linear, yarn and llama3 can be written", type);
@@ -174,21 +227,22 @@ std::vector<float> add_rope(const nlohmann::json& config, const std::string& arc
 nlohmann::json gguf_rope_scaling(const GgufMetadata& metadata, const std::string& architecture,
                                  const GgufTensor* freqs) {
   const std::string prefix = architecture + ".rope.";
-  const std::string type = metadata.text(prefix + "scaling.type").value_or("none");
-  if (type == "yarn") return yarn_scaling(metadata, prefix);
-  if (type != "none" && type != "linear") {
+  // llama.cpp's default: files without a type say the linear factor alone.
+  const std::string type = metadata.text(prefix + "scaling.type").value_or("linear");
+  if (type != "none" && type != "linear" && type != "yarn") {
     fail(ErrorKind::kInput,
          "io: {}: rope scaling '{}' is not read; none, linear, yarn or llama3 expected",
          metadata.label(), type);
   }
-  // Files without a type say the linear factor alone, older ones under another name.
+  // Older files have the factor under another name; 0 stands for none, too.
   const double linear = metadata.real(prefix + "scaling.factor")
                             .value_or(metadata.real(prefix + "scale_linear").value_or(1.0));
-  const bool is_linear = linear != 1.0 && linear != 0.0;  // 0 stands for none, too
-  if (is_linear && freqs != nullptr) {
-    fail(ErrorKind::kInput, "io: {}: linear rope scaling together with '{}' is not read",
-         metadata.label(), freqs->name);
+  const bool is_linear = type == "linear" && linear != 1.0 && linear != 0.0;
+  if ((is_linear || type == "yarn") && freqs != nullptr) {
+    fail(ErrorKind::kInput, "io: {}: {} rope scaling together with '{}' is not read",
+         metadata.label(), type, freqs->name);
   }
+  if (type == "yarn") return yarn_scaling(metadata, prefix);
   if (is_linear) return {{"rope_type", "linear"}, {"factor", linear}};
   if (freqs != nullptr) return scaling_from_divisors(metadata, architecture, *freqs);
   return nullptr;

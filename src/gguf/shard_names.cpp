@@ -18,13 +18,16 @@ std::filesystem::path shard_path(const std::filesystem::path& target, std::size_
                                             index + 1, count, target.extension().string());
 }
 
-std::vector<std::filesystem::path> shard_paths(const std::filesystem::path& first) {
-  const std::string stem = first.stem().string();
-  if (stem.size() <= kSuffixBytes) return {first};
+std::vector<std::filesystem::path> shard_paths(const std::filesystem::path& part) {
+  const std::string stem = part.stem().string();
+  if (stem.size() <= kSuffixBytes) return {part};
   const std::string name = stem.substr(0, stem.size() - kSuffixBytes);
+  const auto number =
+      whole_number<std::size_t>(stem.substr(stem.size() - kSuffixBytes + 1, kDigits));
   const auto count = whole_number<std::size_t>(stem.substr(stem.size() - kDigits));
-  const std::filesystem::path target = first.parent_path() / (name + first.extension().string());
-  if (!count || *count == 0 || shard_path(target, 0, *count) != first) return {first};
+  const std::filesystem::path target = part.parent_path() / (name + part.extension().string());
+  const bool inside = number && count && *number > 0 && *number <= *count;
+  if (!inside || shard_path(target, *number - 1, *count) != part) return {part};
   std::vector<std::filesystem::path> paths;
   for (std::size_t i = 0; i < *count; ++i) paths.push_back(shard_path(target, i, *count));
   return paths;

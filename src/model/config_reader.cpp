@@ -30,6 +30,10 @@ bool ConfigReader::has(const std::string& key) const {
   return member != object_.end() && !member->is_null();
 }
 
+bool ConfigReader::has_members(const std::string& key) const {
+  return has(key) && !(at(key).is_object() && at(key).empty());
+}
+
 const nlohmann::json& ConfigReader::at(const std::string& key) const { return object_.at(key); }
 
 void ConfigReader::reject(const std::string& key, const std::string& expected) const {

@@ -18,6 +18,10 @@ class ConfigReader {
   explicit ConfigReader(const nlohmann::json& object, std::string path = "");
 
   [[nodiscard]] bool has(const std::string& key) const;
+  /// Whether the member is there, null or not.
+  [[nodiscard]] bool mentions(const std::string& key) const { return object_.contains(key); }
+  /// Whether the member is there and neither null nor an empty object.
+  [[nodiscard]] bool has_members(const std::string& key) const;
 
   /// 1 .. 2^31 - 1, so that the product of two of them cannot overflow.
   [[nodiscard]] std::int64_t positive(const std::string& key) const;

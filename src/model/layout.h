@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +41,18 @@ struct ExpectedTensor {
 
 /// All tensors of a spec under its family's usual prefix, a tied head left out.
 [[nodiscard]] std::vector<ExpectedTensor> expected_tensors(const ModelSpec& spec);
+
+/// Whether a checkpoint has a tensor of this name.
+using HasTensor = std::function<bool(const std::string& name)>;
+
+/// A tensor that a checkpoint of this spec needs and does not have; nothing when all are there.
+/// A tied model needs one of its two tables.
+[[nodiscard]] std::optional<std::string> first_missing(const ModelSpec& spec, const HasTensor& has);
+
+/// Whether models of the spec's family have a tensor of this name, in some layer and with some
+/// switches, or a bias beside it: that config.json does not know it means that one of both is
+/// wrong.
+[[nodiscard]] bool is_own_name(const ModelSpec& spec, const std::string& name);
 
 /// Names of a block's tensors inside the block: weights and biases of the linears, then the others.
 [[nodiscard]] std::vector<std::string> block_tensor_names(const ModelSpec& spec);

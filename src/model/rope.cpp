@@ -31,12 +31,43 @@ double llama3_frequency(const RopeScaling& scaling, double frequency) {
   return (1.0 - kept) * frequency / scaling.factor + kept * frequency;
 }
 
+/// Where yarn's ramp begins and ends, counted in pairs: those that turn beta_fast and beta_slow
+/// times within the original positions. What a pair is compared with lies within [0, head_dim - 1].
+struct YarnRange {
+  double low = 0.0;
+  double high = 0.0;
+};
+
+YarnRange yarn_range(const ModelSpec& spec) {
+  const RopeScaling& scaling = spec.rope_scaling;
+  const auto dims = static_cast<double>(spec.head_dim);
+  const auto pair_of = [&](double turns) {
+    const double positions = static_cast<double>(scaling.original_max_positions);
+    return dims * std::log(positions / (turns * 2.0 * std::numbers::pi)) /
+           (2.0 * std::log(spec.rope_theta));
+  };
+  YarnRange range{pair_of(scaling.beta_fast), pair_of(scaling.beta_slow)};
+  if (scaling.truncate) range = {std::floor(range.low), std::ceil(range.high)};
+  range = {std::max(range.low, 0.0), std::min(range.high, dims - 1.0)};
+  constexpr double kLeastWidth = 0.001;  // of transformers and ggml: a step instead of 0 / 0
+  if (range.low == range.high) range.high += kLeastWidth;
+  return range;
+}
+
+double yarn_frequency(const RopeScaling& scaling, const YarnRange& range, double pair,
+                      double frequency) {
+  const double divided = std::clamp((pair - range.low) / (range.high - range.low), 0.0, 1.0);
+  return divided * frequency / scaling.factor + (1.0 - divided) * frequency;
+}
+
 }  // namespace
 
 std::vector<float> rope_frequencies(const ModelSpec& spec, std::int64_t seqlen) {
   const RopeScaling& scaling = spec.rope_scaling;
   const double theta =
       scaling.kind == RopeScaling::Kind::kDynamic ? dynamic_theta(spec, seqlen) : spec.rope_theta;
+  const bool is_yarn = scaling.kind == RopeScaling::Kind::kYarn;
+  const YarnRange range = is_yarn ? yarn_range(spec) : YarnRange{};
   const std::int64_t pairs = spec.head_dim / 2;
   std::vector<float> frequencies;
   frequencies.reserve(static_cast<std::size_t>(pairs));
@@ -45,6 +76,9 @@ std::vector<float> rope_frequencies(const ModelSpec& spec, std::int64_t seqlen) 
     if (scaling.kind == RopeScaling::Kind::kLinear) frequency /= scaling.factor;
     if (scaling.kind == RopeScaling::Kind::kLlama3)
       frequency = llama3_frequency(scaling, frequency);
+    if (is_yarn) {
+      frequency = yarn_frequency(scaling, range, static_cast<double>(i), frequency);
+    }
     frequencies.push_back(static_cast<float>(frequency));
   }
   return frequencies;
@@ -56,7 +90,8 @@ RopeTable rope_table(const ModelSpec& spec, std::int64_t seqlen,
   const torch::Tensor frequencies = at::tensor(rope_frequencies(spec, seqlen)).to(float_options);
   const torch::Tensor angles =
       at::outer(at::arange(seqlen, float_options), frequencies).unsqueeze(1);
-  return {angles.cos().to(options), angles.sin().to(options)};
+  const double times = spec.rope_scaling.attention_factor;
+  return {(angles.cos() * times).to(options), (angles.sin() * times).to(options)};
 }
 
 torch::Tensor apply_rope(const torch::Tensor& x, const RopeTable& table) {

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -48,34 +51,66 @@ std::int64_t even_share(const ConfigReader& config, const ModelSpec& spec) {
 }
 
 /// The members that every family has under the same key.
-ModelSpec read_sizes(const ConfigReader& config) {
+/// \param positions  transformers' default of this model_type.
+ModelSpec read_sizes(const ConfigReader& config, std::int64_t positions) {
   ModelSpec spec;
   spec.layers = config.positive("num_hidden_layers");
   spec.hidden = config.positive("hidden_size");
   spec.heads = config.positive("num_attention_heads");
   spec.vocab = config.positive("vocab_size");
-  spec.max_positions = config.positive("max_position_embeddings");
+  spec.max_positions = config.positive("max_position_embeddings", positions);
   return spec;
 }
+
+constexpr std::array<std::pair<std::string_view, RopeScaling::Kind>, 5> kRopeKinds{
+    {{"default", RopeScaling::Kind::kNone},
+     {"linear", RopeScaling::Kind::kLinear},
+     {"dynamic", RopeScaling::Kind::kDynamic},
+     {"yarn", RopeScaling::Kind::kYarn},
+     {"llama3", RopeScaling::Kind::kLlama3}}};
 
 RopeScaling::Kind read_rope_kind(const ConfigReader& rope) {
   // "type" is the older spelling of "rope_type".
   const std::string key = rope.has("rope_type") || !rope.has("type") ? "rope_type" : "type";
   if (!rope.has(key) && rope.has("factor")) rope.reject("factor", "a \"rope_type\" beside it");
   const std::string name = rope.text(key, "default");
-  if (name == "default") return RopeScaling::Kind::kNone;
-  if (name == "linear") return RopeScaling::Kind::kLinear;
-  if (name == "dynamic") return RopeScaling::Kind::kDynamic;
-  if (name == "llama3") return RopeScaling::Kind::kLlama3;
-  rope.reject(key, "one of default, linear, dynamic, llama3");
+  std::vector<std::string_view> known;
+  for (const auto& [known_name, kind] : kRopeKinds) {
+    if (known_name == name) return kind;
+    known.push_back(known_name);
+  }
+  rope.reject(key, fmt::format("one of {}", fmt::join(known, ", ")));
 }
 
-RopeScaling read_rope_scaling(const ConfigReader& rope) {
-  RopeScaling scaling;
-  scaling.kind = read_rope_kind(rope);
-  if (scaling.kind == RopeScaling::Kind::kNone) return scaling;
-  scaling.factor = rope.number("factor", 1.0);
-  if (scaling.kind != RopeScaling::Kind::kLlama3) return scaling;
+constexpr const char* kOriginalPositions = "original_max_position_embeddings";
+
+/// What YaRN multiplies cos and sin by (Peng et al. 2023, arXiv 2309.00071, eq. 15).
+double yarn_magnitude(double factor, double mscale) {
+  return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
+}
+
+/// The members of yarn as transformers reads them: 0 stands for a default, as absence does.
+void read_yarn(const ConfigReader& rope, const ModelSpec& spec, RopeScaling& scaling) {
+  const auto or_default = [&](const char* key, double fallback) {
+    const double value = rope.number(key, 0.0, 0.0);
+    return value == 0.0 ? fallback : value;
+  };
+  scaling.factor = rope.number("factor", 1.0,
+                               static_cast<double>(spec.max_positions) /
+                                   static_cast<double>(scaling.original_max_positions));
+  scaling.beta_fast = or_default("beta_fast", scaling.beta_fast);
+  scaling.beta_slow = or_default("beta_slow", scaling.beta_slow);
+  scaling.truncate = rope.boolean("truncate", true);
+  const double mscale = rope.number("mscale", 0.0, 0.0);
+  const double all_dims = rope.number("mscale_all_dim", 0.0, 0.0);
+  const double usual =
+      mscale == 0.0 || all_dims == 0.0
+          ? yarn_magnitude(scaling.factor, 1.0)
+          : yarn_magnitude(scaling.factor, mscale) / yarn_magnitude(scaling.factor, all_dims);
+  scaling.attention_factor = rope.number("attention_factor", 0.0, usual);
+}
+
+void read_llama3(const ConfigReader& rope, RopeScaling& scaling) {
   constexpr double kSmallestFactor = 1e-6;  // divides; any positive factor in use is far larger
   scaling.low_freq_factor = rope.number("low_freq_factor", kSmallestFactor);
   scaling.high_freq_factor = rope.number("high_freq_factor", kSmallestFactor);
@@ -83,28 +118,48 @@ RopeScaling read_rope_scaling(const ConfigReader& rope) {
     rope.reject("high_freq_factor",
                 fmt::format("a number above \"low_freq_factor\" {}", scaling.low_freq_factor));
   }
-  scaling.original_max_positions = rope.positive("original_max_position_embeddings");
+}
+
+/// \param config  the whole of config.json, whose original positions go before those of `rope`.
+RopeScaling read_rope_scaling(const ConfigReader& config, const ConfigReader& rope,
+                              const ModelSpec& spec) {
+  RopeScaling scaling;
+  scaling.kind = read_rope_kind(rope);
+  if (scaling.kind == RopeScaling::Kind::kNone) return scaling;
+  scaling.original_max_positions =
+      config.positive(kOriginalPositions, rope.positive(kOriginalPositions, spec.max_positions));
+  if (scaling.kind == RopeScaling::Kind::kYarn) {
+    read_yarn(rope, spec, scaling);
+    return scaling;
+  }
+  scaling.factor = rope.number("factor", 1.0);
+  if (scaling.kind == RopeScaling::Kind::kLlama3) read_llama3(rope, scaling);
   return scaling;
 }
 
+/// Reads rope_scaling, or rope_parameters where there is no such member or an empty one.
 void read_rope(const ConfigReader& config, ModelSpec& spec) {
   constexpr double kDefaultTheta = 10000.0;
   constexpr double kSmallestTheta = 1.0;
   spec.rope_theta = config.number("rope_theta", kSmallestTheta, kDefaultTheta);
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    if (!config.has(key)) continue;
-    const ConfigReader rope = config.object(key);
-    for (const char* layer_type : {"full_attention", "sliding_attention"}) {
-      if (rope.has(layer_type)) rope.reject(layer_type, "one rope for all layer types");
-    }
-    spec.rope_theta = rope.number("rope_theta", kSmallestTheta, spec.rope_theta);
-    if (rope.number("partial_rotary_factor", 0.0, 1.0) != 1.0) {
-      rope.reject("partial_rotary_factor", "1 (all of a head is rotated)");
-    }
-    spec.rope_scaling = read_rope_scaling(rope);
-  }
   if (config.number("partial_rotary_factor", 0.0, 1.0) != 1.0) {
     config.reject("partial_rotary_factor", "1 (all of a head is rotated)");
+  }
+  const std::string key = config.has_members("rope_scaling") ? "rope_scaling" : "rope_parameters";
+  if (!config.has(key)) return;
+  const ConfigReader rope = config.object(key);
+  for (const char* layer_type : {"full_attention", "sliding_attention"}) {
+    if (rope.has(layer_type)) rope.reject(layer_type, "one rope for all layer types");
+  }
+  spec.rope_theta = rope.number("rope_theta", kSmallestTheta, spec.rope_theta);
+  if (rope.number("partial_rotary_factor", 0.0, 1.0) != 1.0) {
+    rope.reject("partial_rotary_factor", "1 (all of a head is rotated)");
+  }
+  spec.rope_scaling = read_rope_scaling(config, rope, spec);
+  if (spec.rope_scaling.kind == RopeScaling::Kind::kYarn && spec.rope_theta <= kSmallestTheta) {
+    fail(ErrorKind::kInput,
+         "model: config.json has yarn with \"rope_theta\" {}; expected a number above 1",
+         spec.rope_theta);
   }
 }
 
@@ -127,16 +182,32 @@ void read_layer_types(const ConfigReader& config, ModelSpec& spec) {
   spec.sliding_from_layer = first - types.begin();
 }
 
-ModelSpec read_llama_sizes(const ConfigReader& config) {
-  ModelSpec spec = read_sizes(config);
+/// transformers' values of members that a config.json of some model_type leaves out.
+struct LlamaDefaults {
+  std::int64_t positions = 0;
+  std::optional<std::int64_t> kv_heads = std::nullopt;  ///< nothing: as many as heads
+  std::optional<std::int64_t> head_dim = std::nullopt;  ///< nothing: hidden / heads
+};
+
+constexpr std::int64_t kDefaultWindow = 4096;  // MistralConfig, Qwen2Config, Qwen3Config
+
+ModelSpec read_llama_sizes(const ConfigReader& config, const LlamaDefaults& defaults) {
+  ModelSpec spec = read_sizes(config, defaults.positions);
   spec.intermediate = config.positive("intermediate_size");
   spec.word_embed_dim = spec.hidden;
-  spec.kv_heads = config.positive("num_key_value_heads", spec.heads);
+  // null stands for as many as heads, whatever absence stands for.
+  const bool says_heads = config.mentions("num_key_value_heads");
+  spec.kv_heads = config.positive("num_key_value_heads",
+                                  says_heads ? spec.heads : defaults.kv_heads.value_or(spec.heads));
   if (spec.heads % spec.kv_heads != 0) {
-    config.reject("num_key_value_heads",
-                  fmt::format("a divisor of \"num_attention_heads\" {}", spec.heads));
+    fail(ErrorKind::kInput,
+         "model: config.json has \"num_key_value_heads\": {}; expected a divisor of "
+         "\"num_attention_heads\" {}",
+         spec.kv_heads, spec.heads);
   }
-  spec.head_dim = config.has("head_dim") ? config.positive("head_dim") : even_share(config, spec);
+  spec.head_dim = config.has("head_dim") ? config.positive("head_dim")
+                  : defaults.head_dim    ? *defaults.head_dim
+                                         : even_share(config, spec);
   if (spec.head_dim % 2 != 0) {
     config.reject(config.has("head_dim") ? "head_dim" : "hidden_size",
                   "an even size of a head (rotary positions turn pairs)");
@@ -149,11 +220,19 @@ ModelSpec read_llama_sizes(const ConfigReader& config) {
   return spec;
 }
 
+/// The window, or nothing where config.json says null.
+std::optional<std::int64_t> read_window(const ConfigReader& config) {
+  if (!config.mentions("sliding_window")) return kDefaultWindow;
+  if (!config.has("sliding_window")) return std::nullopt;
+  return config.positive("sliding_window");
+}
+
 /// Sliding window of Qwen2 and Qwen3: off unless use_sliding_window, and then from a layer on.
 void read_qwen_window(const ConfigReader& config, ModelSpec& spec) {
+  constexpr std::int64_t kDefaultFullLayers = 28;  // Qwen2Config, Qwen3Config
   if (config.boolean("use_sliding_window", false)) {
-    spec.sliding_window = config.positive("sliding_window");
-    spec.sliding_from_layer = config.non_negative("max_window_layers", 0);
+    spec.sliding_window = read_window(config);
+    spec.sliding_from_layer = config.non_negative("max_window_layers", kDefaultFullLayers);
   }
   read_layer_types(config, spec);
 }
@@ -161,7 +240,8 @@ void read_qwen_window(const ConfigReader& config, ModelSpec& spec) {
 }  // namespace
 
 ModelSpec parse_opt(const ConfigReader& config) {
-  ModelSpec spec = read_sizes(config);
+  constexpr std::int64_t kDefaultPositions = 2048;
+  ModelSpec spec = read_sizes(config, kDefaultPositions);
   spec.intermediate = config.positive("ffn_dim");
   spec.kv_heads = spec.heads;
   spec.head_dim = even_share(config, spec);
@@ -176,7 +256,10 @@ ModelSpec parse_opt(const ConfigReader& config) {
 }
 
 ModelSpec parse_llama(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config);
+  constexpr std::int64_t kDefaultPositions = 2048;
+  // The first conversions of LLaMA have positions under this name.
+  ModelSpec spec = read_llama_sizes(
+      config, {.positions = config.positive("max_sequence_length", kDefaultPositions)});
   spec.qkv_bias = config.boolean("attention_bias", false);
   spec.o_bias = spec.qkv_bias;
   spec.mlp_bias = config.boolean("mlp_bias", false);
@@ -185,21 +268,21 @@ ModelSpec parse_llama(const ConfigReader& config) {
 }
 
 ModelSpec parse_mistral(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config);
-  if (config.has("sliding_window")) spec.sliding_window = config.positive("sliding_window");
-  read_layer_types(config, spec);
+  // All layers slide or none: MistralForCausalLM does not look at layer_types.
+  ModelSpec spec = read_llama_sizes(config, {.positions = 131072, .kv_heads = 8});
+  spec.sliding_window = read_window(config);
   return spec;
 }
 
 ModelSpec parse_qwen2(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config);
+  ModelSpec spec = read_llama_sizes(config, {.positions = 32768, .kv_heads = 32});
   spec.qkv_bias = true;
   read_qwen_window(config, spec);
   return spec;
 }
 
 ModelSpec parse_qwen3(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config);
+  ModelSpec spec = read_llama_sizes(config, {.positions = 32768, .kv_heads = 32, .head_dim = 128});
   spec.qkv_bias = config.boolean("attention_bias", false);
   spec.o_bias = spec.qkv_bias;
   spec.qk_norm = true;
@@ -232,11 +315,21 @@ ModelSpec parse_model_spec(const nlohmann::json& config) {
        model_type, fmt::join(known, ", "));
 }
 
+std::int64_t longest_window(const ModelSpec& spec) {
+  const RopeScaling& scaling = spec.rope_scaling;
+  if (scaling.kind == RopeScaling::Kind::kDynamic) return std::numeric_limits<std::int64_t>::max();
+  if (scaling.kind != RopeScaling::Kind::kYarn) return spec.max_positions;
+  const double extended = scaling.factor * static_cast<double>(scaling.original_max_positions);
+  constexpr double kMost = 1e9;  // beyond any context; a double below it is a whole number
+  return std::max(spec.max_positions, static_cast<std::int64_t>(std::min(extended, kMost)));
+}
+
 void require_window(const ModelSpec& spec, std::int64_t seqlen) {
-  if (seqlen <= spec.max_positions || spec.rope_scaling.kind == RopeScaling::Kind::kDynamic) return;
+  const std::int64_t longest = longest_window(spec);
+  if (seqlen <= longest) return;
   fail(ErrorKind::kInput,
        "model: a window of {} tokens; this model has {} positions; give a --seqlen of at most that",
-       seqlen, spec.max_positions);
+       seqlen, longest);
 }
 
 }  // namespace sgpt_mi::model

@@ -40,9 +40,9 @@ bool is_recorded(const std::string& set) {
 
 void check_windows(const text::TokenWindows& windows, const model::ModelSpec& spec,
                    const std::string& what) {
-  if (windows.seqlen > spec.max_positions) {
+  if (const std::int64_t longest = model::longest_window(spec); windows.seqlen > longest) {
     fail(ErrorKind::kUsage, "{}: windows of {} tokens are beyond the model's {} positions", what,
-         windows.seqlen, spec.max_positions);
+         windows.seqlen, longest);
   }
   const auto largest = std::max_element(windows.ids.begin(), windows.ids.end());
   if (largest != windows.ids.end() && *largest >= spec.vocab) {

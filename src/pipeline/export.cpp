@@ -89,6 +89,7 @@ void export_model(const std::string& source, const ExportTarget& target, report:
          target.path.string());
   }
   const formats::Checkpoint checkpoint = open_model(source);
+  tell_notes(checkpoint, events);
   if (format.holds_codes && checkpoint.codes == nullptr) {
     fail(ErrorKind::kUsage, "export: {} has no codes for format {}; compress it: {}", source,
          format.name, compress_command(format));

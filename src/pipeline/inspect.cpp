@@ -200,6 +200,7 @@ ModelSummary inspect_model(const std::string& model) {
   if (!checkpoint.location.is_random) summary.bytes_by_part["headers"] = headers;
   summary.packed = packed_totals(checkpoint);
   summary.packed_matrices = checkpoint.packed_matrices;
+  summary.notes = checkpoint.notes;
   summary.run = run_of(checkpoint.location);
   return summary;
 }
@@ -219,12 +220,14 @@ nlohmann::ordered_json to_json(const ModelSummary& summary) {
   json["bytes_by_part"] = summary.bytes_by_part;
   json["parameters_by_part"] = summary.parameters_by_part;
   if (summary.packed) json["packed"] = packed_json(summary);
+  if (!summary.notes.empty()) json["notes"] = summary.notes;
   if (summary.run) json["run"] = *summary.run;
   return json;
 }
 
 std::string to_text(const ModelSummary& summary) {
   std::string text = tensor_table(summary) + "\n" + part_table(summary);
+  for (const std::string& note : summary.notes) text += "\nnote: " + note + "\n";
   if (summary.packed) text += "\n" + packed_tables(summary);
   if (summary.run) text += "\n" + run_table(*summary.run);
   return text;

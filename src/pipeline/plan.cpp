@@ -253,6 +253,7 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
   const Session& session = prepared.session;
   const model::ModelSpec& spec = session.model.spec();
   const text::TokenWindows& windows = prepared.calibration.windows;
+  tell_notes(session.checkpoint, events);
   events.plan(fmt::format("model      {}: {}, {} layers, {} parameters, {} as stored ({})",
                           session.checkpoint.location.path.string(), spec.model_type, spec.layers,
                           session.parameters(), human_bytes(session.stored_bytes()),

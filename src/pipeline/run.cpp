@@ -287,6 +287,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
   check_measurements(run, prepared, sha256);
   report.model = describe_model(session);
+  report.warnings = session.checkpoint.notes;
   report.calibration = describe_calibration(prepared.calibration, run.calibration.seed);
   report.warnings = prepared.calibration.warnings;  // told with the plan
   for (const text::EvalSet& set : prepared.eval_sets) {
@@ -315,6 +316,7 @@ std::vector<eval::FinalStates> score_dense(const EvalRun& run,
   ModelOptions options = run.model;
   options.model = run.dense_model;
   Session dense(options);
+  tell_notes(dense.checkpoint, events);
   std::vector<eval::FinalStates> states(sets.size());
   for (std::size_t i = 0; i < sets.size(); ++i) {
     check_windows(sets[i].windows, dense.model.spec(), run.dense_model);
@@ -330,6 +332,8 @@ void open_and_score(const EvalRun& run, RunReport& report, report::Events& event
   Session& session = bench.session(run.model);
   const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
   report.model = describe_model(session);
+  report.warnings = session.checkpoint.notes;
+  tell_notes(session.checkpoint, events);
   const std::vector<text::EvalSet>& sets = bench.eval_sets(run.eval);
   for (const text::EvalSet& set : sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));

@@ -11,6 +11,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
 #include "sgpt_mi/formats/saved_size.h"
+#include "sgpt_mi/model/fit_checkpoint.h"
 #include "sgpt_mi/model/random_model.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/walk/stage_clock.h"
@@ -100,8 +101,14 @@ std::string scalar_type_name(torch::ScalarType type) {
 
 formats::Checkpoint open_model(const std::string& model) {
   const formats::ModelLocation location = formats::locate_model(model);
-  if (!location.is_random) return formats::open_checkpoint(location, torch_threads());
+  if (!location.is_random) {
+    return model::fit_checkpoint(formats::open_checkpoint(location, torch_threads()));
+  }
   return model::random_checkpoint(model.substr(model.find(':') + 1));
+}
+
+void tell_notes(const formats::Checkpoint& checkpoint, report::Events& events) {
+  for (const std::string& note : checkpoint.notes) events.warning(note);
 }
 
 Session::Session(const ModelOptions& options)
@@ -148,10 +155,9 @@ std::int64_t Session::stored_bytes() const {
 
 std::int64_t Session::resolve_seqlen(std::int64_t asked) const {
   constexpr std::int64_t kLongestDefault = 2048;  // the published perplexities' window
-  const std::int64_t positions = model.spec().max_positions;
-  if (asked == 0) return std::min(positions, kLongestDefault);
-  if (asked > positions) {
-    fail(ErrorKind::kUsage, "seqlen: {} is beyond the model's {} positions", asked, positions);
+  if (asked == 0) return std::min(model.spec().max_positions, kLongestDefault);
+  if (const std::int64_t longest = model::longest_window(model.spec()); asked > longest) {
+    fail(ErrorKind::kUsage, "seqlen: {} is beyond the model's {} positions", asked, longest);
   }
   return asked;
 }

@@ -8,13 +8,17 @@
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/events.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::pipeline {
 
-/// Opens MODEL: files, or random weights ("random:SHAPE").
+/// Opens MODEL: files, fitted to the model that they describe, or random weights ("random:SHAPE").
 /// Throws Error(kInput) as formats::open_checkpoint(), Error(kUsage) for an unknown shape.
 [[nodiscard]] formats::Checkpoint open_model(const std::string& model);
+
+/// Warns of what is read in another way than the files say.
+void tell_notes(const formats::Checkpoint& checkpoint, report::Events& events);
 
 /// An opened model with the place where it is computed; what `compress` and `eval` start from.
 struct Session {

@@ -46,7 +46,8 @@ struct BlockType {
   std::optional<DType> dtype;   ///< the same type in a checkpoint; nothing when it is quantized
   /// Unpacks one block into block_elements floats; null when dtype is set.
   void (*unpack)(const std::byte* block, float* out) = nullptr;
-  /// Packs one block; null when dtype is set. The inverse of unpack, bit for bit.
+  /// Packs one block; null when dtype is set or the type is only read. The inverse of unpack, bit
+  /// for bit.
   void (*pack)(const BlockParts& parts, std::byte* block) = nullptr;
 
   BlockForm form = BlockForm::kPlain;
@@ -83,14 +84,15 @@ struct EncodedMatrix {
 /// All types that are read and written, in the order of their stored bits.
 [[nodiscard]] std::span<const BlockType> block_types();
 
-/// The type with this number, or nullptr when it is not read.
+/// The type with this number, or nullptr when it is not read. Of a type that is not among
+/// block_types() nothing is set from `pack` on.
 [[nodiscard]] const BlockType* find_block_type(std::uint32_t id);
 
-/// The type with this name in any case of letters ("q4_k"), or nullptr.
+/// The type of block_types() with this name in any case of letters ("q4_k"), or nullptr.
 [[nodiscard]] const BlockType* find_block_type(std::string_view name);
 
-/// The names of all of block_types(): "Q2_K, Q3_K ... or F32".
-[[nodiscard]] std::string block_type_names();
+/// The names of all types that are read: "IQ1_S, TQ1_0 ... or F32".
+[[nodiscard]] std::string read_type_names();
 
 /// ggml's name for a type number, known to this program or not.
 [[nodiscard]] std::string_view block_type_name(std::uint32_t id);

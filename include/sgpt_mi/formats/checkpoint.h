@@ -26,9 +26,15 @@ struct ModelLocation {
   [[nodiscard]] bool is_folder() const { return !is_gguf && !is_random; }
 };
 
-/// Resolves MODEL: an existing folder, a GGUF file (NAME.gguf finds NAME-00001-of-00003.gguf, too,
-/// the first file of a split model), "random:SHAPE" (not looked at further), or a
-/// Hub id ("facebook/opt-125m") in the local HF cache (HF_HUB_CACHE, else HF_HOME/hub, else
+/// Where the model of a folder is: the folder itself, or the only GGUF model (of one file or split)
+/// in it, or one level below, when it holds no config.json or no weights beside it. Files of vision
+/// projectors (mmproj*) are passed over. Throws Error(kInput) listing the models when there are
+/// several, or telling that the folder is a LoRA adapter's.
+[[nodiscard]] ModelLocation locate_in_folder(const std::filesystem::path& folder);
+
+/// Resolves MODEL: an existing folder (locate_in_folder), a GGUF file (any part of a split model,
+/// and NAME.gguf for NAME-00001-of-00003.gguf), "random:SHAPE" (not looked at further), or a Hub id
+/// ("facebook/opt-125m") in the local HF cache (HF_HUB_CACHE, else HF_HOME/hub, else
 /// ~/.cache/huggingface/hub; models--ORG--NAME/refs/main -> snapshots/REV). Never touches the
 /// network. Throws Error(kInput) listing the places that were tried.
 [[nodiscard]] ModelLocation locate_model(const std::string& model);
@@ -51,6 +57,7 @@ struct Checkpoint {
   std::vector<packing::PackedMatrixInfo> packed_matrices;  ///< that `tensors` unpacks; else empty
   const CodeSource* codes = nullptr;  ///< of packed_matrices; part of `tensors`
   std::optional<tokenizer::GgufVocabulary> gguf_vocabulary;
+  std::vector<std::string> notes;  ///< for the user: what of the files is read in another way
 };
 
 /// Opens a folder with config.json and model.safetensors, model.safetensors.index.json,

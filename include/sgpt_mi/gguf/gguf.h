@@ -22,9 +22,9 @@ struct OpenedGguf {
 /// "qwen3".
 ///
 /// Tensors have their Hugging Face names and row-major shapes. F32, F16 and BF16 are given as they
-/// are; Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K are dequantized to F32 by each read().
-/// GGUF files of architecture "llama" store the rows of q and k of every head as the pairs
-/// (0, d/2), (1, d/2 + 1), ... that their rope turns together; read() puts them back into the
+/// are; blocks (blocks/README.md: all that ggml's own package decodes) are dequantized to F32 by
+/// each read(). GGUF files of architecture "llama" store the rows of q and k of every head as the
+/// pairs (0, d/2), (1, d/2 + 1), ... that their rope turns together; read() puts them back into the
 /// Hugging Face order 0, 1, ..., d - 1. The config and the vocabulary come from the metadata; a
 /// rope_freqs.weight tensor becomes the llama3 rope scaling that it was made from.
 ///

@@ -106,8 +106,8 @@ class ModelWriter {
 [[nodiscard]] std::filesystem::path shard_path(const std::filesystem::path& target,
                                                std::size_t index, std::size_t count);
 
-/// All files of the model that begins with this one: itself, unless its name says how many there
-/// are. Only names are looked at.
-[[nodiscard]] std::vector<std::filesystem::path> shard_paths(const std::filesystem::path& first);
+/// All files of the model that this one is a part of, in order: itself, unless its name says how
+/// many there are. Only names are looked at.
+[[nodiscard]] std::vector<std::filesystem::path> shard_paths(const std::filesystem::path& part);
 
 }  // namespace sgpt_mi::gguf

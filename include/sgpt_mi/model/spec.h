@@ -13,13 +13,18 @@ struct RopeScaling {
     kNone,     ///< frequency i of n: theta^(-i/n)
     kLinear,   ///< frequencies divided by factor
     kDynamic,  ///< theta grows with windows longer than max_positions ("NTK"), else unchanged
-    kLlama3    ///< low frequencies divided by factor, high ones kept, a ramp between them
+    kLlama3,   ///< low frequencies divided by factor, high ones kept, a ramp between them
+    kYarn      ///< the same with a ramp over pairs; cos and sin times attention_factor
   };
   Kind kind = Kind::kNone;
   double factor = 1.0;                      ///< >= 1
   double low_freq_factor = 1.0;             ///< llama3: > 0
   double high_freq_factor = 4.0;            ///< llama3: > low_freq_factor
-  std::int64_t original_max_positions = 0;  ///< llama3: positions before the extension
+  std::int64_t original_max_positions = 0;  ///< llama3, yarn: positions before the extension
+  double beta_fast = 32.0;                  ///< yarn: pairs that turn more often are kept
+  double beta_slow = 1.0;                   ///< yarn: pairs that turn less often are divided
+  bool truncate = true;                     ///< yarn: the ramp begins and ends at whole pairs
+  double attention_factor = 1.0;            ///< yarn: >= 0
 };
 
 /// The non-linearity of the MLP.
@@ -42,7 +47,7 @@ struct ModelSpec {
   std::int64_t head_dim = 0;
   std::int64_t vocab = 0;
   std::int64_t max_positions = 0;
-  bool tied_head = false;  ///< the head is the embedding table
+  bool tied_head = false;  ///< the head is the embedding table (fit_checkpoint.h)
   Activation activation = Activation::kSilu;
 
   // LLaMA family
@@ -65,12 +70,17 @@ struct ModelSpec {
 };
 
 /// The description in a config.json, old style (rope_theta, rope_scaling) or new (rope_parameters).
-/// Throws Error(kInput) naming an unknown model_type, an unsupported switch (activation, rope type,
-/// layer type, quantized weights) or a bad value with its key and its range.
+/// Where both are there, rope_scaling counts. What is left out has transformers' default for the
+/// model_type. Throws Error(kInput) naming an unknown model_type, an unsupported switch
+/// (activation, rope type, layer type, quantized weights) or a bad value with its key and its
+/// range.
 [[nodiscard]] ModelSpec parse_model_spec(const nlohmann::json& config);
 
-/// Throws Error(kInput) naming both lengths when a window of `seqlen` tokens is longer than the
-/// model's positions. Models with dynamic rope take any length.
+/// Tokens of the longest window: the model's positions, those after the extension with yarn, no
+/// limit with dynamic rope.
+[[nodiscard]] std::int64_t longest_window(const ModelSpec& spec);
+
+/// Throws Error(kInput) naming both lengths when a window of `seqlen` tokens is longer.
 void require_window(const ModelSpec& spec, std::int64_t seqlen);
 
 }  // namespace sgpt_mi::model

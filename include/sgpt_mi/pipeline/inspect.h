@@ -31,6 +31,7 @@ struct ModelSummary {
   std::map<std::string, std::int64_t> parameters_by_part;
   std::vector<packing::PackedMatrixInfo> packed_matrices;  ///< of a packed checkpoint
   std::optional<report::TotalsReport> packed;              ///< what they take on disk
+  std::vector<std::string> notes;     ///< what is read in another way than the files say
   std::optional<nlohmann::json> run;  ///< sgpt_mi.json, when `compress` wrote the folder
 };
 

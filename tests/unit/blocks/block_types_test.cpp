@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "recorded_blocks.h"
@@ -163,9 +166,59 @@ TEST(BlockTypes, RandomBlocksAgreeWithTheReferencePackage) {
   }
 }
 
+TEST(BlockTypes, TernaryBlocksInClosedForm) {
+  // All bytes 243: the digits 22222 of 242 in base 3, times 256 / 243, rounded up, are 255; 0 gives
+  // -1 everywhere; 128 is 11111 (121).
+  for (const auto& [byte, value] : {std::pair('\xff', 0.5F), {'\0', -0.5F}, {'\x80', 0.0F}}) {
+    for (const float seen : unpack(34, std::string(52, byte) + half(kHalfOfOne))) {
+      EXPECT_EQ(seen, value);
+    }
+  }
+  const auto pairs = unpack(35, std::string(64, '\x24') + half(kHalfOfOne));  // 0, 1, 2, 0
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    constexpr std::array<float, 4> kQuarters{-0.5F, 0.0F, 0.5F, -0.5F};
+    EXPECT_EQ(pairs[i], kQuarters[i % 128 / 32]) << i;
+  }
+}
+
+TEST(BlockTypes, FourBitFloatsInClosedForm) {
+  constexpr std::array<float, 16> kE2m1{0,  0.5F,  1,  1.5F,  2,  3,  4,  6,
+                                        -0, -0.5F, -1, -1.5F, -2, -3, -4, -6};
+  const auto shared = unpack(39, std::string("\x81", 1) + nibble_ramp());  // 2^(129 - 127)
+  for (int i = 0; i < 32; ++i) {
+    EXPECT_EQ(shared[static_cast<std::size_t>(i)],
+              4 * kE2m1[static_cast<std::size_t>(ramp_code(i))])
+        << i;
+  }
+  // 1, 1.5, the smallest subnormal and NaN, which counts as 0.
+  const auto own = unpack(40, std::string("\x38\x3c\x01\x7f", 4) + std::string(32, '\x42'));
+  constexpr std::array<float, 4> kScales{1.0F, 1.5F, 0x1p-9F, 0.0F};
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    EXPECT_EQ(own[i], kScales[i / 16] * (i % 16 < 8 ? 1.0F : 2.0F)) << i;
+  }
+}
+
+TEST(BlockTypes, EveryTypeOfTheReferencePackageIsTested) {
+  for (std::uint32_t id = 0; id < 64; ++id) {
+    const BlockType* type = find_block_type(id);
+    if (type == nullptr || type->unpack == nullptr) continue;
+    EXPECT_TRUE(std::any_of(kGgufBlocks.begin(), kGgufBlocks.end(), [&](const GgufBlock& block) {
+      return block.type == id;
+    })) << type->name;
+  }
+}
+
+TEST(BlockTypes, TypesThatAreOnlyReadAreNoTargets) {
+  EXPECT_EQ(find_block_type("IQ3_S"), nullptr);
+  EXPECT_EQ(find_block_type(21)->pack, nullptr);
+  EXPECT_EQ(read_type_names().substr(0, 12), "IQ1_S, TQ1_0");
+  EXPECT_EQ(read_type_names().substr(read_type_names().size() - 11), "BF16 or F32");
+}
+
 TEST(BlockTypes, UnreadTypesHaveNames) {
-  EXPECT_EQ(find_block_type(16), nullptr);
+  EXPECT_EQ(find_block_type(15), nullptr);
   EXPECT_EQ(block_type_name(16), "IQ2_XXS");
+  EXPECT_EQ(block_type_name(15), "Q8_K");
   EXPECT_EQ(block_type_name(14), "Q6_K");
   EXPECT_EQ(block_type_name(999), "of an unknown number");
 }

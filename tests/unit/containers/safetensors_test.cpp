@@ -261,5 +261,14 @@ TEST(SafetensorsWriter, UnwritableFolderIsNamed) {
       AllOf(HasSubstr("none/model.safetensors"), HasSubstr("cannot write")));
 }
 
+TEST(SafetensorsHeader, NullMetadataIsNone) {
+  const std::string entry = R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+  const std::string file = file_with(R"({"__metadata__":null,)" + entry, 1);
+  EXPECT_EQ(parse_safetensors(bytes_of(file), "w").tensors.size(), 1U);
+  EXPECT_THAT(header_error(R"({"__metadata__":{"format":null},)" + entry, 1),
+              HasSubstr("'__metadata__'"));
+  EXPECT_THAT(header_error(R"({"a":null})", 0), HasSubstr("tensor 'a': unexpected value"));
+}
+
 }  // namespace
 }  // namespace sgpt_mi::containers

@@ -57,9 +57,44 @@ TEST_F(ShardedTest, TensorNotInItsShardIsNamed) {
               AllOf(HasSubstr("tensor 'x'"), HasSubstr(kFirst), HasSubstr("not there")));
 }
 
-TEST_F(ShardedTest, TensorThatTheIndexForgetsOrMovesIsNamed) {
-  EXPECT_THAT(error_with(R"({"weight_map":{"a":"model-00001-of-00002.safetensors"}})"),
-              AllOf(HasSubstr("holds tensor 'b'"), HasSubstr("does not list")));
+TEST_F(ShardedTest, TensorThatTheIndexForgetsIsTaken) {
+  const auto index =
+      folder_.file("i.json", R"({"weight_map":{"a":"model-00001-of-00002.safetensors"}})");
+  const auto source = open_sharded(index, open_safetensors);
+  ASSERT_EQ(source->tensors().size(), 2U) << "c lies in a shard that the index does not name";
+  EXPECT_EQ(static_cast<char>(source->read("b").bytes[0]), 'b');
+}
+
+TEST_F(ShardedTest, BuffersAreLeftOutListedOrNot) {
+  const std::string buffer = "model.layers.0.self_attn.rotary_emb.inv_freq";
+  TemporaryFolder other;
+  SafetensorsWriter writer(other.path(), {{"a", DType::kU8, {1}}, {buffer, DType::kU8, {1}}});
+  for (const std::string& name : {std::string("a"), buffer}) writer.put(name, bytes_of("x"));
+  writer.finish();
+  for (const std::string listed : {"", "model.safetensors", "elsewhere.safetensors"}) {
+    const std::string entry = listed.empty() ? "" : ",\"" + buffer + "\":\"" + listed + "\"";
+    const auto index =
+        other.file("i.json", R"({"weight_map":{"a":"model.safetensors")" + entry + "}}");
+    const auto source = open_sharded(index, open_safetensors);
+    ASSERT_EQ(source->tensors().size(), 1U) << listed;
+    EXPECT_EQ(source->tensors()[0].name, "a");
+  }
+}
+
+TEST_F(ShardedTest, TensorOfTwoShardsIsNamed) {
+  TemporaryFolder twice;
+  for (const char* file : {"x.safetensors", "y.safetensors"}) {
+    std::filesystem::copy(folder_.path() / kFirst, twice.path() / file);
+  }
+  const auto unlisted = [&](const char* index) {
+    const auto path = twice.file("i.json", index);
+    return input_error([&] { (void)open_sharded(path, open_safetensors); });
+  };
+  EXPECT_THAT(unlisted(R"({"weight_map":{"a":"x.safetensors","z":"y.safetensors"}})"),
+              HasSubstr("holds tensor 'a', which"));
+}
+
+TEST_F(ShardedTest, TensorThatTheIndexMovesIsNamed) {
   EXPECT_THAT(error_with(R"({"weight_map":{"a":"model-00001-of-00002.safetensors",
                              "b":"model-00002-of-00002.safetensors"}})"),
               AllOf(HasSubstr("holds tensor 'b'"), HasSubstr("places in model-00002")));

@@ -20,6 +20,7 @@ using ::testing::HasSubstr;
 
 constexpr const char* kConfig = R"({"model_type": "qwen2", "hidden_size": 32,
     "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "num_key_value_heads": 2,
     "max_position_embeddings": 64, "vocab_size": 3, "tie_word_embeddings": true})";
 constexpr const char* kQuery = "model.layers.0.self_attn.q_proj";
 

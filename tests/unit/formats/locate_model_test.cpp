@@ -37,6 +37,45 @@ TEST_F(LocateModelTest, FolderAndGgufFileAreTakenAsTheyAre) {
   EXPECT_THAT(input_error([&] { (void)locate_model(other.string()); }), HasSubstr("not GGUF"));
 }
 
+TEST_F(LocateModelTest, TheOnlyGgufModelOfAFolderIsTaken) {
+  const auto in = [&](const char* name) { return (folder_.path() / name).string(); };
+  (void)folder_.file("a/README.md", "");
+  (void)folder_.file("a/mmproj-F16.gguf", "GGUF....");
+  const auto model = folder_.file("a/tiny-Q8_0.gguf", "GGUF....");
+  EXPECT_EQ(locate_model(in("a")).path, model);
+  EXPECT_TRUE(locate_model(in("a")).is_gguf);
+  (void)folder_.file("a/config.json", "{}");
+  EXPECT_TRUE(locate_model(in("a")).is_gguf) << "a description without weights beside it";
+  (void)folder_.file("a/model.safetensors", "");
+  EXPECT_FALSE(locate_model(in("a")).is_gguf);
+
+  const auto second = folder_.file("b/m-00002-of-00002.gguf", "GGUF....");
+  const auto first = folder_.file("b/m-00001-of-00002.gguf", "GGUF....");
+  EXPECT_EQ(locate_model(in("b")).path, first) << "parts of one model";
+  EXPECT_EQ(locate_model(second.string()).path, first);
+  (void)folder_.file("b/m-Q4_K.gguf", "GGUF....");
+  EXPECT_THAT(input_error([&] { (void)locate_model(in("b")); }),
+              AllOf(HasSubstr("several GGUF models: m-00001-of-00002.gguf, m-Q4_K.gguf;"),
+                    HasSubstr("pass the path")));
+
+  const auto below = folder_.file("c/Q6_K/m.gguf", "GGUF....");
+  EXPECT_EQ(locate_model(in("c")).path, below);
+  (void)folder_.file("c/Q8_0/m.gguf", "GGUF....");
+  EXPECT_THAT(input_error([&] { (void)locate_model(in("c")); }),
+              HasSubstr("Q6_K/m.gguf, Q8_0/m.gguf"));
+
+  const auto cached = folder_.file("hub/models--o--n-GGUF/snapshots/abc/n-Q4_0.gguf", "GGUF....");
+  (void)folder_.file("hub/models--o--n-GGUF/refs/main", "abc");
+  EXPECT_EQ(locate_model("o/n-GGUF").path, cached);
+}
+
+TEST_F(LocateModelTest, AdaptersAreToldFromModels) {
+  (void)folder_.file("l/adapter_config.json", R"({"base_model_name_or_path": "org/base"})");
+  (void)folder_.file("l/adapter_model.safetensors", "");
+  EXPECT_THAT(input_error([&] { (void)locate_model((folder_.path() / "l").string()); }),
+              AllOf(HasSubstr("holds an adapter"), HasSubstr("base model org/base")));
+}
+
 TEST_F(LocateModelTest, RandomShapesAreNowhereOnDisk) {
   const ModelLocation random = locate_model("random:opt-125m");
   EXPECT_TRUE(random.is_random);

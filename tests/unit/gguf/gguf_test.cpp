@@ -222,6 +222,85 @@ TEST_F(GgufTest, LinearRopeScalingIsKeptAndOthersAreRefused) {
   EXPECT_EQ(open(old_name).config["rope_scaling"]["factor"], 2.0);
 }
 
+TEST_F(GgufTest, ScalingOfTypeNoneScalesNothing) {
+  const auto scaled = [](const std::string& type) {
+    GgufWriter writer = small_model();
+    writer.text("llama.rope.scaling.type", type).real("llama.rope.scaling.factor", 4.0F);
+    return writer.tensor("token_embd.weight", kF32, {8, 3}, counting(24));
+  };
+  EXPECT_TRUE(open(scaled("none")).config["rope_scaling"].is_null());
+  GgufWriter both = scaled("none");
+  both.tensor("rope_freqs.weight", kF32, {2}, llama3_divisors(10000, 32, 8192));
+  EXPECT_TRUE(open(both).config["rope_scaling"].is_null()) << "nothing is slow enough to divide";
+  GgufWriter linear = scaled("linear");
+  linear.tensor("rope_freqs.weight", kF32, {2}, llama3_divisors(10000, 32, 8192));
+  EXPECT_THAT(error_for(linear), HasSubstr("linear rope scaling together with"));
+}
+
+TEST_F(GgufTest, YarnHasTheMagnitudeOfLlamaCpp) {
+  const auto yarn = [](const char* key, float value) {
+    GgufWriter writer = small_model();
+    writer.text("llama.rope.scaling.type", "yarn").real("llama.rope.scaling.factor", 4.0F);
+    if (*key != '\0') writer.real(std::string("llama.rope.scaling.") + key, value);
+    return writer.tensor("token_embd.weight", kF32, {8, 3}, counting(24));
+  };
+  const nlohmann::json plain = {{"rope_type", "yarn"}, {"factor", 4.0}};
+  EXPECT_EQ(open(yarn("", 0)).config["rope_scaling"], plain);
+  EXPECT_EQ(open(yarn("yarn_ext_factor", 1)).config["rope_scaling"], plain);
+  EXPECT_THAT(error_for(yarn("yarn_ext_factor", 0.5F)), HasSubstr("yarn_ext_factor' is 0.5"));
+  EXPECT_EQ(open(yarn("yarn_attn_factor", 1.5F)).config["rope_scaling"]["attention_factor"], 1.5);
+  // llama-context.cpp: (1 + 0.1 ln factor) * attn_factor
+  EXPECT_NEAR(open(yarn("attn_factor", 1.5F)).config["rope_scaling"]["attention_factor"],
+              1.5 * 1.138629436111989, 1e-12);
+}
+
+TEST_F(GgufTest, BiasesOfQueryKeyAndValueAloneAreQwens) {
+  const auto with_biases = [](const std::vector<const char*>& parts) {
+    GgufWriter writer = small_model();
+    writer.tensor("token_embd.weight", kF32, {8, 3}, counting(24));
+    for (const char* part : parts) {
+      writer.tensor(std::string("blk.0.") + part + ".bias", kF32, {8}, counting(8));
+    }
+    return writer;
+  };
+  nlohmann::json config = open(with_biases({"attn_q", "attn_k", "attn_v"})).config;
+  EXPECT_EQ(config["model_type"], "qwen2");
+  config = open(with_biases({"attn_q", "attn_k", "attn_v", "attn_output"})).config;
+  EXPECT_EQ(config["model_type"], "llama");
+  EXPECT_EQ(config["attention_bias"], true);
+  config = open(with_biases({"ffn_up"})).config;
+  EXPECT_EQ(config["attention_bias"], false);
+  EXPECT_EQ(config["mlp_bias"], true);
+  // Rows of q of "llama" are pairs, and so are its biases: two heads of 4.
+  const OpenedGguf opened = open(with_biases({"attn_q"}));
+  EXPECT_THAT(floats(opened.tensors->read("model.layers.0.self_attn.q_proj.bias")),
+              ElementsAre(0, 2, 1, 3, 4, 6, 5, 7));
+}
+
+TEST_F(GgufTest, PartsOfASplitModelAreFoundFromAnyOfThem) {
+  const auto part = [](std::uint16_t number) {
+    GgufWriter writer = number == 0 ? small_model() : GgufWriter();
+    writer.raw("split.no", 2, GgufWriter::number(number));
+    writer.raw("split.count", 2, GgufWriter::number(std::uint16_t{2}));
+    return number == 0 ? writer.tensor("token_embd.weight", kF32, {8, 3}, counting(24))
+                       : writer.tensor("output_norm.weight", kF32, {8}, counting(8));
+  };
+  const auto first = folder_.file("s-00001-of-00002.gguf", part(0).bytes());
+  const auto second = folder_.file("s-00002-of-00002.gguf", part(1).bytes());
+  for (const auto& path : {first, second}) {
+    EXPECT_EQ(open_gguf(path).tensors->tensors().size(), 2U) << path;
+  }
+  std::filesystem::remove(second);
+  EXPECT_THAT(input_error([&] { (void)open_gguf(first); }),
+              AllOf(HasSubstr("s-00002-of-00002.gguf is missing"), HasSubstr("2 parts")));
+  const auto renamed = folder_.file("other.gguf", part(1).bytes());
+  EXPECT_THAT(input_error([&] { (void)open_gguf(renamed); }),
+              AllOf(HasSubstr("part 2 of 2 of a split model"), HasSubstr("-00001-of-00002.gguf")));
+  const auto swapped = folder_.file("s-00002-of-00002.gguf", part(0).bytes());
+  EXPECT_THAT(input_error([&] { (void)open_gguf(swapped); }),
+              AllOf(HasSubstr("is part 1 of 2"), HasSubstr("its name says part 2 of 2")));
+}
+
 TEST_F(GgufTest, ReadsTheVocabulary) {
   const auto vocabulary = [](const char* model) {
     GgufWriter writer = small_model();

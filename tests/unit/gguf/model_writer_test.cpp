@@ -100,10 +100,12 @@ TEST_F(ModelWriterTest, WhatIsWrittenIsReadBack) {
   for (const std::string type : {"llama", "mistral", "qwen2", "qwen3"}) {
     json config = small_config(type);
     if (type == "mistral") config["sliding_window"] = 16;
+    if (type == "qwen3") config["head_dim"] = 4;
     write(config, small_tensors());
     const OpenedGguf opened = open_gguf(target());
     expect_counting(*opened.tensors, small_tensors());
     EXPECT_EQ(opened.tensors->tensors().size(), small_tensors().size());
+    if (type == "llama") config["model_type"] = "qwen2";  // what biases of q alone mean
     for (const auto& [name, value] : config.items()) {
       EXPECT_EQ(opened.config[name], value) << type << " " << name;
     }
@@ -173,12 +175,77 @@ TEST_F(ModelWriterTest, RopeScalingsComeBack) {
     json config = small_config();
     config["rope_scaling"] = scaling;
     write(config, small_tensors());
-    EXPECT_EQ(open_gguf(target()).config["rope_scaling"], scaling);
+    json read = open_gguf(target()).config["rope_scaling"];
+    if (scaling.contains("attention_factor")) {  // stored as a float32 ratio
+      EXPECT_NEAR(read["attention_factor"], scaling["attention_factor"], 1e-6);
+      read["attention_factor"] = scaling["attention_factor"];
+    }
+    EXPECT_EQ(read, scaling);
   }
   json newer = small_config();
   newer["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 7.0}};
   write(newer, small_tensors());
   EXPECT_EQ(open_gguf(target()).config["rope_theta"], 7.0);
+  newer["rope_scaling"] = {{"type", "linear"},
+                           {"factor", 2.0}};  // counts alone, as in transformers
+  write(newer, small_tensors());
+  EXPECT_EQ(open_gguf(target()).config["rope_theta"], 5000.0);
+  EXPECT_EQ(open_gguf(target()).config["rope_scaling"]["factor"], 2.0);
+}
+
+TEST_F(ModelWriterTest, YarnIsWrittenAsTransformersReadsIt) {
+  json config = small_config();
+  const auto read = [&](const json& scaling) {
+    config["rope_scaling"] = scaling;
+    write(config, small_tensors());
+    return open_gguf(target()).config["rope_scaling"];
+  };
+  // Recorded from transformers 5.24, ROPE_INIT_FUNCTIONS["yarn"].
+  json scaling = read({{"type", "yarn"},
+                       {"factor", 40.0},
+                       {"mscale", 0.707},
+                       {"mscale_all_dim", 1.0},
+                       {"beta_fast", 0}});
+  EXPECT_NEAR(scaling["attention_factor"], 0.9210423553163399, 1e-6);
+  EXPECT_EQ(scaling["original_max_position_embeddings"], 64) << "max_position_embeddings";
+  EXPECT_FALSE(scaling.contains("beta_fast")) << "0 stands for the default";
+  scaling = read({{"type", "yarn"}, {"factor", nullptr}, {"original_max_position_embeddings", 16}});
+  EXPECT_EQ(scaling["factor"], 4.0);
+  EXPECT_FALSE(scaling.contains("attention_factor")) << "the usual one";
+  config["original_max_position_embeddings"] = 32;  // goes before the one inside
+  EXPECT_EQ(read(scaling)["original_max_position_embeddings"], 32);
+  EXPECT_THAT(input_error([&] {
+                (void)read({{"type", "yarn"}, {"factor", 2.0}, {"truncate", false}});
+              }),
+              HasSubstr("truncate"));
+}
+
+TEST_F(ModelWriterTest, MembersLeftOutHaveTheDefaultsOfTransformers) {
+  json config = small_config("mistral");
+  config.erase("sliding_window");
+  config["max_position_embeddings"] = 8192;
+  write(config, small_tensors());
+  EXPECT_EQ(parsed().metadata.whole("llama.attention.sliding_window"), 4096);
+  config["sliding_window"] = nullptr;
+  config.erase("max_position_embeddings");
+  write(config, small_tensors());
+  EXPECT_EQ(parsed().metadata.whole("llama.attention.sliding_window"), std::nullopt);
+  EXPECT_EQ(parsed().metadata.whole("llama.context_length"), 131072);
+  config = small_config();
+  config.erase("max_position_embeddings");
+  write(config, small_tensors());
+  EXPECT_EQ(parsed().metadata.whole("llama.context_length"), 2048);
+  config["max_sequence_length"] = 512;
+  write(config, small_tensors());
+  EXPECT_EQ(parsed().metadata.whole("llama.context_length"), 512);
+  config = small_config("qwen2");
+  config["use_sliding_window"] = true;
+  config["sliding_window"] = 16;
+  write(config, small_tensors());  // the first 28 layers do not slide
+  config["max_window_layers"] = 0;
+  EXPECT_THAT(input_error([&] { write(config, small_tensors()); }), HasSubstr("window of 16"));
+  config["sliding_window"] = nullptr;
+  EXPECT_NO_THROW(write(config, small_tensors()));
 }
 
 TEST_F(ModelWriterTest, BlocksArePutRowByRow) {
@@ -232,8 +299,9 @@ TEST(ShardPaths, KnowNamesOfSplitModels) {
   EXPECT_EQ(shard_path("d/m.gguf", 1, 3), "d/m-00002-of-00003.gguf");
   EXPECT_THAT(shard_paths("d/m-00001-of-00002.gguf"),
               ElementsAre("d/m-00001-of-00002.gguf", "d/m-00002-of-00002.gguf"));
-  for (const char* alone : {"m.gguf", "m-00002-of-00002.gguf", "m-00001-of-00000.gguf",
-                            "m-00001-of-0000x.gguf", "-00001-of-00002"}) {
+  EXPECT_EQ(shard_paths("d/m-00002-of-00002.gguf"), shard_paths("d/m-00001-of-00002.gguf"));
+  for (const char* alone : {"m.gguf", "m-00003-of-00002.gguf", "m-00000-of-00002.gguf",
+                            "m-00001-of-00000.gguf", "m-00001-of-0000x.gguf", "-00001-of-00002"}) {
     EXPECT_THAT(shard_paths(alone), ElementsAre(alone));
   }
 }
@@ -330,6 +398,7 @@ TEST_F(ModelWriterTest, WhatAFileCannotSayIsRefused) {
               HasSubstr("vocab_size"));
   json window = changed("qwen2", "use_sliding_window", true);
   window["sliding_window"] = 16;
+  window["max_window_layers"] = 0;
   EXPECT_THAT(refusal(ErrorKind::kInput, window), HasSubstr("sliding window of 16"));
   window["sliding_window"] = 64;  // no text is longer
   EXPECT_NO_THROW((void)describe_model(window, "s", std::nullopt, {}));

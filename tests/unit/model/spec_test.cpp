@@ -109,8 +109,74 @@ TEST(Spec, RopeTypesUnderBothSpellings) {
   EXPECT_EQ(kind({{"type", "dynamic"}, {"factor", 4}}), RopeScaling::Kind::kDynamic);
 }
 
+TEST(Spec, RopeScalingGoesBeforeRopeParameters) {
+  json config = with(tiny_llama_config(), "rope_scaling", {{"type", "linear"}, {"factor", 4.0}});
+  config["rope_parameters"] = {{"rope_type", "yarn"}, {"factor", 2.0}, {"rope_theta", 50000.0}};
+  ModelSpec spec = parse_model_spec(config);
+  EXPECT_EQ(spec.rope_scaling.kind, RopeScaling::Kind::kLinear);
+  EXPECT_EQ(spec.rope_theta, 10000.0) << "nothing of rope_parameters counts";
+  config["rope_theta"] = 20000.0;
+  EXPECT_EQ(parse_model_spec(config).rope_theta, 20000.0);
+  config["rope_scaling"] = json::object();
+  spec = parse_model_spec(config);
+  EXPECT_EQ(spec.rope_scaling.kind, RopeScaling::Kind::kYarn);
+  EXPECT_EQ(spec.rope_theta, 50000.0);
+}
+
+TEST(Spec, OriginalPositionsAreLookedForOutsideThenInsideThenInThePositions) {
+  for (const char* type : {"llama3", "yarn"}) {
+    json config = tiny_llama_config();
+    config["rope_scaling"] = {
+        {"type", type}, {"factor", 2.0}, {"low_freq_factor", 1}, {"high_freq_factor", 4}};
+    EXPECT_EQ(parse_model_spec(config).rope_scaling.original_max_positions, 64);
+    config["rope_scaling"]["original_max_position_embeddings"] = 32;
+    EXPECT_EQ(parse_model_spec(config).rope_scaling.original_max_positions, 32);
+    config["original_max_position_embeddings"] = 16;
+    EXPECT_EQ(parse_model_spec(config).rope_scaling.original_max_positions, 16);
+  }
+}
+
+TEST(Spec, YarnIsRefusedWhereItHasNoMeaning) {
+  json config = with(tiny_llama_config(), "rope_scaling", {{"type", "yarn"}, {"factor", 2.0}});
+  config["rope_theta"] = 1.0;
+  EXPECT_THAT(error_of(config), HasSubstr("yarn with \"rope_theta\" 1"));
+  config = with(tiny_llama_config(), "rope_scaling", {{"type", "yarn"}, {"factor", 0.5}});
+  EXPECT_THAT(error_of(config), HasSubstr("\"rope_scaling.factor\": 0.5"));
+  config = with(tiny_llama_config(), "rope_scaling", {{"type", "longrope"}, {"factor", 2.0}});
+  EXPECT_THAT(error_of(config), HasSubstr("one of default, linear, dynamic, yarn, llama3"));
+}
+
+TEST(Spec, MembersLeftOutHaveTheDefaultsOfTransformers) {
+  json config = tiny_llama_config();
+  config.erase("max_position_embeddings");
+  config.erase("num_key_value_heads");
+  config.update({{"hidden_size", 64}, {"num_attention_heads", 32}});
+  struct Case {
+    const char* type;
+    std::int64_t positions;
+    std::int64_t kv_heads;
+    std::int64_t head_dim;
+  };
+  for (const auto& [type, positions, kv_heads, head_dim] : {Case{"llama", 2048, 32, 2},
+                                                            {"mistral", 131072, 8, 2},
+                                                            {"qwen2", 32768, 32, 2},
+                                                            {"qwen3", 32768, 32, 128}}) {
+    const ModelSpec spec = parse_model_spec(with(config, "model_type", type));
+    EXPECT_EQ(spec.max_positions, positions) << type;
+    EXPECT_EQ(spec.kv_heads, kv_heads) << type;
+    EXPECT_EQ(spec.head_dim, head_dim) << type;
+    const json every = with(config, "num_key_value_heads", nullptr);
+    EXPECT_EQ(parse_model_spec(with(every, "model_type", type)).kv_heads, 32) << type;
+  }
+  config["max_sequence_length"] = 512;  // of LLaMA's first conversions
+  EXPECT_EQ(parse_model_spec(config).max_positions, 512);
+  config["max_position_embeddings"] = 1024;
+  EXPECT_EQ(parse_model_spec(config).max_positions, 1024);
+}
+
 TEST(Spec, MistralWindow) {
   json config = with(tiny_llama_config(), "model_type", "mistral");
+  EXPECT_EQ(parse_model_spec(config).sliding_window, 4096) << "MistralConfig's default";
   EXPECT_FALSE(parse_model_spec(with(config, "sliding_window", nullptr)).sliding_window);
   config["sliding_window"] = 16;
   config["head_dim"] = 24;
@@ -118,6 +184,16 @@ TEST(Spec, MistralWindow) {
   EXPECT_EQ(spec.sliding_window, 16);
   EXPECT_EQ(spec.sliding_from_layer, 0);
   EXPECT_EQ(spec.head_dim, 24) << "an explicit head_dim need not be hidden / heads";
+}
+
+TEST(Spec, QwenWindowHasTheDefaultsOfTransformers) {
+  json config = with(tiny_llama_config(), "model_type", "qwen2");
+  config["use_sliding_window"] = true;
+  ModelSpec spec = parse_model_spec(config);
+  EXPECT_EQ(spec.sliding_window, 4096);
+  EXPECT_EQ(spec.sliding_from_layer, 28) << "none of two layers slides";
+  config.update({{"sliding_window", nullptr}, {"max_window_layers", 0}});
+  EXPECT_FALSE(parse_model_spec(config).sliding_window);
 }
 
 TEST(Spec, QwenWindowIsOffUnlessAskedFor) {
@@ -151,8 +227,8 @@ TEST(Spec, RefusesUnknownNamesByName) {
   EXPECT_THAT(error_of(with(tiny_opt_config(), "activation_function", "tanhshrink")),
               HasSubstr("\"activation_function\": \"tanhshrink\"; expected one of relu"));
   EXPECT_THAT(
-      error_of(with(tiny_llama_config(), "rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}})),
-      HasSubstr("\"rope_scaling.rope_type\": \"yarn\""));
+      error_of(with(tiny_llama_config(), "rope_scaling", {{"rope_type", "su"}, {"factor", 2.0}})),
+      HasSubstr("\"rope_scaling.rope_type\": \"su\""));
   EXPECT_THAT(
       error_of(with(tiny_llama_config(), "layer_types", {"full_attention", "chunked_attention"})),
       HasSubstr("chunked_attention"));
@@ -201,7 +277,7 @@ TEST(Spec, BadValuesAreNamedWithKeyValueAndRange) {
 
 TEST(Spec, MissingSizesAreNamed) {
   for (const char* key : {"num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size",
-                          "max_position_embeddings", "intermediate_size"}) {
+                          "intermediate_size"}) {
     json config = tiny_llama_config();
     config.erase(key);
     EXPECT_THAT(error_of(config), HasSubstr("config.json has no \"" + std::string(key) + "\""));
@@ -218,6 +294,9 @@ TEST(Spec, WindowsLongerThanThePositionsAreRefused) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("a window of 65 tokens; this model has 64 positions"));
   }
+  spec.rope_scaling = {.kind = RopeScaling::Kind::kYarn, .factor = 4.0};
+  spec.rope_scaling.original_max_positions = 64;
+  EXPECT_EQ(longest_window(spec), 256) << "the positions of the extension";
   spec.rope_scaling.kind = RopeScaling::Kind::kDynamic;
   EXPECT_NO_THROW(require_window(spec, 65)) << "dynamic rope adapts to the length";
 }
