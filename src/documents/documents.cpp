@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <cstring>
-#include <optional>
 #include <string_view>
 
 #include "readers.h"
@@ -52,19 +50,7 @@ std::string unpack(std::span<const std::byte> packed, const std::string& label) 
   return text;
 }
 
-std::optional<fs::path> environment_path(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr || *value == '\0') return std::nullopt;
-  return fs::path(value);
-}
-
 }  // namespace
-
-fs::path hub_cache() {
-  if (const auto cache = environment_path("HF_HUB_CACHE")) return *cache;
-  if (const auto home = environment_path("HF_HOME")) return *home / "hub";
-  return environment_path("HOME").value_or("/") / ".cache/huggingface/hub";
-}
 
 std::string read_text_file(const fs::path& path) {
   const io::MappedFile file(path);

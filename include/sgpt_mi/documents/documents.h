@@ -22,7 +22,4 @@ namespace sgpt_mi::documents {
 /// Whether read_documents takes a file of this name.
 [[nodiscard]] bool is_document_file(const std::filesystem::path& path);
 
-/// The folder of the Hugging Face cache: HF_HUB_CACHE, else below HF_HOME, else below HOME.
-[[nodiscard]] std::filesystem::path hub_cache();
-
 }  // namespace sgpt_mi::documents

@@ -10,9 +10,10 @@
 
 namespace sgpt_mi::text {
 
-/// Where dataset files are looked for: --data-dir (or SGPT_MI_DATA), then the local HF cache.
+/// Where dataset files are looked for: --data-dir (or SGPT_MI_DATA), the Hugging Face cache, and
+/// then the Hub.
 struct DataSettings {
-  std::filesystem::path data_dir;  ///< empty: only the HF cache
+  std::filesystem::path data_dir;  ///< empty: only the cache and the Hub
 };
 
 /// A text to measure perplexity on, cut into windows, with everything a report needs to name it.
