@@ -67,7 +67,7 @@ enum class Part : std::uint8_t { kAll, kTokenizer };
 /// One file of a data set on the Hub.
 struct DatasetFile {
   std::string id;
-  std::vector<std::string> revisions;              ///< the first that exists is taken
+  std::vector<std::string> revisions;              ///< the first that has the file is taken
   std::string name;                                ///< of the file, or
   std::function<bool(const std::string&)> wanted;  ///< which of the names; the first in name order
 };
