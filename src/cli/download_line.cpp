@@ -30,7 +30,7 @@ void DownloadLine::show(const hub::Progress& progress) {
     what_ = progress.what;
     start_ = now;
     last_shown_ = now;
-    spdlog::info("fetching {} from the Hub: {}", what_, human_bytes(progress.total));
+    spdlog::info("fetching {} from the Hub", what_);
   }
   const double seconds = std::chrono::duration<double>(now - start_).count();
   if (progress.finished) {

@@ -97,7 +97,7 @@ class Models(HubCase):
     def test_an_id_runs_as_typed_and_then_without_a_hub(self):
         hub = self.serve()
         report, stderr = self.evaluate("org/demo")
-        self.assertIn("fetching org/demo from the Hub: 2.2 MB", stderr)
+        self.assertIn("fetching org/demo from the Hub", stderr)
         self.assertIn("fetched org/demo: 6 files, 2.2 MB", stderr)
         self.assertFalse([r for r in hub.requests if "README" in r["path"]])
         asked = len(hub.requests)
