@@ -221,9 +221,10 @@ def handler(hub, other):
             fault = hub.fault_of(path.name) if self.command == "GET" else ""
             if self.fail_plainly(fault):
                 return None
-            return self.send_bytes(path.read_bytes(), fault)
+            commit = "" if other else commit_of(hub.root.joinpath(*map(urllib.parse.unquote, words[:4])))
+            return self.send_bytes(path.read_bytes(), fault, commit)
 
-        def send_bytes(self, data, fault):
+        def send_bytes(self, data, fault, commit):
             etag, begin, whole = git_sha1(data), 0, len(data)
             wanted = self.headers.get("Range", "")
             if wanted.startswith("bytes=") and not hub.settings.get("no_ranges"):
@@ -235,6 +236,8 @@ def handler(hub, other):
             if fault == "long":
                 data += b"more"
             headers = {"Content_Length": len(data) - begin, "ETag": f'"{etag}"', "Accept_Ranges": "bytes"}
+            if commit:
+                headers["X_Repo_Commit"] = commit
             if begin:
                 headers["Content_Range"] = f"bytes {begin}-{whole - 1}/{whole}"
             self.reply(206 if begin else 200, b"", **headers)

@@ -145,6 +145,16 @@ class Models(HubCase):
         self.serve(faults={"model.safetensors": ["503", "cut:900000", "429:1", "wrong", "cut:3"]})
         self.assertEqual(self.loss("org/demo"), self.loss(DEMO))
 
+    def test_two_at_once_fetch_every_byte_once(self):
+        hub = self.serve(faults={"model.safetensors": ["slow:1500000"]})
+        command = [PROGRAM, "eval", "org/demo", "--eval", str(DEMO / "text" / "test.txt"), *SMALL]
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                 env=self.environment) for _ in range(2)]
+        outputs = [process.communicate()[0] for process in both]
+        self.assertEqual([process.returncode for process in both], [0, 0], outputs)
+        bodies = [r for r in hub.requests if r["method"] == "GET" and "/blob/" in r["path"]]
+        self.assertEqual(len(bodies), len({r["path"] for r in bodies}))
+
     def test_ctrl_c_keeps_what_is_there(self):
         hub = self.serve(faults={"model.safetensors": ["slow:400000"]})
         with subprocess.Popen([PROGRAM, "eval", "org/demo", "--eval", str(DEMO / "text" / "test.txt"), *SMALL],
@@ -288,8 +298,9 @@ class Texts(HubCase):
         self.assertEqual(self.bodies(hub), asked, "huggingface_hub fetched again what we had fetched")
         # What it has made.
         self.environment["HF_HOME"] = str(self.folder / "second")
+        everything = sorted(path.name for path in DEMO.iterdir() if path.is_file())
         self.python("import huggingface_hub as h\n"
-                    "h.snapshot_download('org/demo')\n"
+                    f"for name in {everything!r}: h.hf_hub_download('org/demo', name)\n"
                     "h.hf_hub_download('allenai/c4', 'en/c4-validation.00000-of-00008.json.gz', repo_type='dataset')\n")
         hub.stop()
         theirs, _ = self.evaluate("org/demo", "--offline", texts="c4")
