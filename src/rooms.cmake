@@ -69,13 +69,13 @@ function(sgpt_mi_write_layers file)
 endfunction()
 
 # sgpt_mi_test(NAME LABEL unit|golden|e2e|gpu|slow [TORCH] SOURCES file... ROOMS room...
-#              [LIBS target...] [SUITES prefix...])
+#              [LIBS target...] [SUITES prefix...] [GROUP name])
 #
-# One GoogleTest program; every case becomes a ctest entry with the label, or with SUITES all cases
+# One GoogleTest program; every case becomes a ctest entry LABEL.[GROUP.]SUITE.CASE with the label, or with SUITES all cases
 # of a prefix ("TinyStories": TinyStories/*) become one, because they share what is dear to make.
 # TORCH as above. Tests see the rooms' own headers too, as "room/header.h".
 function(sgpt_mi_test name)
-  cmake_parse_arguments(TEST "TORCH" "LABEL" "SOURCES;ROOMS;LIBS;SUITES" ${ARGN})
+  cmake_parse_arguments(TEST "TORCH" "LABEL;GROUP" "SOURCES;ROOMS;LIBS;SUITES" ${ARGN})
   if(TEST_TORCH AND NOT SGPT_MI_TORCH_ROOMS)
     return()
   endif()
@@ -93,13 +93,18 @@ function(sgpt_mi_test name)
   foreach(suite IN LISTS TEST_SUITES)
     add_test(NAME ${TEST_LABEL}.${suite} COMMAND ${name} --gtest_filter=${suite}/*)
     set_tests_properties(${TEST_LABEL}.${suite} PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 1200
-                         SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]" ENVIRONMENT OMP_NUM_THREADS=1)
+                         SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]" ENVIRONMENT "OMP_NUM_THREADS=1;HF_HUB_OFFLINE=1")
   endforeach()
   if(TEST_SUITES)
     return()
   endif()
-  gtest_discover_tests(${name} TEST_PREFIX "${TEST_LABEL}." DISCOVERY_TIMEOUT 60
+  set(prefix ${TEST_LABEL}.)
+  if(TEST_GROUP)
+    set(prefix ${prefix}${TEST_GROUP}.)
+  endif()
+  gtest_discover_tests(${name} TEST_PREFIX ${prefix} DISCOVERY_TIMEOUT 60
                        PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600
                        # ctest runs one test a core; more threads in each would only get in the way
-                       ENVIRONMENT OMP_NUM_THREADS=1)
+                       # and none asks the real Hub
+                       ENVIRONMENT "OMP_NUM_THREADS=1;HF_HUB_OFFLINE=1")
 endfunction()

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "console.h"
+#include "download_line.h"
 #include "sgpt_mi/cli/settings.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
@@ -114,7 +115,7 @@ void run_eval(const flags::ResolvedSettings& settings,
 
 void run_inspect(const flags::ResolvedSettings& settings) {
   check_places(settings.values);
-  const pipeline::ModelSummary summary = pipeline::inspect_model(settings.values.model);
+  const pipeline::ModelSummary summary = pipeline::inspect_model(model_of(settings.values));
   print_out(to_text(summary));
   write_report(settings.values.report, to_json(summary));
 }
@@ -141,7 +142,7 @@ void run_export(const flags::ResolvedSettings& settings) {
     fail(ErrorKind::kUsage, "export: nowhere to write; give -o DIR, or -o FILE of one in a file");
   }
   Console console(typed.quiet);
-  pipeline::export_model(typed.model, {typed.output, format, parse_bytes(typed.shard_bytes)},
+  pipeline::export_model(model_of(typed), {typed.output, format, parse_bytes(typed.shard_bytes)},
                          console);
 }
 
@@ -150,7 +151,7 @@ std::string read_standard_input() {
 }
 
 void run_tokenize(const flags::ResolvedSettings& settings) {
-  const auto tokenizer = pipeline::open_tokenizer(settings.values.model);
+  const auto tokenizer = pipeline::open_tokenizer(model_of(settings.values));
   const std::string& file = settings.values.file;
   const std::string text = file == "-" ? read_standard_input() : documents::read_text_file(file);
   documents::require_utf8(text, file == "-" ? "standard input" : file);
@@ -184,6 +185,10 @@ void traced(const std::string& file, const Command& command) {
 void run_command(const flags::ResolvedSettings& settings,
                  const std::vector<std::string>& command_line) {
   set_up_logging(settings.values.quiet, settings.values.verbose);
+  DownloadLine download(settings.values.quiet);
+  hub::set_up({.offline = settings.values.offline,
+               .progress = [&](const hub::Progress& progress) { download.show(progress); },
+               .warn = [&](const std::string& line) { download.warn(line); }});
   if (settings.values.print_config) {
     print_out(flags::config_with_origins(settings).dump(2) + "\n");
   } else if (settings.command == "compress") {

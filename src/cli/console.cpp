@@ -16,8 +16,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kRedrawInterval = 100ms;  // a terminal: smooth enough, cheap
-constexpr auto kLineInterval = 10s;      // a pipe: a log that stays readable
-constexpr int kBarWidth = 28;
+
+constexpr std::int64_t kBarWidth = 28;
+
+}  // namespace
 
 std::string duration_text(double seconds) {
   const auto whole = static_cast<std::int64_t>(std::llround(seconds));
@@ -26,7 +28,10 @@ std::string duration_text(double seconds) {
   return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-}  // namespace
+std::string bar_text(std::int64_t done, std::int64_t units) {
+  const auto filled = static_cast<std::size_t>(kBarWidth * std::min(done, units) / units);
+  return "[" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "]";
+}
 
 void set_up_logging(bool quiet, bool verbose) {
   spdlog::drop("sgpt-mi");
@@ -111,9 +116,8 @@ std::string Console::progress_text() const {
 
 void Console::draw_bar() {
   last_shown_ = Clock::now();
-  const auto filled = static_cast<std::size_t>(kBarWidth * std::min(done_, units_) / units_);
-  const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
-  std::fputs(fmt::format("\r\033[K[{}] {}", bar, progress_text()).c_str(), stderr);
+  std::fputs(fmt::format("\r\033[K{} {}", bar_text(done_, units_), progress_text()).c_str(),
+             stderr);
   std::fflush(stderr);
   bar_shown_ = true;
 }

@@ -8,8 +8,17 @@
 
 namespace sgpt_mi::cli {
 
+/// Between lines of progress in a pipe: a log that stays readable.
+inline constexpr std::chrono::seconds kLineInterval{10};
+
 /// Sets up the program's one logger: plain lines on stderr, level by --quiet and --verbose.
 void set_up_logging(bool quiet, bool verbose);
+
+/// Seconds for people: "42 s", "3:05", "1:02:03".
+[[nodiscard]] std::string duration_text(double seconds);
+
+/// A bar for `done` of `units` > 0.
+[[nodiscard]] std::string bar_text(std::int64_t done, std::int64_t units);
 
 /// Writes to stdout and checks that it arrived. Throws Error(kInput) when stdout is full or closed.
 void print_out(const std::string& text);

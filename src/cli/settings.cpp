@@ -103,7 +103,7 @@ obs::CompressOptions matrix_options(const flags::ResolvedSettings& settings) {
 }
 
 pipeline::ModelOptions model_options(const flags::Settings& typed) {
-  return {typed.model, typed.device, typed.dtype, typed.threads};
+  return {model_of(typed), typed.device, typed.dtype, typed.threads};
 }
 
 pipeline::EvalOptions eval_options(const flags::Settings& typed) {
@@ -149,6 +149,10 @@ pipeline::FormatWishes format_wishes(const flags::ResolvedSettings& settings) {
 }
 
 }  // namespace
+
+std::string model_of(const flags::Settings& typed) {
+  return typed.revision.empty() ? typed.model : typed.model + "@" + typed.revision;
+}
 
 pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
   const flags::Settings& typed = settings.values;

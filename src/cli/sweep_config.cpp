@@ -24,7 +24,8 @@ constexpr std::array<const char*, 7> kFileKeys{"model", "dataset",  "out", "base
 bool is_cell_flag(const flags::FlagRow& row) {
   const std::string_view key = row.key;
   return row.in_config && (row.commands & flags::kCompress) != 0 &&
-         (row.commands & flags::kSweep) != 0 && key != "quiet" && key != "verbose";
+         (row.commands & flags::kSweep) != 0 && key != "quiet" && key != "verbose" &&
+         key != "offline";
 }
 
 /// Whether a flag may change what a cell measures; the number of threads changes the last digits.

@@ -1,9 +1,5 @@
 #include "sgpt_mi/documents/documents.h"
 
-#include <cstdlib>
-#include <optional>
-#include <utility>
-
 #include "readers.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/utf8.h"
@@ -13,23 +9,8 @@
 #include "utf8_text.h"
 
 namespace sgpt_mi::documents {
-namespace {
 
 namespace fs = std::filesystem;
-
-std::optional<fs::path> environment_path(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr || *value == '\0') return std::nullopt;
-  return fs::path(value);
-}
-
-}  // namespace
-
-fs::path hub_cache() {
-  if (const auto cache = environment_path("HF_HUB_CACHE")) return *cache;
-  if (const auto home = environment_path("HF_HOME")) return *home / "hub";
-  return environment_path("HOME").value_or("/") / ".cache/huggingface/hub";
-}
 
 std::string read_text_file(const fs::path& path) {
   const io::MappedFile file(path);

@@ -5,9 +5,9 @@
 namespace sgpt_mi::flags {
 namespace {
 
-constexpr Positional kModel{
-    "MODEL", &Settings::model, true,
-    "folder, GGUF file, or Hub id in the local Hugging Face cache (facebook/opt-125m)"};
+constexpr Positional kModel{"MODEL", &Settings::model, true,
+                            "folder, GGUF file, or Hub id, fetched when it is not in the cache "
+                            "(facebook/opt-125m, ID:Q4_K_M)"};
 constexpr Positional kDataset{
     "DATASET", &Settings::dataset, true,
     "wikitext2, ptb, c4, a mix c4:64,ptb:64, a file (text, jsonl, jsonl.gz, parquet) or recorded "

@@ -27,6 +27,7 @@ constexpr const char* kObsSweep = "OBS sweep";
 constexpr const char* kSelection = "Which linears";
 constexpr const char* kComparison = "Comparison";
 constexpr const char* kEvaluation = "Evaluation";
+constexpr const char* kHub = "Hugging Face Hub";
 constexpr const char* kMachine = "Machine";
 constexpr const char* kOutput = "Output";
 constexpr const char* kGrid = "Sweep";
@@ -46,7 +47,7 @@ std::vector<FlagRow> calibration_flags() {
       {"batch_windows", &S::batch_windows, "N|auto", kCalibration, kRuns, true,
        "calibration windows in one forward; auto: 4 on a CPU, on a GPU as free memory allows"},
       {"data_dir", &S::data_dir, "DIR", kCalibration, kScores, true,
-       "where dataset files lie (default: SGPT_MI_DATA, then the local Hugging Face cache)",
+       "where dataset files lie (default: SGPT_MI_DATA, then the Hugging Face cache, then the Hub)",
        kCommon},
       {"text_key", &S::text_key, "KEY", kCalibration, kScores, true,
        "member or column with the text in files of records; default: text, else sentence, "
@@ -197,6 +198,11 @@ std::vector<FlagRow> machine_and_output_flags() {
        "score only the first N windows of each set; 0: all", kCommon},
       {"dense", &S::dense, "MODEL", kEvaluation, kEval, true,
        "also score the model that a compressed one was made from, and KL between them", kCommon},
+
+      {"revision", &S::revision, "REV", kHub, kAll | kExport, true,
+       "branch, tag or commit of a MODEL that is a Hub id (default: main)"},
+      {"offline", &S::offline, "", kHub, kAll | kExport, true,
+       "fetch nothing from the Hub: only its local cache (as HF_HUB_OFFLINE=1)"},
 
       {"device", &S::device, "auto|cpu|cuda|cuda:N", kMachine, kScores, true,
        "auto (cuda when there is a GPU), cpu, cuda (the first visible GPU, and all of them for the "

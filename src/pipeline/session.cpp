@@ -172,7 +172,7 @@ std::unique_ptr<tokenizer::Tokenizer> load_tokenizer_of(const formats::Checkpoin
 }
 
 std::unique_ptr<tokenizer::Tokenizer> open_tokenizer(const std::string& model) {
-  const formats::ModelLocation location = formats::locate_model(model);
+  const formats::ModelLocation location = formats::locate_tokenizer(model);
   if (!location.is_folder()) return load_tokenizer_of(open_model(model));
   return tokenizer::load_tokenizer(location.path);
 }

@@ -6,6 +6,7 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/hub/hub.h"
 
 namespace sgpt_mi::text {
 namespace {
@@ -18,40 +19,56 @@ struct Source {
   Split split;
   /// Below data_dir, best first; a * in the name stands for anything.
   std::array<std::string_view, 2> local;
-  /// Folders of the HF cache, without "datasets--", best first.
-  std::array<std::string_view, 2> cached;
-  /// What the path below a snapshot must contain: the configuration and the split.
-  std::string_view cached_config;
-  std::string_view cached_split;
+  /// Its repository on the Hub, and older names that a cache may hold.
+  std::array<std::string_view, 2> hub_ids;
+  /// What a path of the repository must contain: the configuration and the split.
+  std::string_view hub_config;
+  std::string_view hub_split;
+  /// The file to download where its name is known: a list of all files of c4 takes 70,000 lines.
+  std::string_view hub_name = "";
 };
 
-constexpr Source kSources[] = {
-    {"wikitext2",
-     Split::kTest,
-     {"wikitext2/wiki.test.raw"},
-     {"Salesforce--wikitext", "wikitext"},
-     "wikitext-2-raw-v1",
-     "test"},
-    {"wikitext2",
-     Split::kTrain,
-     {"wikitext2/wiki.train.raw", "wikitext2/wiki.train.tokens"},
-     {"Salesforce--wikitext", "wikitext"},
-     "wikitext-2-raw-v1",
-     "train"},
-    {"ptb",
-     Split::kTest,
-     {"ptb/ptb.test.txt"},
-     {"ptb-text-only--ptb_text_only", "ptb_text_only"},
-     "",
-     "test"},
-    {"ptb",
-     Split::kTrain,
-     {"ptb/ptb.train.txt"},
-     {"ptb-text-only--ptb_text_only", "ptb_text_only"},
-     "",
-     "train"},
-    {"c4", Split::kTest, {"c4/c4-validation*.json.gz"}, {"allenai--c4"}, "en/", "c4-validation"},
-    {"c4", Split::kTrain, {"c4/c4-train*.json.gz"}, {"allenai--c4"}, "en/", "c4-train"}};
+constexpr Source kSources[] = {{"wikitext2",
+                                Split::kTest,
+                                {"wikitext2/wiki.test.raw"},
+                                {"Salesforce/wikitext", "wikitext"},
+                                "/wikitext-2-raw-v1/",
+                                "test"},
+                               {"wikitext2",
+                                Split::kTrain,
+                                {"wikitext2/wiki.train.raw", "wikitext2/wiki.train.tokens"},
+                                {"Salesforce/wikitext", "wikitext"},
+                                "/wikitext-2-raw-v1/",
+                                "train"},
+                               {"ptb",
+                                Split::kTest,
+                                {"ptb/ptb.test.txt"},
+                                {"ptb-text-only/ptb_text_only", "ptb_text_only"},
+                                "",
+                                "test"},
+                               {"ptb",
+                                Split::kTrain,
+                                {"ptb/ptb.train.txt"},
+                                {"ptb-text-only/ptb_text_only", "ptb_text_only"},
+                                "",
+                                "train"},
+                               {"c4",
+                                Split::kTest,
+                                {"c4/c4-validation*.json.gz"},
+                                {"allenai/c4"},
+                                "/en/",
+                                "c4-validation",
+                                "en/c4-validation.00000-of-00008.json.gz"},
+                               {"c4",
+                                Split::kTrain,
+                                {"c4/c4-train*.json.gz"},
+                                {"allenai/c4"},
+                                "/en/",
+                                "c4-train",
+                                "en/c4-train.00000-of-01024.json.gz"}};
+
+/// Where the Hub keeps a set as parquet that its authors published as a script.
+constexpr const char* kConverted = "refs/convert/parquet";
 
 constexpr std::pair<std::string_view, std::string_view> kHowToGet[] = {
     {"wikitext2", "wikitext-2-raw-v1.zip, or the Hub data set Salesforce/wikitext"},
@@ -82,21 +99,32 @@ std::vector<fs::path> matching_files(const fs::path& pattern) {
   return found;
 }
 
-/// The record files of a split in the snapshots of a cached data set, in name order.
-std::vector<fs::path> cached_files(const fs::path& snapshots, const Source& source) {
+/// Whether a file of the repository, by its path there, holds the split.
+bool holds_split(const Source& source, const std::string& path) {
+  const std::string below = "/" + path;
+  return documents::is_document_file(path) && below.find(source.hub_config) != std::string::npos &&
+         below.find(fmt::format("/{}", source.hub_split)) != std::string::npos;
+}
+
+/// The record files of a split in a snapshot of the repository, in name order.
+std::vector<fs::path> cached_files(const fs::path& snapshot, const Source& source) {
   std::vector<fs::path> found;
-  if (!fs::is_directory(snapshots)) return found;
-  const std::string split = fmt::format("/{}", source.cached_split);
-  for (const auto& entry : fs::recursive_directory_iterator(snapshots)) {
-    const std::string below = entry.path().lexically_relative(snapshots).string();
-    if (entry.is_regular_file() && documents::is_document_file(entry.path()) &&
-        below.find(source.cached_config) != std::string::npos &&
-        below.find(split) != std::string::npos) {
+  for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
+    if (entry.is_regular_file() &&
+        holds_split(source, entry.path().lexically_relative(snapshot).generic_string())) {
       found.push_back(entry.path());
     }
   }
   std::sort(found.begin(), found.end());
   return found;
+}
+
+fs::path download(const Source& source) {
+  return hub::download({std::string(source.hub_ids[0]),
+                        source.hub_name.empty() ? std::vector<std::string>{"main", kConverted}
+                                                : std::vector<std::string>{"main"},
+                        std::string(source.hub_name),
+                        [&](const std::string& path) { return holds_split(source, path); }});
 }
 
 /// The file of a split. Of several (shards of c4) the first by name is taken, as the reference
@@ -110,18 +138,21 @@ fs::path find_file(const Source& source, const DataSettings& settings) {
     if (!found.empty()) return found.front();
     tried.push_back(pattern.string());
   }
-  for (const std::string_view cached : source.cached) {
-    if (cached.empty()) continue;
-    const fs::path snapshots =
-        documents::hub_cache() / fmt::format("datasets--{}", cached) / "snapshots";
-    const std::vector<fs::path> found = cached_files(snapshots, source);
-    if (!found.empty()) return found.front();
-    tried.push_back(snapshots.string());
+  for (const std::string_view id : source.hub_ids) {
+    if (id.empty()) continue;
+    for (const fs::path& snapshot : hub::dataset_snapshots(std::string(id))) {
+      const std::vector<fs::path> found = cached_files(snapshot, source);
+      if (!found.empty()) return found.front();
+    }
+    tried.push_back(fmt::format("{} in {}", id, hub::cache_folder().string()));
   }
+  if (!hub::is_offline()) return download(source);
   const auto* how = std::find_if(std::begin(kHowToGet), std::end(kHowToGet),
                                  [&](const auto& row) { return row.first == source.set; });
-  fail(ErrorKind::kInput, "text: no {} file of '{}' found; tried {}; get {} and give --data-dir",
-       source.cached_split, source.set, fmt::join(tried, ", "), how->second);
+  fail(ErrorKind::kInput,
+       "text: no {} file of '{}' found; tried {}; get {} and give --data-dir, or leave out "
+       "--offline and HF_HUB_OFFLINE",
+       source.hub_split, source.set, fmt::join(tried, ", "), how->second);
 }
 
 const Source& source_of(const std::string& set, Split split) {

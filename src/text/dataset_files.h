@@ -17,7 +17,8 @@ enum class Split { kTrain, kTest };  ///< for c4, kTest is its validation split
 
 /// The rows of a set as the reference loaders see them: wikitext2: lines with their newline, blank
 /// ones empty; ptb: lines without surrounding white space; c4: the first `limit` documents.
-/// Looks in data_dir, then in the local HF cache. Throws Error(kInput) listing the places tried.
+/// Looks in data_dir, then in the Hugging Face cache, into which it is downloaded at last. Throws
+/// Error(kInput) listing the places tried.
 [[nodiscard]] std::vector<std::string> load_rows(
     const std::string& set, Split split, const DataSettings& settings,
     std::size_t limit = std::numeric_limits<std::size_t>::max());

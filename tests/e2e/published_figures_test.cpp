@@ -25,9 +25,9 @@ constexpr double kSparseTolerance = 0.02;  // spread of five calibration seeds, 
 TEST(PublishedFigures, Opt125m) {
   const TemporaryFolder folder;
   const std::string report = (folder.path() / "r.json").string();
-  const std::vector<std::string> arguments{"compress",  "facebook/opt-125m", "c4",  "--method",
-                                           "sparsegpt", "--sparsity",        "0.5", "--seqlen",
-                                           "2048",      "--report",          report};
+  const std::vector<std::string> arguments{"compress",  "facebook/opt-125m", "c4",       "--method",
+                                           "sparsegpt", "--sparsity",        "0.5",      "--seqlen",
+                                           "2048",      "--offline",         "--report", report};
   auto plan = arguments;
   plan[0] = "plan";
   const ProgramResult check = run_program(folder, plan);

@@ -1,10 +1,15 @@
 #pragma once
 
+#include <string>
+
 #include "sgpt_mi/flags/settings.h"
 #include "sgpt_mi/pipeline/compare.h"
 #include "sgpt_mi/pipeline/options.h"
 
 namespace sgpt_mi::cli {
+
+/// MODEL with --revision behind it, as formats::locate_model takes it.
+[[nodiscard]] std::string model_of(const flags::Settings& typed);
 
 /// The options of `compress` and `plan`. Throws Error(kUsage) for flags that contradict each other.
 [[nodiscard]] pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings);

@@ -42,7 +42,4 @@ void require_utf8(const std::string& text, const std::string& label);
 /// Whether a file of this name is one of records, whatever it holds.
 [[nodiscard]] bool is_document_file(const std::filesystem::path& path);
 
-/// The folder of the Hugging Face cache: HF_HUB_CACHE, else below HF_HOME, else below HOME.
-[[nodiscard]] std::filesystem::path hub_cache();
-
 }  // namespace sgpt_mi::documents

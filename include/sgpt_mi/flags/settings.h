@@ -37,6 +37,8 @@ struct Settings {
   std::string eval = "wikitext2,ptb,c4";
   std::int64_t eval_windows = 0;
   std::string dense;
+  std::string revision;
+  bool offline = false;
 
   // compression
   std::string method = "rd";

@@ -34,10 +34,14 @@ struct ModelLocation {
 
 /// Resolves MODEL: an existing folder (locate_in_folder), a GGUF file (any part of a split model,
 /// and NAME.gguf for NAME-00001-of-00003.gguf), "random:SHAPE" (not looked at further), or a Hub id
-/// ("facebook/opt-125m") in the local HF cache (HF_HUB_CACHE, else HF_HOME/hub, else
-/// ~/.cache/huggingface/hub; models--ORG--NAME/refs/main -> snapshots/REV). Never touches the
-/// network. Throws Error(kInput) listing the places that were tried.
+/// ("facebook/opt-125m", "ORG/NAME:Q4_K_M", "...@REVISION": hub::parse_model_name) in the Hugging
+/// Face cache, into which it is downloaded when it is not there (hub::find_model).
+/// Throws Error(kInput) listing the places that were tried, Error(kUsage) for the revision of a
+/// folder or file.
 [[nodiscard]] ModelLocation locate_model(const std::string& model);
+
+/// The same for a model of which only the tokenizer is wanted: no weights are downloaded.
+[[nodiscard]] ModelLocation locate_tokenizer(const std::string& model);
 
 /// Gives the codes of a checkpoint's matrices as they are stored.
 class CodeSource {

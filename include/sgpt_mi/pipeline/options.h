@@ -12,7 +12,7 @@ namespace sgpt_mi::pipeline {
 
 /// Which model, and where and how it is computed.
 struct ModelOptions {
-  std::string model;            ///< folder, GGUF file or Hub id in the local cache
+  std::string model;            ///< folder, GGUF file or Hub id: formats::locate_model
   std::string device = "auto";  ///< auto (cuda when there is one), cpu, cuda, cuda:N
   std::string dtype =
       "auto";       ///< auto (float32 on the CPU, the stored type on a GPU), float32, ...

@@ -10,10 +10,10 @@
 
 namespace sgpt_mi::text {
 
-/// Where dataset files are looked for: --data-dir (or SGPT_MI_DATA), then the local HF cache; and
-/// how files that the user names are read.
+/// Where dataset files are looked for: --data-dir (or SGPT_MI_DATA), the Hugging Face cache, and
+/// then the Hub; and how files that the user names are read.
 struct DataSettings {
-  std::filesystem::path data_dir;  ///< empty: only the HF cache
+  std::filesystem::path data_dir;  ///< empty: only the cache and the Hub
   /// Where the text of a record stands (documents::read_documents); named sets have keys of their
   /// own.
   std::string text_key = {};

@@ -21,8 +21,12 @@ class LocateModelTest : public ::testing::Test {
   void SetUp() override {
     ::unsetenv("HF_HUB_CACHE");
     ::setenv("HF_HOME", folder_.path().c_str(), 1);
+    ::setenv("HF_HUB_OFFLINE", "1", 1);
   }
-  void TearDown() override { ::unsetenv("HF_HOME"); }
+  void TearDown() override {
+    ::unsetenv("HF_HOME");
+    ::unsetenv("HF_HUB_OFFLINE");
+  }
 
   TemporaryFolder folder_;
 };
@@ -85,22 +89,37 @@ TEST_F(LocateModelTest, RandomShapesAreNowhereOnDisk) {
 
 TEST_F(LocateModelTest, HubIdResolvesThroughRefsMain) {
   const auto config = folder_.file("hub/models--org--name/snapshots/abc123/config.json", "{}");
+  (void)folder_.file("hub/models--org--name/snapshots/abc123/model.safetensors", "");
   (void)folder_.file("hub/models--org--name/refs/main", "abc123\n");
   EXPECT_EQ(locate_model("org/name").path, config.parent_path());
+  EXPECT_EQ(locate_model("org/name@abc123").path, config.parent_path());
   ::setenv("HF_HUB_CACHE", (folder_.path() / "hub").c_str(), 1);
   ::setenv("HF_HOME", "/nowhere", 1);
   EXPECT_EQ(locate_model("org/name").path, config.parent_path());
   ::unsetenv("HF_HUB_CACHE");
 }
 
+TEST_F(LocateModelTest, AGgufOfTheHubIsAFile) {
+  const auto gguf = folder_.file("hub/models--org--g/snapshots/a/m-Q4_0.gguf", "GGUF");
+  (void)folder_.file("hub/models--org--g/snapshots/a/m-Q8_0.gguf", "GGUF");
+  (void)folder_.file("hub/models--org--g/refs/main", "a");
+  EXPECT_EQ(locate_model("org/g:Q4_0").path, gguf);
+  EXPECT_TRUE(locate_model("org/g:m-Q4_0.gguf").is_gguf);
+}
+
 TEST_F(LocateModelTest, BrokenCacheEntriesAreExplained) {
   (void)folder_.file("hub/models--org--a/blobs/x", "");
-  EXPECT_THAT(input_error([] { (void)locate_model("org/a"); }), HasSubstr("refs/main is missing"));
+  EXPECT_THAT(input_error([] { (void)locate_model("org/a"); }), HasSubstr("not whole"));
   (void)folder_.file("hub/models--org--b/refs/main", "abc");
-  EXPECT_THAT(input_error([] { (void)locate_model("org/b"); }),
-              AllOf(HasSubstr("revision 'abc'"), HasSubstr("not there")));
+  EXPECT_THAT(input_error([] { (void)locate_model("org/b"); }), HasSubstr("models--org--b"));
   (void)folder_.file("hub/models--org--c/refs/main", "..");
-  EXPECT_THAT(input_error([] { (void)locate_model("org/c"); }), HasSubstr("revision '..'"));
+  EXPECT_THAT(input_error([] { (void)locate_model("org/c"); }), HasSubstr("revision \"..\""));
+}
+
+TEST_F(LocateModelTest, OnlyTheHubHasRevisions) {
+  const std::string here = folder_.path().string();
+  EXPECT_THAT(test::error_of(ErrorKind::kUsage, [&] { (void)locate_model(here + "@v1"); }),
+              HasSubstr("--revision is for Hub ids"));
 }
 
 TEST_F(LocateModelTest, UnknownModelListsThePlacesTried) {

@@ -23,8 +23,14 @@ using ::testing::HasSubstr;
 /// A folder that is data_dir and, in "hub", the HF cache.
 class Corpus : public ::testing::Test {
  protected:
-  void SetUp() override { setenv("HF_HUB_CACHE", (folder_.path() / "hub").c_str(), 1); }
-  void TearDown() override { unsetenv("HF_HUB_CACHE"); }
+  void SetUp() override {
+    setenv("HF_HUB_CACHE", (folder_.path() / "hub").c_str(), 1);
+    setenv("HF_HUB_OFFLINE", "1", 1);
+  }
+  void TearDown() override {
+    unsetenv("HF_HUB_CACHE");
+    unsetenv("HF_HUB_OFFLINE");
+  }
 
   void write(const std::string& name, const std::string& text) {
     static_cast<void>(folder_.file(name, text));
@@ -111,11 +117,31 @@ TEST_F(Corpus, TheHubCacheComesAfterTheDataFolder) {
   EXPECT_EQ(text_of("wikitext2"), "local\n");
 }
 
+TEST_F(Corpus, OfSeveralSnapshotsTheOneOfRefsMainIsTaken) {
+  const std::string cached = "hub/datasets--Salesforce--wikitext/";
+  const std::string file = "/wikitext-2-raw-v1/test-0.jsonl";
+  write(cached + "snapshots/aaa" + file, "{\"text\": \"old\"}\n");
+  write(cached + "snapshots/bbb" + file, "{\"text\": \"new\"}\n");
+  write(cached + "snapshots/ccc" + file, "{\"text\": \"other\"}\n");
+  EXPECT_EQ(text_of("wikitext2"), "old") << "without refs by name";
+  write(cached + "refs/main", "bbb");
+  EXPECT_EQ(text_of("wikitext2"), "new");
+}
+
+TEST_F(Corpus, TheConvertedBranchOfPtbIsFoundInTheCache) {
+  const std::string cached = "hub/datasets--ptb-text-only--ptb_text_only/";
+  write(cached + "snapshots/aaa/ptb_text_only.py", "");
+  write(cached + "snapshots/bbb/penn_treebank/test/0000.jsonl", "{\"text\": \"no it\"}\n");
+  write(cached + "refs/main", "aaa");
+  write(cached + "refs/refs/convert/parquet", "bbb");
+  EXPECT_EQ(text_of("ptb"), "no it");
+}
+
 TEST_F(Corpus, MissingSetsListThePlacesAndTheSource) {
-  EXPECT_THAT(
-      input_error([&] { return text_of("wikitext2"); }),
-      AllOf(HasSubstr("wikitext2/wiki.test.raw"), HasSubstr("hub/datasets--Salesforce--wikitext"),
-            HasSubstr("wikitext-2-raw-v1.zip"), HasSubstr("--data-dir")));
+  EXPECT_THAT(input_error([&] { return text_of("wikitext2"); }),
+              AllOf(HasSubstr("wikitext2/wiki.test.raw"),
+                    HasSubstr("Salesforce/wikitext in " + (folder_.path() / "hub").string()),
+                    HasSubstr("wikitext-2-raw-v1.zip"), HasSubstr("--data-dir")));
   EXPECT_THAT(input_error([&] { return text_of("c4"); }), HasSubstr("c4-validation*.json.gz"));
   EXPECT_THAT(input_error([&] { return text_of("wikitext3"); }),
               HasSubstr("'wikitext3' is neither a file nor a known set"));

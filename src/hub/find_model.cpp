@@ -1,0 +1,118 @@
+#include <algorithm>
+#include <utility>
+
+#include "environment.h"
+#include "model_choice.h"
+#include "remote_repo.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/hub/hub.h"
+
+namespace sgpt_mi::hub {
+namespace {
+
+namespace fs = std::filesystem;
+
+Session& session() {
+  static Session one;
+  return one;
+}
+
+/// Fetches what a choice names, the shards of an index after the index.
+fs::path fetch_choice(RemoteRepo& remote, const std::string& commit, const Choice& choice) {
+  remote.fetch(remote.describe(commit, choice.files));
+  const fs::path snapshot = remote.cache().snapshot(commit);
+  if (!choice.index.empty()) {
+    remote.fetch(remote.describe(commit, shards_of(snapshot / choice.index)));
+  }
+  remote.finish(commit);
+  return choice.gguf.empty() ? snapshot : snapshot / choice.gguf;
+}
+
+fs::path download_model(const ModelName& name, Part part) {
+  RemoteRepo remote({Kind::kModel, name.id}, name.revision, session());
+  const Listing listing = remote.list();
+  return fetch_choice(remote, listing.commit, choose_files(name, listing.names, part));
+}
+
+/// A cached model without a tokenizer: other programs fetch the weights alone. The Hub is asked
+/// once whether there is one.
+fs::path add_tokenizer(const ModelName& name, const fs::path& cached) {
+  RemoteRepo remote({Kind::kModel, name.id}, cached.filename().string(), session());
+  try {
+    const Listing listing = remote.list(false);
+    const Choice choice = choose_files(name, listing.names, Part::kTokenizer);
+    return fetch_choice(remote, listing.commit, choice);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+    if (session().warn) {
+      session().warn(
+          fmt::format("{} is in the cache without a tokenizer: {}", name.id, error.what()));
+    }
+    return cached;
+  }
+}
+
+}  // namespace
+
+void set_up(Session wanted) { session() = std::move(wanted); }
+
+bool is_offline() { return session().offline || offline_by_environment(); }
+
+std::optional<ModelName> parse_model_name(const std::string& text) {
+  ModelName name;
+  const std::size_t at = text.find('@');
+  const std::size_t colon = text.substr(0, at).find(':');
+  name.id = text.substr(0, std::min(at, colon));
+  if (colon != std::string::npos) name.file = text.substr(0, at).substr(colon + 1);
+  if (at != std::string::npos) name.revision = text.substr(at + 1);
+  const bool file = colon == std::string::npos || is_path_below(name.file);
+  if (!is_id(name.id) || !file || !is_path_below(name.revision)) return std::nullopt;
+  return name;
+}
+
+fs::path find_model(const ModelName& name, Part part) {
+  const RepoCache cache({Kind::kModel, name.id});
+  const auto snapshot = cache.find_snapshot(name.revision);
+  const auto local = snapshot ? complete_model(*snapshot, name, part) : std::optional<LocalModel>();
+  if (local && (local->has_tokenizer || is_offline())) return local->path;
+  if (is_offline()) {
+    fail(
+        ErrorKind::kInput,
+        "hub: model '{}' at revision '{}' is not whole in the Hugging Face cache {}, and --offline "
+        "or HF_HUB_OFFLINE forbids to fetch it; leave that out, or set HF_HOME or HF_HUB_CACHE to "
+        "the cache that holds it",
+        name.id, name.revision, cache.folder().string());
+  }
+  return local ? add_tokenizer(name, local->path) : download_model(name, part);
+}
+
+std::vector<fs::path> dataset_snapshots(const std::string& id) {
+  return RepoCache({Kind::kDataset, id}).snapshots();
+}
+
+fs::path download(const DatasetFile& file) {
+  for (const std::string& revision : file.revisions) {
+    RemoteRepo remote({Kind::kDataset, file.id}, revision, session());
+    std::string name = file.name;
+    std::string commit = revision;
+    if (name.empty()) {
+      const bool last = revision == file.revisions.back();
+      const auto listing = last ? remote.list() : remote.list_if_there();
+      if (!listing) continue;
+      const auto found = std::find_if(listing->names.begin(), listing->names.end(), file.wanted);
+      if (found == listing->names.end()) continue;
+      name = *found;
+      commit = listing->commit;
+    }
+    const std::vector<RemoteFile> described = remote.describe(commit, {name});
+    remote.fetch(described);
+    remote.finish(described.front().commit);
+    return remote.cache().snapshot(described.front().commit) / name;
+  }
+  fail(ErrorKind::kInput,
+       "hub: data set '{}' holds no file of the kind that is wanted; get it by other means and "
+       "give --data-dir",
+       file.id);
+}
+
+}  // namespace sgpt_mi::hub
