@@ -1,6 +1,7 @@
 #include "sgpt_mi/pretokenizer/json_members.h"
 
 #include <limits>
+#include <string_view>
 
 #include "sgpt_mi/core/error.h"
 
@@ -64,6 +65,13 @@ std::unordered_map<std::string, std::int32_t> parse_vocabulary(const nlohmann::j
     vocabulary.emplace(token, parse_token_id(id, token));
   }
   return vocabulary;
+}
+
+void rethrow_from(const std::string& where, const Error& error) {
+  constexpr std::string_view kRoom = "text: ";
+  std::string_view message = error.what();
+  if (message.starts_with(kRoom)) message.remove_prefix(kRoom.size());
+  fail(error.kind(), "{}{}: {}", kRoom, where, message);
 }
 
 nlohmann::json parse_json(const std::string& text, const std::string& name) {

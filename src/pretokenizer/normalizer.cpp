@@ -89,7 +89,8 @@ class Sequence : public Normalizer {
 std::unique_ptr<Normalizer> parse_sequence(const nlohmann::json& json) {
   std::vector<std::unique_ptr<Normalizer>> steps;
   for (const nlohmann::json& step : member(json, "normalizers")) {
-    steps.push_back(parse_normalizer(step));
+    steps.push_back(reading(fmt::format("normalizers[{}]", steps.size()),
+                            [&] { return parse_normalizer(step); }));
   }
   return std::make_unique<Sequence>(std::move(steps));
 }

@@ -84,6 +84,7 @@ void PatternSplit::apply(Pieces& pieces) const {
   for (const Piece& piece : pieces.list()) {
     const std::vector<Stretch> stretches = stretches_of(pattern_, piece.text, invert_);
     for (const Span span : apply_behavior(stretches, behavior_)) {
+      if (span.begin == span.end) continue;  // an empty match cuts, and is no piece
       const bool at_start = piece.at_text_start && span.begin == 0;
       list.push_back({piece.text.substr(span.begin, span.end - span.begin), at_start});
     }

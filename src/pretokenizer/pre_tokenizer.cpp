@@ -5,6 +5,7 @@
 
 #include "pattern_split.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/pretokenizer/byte_alphabet.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 
 namespace sgpt_mi::pretokenizer {
@@ -22,6 +23,25 @@ class PrefixSpace : public SplitStep {
     for (Piece& piece : list) {
       if (!piece.text.starts_with(' ')) piece.text = pieces.keep(fmt::format(" {}", piece.text));
     }
+    pieces.replace(std::move(list));
+  }
+};
+
+/// Writes every piece in the byte alphabet, as ByteLevel hands it to the steps behind it, and back.
+class ToByteLetters : public SplitStep {
+ public:
+  void apply(Pieces& pieces) const override {
+    std::vector<Piece> list = pieces.list();
+    for (Piece& piece : list) piece.text = pieces.keep(letters_of_bytes(piece.text));
+    pieces.replace(std::move(list));
+  }
+};
+
+class FromByteLetters : public SplitStep {
+ public:
+  void apply(Pieces& pieces) const override {
+    std::vector<Piece> list = pieces.list();
+    for (Piece& piece : list) piece.text = pieces.keep(bytes_of_token(piece.text).value());
     pieces.replace(std::move(list));
   }
 };
@@ -119,7 +139,21 @@ void add_whitespace_split(const nlohmann::json& /*json*/, PreTokenizer& chain) {
 void add_steps(const nlohmann::json& json, PreTokenizer& chain);
 
 void add_sequence(const nlohmann::json& json, PreTokenizer& chain) {
-  for (const nlohmann::json& step : member(json, "pretokenizers")) add_steps(step, chain);
+  std::size_t index = 0;
+  for (const nlohmann::json& step : member(json, "pretokenizers")) {
+    reading(fmt::format("pretokenizers[{}]", index++), [&] { add_steps(step, chain); });
+  }
+}
+
+/// Steps behind ByteLevel see its letters: whatever rewrites a text would write others.
+void check_behind_byte_level(const std::string& type, PreTokenizer& chain) {
+  if (type == "ByteLevel" || type == "Metaspace") {
+    fail(ErrorKind::kInput, "text: pre-tokenizer '{}' after ByteLevel is not supported", type);
+  }
+  if (type != "Sequence" && !chain.in_letters) {
+    chain.steps.push_back(std::make_unique<ToByteLetters>());
+    chain.in_letters = true;
+  }
 }
 
 void add_steps(const nlohmann::json& json, PreTokenizer& chain) {
@@ -130,17 +164,13 @@ void add_steps(const nlohmann::json& json, PreTokenizer& chain) {
       {"Metaspace", add_metaspace},   {"Punctuation", add_punctuation},
       {"Whitespace", add_whitespace}, {"WhitespaceSplit", add_whitespace_split}};
   const std::string type = string_member(json, "type");
-  if (chain.byte_level) {
-    // The steps work on the text itself; ByteLevel would hand them its 256-letter alphabet.
-    fail(ErrorKind::kInput, "text: pre-tokenizer '{}' after ByteLevel is not supported", type);
-  }
+  if (chain.byte_level) check_behind_byte_level(type, chain);
   for (const auto& [name, parser] : kParsers) {
     if (type == name) return parser(json, chain);
   }
   fail(ErrorKind::kInput,
-       "text: pre-tokenizer '{}' is not supported; expected ByteLevel, text::Split, Digits, "
-       "Metaspace, "
-       "Punctuation, Whitespace, WhitespaceSplit or Sequence",
+       "text: pre-tokenizer '{}' is not supported; expected ByteLevel, Split, Digits, "
+       "Metaspace, Punctuation, Whitespace, WhitespaceSplit or Sequence",
        type);
 }
 
@@ -149,6 +179,7 @@ void add_steps(const nlohmann::json& json, PreTokenizer& chain) {
 PreTokenizer parse_pre_tokenizer(const nlohmann::json& json) {
   PreTokenizer chain;
   if (!json.is_null()) add_steps(json, chain);
+  if (chain.in_letters) chain.steps.push_back(std::make_unique<FromByteLetters>());
   return chain;
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
 namespace sgpt_mi::pretokenizer {
 namespace {
@@ -79,6 +80,7 @@ class Scan {
 
 struct Regex::Code {
   pcre2_code* code = nullptr;
+  bool may_be_empty = false;
   Code() = default;
   Code(const Code&) = delete;
   Code& operator=(const Code&) = delete;
@@ -93,18 +95,24 @@ Regex::Regex(const std::string& pattern) {
                               &offset, nullptr);
   if (owner->code == nullptr) {
     fail(ErrorKind::kInput, "text: regular expression '{}' is not supported: {} at offset {}",
-         pattern, pcre_message(error), offset);
+         printable(pattern), pcre_message(error), offset);
   }
   std::uint32_t may_be_empty = 0;
   pcre2_pattern_info(owner->code, PCRE2_INFO_MATCHEMPTY, &may_be_empty);
-  if (may_be_empty != 0) {
-    fail(ErrorKind::kInput,
-         "text: regular expression '{}' can match the empty string, which is not supported",
-         pattern);
-  }
+  owner->may_be_empty = may_be_empty != 0;
   // Where JIT is not available the interpreter gives the same matches, slower.
   pcre2_jit_compile(owner->code, PCRE2_JIT_COMPLETE);
   code_ = std::move(owner);
+}
+
+bool is_script(std::string_view name) {
+  const std::string pattern = fmt::format("\\p{{sc:{}}}", name);
+  int error = 0;
+  std::size_t offset = 0;
+  pcre2_code* code = pcre2_compile(as_units(pattern), pattern.size(), PCRE2_UTF | PCRE2_UCP, &error,
+                                   &offset, nullptr);
+  pcre2_code_free(code);
+  return code != nullptr;
 }
 
 Regex::~Regex() = default;
@@ -131,9 +139,15 @@ std::vector<Span> Regex::matches(std::string_view text) const {
   std::vector<Span> found;
   Scan scan(code_->code);
   Span span;
-  for (std::size_t from = 0; from < text.size() && scan.find(text, from, 0, span);
-       from = span.end) {
-    found.push_back(span);
+  const std::size_t end = text.size() + (code_->may_be_empty ? 1 : 0);
+  for (std::size_t from = 0; from < end && scan.find(text, from, 0, span);) {
+    const bool again = span.begin == span.end && !found.empty() && found.back().end == span.end;
+    if (again) {
+      from += from < text.size() ? character_size(text[from]) : 1;
+    } else {
+      found.push_back(span);
+      from = span.end;
+    }
   }
   return found;
 }

@@ -1,111 +1,143 @@
 #include <cctype>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "regex_class.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/regex.h"
+#include "sgpt_mi/pretokenizer/utf8.h"
 
 namespace sgpt_mi::pretokenizer {
 namespace {
 
-/// Oniguruma's \w.
-constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
-constexpr std::string_view kSameEscapes = "rntfdD";
-constexpr std::string_view kSameGroups[] = {"(?:", "(?i:", "(?=", "(?!", "(?<=", "(?<!"};
+constexpr std::string_view kSameGroups[] = {"(?:", "(?i:", "(?=", "(?!", "(?<=", "(?<!", "(?>"};
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Rewrites a pattern from left to right.
 class Translator {
  public:
-  explicit Translator(std::string_view pattern) : pattern_(pattern) {}
+  explicit Translator(std::string_view pattern) : in_{pattern} {}
 
   std::string run() {
-    while (at_ < pattern_.size()) {
-      const char c = pattern_[at_];
+    while (in_.at < in_.pattern.size()) {
+      const char c = in_.pattern[in_.at];
       if (c == '\\') {
         escape();
-      } else if (in_class_) {
-        class_character(c);
+      } else if (c == '[') {
+        const std::string members = read_onig_class(in_);
+        atom(members);
       } else {
         plain_character(c);
       }
     }
-    if (in_class_) refuse("an unclosed character class");
     return std::move(out_);
   }
 
  private:
-  [[noreturn]] void refuse(std::string_view what) const {
-    fail(ErrorKind::kInput,
-         "text: regular expression '{}' has {} at offset {}, which is not supported", pattern_,
-         what, at_);
-  }
-
-  [[nodiscard]] bool next_is(char c, std::size_t ahead) const {
-    return at_ + ahead < pattern_.size() && pattern_[at_ + ahead] == c;
-  }
-
-  void copy(std::size_t count) {
-    out_ += pattern_.substr(at_, count);
-    at_ += count;
+  /// Appends something that a quantifier may follow.
+  void atom(std::string_view text) {
+    atom_ = out_.size();
+    out_ += text;
   }
 
   void replace(std::size_t count, std::string_view with) {
-    out_ += with;
-    at_ += count;
+    atom(with);
+    in_.at += count;
   }
 
   void escape() {
-    if (at_ + 1 >= pattern_.size()) refuse("a lone backslash");
-    const char c = pattern_[at_ + 1];
-    if (c == 's') return replace(2, "\\p{White_Space}");
-    if (c == 'S') return replace(2, "\\P{White_Space}");
-    if (c == 'w') {
-      return replace(2, in_class_ ? kWord : fmt::format("[{}]", kWord));
-    }
-    if (c == 'p' || c == 'P') return property();
-    const bool punctuation = std::ispunct(static_cast<unsigned char>(c)) != 0;
-    if (!punctuation && kSameEscapes.find(c) == std::string_view::npos) {
-      refuse(std::string("the escape \\") + c);
-    }
-    copy(2);
+    const char c = in_.at + 1 < in_.pattern.size() ? in_.pattern[in_.at + 1] : '\0';
+    if (c == 'b' || c == 'B') return replace(2, word_border(c == 'b'));
+    if (c == 'A' || c == 'z' || c == 'Z') return replace(2, in_.pattern.substr(in_.at, 2));
+    if (is_digit(c)) return back_reference();
+    const OnigEscape kind = read_onig_escape(in_, kOnigWordAlone);
+    atom(kind.several ? fmt::format("[{}{}]", kind.complement ? "^" : "", kind.members)
+                      : kind.members);
   }
 
-  void property() {
-    const std::size_t close = pattern_.find('}', at_);
-    if (!next_is('{', 2) || close == std::string_view::npos) refuse("a property without {name}");
-    copy(close + 1 - at_);
+  static std::string word_border(bool border) {
+    const std::string word = fmt::format("[{}]", kOnigWordAlone);
+    return border ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", word)
+                  : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", word);
   }
 
-  void class_character(char c) {
-    if (c == '[') refuse("a nested character class");
-    if (c == '&' && next_is('&', 1)) refuse("a class intersection");
-    if (c == ']') in_class_ = false;
-    copy(1);
+  /// \1 to \9: more digits may be an octal number instead.
+  void back_reference() {
+    const bool single = in_.pattern[in_.at + 1] != '0' && (in_.at + 2 >= in_.pattern.size() ||
+                                                           !is_digit(in_.pattern[in_.at + 2]));
+    if (!single) in_.refuse("a number behind a backslash");
+    replace(2, in_.pattern.substr(in_.at, 2));
   }
 
   void plain_character(char c) {
-    if (c == '^' || c == '$') refuse("a line anchor");
-    if (c == '}' && next_is('+', 1)) refuse("a quantified interval");
-    if (c == '(') return group();
-    if (c != '[') return copy(1);
-    in_class_ = true;
-    copy(next_is('^', 1) ? 2 : 1);
-    // A bracket in first place is a literal in one dialect and an empty class in the other.
-    if (next_is(']', 0)) refuse("a class that begins with ]");
+    switch (c) {
+      case '^': return replace(1, "(?m:^)");  // of every line
+      case '$': return replace(1, "(?m:$)");
+      case '(': return group();
+      case ')': return close_group();
+      case '{': return interval();
+      case '|': out_ += c; break;
+      case '*':
+      case '+':
+      case '?': out_ += c; break;  // followed by + it is possessive in both dialects
+      default: return replace(character_size(c), in_.pattern.substr(in_.at, character_size(c)));
+    }
+    ++in_.at;
   }
 
   void group() {
-    if (next_is('*', 1)) refuse("a verb");
-    if (!next_is('?', 1)) return copy(1);
-    for (const std::string_view known : kSameGroups) {
-      if (pattern_.substr(at_).starts_with(known)) return copy(known.size());
+    if (in_.next_is('*', 1)) in_.refuse("a verb");
+    const std::string_view rest = in_.pattern.substr(in_.at);
+    if (in_.at == 0 && rest.starts_with("(?i)")) return replace(4, "(?i)");
+    std::size_t size = 1;
+    if (in_.next_is('?', 1)) {
+      size = 0;
+      for (const std::string_view known : kSameGroups) {
+        if (rest.starts_with(known)) size = known.size();
+      }
+      if (size == 0) in_.refuse("an unknown group");
     }
-    refuse("an unknown group");
+    groups_.push_back(out_.size());
+    out_ += rest.substr(0, size);
+    in_.at += size;
   }
 
-  std::string_view pattern_;
-  std::size_t at_ = 0;
-  bool in_class_ = false;
+  void close_group() {
+    if (groups_.empty()) in_.refuse("a ) without its (");
+    atom_ = groups_.back();
+    groups_.pop_back();
+    out_ += ')';
+    ++in_.at;
+  }
+
+  /// {n}, {n,}, {n,m} or {,m}; anything else is the brace itself. Behind one, + repeats the whole
+  /// again (it is possessive in PCRE2), and so does ? behind {n}.
+  void interval() {
+    std::size_t end = in_.at + 1;
+    while (end < in_.pattern.size() && is_digit(in_.pattern[end])) ++end;
+    const std::string low(in_.pattern.substr(in_.at + 1, end - in_.at - 1));
+    const bool range = end < in_.pattern.size() && in_.pattern[end] == ',';
+    std::string high;
+    if (range) {
+      ++end;
+      while (end < in_.pattern.size() && is_digit(in_.pattern[end])) high += in_.pattern[end++];
+    }
+    const bool closed = end < in_.pattern.size() && in_.pattern[end] == '}';
+    if (!closed || (low.empty() && high.empty())) return replace(1, "\\{");
+    in_.at = end + 1;
+    out_ += fmt::format("{{{}{}{}}}", low.empty() ? "0" : low, range ? "," : "", high);
+    if (in_.next_is('+') || (in_.next_is('?') && !range)) {
+      out_.insert(atom_, "(?:");
+      out_ += ')';
+    }
+  }
+
+  PatternCursor in_;
   std::string out_;
+  std::size_t atom_ = 0;             ///< where in out_ the last atom begins
+  std::vector<std::size_t> groups_;  ///< where in out_ the open groups begin
 };
 
 }  // namespace

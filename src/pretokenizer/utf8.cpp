@@ -22,6 +22,19 @@ void check_utf8(std::string_view text) {
        byte_at(text, *invalid), *invalid);
 }
 
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      shown += fmt::format("\\x{:02X}", byte);
+    } else {
+      shown += c;
+    }
+  }
+  return shown;
+}
+
 char32_t code_point(std::string_view character) {
   const unsigned char lead = byte_at(character, 0);
   if (lead < 0x80) return lead;

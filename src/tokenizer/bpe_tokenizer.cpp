@@ -10,19 +10,25 @@
 namespace sgpt_mi::tokenizer {
 namespace {
 
+using special_tokens::AddedToken;
+using special_tokens::kNoToken;
+using special_tokens::Segment;
+
 // Positions of symbols are 32-bit; normalization may lengthen a text a few times.
 constexpr std::size_t kLargestText = std::numeric_limits<std::int32_t>::max() / 8;
 
-std::vector<AddedToken> tokens_with(const std::vector<AddedToken>& tokens, bool normalized) {
+std::vector<AddedToken> tokens_with(const BpeStages& stages, bool normalized) {
   std::vector<AddedToken> chosen;
-  std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(chosen),
-               [&](const AddedToken& token) { return token.normalized == normalized; });
+  for (const AddedToken& token : stages.added_tokens) {
+    const bool is_text = stages.split_special && token.special;
+    if (token.normalized == normalized && !is_text) chosen.push_back(token);
+  }
   return chosen;
 }
 
 /// Tokens that are looked for in normalized text are themselves normalized.
 std::vector<AddedToken> normalized_tokens(const BpeStages& stages) {
-  std::vector<AddedToken> tokens = tokens_with(stages.added_tokens, true);
+  std::vector<AddedToken> tokens = tokens_with(stages, true);
   for (AddedToken& token : tokens) {
     token.content = stages.normalizer->normalize(std::move(token.content));
   }
@@ -34,7 +40,7 @@ std::vector<AddedToken> normalized_tokens(const BpeStages& stages) {
 BpeTokenizer::BpeTokenizer(BpeStages stages)
     : model_(stages.model),
       frame_(std::move(stages.frame)),
-      raw_tokens_(tokens_with(stages.added_tokens, false)),
+      raw_tokens_(tokens_with(stages, false)),
       normalized_tokens_(normalized_tokens(stages)),
       vocab_size_(model_.id_count()) {
   for (const AddedToken& token : stages.added_tokens) {

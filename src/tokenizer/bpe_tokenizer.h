@@ -3,18 +3,19 @@
 #include <memory>
 #include <vector>
 
-#include "added_tokens.h"
 #include "bpe.h"
 #include "post_processor.h"
 #include "sgpt_mi/pretokenizer/normalizer.h"
 #include "sgpt_mi/pretokenizer/pre_tokenizer.h"
+#include "sgpt_mi/special_tokens/added_tokens.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::tokenizer {
 
 /// The stages of a BPE tokenizer, in the order in which a text passes them.
 struct BpeStages {
-  std::vector<AddedToken> added_tokens;
+  std::vector<special_tokens::AddedToken> added_tokens;
+  bool split_special = false;  ///< special tokens in a text are text
   std::unique_ptr<pretokenizer::Normalizer> normalizer;
   pretokenizer::PreTokenizer pre_tokenizer;
   BpeDefinition model;
@@ -40,8 +41,8 @@ class BpeTokenizer : public Tokenizer {
   pretokenizer::PreTokenizer pre_tokenizer_;
   BpeModel model_;
   SpecialFrame frame_;
-  AddedTokenMatcher raw_tokens_;
-  AddedTokenMatcher normalized_tokens_;
+  special_tokens::AddedTokenMatcher raw_tokens_;
+  special_tokens::AddedTokenMatcher normalized_tokens_;
   std::int64_t vocab_size_ = 0;
 };
 

@@ -1,21 +1,23 @@
 #include <algorithm>
 #include <bit>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
-#include "gguf_tokenizer.h"
+#include "gguf_pre.h"
+#include "sgpt_mi/tokenizer/gguf_vocabulary.h"
 #include "protobuf_wire.h"
 #include "sentencepiece_proto.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
-#include "special_tokens.h"
+#include "sgpt_mi/special_tokens/tokenizer_file.h"
 #include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {
 
 namespace fs = std::filesystem;
+using special_tokens::AddedToken;
 
 constexpr float kAddedScore = -1000.0F;        // as llama.cpp's converter gives to added tokens
 constexpr float kMissingScore = -10000.0F;     // and to ids without a token
@@ -201,7 +203,42 @@ void check_sentencepiece(std::string_view trainer, std::string_view normalizer) 
   }
 }
 
-GgufVocabulary sentencepiece_vocabulary(const std::string& model, const SpecialTokenFiles& files) {
+/// The pieces of a sentencepiece model by text.
+special_tokens::BaseVocabulary base_of(const std::vector<std::string>& pieces) {
+  std::unordered_map<std::string, std::int32_t> ids;
+  for (const std::string& piece : pieces) {
+    ids.emplace(piece, static_cast<std::int32_t>(ids.size()));
+  }
+  special_tokens::BaseVocabulary base;
+  base.tokens = base.id_count = static_cast<std::int64_t>(pieces.size());
+  base.id_of = [ids = std::move(ids)](const std::string& content) {
+    const auto found = ids.find(content);
+    return found == ids.end() ? std::nullopt : std::optional(found->second);
+  };
+  return base;
+}
+
+/// The added tokens that say more than the model's own pieces do: those that a file lists with an
+/// id, and those that are new.
+std::vector<AddedToken> listed_tokens(const std::vector<std::string>& pieces,
+                                      std::vector<AddedToken> stored,
+                                      const SpecialTokenFiles& files) {
+  std::vector<AddedToken> tokens =
+      sentencepiece_added_tokens(base_of(pieces), stored, files).tokens();
+  for (AddedToken& token : files.numbered_tokens()) stored.push_back(std::move(token));
+  std::erase_if(tokens, [&](const AddedToken& token) {
+    const bool listed = std::any_of(stored.begin(), stored.end(), [&](const AddedToken& other) {
+      return other.content == token.content;
+    });
+    return !listed && token.id < static_cast<std::int32_t>(pieces.size());
+  });
+  return tokens;
+}
+
+GgufVocabulary sentencepiece_vocabulary(const fs::path& folder,
+                                        const std::vector<AddedToken>& stored,
+                                        const SpecialTokenFiles& files) {
+  const std::string model = special_tokens::read_tokenizer_file(folder / "tokenizer.model");
   GgufVocabulary vocabulary;
   vocabulary.model = "llama";
   vocabulary.pre = "default";
@@ -219,8 +256,10 @@ GgufVocabulary sentencepiece_vocabulary(const std::string& model, const SpecialT
   }
   check_sentencepiece(trainer, normalizer);
   vocabulary.add_space_prefix =
-      proto_number(normalizer, sentencepiece_proto::kAddDummyPrefix, 1) != 0;
-  set_added_tokens(files.numbered_tokens(), entries);
+      proto_number(normalizer, sentencepiece_proto::kAddDummyPrefix, 1) != 0 &&
+      files.flag("add_prefix_space", true);
+  const std::vector<std::string> pieces = vocabulary.tokens;
+  set_added_tokens(listed_tokens(pieces, stored, files), entries);
   vocabulary.add_bos = files.flag("add_bos_token", true);
   vocabulary.add_eos = files.flag("add_eos_token", false);
   return vocabulary;
@@ -262,9 +301,9 @@ void set_roles(const SpecialTokenFiles& files, const nlohmann::json& config,
   for (const SpecialRole& role : kSpecialRoles) {
     std::optional<std::int32_t>& id = vocabulary.*role.id;
     const std::string text = files
-                                 .role(fmt::format("{}_token", role.name).c_str(),
+                                 .role(fmt::format("{}_token", role.name),
                                        vocabulary.model == "llama" ? role.sentencepiece : "")
-                                 .value();
+                                 .value_or("");
     const auto found = text.empty() ? tokens.end() : std::find(tokens.begin(), tokens.end(), text);
     if (found != tokens.end()) {
       id = static_cast<std::int32_t>(found - tokens.begin());
@@ -292,14 +331,14 @@ GgufVocabulary json_vocabulary(const fs::path& folder, const SpecialTokenFiles& 
                                const nlohmann::json& config) {
   const fs::path path = folder / "tokenizer.json";
   const nlohmann::json json =
-      pretokenizer::parse_json(documents::read_text_file(path), path.string());
-  const BpeStages stages = stages_from_json(json);
+      pretokenizer::parse_json(special_tokens::read_tokenizer_file(path), path.string());
+  const BpeStages stages =
+      pretokenizer::reading(path.string(), [&] { return stages_from_json(json, files); });
   GgufVocabulary vocabulary;
   if (stages.pre_tokenizer.byte_level) {
     vocabulary = byte_level_vocabulary(stages, gguf_pre_of(json));
   } else if (fs::exists(folder / "tokenizer.model")) {
-    vocabulary =
-        sentencepiece_vocabulary(documents::read_text_file(folder / "tokenizer.model"), files);
+    vocabulary = sentencepiece_vocabulary(folder, stages.added_tokens, files);
   } else {
     vocabulary = merged_vocabulary(json, stages);
   }
@@ -311,11 +350,9 @@ GgufVocabulary json_vocabulary(const fs::path& folder, const SpecialTokenFiles& 
 
 GgufVocabulary vocab_and_merges_vocabulary(const fs::path& folder, const SpecialTokenFiles& files,
                                            const nlohmann::json& config) {
-  const nlohmann::json pre = {{"type", "ByteLevel"},
-                              {"add_prefix_space", files.flag("add_prefix_space", false)}};
-  const BpeStages stages = stages_from_vocab_and_merges(folder);
-  GgufVocabulary vocabulary = byte_level_vocabulary(
-      stages, gguf_pre_of({{"pre_tokenizer", pre}, {"model", nlohmann::json::object()}}));
+  const BpeStages stages = stages_from_vocab_and_merges(folder, files);
+  GgufVocabulary vocabulary =
+      byte_level_vocabulary(stages, gguf_pre_of(vocab_and_merges_json(files)));
   set_roles(files, config, vocabulary);
   set_frame(stages.frame, vocabulary);
   return vocabulary;
@@ -333,14 +370,13 @@ std::optional<GgufVocabulary> gguf_vocabulary_of(const fs::path& folder,
   } else if (has("vocab.json") && has("merges.txt")) {
     vocabulary = vocab_and_merges_vocabulary(folder, files, config);
   } else if (has("tokenizer.model")) {
-    vocabulary =
-        sentencepiece_vocabulary(documents::read_text_file(folder / "tokenizer.model"), files);
+    vocabulary = sentencepiece_vocabulary(folder, {}, files);
     set_roles(files, config, *vocabulary);
   }
   if (!vocabulary) return std::nullopt;
   vocabulary->chat_template = files.chat_template();
   if (vocabulary->chat_template.empty() && has("chat_template.jinja")) {
-    vocabulary->chat_template = documents::read_text_file(folder / "chat_template.jinja");
+    vocabulary->chat_template = special_tokens::read_tokenizer_file(folder / "chat_template.jinja");
   }
   return vocabulary;
 }

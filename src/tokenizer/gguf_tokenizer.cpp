@@ -4,50 +4,17 @@
 #include <optional>
 #include <string_view>
 
+#include "gguf_pre.h"
 #include "protobuf_wire.h"
 #include "sentencepiece_proto.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/pretokenizer/json_members.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
-#include "special_tokens.h"
 #include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
 namespace {
 
 namespace proto = sentencepiece_proto;
-
-/// The pre-tokenizers of llama.cpp by name, as their models' tokenizer.json gives them.
-struct PreRule {
-  std::string_view name;
-  const char* split;       ///< text::Split pattern; empty: ByteLevel's own
-  const char* normalizer;  ///< type, or empty
-  bool individual_digits;  ///< a Digits step in front
-  bool ignore_merges;
-};
-
-constexpr const char* kLlama3Split =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kQwen2Split =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-constexpr PreRule kPreRules[] = {{"gpt-2", "", "", false, false},
-                                 {"llama-bpe", kLlama3Split, "", false, true},
-                                 {"qwen2", kQwen2Split, "NFC", false, false},
-                                 {"smollm", "", "", true, false}};
-
-const PreRule& find_rule(const std::string& pre) {
-  std::vector<std::string_view> known;
-  for (const PreRule& rule : kPreRules) {
-    if (rule.name == pre) return rule;
-    known.push_back(rule.name);
-  }
-  fail(
-      ErrorKind::kInput,
-      "text: GGUF pre-tokenizer '{}' is not supported; expected one of {}; use the model's Hugging "
-      "Face folder",
-      pre, fmt::join(known, ", "));
-}
 
 void check_lengths(const GgufVocabulary& vocabulary) {
   const std::size_t tokens = vocabulary.tokens.size();
@@ -126,61 +93,6 @@ nlohmann::json bos_template(std::int32_t id, const std::string& content) {
           {"special_tokens", {{content, {{"id", content}, {"ids", {id}}, {"tokens", {content}}}}}}};
 }
 
-/// A ByteLevel step with all the members that the tokenizers library asks for.
-nlohmann::json byte_level(bool use_regex) {
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", false},
-          {"trim_offsets", true},
-          {"use_regex", use_regex}};
-}
-
-nlohmann::json pre_tokenizer_json(const PreRule& rule) {
-  nlohmann::json steps = nlohmann::json::array();
-  const std::string_view split = rule.split;
-  if (rule.individual_digits) steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
-  if (!split.empty()) {
-    steps.push_back({{"type", "Split"},
-                     {"pattern", {{"Regex", split}}},
-                     {"behavior", "Isolated"},
-                     {"invert", false}});
-  }
-  steps.push_back(byte_level(split.empty()));
-  return {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
-}
-
-nlohmann::json normalizer_json(const PreRule& rule) {
-  if (*rule.normalizer == '\0') return nullptr;
-  return {{"type", rule.normalizer}};
-}
-
-/// Adds the steps of a pre-tokenizer or normalizer to a list, without the members that change no
-/// piece, so that equal lists split alike.
-void add_plain_steps(const nlohmann::json& json, nlohmann::json& steps) {
-  if (json.is_null()) return;
-  const std::string type = pretokenizer::string_member(json, "type");
-  if (type == "Sequence") {
-    const char* members = json.contains("normalizers") ? "normalizers" : "pretokenizers";
-    for (const nlohmann::json& step : pretokenizer::member(json, members)) {
-      add_plain_steps(step, steps);
-    }
-    return;
-  }
-  nlohmann::json step = json;
-  step.erase("trim_offsets");
-  if (type == "ByteLevel") {
-    step["add_prefix_space"] = pretokenizer::bool_member(json, "add_prefix_space", true);
-    step["use_regex"] = pretokenizer::bool_member(json, "use_regex", true);
-  }
-  if (type == "Split") step["invert"] = pretokenizer::bool_member(json, "invert", false);
-  steps.push_back(std::move(step));
-}
-
-nlohmann::json plain_steps(const nlohmann::json& json) {
-  nlohmann::json steps = nlohmann::json::array();
-  add_plain_steps(json, steps);
-  return steps;
-}
-
 /// Names the tokens of the roles that the vocabulary has.
 void name_roles(const GgufVocabulary& vocabulary, nlohmann::json& config) {
   const auto name = [&](const char* role, const std::optional<std::int32_t>& id) {
@@ -200,23 +112,6 @@ nlohmann::json bpe_tokenizer_config(const GgufVocabulary& vocabulary) {
 }
 
 }  // namespace
-
-std::string gguf_pre_of(const nlohmann::json& tokenizer) {
-  const nlohmann::json pieces = plain_steps(tokenizer.value("pre_tokenizer", nlohmann::json()));
-  const nlohmann::json forms = plain_steps(tokenizer.value("normalizer", nlohmann::json()));
-  const bool ignores_merges =
-      pretokenizer::bool_member(pretokenizer::member(tokenizer, "model"), "ignore_merges", false);
-  for (const PreRule& rule : kPreRules) {
-    if (plain_steps(pre_tokenizer_json(rule)) == pieces &&
-        plain_steps(normalizer_json(rule)) == forms && rule.ignore_merges == ignores_merges) {
-      return std::string(rule.name);
-    }
-  }
-  fail(ErrorKind::kInput,
-       "text: llama.cpp has no name for this pre-tokenizer, so a GGUF file cannot say it: {} after "
-       "the normalizer {}, ignore_merges {}",
-       pieces.dump(), forms.dump(), ignores_merges);
-}
 
 bool gguf_scores_say_nothing(const GgufVocabulary& vocabulary) {
   const std::vector<float>& scores = vocabulary.scores;
@@ -273,7 +168,7 @@ nlohmann::json gguf_tokenizer_config(const GgufVocabulary& vocabulary) {
 
 nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary) {
   check_lengths(vocabulary);
-  const PreRule& rule = find_rule(vocabulary.pre);
+  const GgufSplit split = gguf_split(vocabulary.pre);
   nlohmann::json vocab = nlohmann::json::object();
   nlohmann::json added = nlohmann::json::array();
   for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
@@ -286,12 +181,12 @@ nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary) {
   }
   nlohmann::json json = {{"version", "1.0"},
                          {"added_tokens", std::move(added)},
-                         {"normalizer", normalizer_json(rule)},
-                         {"pre_tokenizer", pre_tokenizer_json(rule)},
+                         {"normalizer", split.normalizer},
+                         {"pre_tokenizer", split.pre_tokenizer},
                          {"post_processor", gguf_post_processor(vocabulary)},
-                         {"decoder", byte_level(true)}};
+                         {"decoder", byte_level_json(true)}};
   json["model"] = {{"type", "BPE"},
-                   {"ignore_merges", rule.ignore_merges},
+                   {"ignore_merges", split.ignore_merges},
                    {"vocab", std::move(vocab)},
                    {"merges", vocabulary.merges}};
   return json;
@@ -303,7 +198,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const GgufVocabulary& vocabulary) {
                                         SpecialTokenFiles(gguf_tokenizer_config(vocabulary)));
   }
   if (vocabulary.model == "gpt2") {
-    return tokenizer_from_json(gguf_tokenizer_json(vocabulary));
+    return tokenizer_from_json(gguf_tokenizer_json(vocabulary), SpecialTokenFiles());
   }
   fail(ErrorKind::kInput,
        "text: GGUF tokenizer model '{}' is not supported; expected 'llama' or 'gpt2'; use the "

@@ -16,10 +16,6 @@ namespace sgpt_mi::tokenizer {
 /// The tokenizer_config.json that belongs to it: BOS, EOS, unknown and control tokens.
 [[nodiscard]] nlohmann::json gguf_tokenizer_config(const GgufVocabulary& vocabulary);
 
-/// The `pre` of a byte-level tokenizer.json: the name that llama.cpp has for its normalizer and
-/// pre-tokenizer. Throws Error(kInput) naming both when it has none.
-[[nodiscard]] std::string gguf_pre_of(const nlohmann::json& tokenizer);
-
 /// A "gpt2" vocabulary as a tokenizer.json; the split pattern is chosen by `pre`.
 /// Throws Error(kInput) naming an unknown `pre`.
 [[nodiscard]] nlohmann::json gguf_tokenizer_json(const GgufVocabulary& vocabulary);

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "added_tokens.h"
 #include "piece_cache.h"
 #include "post_processor.h"
+#include "protobuf_wire.h"
+#include "sentencepiece_proto.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/utf8.h"
 #include "space_cuts.h"
@@ -14,21 +15,52 @@
 namespace sgpt_mi::tokenizer {
 namespace {
 
-/// The special tokens of a model and what one call puts around a text.
+using special_tokens::AddedToken;
+using special_tokens::AddedVocabulary;
+using special_tokens::BaseVocabulary;
+using special_tokens::kNoToken;
+using special_tokens::Segment;
+using Processor = sentencepiece::SentencePieceProcessor;
+
+/// Which stretches of a text get the model's dummy prefix.
+enum class DummyPrefix { kEvery, kFirst, kNone };
+
+/// The special tokens of a model and what stands around a text.
 struct Specials {
   std::vector<AddedToken> tokens;
   SpecialFrame frame;
+  DummyPrefix prefix = DummyPrefix::kEvery;
 };
+
+std::unique_ptr<Processor> load_processor(const std::string& model) {
+  auto processor = std::make_unique<Processor>();
+  const auto status = processor->LoadFromSerializedProto({model.data(), model.size()});
+  if (!status.ok()) {
+    fail(ErrorKind::kInput, "text: not a sentencepiece model: {}", status.ToString());
+  }
+  return processor;
+}
+
+/// The same model without its dummy prefix: messages of protobuf that follow each other are merged.
+std::string without_dummy_prefix(const std::string& model) {
+  ProtobufWriter normalizer;
+  normalizer.number(sentencepiece_proto::kAddDummyPrefix, 0);
+  ProtobufWriter change;
+  change.bytes(sentencepiece_proto::kNormalizerSpec, normalizer.message());
+  return model + change.message();
+}
 
 class SentencePieceTokenizer : public Tokenizer {
  public:
-  SentencePieceTokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> processor,
-                         SpaceCuts cuts, Specials specials)
+  SentencePieceTokenizer(const std::string& model, std::unique_ptr<Processor> processor,
+                         const Specials& specials)
       : processor_(std::move(processor)),
-        cuts_(std::move(cuts)),
+        cuts_(model),
+        prefix_(specials.prefix),
         special_(specials.tokens),
         vocab_size_(processor_->GetPieceSize()),
-        frame_(std::move(specials.frame)) {
+        frame_(specials.frame) {
+    if (prefix_ != DummyPrefix::kEvery) bare_ = load_processor(without_dummy_prefix(model));
     for (const AddedToken& token : specials.tokens) {
       vocab_size_ = std::max<std::int64_t>(vocab_size_, std::int64_t{token.id} + 1);
     }
@@ -43,7 +75,7 @@ class SentencePieceTokenizer : public Tokenizer {
       if (segment.token != kNoToken) {
         ids.push_back(segment.token);
       } else {
-        append_text(segment.text, cache, ids);
+        append_text(segment.text, segment.text.data() == text.data(), cache, ids);
       }
     }
     if (add_special) ids.insert(ids.end(), frame_.after.begin(), frame_.after.end());
@@ -54,69 +86,107 @@ class SentencePieceTokenizer : public Tokenizer {
   std::optional<std::int32_t> bos_id() const override { return frame_.bos(); }
 
  private:
-  void append_text(std::string_view text, PieceCache& cache, std::vector<std::int32_t>& ids) const {
+  void append_text(std::string_view text, bool at_start, PieceCache& cache,
+                   std::vector<std::int32_t>& ids) const {
+    const bool prefixed =
+        prefix_ == DummyPrefix::kEvery || (prefix_ == DummyPrefix::kFirst && at_start);
     for (const std::string_view part : cuts_.parts(text)) {
-      cache.append(part, [&](std::string_view missing) { append_pieces(missing, ids); });
+      // Behind a cut the prefix stands for the space that was there.
+      if (!prefixed && part.data() == text.data()) {
+        append_pieces(*bare_, part, ids);
+      } else {
+        cache.append(part,
+                     [&](std::string_view missing) { append_pieces(*processor_, missing, ids); });
+      }
     }
   }
 
-  void append_pieces(std::string_view text, std::vector<std::int32_t>& ids) const {
+  static void append_pieces(const Processor& processor, std::string_view text,
+                            std::vector<std::int32_t>& ids) {
     std::vector<int> pieces;
-    const auto status = processor_->Encode({text.data(), text.size()}, &pieces);
+    const auto status = processor.Encode({text.data(), text.size()}, &pieces);
     if (!status.ok()) fail(ErrorKind::kInput, "text: sentencepiece: {}", status.ToString());
     ids.insert(ids.end(), pieces.begin(), pieces.end());
   }
 
-  std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
+  std::unique_ptr<Processor> processor_;
+  std::unique_ptr<Processor> bare_;  ///< without a dummy prefix; only where some stretch has none
   SpaceCuts cuts_;
-  AddedTokenMatcher special_;
+  DummyPrefix prefix_;
+  special_tokens::AddedTokenMatcher special_;
   std::int64_t vocab_size_;
   SpecialFrame frame_;
 };
 
-Specials find_specials(const sentencepiece::SentencePieceProcessor& processor,
-                       const SpecialTokenFiles& files) {
-  Specials specials{.tokens = files.numbered_tokens(), .frame = {}};
-  const std::vector<AddedToken> numbered = specials.tokens;
-  const auto find_id = [&](const std::string& content) -> std::optional<std::int32_t> {
-    for (const AddedToken& token : numbered) {
-      if (token.content == content) return token.id;
-    }
+BaseVocabulary base_vocabulary_of(const Processor& processor) {
+  BaseVocabulary base;
+  base.id_of = [&processor](const std::string& content) -> std::optional<std::int32_t> {
     const int id = processor.PieceToId(content);
     return processor.IdToPiece(id) == content ? std::optional(id) : std::nullopt;
   };
-  const auto id_of = [&](const std::string& content) {
-    if (const auto id = find_id(content)) return *id;
-    fail(ErrorKind::kInput, "text: special token '{}' is not in the sentencepiece model", content);
-  };
-  for (AddedToken& token : files.role_tokens()) {
-    token.id = id_of(token.content);
-    specials.tokens.push_back(std::move(token));
-  }
-  const std::string bos = files.role("bos_token", "<s>").value();
-  const std::string eos = files.role("eos_token", "</s>").value();
-  for (const std::string& content : {bos, eos, files.role("unk_token", "<unk>").value()}) {
-    if (const auto id = find_id(content)) {
-      specials.tokens.push_back({.content = content, .id = *id});
+  base.tokens = base.id_count = processor.GetPieceSize();
+  return base;
+}
+
+std::vector<AddedToken> control_pieces(const Processor& processor) {
+  std::vector<AddedToken> tokens;
+  for (int id = 0; id < processor.GetPieceSize(); ++id) {
+    if (processor.IsControl(id)) {
+      tokens.push_back({.content = processor.IdToPiece(id), .id = id, .special = true});
     }
   }
-  if (files.flag("add_bos_token", true)) specials.frame.before.push_back(id_of(bos));
-  if (files.flag("add_eos_token", false)) specials.frame.after.push_back(id_of(eos));
+  return tokens;
+}
+
+/// What stands around a text; a role that a file sets to null is not there.
+SpecialFrame find_frame(const AddedVocabulary& added, const SpecialTokenFiles& files) {
+  SpecialFrame frame;
+  const auto side = [&](bool wanted, const char* role, const char* otherwise,
+                        std::vector<std::int32_t>& ids) {
+    const std::optional<std::string> content = files.role(role, otherwise);
+    if (!wanted || !content) return;
+    const std::optional<std::int32_t> id = added.id_of(*content);
+    if (!id) {
+      fail(ErrorKind::kInput,
+           "text: special token '{}' is not in the sentencepiece model; expected it there or in "
+           "tokenizer_config.json",
+           *content);
+    }
+    ids.push_back(*id);
+  };
+  side(files.flag("add_bos_token", true), "bos_token", "<s>", frame.before);
+  side(files.flag("add_eos_token", false), "eos_token", "</s>", frame.after);
+  return frame;
+}
+
+Specials find_specials(const Processor& processor, const SpecialTokenFiles& files) {
+  const AddedVocabulary added = sentencepiece_added_tokens(base_vocabulary_of(processor),
+                                                           control_pieces(processor), files);
+  Specials specials{.tokens = added.tokens(), .frame = find_frame(added, files)};
+  if (!files.flag("legacy", true)) specials.prefix = DummyPrefix::kFirst;
+  if (!files.flag("add_prefix_space", true)) specials.prefix = DummyPrefix::kNone;
+  if (files.flag("split_special_tokens", false)) {
+    std::erase_if(specials.tokens, [](const AddedToken& token) { return token.special; });
+  }
   return specials;
 }
 
 }  // namespace
 
+AddedVocabulary sentencepiece_added_tokens(BaseVocabulary base,
+                                           const std::vector<AddedToken>& stored,
+                                           const SpecialTokenFiles& files) {
+  special_tokens::RoleDefaults defaults = {
+      {"bos_token", "<s>"}, {"eos_token", "</s>"}, {"unk_token", "<unk>"}};
+  std::erase_if(defaults, [&](const auto& row) { return !base.id_of(row.second); });
+  return special_tokens::gather_added_tokens(std::move(base), stored, files, defaults);
+}
+
 std::unique_ptr<Tokenizer> tokenizer_from_sentencepiece(const std::string& model,
-                                                        const SpecialTokenFiles& special) {
-  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
-  const auto status = processor->LoadFromSerializedProto({model.data(), model.size()});
-  if (!status.ok()) {
-    fail(ErrorKind::kInput, "text: not a sentencepiece model: {}", status.ToString());
-  }
-  Specials specials = find_specials(*processor, special);
-  return std::make_unique<SentencePieceTokenizer>(std::move(processor), SpaceCuts(model),
-                                                  std::move(specials));
+                                                        const SpecialTokenFiles& files) {
+  auto processor = load_processor(model);
+  const Specials specials = find_specials(*processor, files);
+  return std::make_unique<SentencePieceTokenizer>(model, std::move(processor), specials);
 }
 
 }  // namespace sgpt_mi::tokenizer

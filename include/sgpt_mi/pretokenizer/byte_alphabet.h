@@ -14,4 +14,7 @@ namespace sgpt_mi::pretokenizer {
 /// (Radford et al. 2019, encoder.py, bytes_to_unicode).
 [[nodiscard]] std::optional<std::string> bytes_of_token(std::string_view token);
 
+/// Bytes written in that alphabet; the inverse of bytes_of_token.
+[[nodiscard]] std::string letters_of_bytes(std::string_view bytes);
+
 }  // namespace sgpt_mi::pretokenizer

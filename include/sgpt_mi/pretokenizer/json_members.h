@@ -5,6 +5,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/regex.h"
 
 // Members of the JSON files that describe tokenizers. All of these throw Error(kInput) naming the
@@ -26,6 +27,19 @@ namespace sgpt_mi::pretokenizer {
 /// {token: id}, as in vocab.json and in the BPE model of tokenizer.json.
 [[nodiscard]] std::unordered_map<std::string, std::int32_t> parse_vocabulary(
     const nlohmann::json& json);
+
+/// Throws the error again with the file or member that it came from in front.
+[[noreturn]] void rethrow_from(const std::string& where, const Error& error);
+
+/// What `read()` gives; an Error that it throws says where.
+template <typename Read>
+auto reading(const std::string& where, Read read) -> decltype(read()) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    rethrow_from(where, error);
+  }
+}
 
 /// Parses a JSON text; `name` says in the error where it came from.
 [[nodiscard]] nlohmann::json parse_json(const std::string& text, const std::string& name);

@@ -43,11 +43,12 @@ class SplitStep {
 struct PreTokenizer {
   std::vector<std::unique_ptr<SplitStep>> steps;
   bool byte_level = false;  ///< the model then works on bytes, not on characters
+  bool in_letters = false;  ///< steps behind ByteLevel see its alphabet
 };
 
-/// Parses ByteLevel, text::Split, Digits, Metaspace, Punctuation, Whitespace, WhitespaceSplit,
-/// Sequence; null gives no steps. Throws Error(kInput) naming any other type, or a step after
-/// ByteLevel.
+/// Parses ByteLevel, Split, Digits, Metaspace, Punctuation, Whitespace, WhitespaceSplit, Sequence;
+/// null gives no steps. Steps behind ByteLevel split the text as written in its alphabet. Throws
+/// Error(kInput) naming any other type, or ByteLevel or Metaspace behind ByteLevel.
 [[nodiscard]] PreTokenizer parse_pre_tokenizer(const nlohmann::json& json);
 
 }  // namespace sgpt_mi::pretokenizer

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string>
 #include <string_view>
 
 namespace sgpt_mi::pretokenizer {
@@ -17,6 +18,9 @@ void check_utf8(std::string_view text);
   if (byte < 0xE0) return 2;
   return byte < 0xF0 ? 3 : 4;
 }
+
+/// The text with control characters written as \xNN, for messages.
+[[nodiscard]] std::string printable(std::string_view text);
 
 /// The code point of one character, given as its bytes in valid UTF-8.
 [[nodiscard]] char32_t code_point(std::string_view character);

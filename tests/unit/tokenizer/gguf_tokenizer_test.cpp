@@ -105,8 +105,8 @@ TEST(GgufTokenizer, PreDecidesHowDigitsSplit) {
 
 TEST(GgufTokenizer, UnknownKindsAreNamed) {
   GgufVocabulary vocabulary = toy_gpt2_vocabulary();
-  vocabulary.pre = "viking";
-  EXPECT_THAT(input_error([&] { return load_tokenizer(vocabulary); }), HasSubstr("'viking'"));
+  vocabulary.pre = "nonsense";
+  EXPECT_THAT(input_error([&] { return load_tokenizer(vocabulary); }), HasSubstr("'nonsense'"));
   vocabulary.model = "bert";
   EXPECT_THAT(input_error([&] { return load_tokenizer(vocabulary); }), HasSubstr("'bert'"));
   EXPECT_THAT(input_error([&] { return tokenizer_files(vocabulary); }), HasSubstr("'bert'"));

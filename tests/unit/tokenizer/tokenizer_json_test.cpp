@@ -11,11 +11,12 @@ namespace {
 using nlohmann::json;
 using test::input_error;
 using test::toy_tokenizer_json;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string refusal(const json& description) {
-  return input_error([&] { return tokenizer_from_json(description); });
+  return input_error([&] { return tokenizer_from_json(description, SpecialTokenFiles()); });
 }
 
 json added(const char* content, int id, bool normalized) {
@@ -32,7 +33,7 @@ json bos_template() {
 }
 
 TEST(TokenizerJson, Plain) {
-  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json());
+  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json(), SpecialTokenFiles());
   EXPECT_THAT(tokenizer->encode("abcab"), ElementsAre(5, 4));
   EXPECT_THAT(tokenizer->encode(""), ElementsAre());
   EXPECT_EQ(tokenizer->vocab_size(), 6);
@@ -42,13 +43,13 @@ TEST(TokenizerJson, Plain) {
 TEST(TokenizerJson, MergesAsPairs) {
   json description = toy_tokenizer_json();
   description["model"]["merges"] = json::parse(R"([["a", "b"], ["ab", "c"]])");
-  EXPECT_THAT(tokenizer_from_json(description)->encode("abc"), ElementsAre(5));
+  EXPECT_THAT(tokenizer_from_json(description, SpecialTokenFiles())->encode("abc"), ElementsAre(5));
 }
 
 TEST(TokenizerJson, TemplateFramesTheText) {
   json description = toy_tokenizer_json();
   description["post_processor"] = bos_template();
-  const auto tokenizer = tokenizer_from_json(description);
+  const auto tokenizer = tokenizer_from_json(description, SpecialTokenFiles());
   EXPECT_THAT(tokenizer->encode("ab"), ElementsAre(6, 4, 7));
   EXPECT_THAT(tokenizer->encode("ab", false), ElementsAre(4));
   EXPECT_THAT(tokenizer->encode(""), ElementsAre(6, 7));
@@ -59,29 +60,29 @@ TEST(TokenizerJson, ProcessorsInSequence) {
   json description = toy_tokenizer_json();
   description["post_processor"] = {{"type", "Sequence"},
                                    {"processors", {{{"type", "ByteLevel"}}, bos_template()}}};
-  EXPECT_THAT(tokenizer_from_json(description)->encode("c"), ElementsAre(6, 2, 7));
+  EXPECT_THAT(tokenizer_from_json(description, SpecialTokenFiles())->encode("c"), ElementsAre(6, 2, 7));
 }
 
 TEST(TokenizerJson, AddedTokensBeforeAndAfterTheNormalizer) {
   json description = toy_tokenizer_json();
   description["normalizer"] = {{"type", "Prepend"}, {"prepend", "▁"}};
-  description["added_tokens"] = {added("<raw>", 8, false), added("<norm>", 9, true)};
-  const auto tokenizer = tokenizer_from_json(description);
+  description["added_tokens"] = {added("<raw>", 6, false), added("<norm>", 7, true)};
+  const auto tokenizer = tokenizer_from_json(description, SpecialTokenFiles());
   // Every stretch between raw tokens is normalized on its own, and so is what <norm> matches.
-  EXPECT_THAT(tokenizer->encode("a<raw>b"), ElementsAre(3, 0, 8, 3, 1));
-  EXPECT_THAT(tokenizer->encode("<norm>b"), ElementsAre(9, 1));
-  EXPECT_THAT(tokenizer->encode("a▁<norm>"), ElementsAre(3, 0, 9));
-  EXPECT_EQ(tokenizer->vocab_size(), 10);
+  EXPECT_THAT(tokenizer->encode("a<raw>b"), ElementsAre(3, 0, 6, 3, 1));
+  EXPECT_THAT(tokenizer->encode("<norm>b"), ElementsAre(7, 1));
+  EXPECT_THAT(tokenizer->encode("a▁<norm>"), ElementsAre(3, 0, 7));
+  EXPECT_EQ(tokenizer->vocab_size(), 8);
 }
 
 TEST(TokenizerJson, MetaspaceFirstMeansTheStartOfTheText) {
   json description = toy_tokenizer_json();
   description["pre_tokenizer"] = {
       {"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}};
-  description["added_tokens"] = {added("<raw>", 8, false)};
-  const auto tokenizer = tokenizer_from_json(description);
-  EXPECT_THAT(tokenizer->encode("a<raw>b"), ElementsAre(3, 0, 8, 1));
-  EXPECT_THAT(tokenizer->encode("<raw>b"), ElementsAre(8, 1));
+  description["added_tokens"] = {added("<raw>", 6, false)};
+  const auto tokenizer = tokenizer_from_json(description, SpecialTokenFiles());
+  EXPECT_THAT(tokenizer->encode("a<raw>b"), ElementsAre(3, 0, 6, 1));
+  EXPECT_THAT(tokenizer->encode("<raw>b"), ElementsAre(6, 1));
 }
 
 TEST(TokenizerJson, ComponentsAreRefusedByName) {
@@ -123,9 +124,9 @@ TEST(TokenizerJson, DamagedFiles) {
   json large = toy_tokenizer_json();
   large["model"]["vocab"]["a"] = std::int64_t{1} << 40;
   EXPECT_THAT(refusal(large), HasSubstr("'a'"));
-  json twice = toy_tokenizer_json();
-  twice["added_tokens"] = {added("a", 3, false)};
-  EXPECT_THAT(refusal(twice), HasSubstr("'a' has id 3, but 0"));
+  json token = toy_tokenizer_json();
+  token["added_tokens"] = {{{"id", 6}}};
+  EXPECT_THAT(refusal(token), AllOf(HasSubstr("added_tokens: "), HasSubstr("'content'")));
   json model = toy_tokenizer_json();
   model.erase("model");
   EXPECT_THAT(refusal(model), HasSubstr("'model'"));
@@ -137,7 +138,7 @@ TEST(TokenizerJson, DamagedFiles) {
 }
 
 TEST(TokenizerJson, TextsThatAreNotUtf8AreRefused) {
-  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json());
+  const auto tokenizer = tokenizer_from_json(toy_tokenizer_json(), SpecialTokenFiles());
   EXPECT_THAT(input_error([&] { return tokenizer->encode("a\xFF"); }), HasSubstr("offset 1"));
 }
 

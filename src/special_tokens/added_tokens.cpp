@@ -1,4 +1,4 @@
-#include "added_tokens.h"
+#include "sgpt_mi/special_tokens/added_tokens.h"
 
 #include <algorithm>
 #include <utility>
@@ -6,7 +6,7 @@
 #include "sgpt_mi/pretokenizer/regex.h"
 #include "sgpt_mi/pretokenizer/utf8.h"
 
-namespace sgpt_mi::tokenizer {
+namespace sgpt_mi::special_tokens {
 namespace {
 
 unsigned char first_byte(const AddedToken& token) {
@@ -92,4 +92,4 @@ std::vector<Segment> AddedTokenMatcher::split(std::string_view text) const {
   return segments;
 }
 
-}  // namespace sgpt_mi::tokenizer
+}  // namespace sgpt_mi::special_tokens

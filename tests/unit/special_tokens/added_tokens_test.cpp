@@ -1,9 +1,9 @@
-#include "tokenizer/added_tokens.h"
+#include "sgpt_mi/special_tokens/added_tokens.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace sgpt_mi::tokenizer {
+namespace sgpt_mi::special_tokens {
 namespace {
 
 using ::testing::ElementsAre;
@@ -56,4 +56,4 @@ TEST(AddedTokens, SingleWordsStandAlone) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::tokenizer
+}  // namespace sgpt_mi::special_tokens

@@ -6,20 +6,20 @@
 #include <string_view>
 #include <vector>
 
-namespace sgpt_mi::tokenizer {
+namespace sgpt_mi::special_tokens {
+
+constexpr std::int32_t kNoToken = -1;
 
 /// A token that is recognised in the text itself, outside the model's merges.
 struct AddedToken {
   std::string content;
-  std::int32_t id = 0;
+  std::int32_t id = kNoToken;  ///< as its file says; kNoToken: the file names no id
   bool single_word = false;  ///< only between characters that are not part of a word
   bool lstrip = false;       ///< takes the white space before it along
   bool rstrip = false;       ///< takes the white space after it along
   bool normalized = false;   ///< looked for in the normalized text instead of the user's
   bool special = false;      ///< means something to the model that no text can say
 };
-
-constexpr std::int32_t kNoToken = -1;
 
 /// A stretch of text, or an added token found in it.
 struct Segment {
@@ -43,4 +43,4 @@ class AddedTokenMatcher {
   std::array<std::size_t, 257> first_of_byte_{};  ///< tokens that begin with byte b: [b, b + 1)
 };
 
-}  // namespace sgpt_mi::tokenizer
+}  // namespace sgpt_mi::special_tokens
