@@ -35,6 +35,10 @@ class RenamedSource : public IndexedSource {
     return data;
   }
 
+  [[nodiscard]] StoredForm stored(const std::string& name) const override {
+    return stored_->stored(names_[position(name)]);
+  }
+
   void will_need(const std::string& name) const override {
     if (const auto at = place(name)) stored_->will_need(names_[*at]);
   }

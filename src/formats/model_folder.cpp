@@ -3,7 +3,6 @@
 #include <array>
 #include <system_error>
 
-#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
@@ -39,17 +38,6 @@ void copy_companions(const Checkpoint& checkpoint, const std::filesystem::path& 
   }
 }
 
-/// Throws Error(kInput) when the disk under `folder` has less room than `bytes`.
-void require_space(const std::filesystem::path& folder, std::size_t bytes) {
-  std::error_code error;
-  const std::filesystem::space_info space = std::filesystem::space(folder, error);
-  if (!error && space.available < bytes) {
-    fail(ErrorKind::kInput, "save: {} has {} free, the model takes {}; free room or save elsewhere",
-         folder.parent_path().string(), human_bytes(static_cast<std::int64_t>(space.available)),
-         human_bytes(static_cast<std::int64_t>(bytes)));
-  }
-}
-
 }  // namespace
 
 void copy_to(const std::filesystem::path& from, const std::filesystem::path& to) {
@@ -63,9 +51,7 @@ void copy_to(const std::filesystem::path& from, const std::filesystem::path& to)
 
 ModelFolder::ModelFolder(const std::filesystem::path& target, const Checkpoint& checkpoint,
                          const SavedTypes& types)
-    : checkpoint_(checkpoint), types_(types), folder_(target, kReportFile) {
-  require_space(folder_.staging(), SavedTypes(checkpoint).bytes());
-}
+    : checkpoint_(checkpoint), types_(types), folder_(target, kReportFile) {}
 
 void ModelFolder::finish(const RunReportText& run_report) {
   for (const containers::TensorInfo& info : types_.tensors()) {

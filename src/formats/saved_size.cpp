@@ -1,6 +1,10 @@
 #include "sgpt_mi/formats/saved_size.h"
 
+#include <system_error>
 #include <unordered_set>
+
+#include "sgpt_mi/core/byte_size.h"
+#include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::formats {
 namespace {
@@ -42,6 +46,19 @@ std::map<std::string, std::int64_t> bytes_by_part(std::int64_t dense_bytes,
   parts["permutation"] = packed.permutation;
   parts["record"] = packed.record;
   return parts;
+}
+
+void require_space(const std::filesystem::path& target, std::int64_t bytes) {
+  std::filesystem::path folder = std::filesystem::absolute(target).parent_path();
+  std::error_code error;
+  while (!std::filesystem::exists(folder, error) && folder.has_relative_path()) {
+    folder = folder.parent_path();
+  }
+  const std::filesystem::space_info space = std::filesystem::space(folder, error);
+  if (error || static_cast<std::int64_t>(space.available) >= bytes) return;
+  fail(ErrorKind::kInput, "save: {} has {} free, {} takes {}; free room or save elsewhere",
+       folder.string(), human_bytes(static_cast<std::int64_t>(space.available)), target.string(),
+       human_bytes(bytes));
 }
 
 std::int64_t weight_file_bytes(const ModelLocation& location) {

@@ -97,6 +97,10 @@ void export_model(const std::string& source, const ExportTarget& target, report:
   const model::Model checked(checkpoint);  // a folder that no program could load is not written
   const formats::SavedTypes types(checkpoint, exact_tensors(format, checkpoint));
   if (format.check != nullptr) format.check(checkpoint);
+  // Codes are copied, with parts of other sizes around them.
+  formats::require_space(target.path, format.holds_codes
+                                          ? formats::weight_file_bytes(location)
+                                          : static_cast<std::int64_t>(types.bytes()));
   const auto store = format.open(target.path, checkpoint, types);
   if (target.shard_bytes > 0) store->split_above(target.shard_bytes);
   const auto steps = format.holds_codes ? checkpoint.packed_matrices.size() : 1U;

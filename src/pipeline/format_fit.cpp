@@ -211,6 +211,32 @@ std::int64_t bytes_without(const planning::Measurements& measurements,
   return formats::gguf_size(session.checkpoint, saved, types).file - measured;
 }
 
+std::int64_t most_saved_bytes(const CompressRun& run, const Session& session,
+                              const formats::SavedTypes& saved) {
+  const CompressionSettings& settings = run.compression;
+  const widths::WidthTarget* target = settings.width_target();
+  if (target != nullptr && target->bytes) return *target->bytes;
+  if (run.format.holds_blocks) {
+    return target != nullptr
+               ? static_cast<std::int64_t>(saved.bytes())
+               : smallest_file(with_types(settings, session, saved), session, saved).bytes;
+  }
+  if (!run.format.holds_codes) return static_cast<std::int64_t>(saved.bytes());
+  const std::vector<int> widths = widths_of(settings);
+  const int widest = widths.empty() ? 16 : *std::max_element(widths.begin(), widths.end());
+  constexpr int kMaskBits = 1;
+  constexpr int kGridBits = 1;  // of grids of 32 columns, the smallest that are planned
+  const double bits = widest + kMaskBits + kGridBits;
+  std::vector<formats::MatrixShape> shapes;
+  for (const model::LinearInfo& linear :
+       walk::selected_linears(session.model, settings.selection)) {
+    shapes.push_back({linear.name, linear.rows, linear.columns});
+  }
+  const formats::FixedSize fixed = formats::fixed_size(saved, shapes);
+  return fixed.dense_bytes + fixed.header_bytes +
+         static_cast<std::int64_t>(bits / 8.0 * static_cast<double>(fixed.selected_weights));
+}
+
 formats::SavedTypes saved_types(const Session& session, const CompressionSettings& settings) {
   std::unordered_set<std::string> exact;
   if (settings.grids.exact_values) {

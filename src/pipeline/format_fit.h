@@ -31,6 +31,11 @@ void warn_of_format(const CompressRun& run, bool all_linears, report::Events& ev
                                          const compress::CompressionSettings& settings,
                                          const Session& session, const formats::SavedTypes& saved);
 
+/// Bytes that the saved weights take at most: of --target_bytes that, of others by their widest
+/// codes, types and masks.
+[[nodiscard]] std::int64_t most_saved_bytes(const CompressRun& run, const Session& session,
+                                            const formats::SavedTypes& saved);
+
 /// The types of a session's tensors as the run saves them.
 [[nodiscard]] formats::SavedTypes saved_types(const Session& session,
                                               const compress::CompressionSettings& settings);

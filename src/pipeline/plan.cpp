@@ -135,13 +135,16 @@ void check_target(const compress::CompressionSettings& settings, const Session& 
       {*settings.widths, settings.matrix, settings.selection, budget.stored_bits}, session.model));
 }
 
-/// The output folder must not be the model itself: it would be replaced while it is read.
+/// The output folder must not be the model itself, which would be replaced while it is read, and
+/// its disk must have room.
 void check_save_dir(const CompressRun& run, const Session& session) {
   if (run.save_dir.empty()) return;
   std::error_code error;
   if (std::filesystem::equivalent(run.save_dir, session.checkpoint.location.path, error)) {
     fail(ErrorKind::kUsage, "save: {} is the model itself; give another name", run.save_dir);
   }
+  formats::require_space(run.save_dir,
+                         most_saved_bytes(run, session, saved_types(session, run.compression)));
 }
 
 /// Where the activations of the calibration windows lie.

@@ -41,9 +41,8 @@ struct Format {
   bool holds_codes = false;
   /// Matrices are kept in blocks of ggml's types (blocks/block_types.h), each tensor in its own.
   bool holds_blocks = false;
-  /// Starts a folder that appears when it is complete. Throws as io::StagedFolder, and
-  /// Error(kInput) when the disk has less room than the dense model takes. Both references must
-  /// outlive the store.
+  /// Starts a folder that appears when it is complete. Throws as io::StagedFolder. Both references
+  /// must outlive the store.
   std::unique_ptr<SavingStore> (*open)(const std::filesystem::path& target,
                                        const Checkpoint& checkpoint, const SavedTypes& types);
   GridLimits grids = {};  ///< of a format that holds codes

@@ -32,6 +32,9 @@ struct FixedSize {
 [[nodiscard]] std::map<std::string, std::int64_t> bytes_by_part(std::int64_t dense_bytes,
                                                                 const packing::PackedSize& packed);
 
+/// Throws Error(kInput) when the disk on which `target` is to appear has less room than `bytes`.
+void require_space(const std::filesystem::path& target, std::int64_t bytes);
+
 /// Bytes of the files that hold a model's weights, as they lie on the disk.
 [[nodiscard]] std::int64_t weight_file_bytes(const ModelLocation& location);
 
