@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <string_view>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 
 namespace sgpt_mi::cli {
 namespace {
@@ -43,6 +45,17 @@ void set_up_logging(bool quiet, bool verbose) {
   spdlog::set_default_logger(logger);
 }
 
+std::string shown(const std::string& message) {
+  std::string lines;
+  std::size_t begin = 0;
+  for (std::size_t end = message.find('\n'); end != std::string::npos;
+       end = message.find('\n', begin)) {
+    lines += printable(std::string_view(message).substr(begin, end - begin)) + "\n";
+    begin = end + 1;
+  }
+  return lines + printable(std::string_view(message).substr(begin));
+}
+
 void print_out(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (!written || std::fflush(stdout) != 0) {
@@ -54,7 +67,7 @@ Console::Console(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) !=
 
 Console::~Console() { clear_bar(); }
 
-void Console::plan(const std::string& line) { spdlog::info("{}", line); }
+void Console::plan(const std::string& line) { spdlog::info("{}", shown(line)); }
 
 void Console::stage(const std::string& name, std::int64_t units) {
   clear_bar();
@@ -92,12 +105,12 @@ void Console::layer(const report::LayerReport& layer) {
 
 void Console::warning(const std::string& text) {
   clear_bar();
-  spdlog::warn("warning: {}", text);
+  spdlog::warn("warning: {}", shown(text));
 }
 
 void Console::result(const std::string& line) {
   clear_bar();
-  spdlog::info("{}", line);
+  spdlog::info("{}", shown(line));
 }
 
 void Console::clear_bar() {

@@ -20,6 +20,10 @@ void set_up_logging(bool quiet, bool verbose);
 /// A bar for `done` of `units` > 0.
 [[nodiscard]] std::string bar_text(std::int64_t done, std::int64_t units);
 
+/// A message for the terminal: printable() of every line. Names and texts from files may be in it,
+/// and their control characters are not the terminal's.
+[[nodiscard]] std::string shown(const std::string& message);
+
 /// Writes to stdout and checks that it arrived. Throws Error(kInput) when stdout is full or closed.
 void print_out(const std::string& text);
 

@@ -28,7 +28,7 @@ void keep_freed_memory() {
 }
 
 int fail_with(ErrorKind kind, const std::string& message) {
-  std::fprintf(stderr, "sgpt-mi: error: %s\n", message.c_str());
+  std::fprintf(stderr, "sgpt-mi: error: %s\n", sgpt_mi::cli::shown(message).c_str());
   return static_cast<int>(kind);
 }
 

@@ -22,6 +22,8 @@ using model::LinearInfo;
 
 /// Tries to meet a stored size whose mask is known only afterwards.
 constexpr int kStoredTries = 6;
+/// Windows a step of tuning: with more of them there are fewer steps.
+constexpr std::int64_t kWindowsAStep = 2;
 
 std::vector<LinearInfo> linears_of(const Block& block, model::Site site) {
   std::vector<LinearInfo> linears;
@@ -319,7 +321,7 @@ void SiteCompressor::finish_model(formats::MemoryStore& student) {
     const text::TokenWindows windows = text::first_windows(run_.windows, run_.settings.tune);
     const tuning::TunedModel tuned =
         tuning::tune_model({run_.model, student_model, run_.placement, windows, run_.saved_types,
-                            run_.settings.batch_windows,
+                            std::min(kWindowsAStep, run_.settings.batch_windows),
                             [&](std::int64_t done, std::int64_t total) {
                               if (done == 0) run_.events.stage("tune", total);
                               if (done > 0) run_.events.progress(done);

@@ -13,6 +13,7 @@
 #include "sgpt_mi/containers/buffer_names.h"
 #include "sgpt_mi/containers/renamed_source.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 
 namespace sgpt_mi::model {
 namespace {
@@ -87,8 +88,8 @@ HasTensor names_of(const std::vector<Renaming>& renamings) {
 std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 3;
   const std::size_t shown = std::min(names.size(), kShown);
-  const std::string list = fmt::format(
-      "{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
+  std::string list;
+  for (std::size_t i = 0; i < shown; ++i) list += (i == 0 ? "" : ", ") + printable(names[i]);
   return names.size() > shown ? fmt::format("{} and {} more", list, names.size() - shown) : list;
 }
 

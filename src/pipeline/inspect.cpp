@@ -9,6 +9,7 @@
 #include "session.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/formats/saved_size.h"
@@ -68,7 +69,7 @@ std::string tensor_table(const ModelSummary& summary) {
   std::vector<std::vector<std::string>> rows{{"tensor", "type", "shape", "bytes", "zeros"}};
   for (const TensorSummary& tensor : summary.tensors) {
     const double count = static_cast<double>(std::max<std::int64_t>(tensor.info.count(), 1));
-    rows.push_back({tensor.info.name, tensor.stored_type, shape_text(tensor.info.shape),
+    rows.push_back({printable(tensor.info.name), tensor.stored_type, shape_text(tensor.info.shape),
                     human_bytes(tensor.stored_bytes),
                     fmt::format("{:.2f} %", 100.0 * static_cast<double>(tensor.zeros) / count)});
   }
