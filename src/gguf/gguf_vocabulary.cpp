@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <limits>
+#include <string_view>
 
 #include "gguf_model.h"
 #include "sgpt_mi/core/error.h"
@@ -62,9 +64,14 @@ std::optional<GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata) {
   check_length(metadata, "tokenizer.ggml.scores", vocabulary.scores.size(), tokens);
   check_length(metadata, "tokenizer.ggml.token_type", vocabulary.types.size(), tokens);
   for (const IdKey& row : kIdKeys) vocabulary.*row.id = token_id(metadata, row.key, tokens);
-  // Files that do not say: sentencepiece models and LLaMA 3 begin with BOS, other BPEs do not.
-  const bool by_default = vocabulary.model == "llama" || vocabulary.pre == "llama-bpe" ||
-                          vocabulary.pre == "llama3" || vocabulary.pre == "llama-v3";
+  // Files that do not say: sentencepiece models and these pre-tokenizers begin with BOS, as in
+  // llama.cpp (src/llama-vocab.cpp).
+  constexpr std::string_view kWithBos[] = {"llama-bpe", "llama3",      "llama-v3", "falcon3",
+                                           "falcon-h1", "pixtral",     "midm-2.0", "lfm2",
+                                           "tekken",    "jina-v5-nano"};
+  const bool by_default =
+      vocabulary.model == "llama" ||
+      std::find(std::begin(kWithBos), std::end(kWithBos), vocabulary.pre) != std::end(kWithBos);
   vocabulary.add_bos = metadata.flag("tokenizer.ggml.add_bos_token").value_or(by_default);
   vocabulary.add_eos = metadata.flag("tokenizer.ggml.add_eos_token").value_or(false);
   vocabulary.add_space_prefix = metadata.flag("tokenizer.ggml.add_space_prefix").value_or(true);

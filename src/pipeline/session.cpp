@@ -168,6 +168,13 @@ std::unique_ptr<tokenizer::Tokenizer> load_tokenizer_of(const formats::Checkpoin
     fail(ErrorKind::kUsage, "text: {} has no tokenizer; it is calibrated with random token ids",
          checkpoint.location.path.string());
   }
+  if (checkpoint.location.is_gguf) {
+    fail(ErrorKind::kInput,
+         "text: {} has no vocabulary: its metadata lack 'tokenizer.ggml.model' and "
+         "'tokenizer.ggml.tokens' or say that there is none; expected them where a text is to be "
+         "read; take a file with a vocabulary, or recorded windows of token ids",
+         checkpoint.location.path.string());
+  }
   return tokenizer::load_tokenizer(checkpoint.location.path);
 }
 

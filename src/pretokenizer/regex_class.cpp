@@ -31,9 +31,9 @@ constexpr NamedMembers kPosix[] = {{"alnum", "\\p{Alphabetic}\\p{Nd}"},
                                    {"ascii", "\\x00-\\x7F"}};
 
 /// General categories that PCRE2 knows by their letter alone.
-constexpr NamedMembers kCategories[] = {
-    {"letter", "L"}, {"mark", "M"},   {"number", "N"},    {"punctuation", "P"},
-    {"punct", "P"},  {"symbol", "S"}, {"separator", "Z"}, {"other", "C"}};
+constexpr NamedMembers kCategories[] = {{"letter", "L"},      {"mark", "M"},  {"number", "N"},
+                                        {"punctuation", "P"}, {"punct", "P"}, {"symbol", "S"},
+                                        {"separator", "Z"},   {"other", "C"}};
 
 /// Escapes for one character that PCRE2 writes alike.
 constexpr std::string_view kSameCharacters = "rntfae ";
@@ -65,8 +65,7 @@ OnigEscape read_property(PatternCursor& cursor, std::string_view word) {
   cursor.at = close + 1;
   const std::string key = lower(name);
   if (key == "word") return {std::string(word), true, negated};
-  const std::string_view category =
-      find_named(std::begin(kCategories), std::end(kCategories), key);
+  const std::string_view category = find_named(std::begin(kCategories), std::end(kCategories), key);
   const std::string_view posix = find_named(std::begin(kPosix), std::end(kPosix), key);
   if (category.empty() && !posix.empty()) return {std::string(posix), true, negated};
   if (!category.empty()) name = category;
@@ -167,15 +166,33 @@ OnigEscape read_onig_escape(PatternCursor& cursor, std::string_view word) {
   if (c == 'x' || c == 'u') return read_code_point(cursor);
   OnigEscape escape;
   switch (c) {
-    case 's': escape = {"\\p{White_Space}"}; break;
-    case 'S': escape = {"\\P{White_Space}"}; break;
-    case 'd': escape = {"\\p{Nd}"}; break;
-    case 'D': escape = {"\\P{Nd}"}; break;
-    case 'w': escape = {std::string(word), true}; break;
-    case 'W': escape = {std::string(word), true, true}; break;
-    case 'h': escape = {"0-9A-Fa-f", true}; break;
-    case 'H': escape = {"0-9A-Fa-f", true, true}; break;
-    case 'v': escape = {"\\x0B"}; break;
+    case 's':
+      escape = {"\\p{White_Space}"};
+      break;
+    case 'S':
+      escape = {"\\P{White_Space}"};
+      break;
+    case 'd':
+      escape = {"\\p{Nd}"};
+      break;
+    case 'D':
+      escape = {"\\P{Nd}"};
+      break;
+    case 'w':
+      escape = {std::string(word), true};
+      break;
+    case 'W':
+      escape = {std::string(word), true, true};
+      break;
+    case 'h':
+      escape = {"0-9A-Fa-f", true};
+      break;
+    case 'H':
+      escape = {"0-9A-Fa-f", true, true};
+      break;
+    case 'v':
+      escape = {"\\x0B"};
+      break;
     default: {
       const auto byte = static_cast<unsigned char>(c);
       if (byte >= 0x80) {  // the character itself

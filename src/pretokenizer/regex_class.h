@@ -32,7 +32,8 @@ struct OnigEscape {
 };
 
 /// Reads an escape for one character, which may stand in a class: \s, \w, \d, \h, \p{L}, \n, \x41,
-/// \., ... and moves behind it. Throws Error(kInput) naming any other. \param word  what \w is here.
+/// \., ... and moves behind it. Throws Error(kInput) naming any other. \param word  what \w is
+/// here.
 [[nodiscard]] OnigEscape read_onig_escape(PatternCursor& cursor, std::string_view word);
 
 /// Reads a class from its [ to behind its ] and gives a PCRE2 pattern for one of its characters.

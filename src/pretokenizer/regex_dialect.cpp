@@ -65,24 +65,34 @@ class Translator {
 
   /// \1 to \9: more digits may be an octal number instead.
   void back_reference() {
-    const bool single = in_.pattern[in_.at + 1] != '0' && (in_.at + 2 >= in_.pattern.size() ||
-                                                           !is_digit(in_.pattern[in_.at + 2]));
+    const bool single = in_.pattern[in_.at + 1] != '0' &&
+                        (in_.at + 2 >= in_.pattern.size() || !is_digit(in_.pattern[in_.at + 2]));
     if (!single) in_.refuse("a number behind a backslash");
     replace(2, in_.pattern.substr(in_.at, 2));
   }
 
   void plain_character(char c) {
     switch (c) {
-      case '^': return replace(1, "(?m:^)");  // of every line
-      case '$': return replace(1, "(?m:$)");
-      case '(': return group();
-      case ')': return close_group();
-      case '{': return interval();
-      case '|': out_ += c; break;
+      case '^':
+        return replace(1, "(?m:^)");  // of every line
+      case '$':
+        return replace(1, "(?m:$)");
+      case '(':
+        return group();
+      case ')':
+        return close_group();
+      case '{':
+        return interval();
+      case '|':
+        out_ += c;
+        break;
       case '*':
       case '+':
-      case '?': out_ += c; break;  // followed by + it is possessive in both dialects
-      default: return replace(character_size(c), in_.pattern.substr(in_.at, character_size(c)));
+      case '?':
+        out_ += c;
+        break;  // followed by + it is possessive in both dialects
+      default:
+        return replace(character_size(c), in_.pattern.substr(in_.at, character_size(c)));
     }
     ++in_.at;
   }

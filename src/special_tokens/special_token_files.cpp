@@ -14,9 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 7> kRoles = {"bos_token", "eos_token", "unk_token",
-                                                    "sep_token", "pad_token", "cls_token",
-                                                    "mask_token"};
+constexpr std::array<std::string_view, 7> kRoles = {
+    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
 constexpr const char* kExtra = "extra_special_tokens";
 constexpr const char* kAdditional = "additional_special_tokens";
 constexpr const char* kDecoder = "added_tokens_decoder";

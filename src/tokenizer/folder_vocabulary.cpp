@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "gguf_pre.h"
-#include "sgpt_mi/tokenizer/gguf_vocabulary.h"
 #include "protobuf_wire.h"
 #include "sentencepiece_proto.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 #include "sgpt_mi/special_tokens/tokenizer_file.h"
+#include "sgpt_mi/tokenizer/gguf_vocabulary.h"
 #include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {

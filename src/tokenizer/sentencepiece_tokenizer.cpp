@@ -160,8 +160,8 @@ SpecialFrame find_frame(const AddedVocabulary& added, const SpecialTokenFiles& f
 }
 
 Specials find_specials(const Processor& processor, const SpecialTokenFiles& files) {
-  const AddedVocabulary added = sentencepiece_added_tokens(base_vocabulary_of(processor),
-                                                           control_pieces(processor), files);
+  const AddedVocabulary added =
+      sentencepiece_added_tokens(base_vocabulary_of(processor), control_pieces(processor), files);
   Specials specials{.tokens = added.tokens(), .frame = find_frame(added, files)};
   if (!files.flag("legacy", true)) specials.prefix = DummyPrefix::kFirst;
   if (!files.flag("add_prefix_space", true)) specials.prefix = DummyPrefix::kNone;

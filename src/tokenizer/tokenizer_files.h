@@ -50,14 +50,14 @@ inline constexpr const char* kQwen2Split =
 /// Special tokens (<s>, </s>, <unk> or what `files` names, control pieces, and added ones) are cut
 /// out of the text first; every stretch between them is one sentencepiece call. By default each
 /// gets the model's dummy prefix of its own, as in the tokenizer that the published LLaMA results
-/// used; with "legacy": false only one at the start of the text does, with "add_prefix_space": false
-/// none. BOS is put in front unless add_bos_token is false, EOS behind if add_eos_token is true.
-/// Throws Error(kInput) with sentencepiece's reason when the bytes are not a model.
+/// used; with "legacy": false only one at the start of the text does, with "add_prefix_space":
+/// false none. BOS is put in front unless add_bos_token is false, EOS behind if add_eos_token is
+/// true. Throws Error(kInput) with sentencepiece's reason when the bytes are not a model.
 [[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_from_sentencepiece(
     const std::string& model, const SpecialTokenFiles& files);
 
-/// The tokens that are added to a sentencepiece model. \param stored  kept beside the model already:
-/// its control pieces, or the added tokens of a tokenizer.json made from it.
+/// The tokens that are added to a sentencepiece model. \param stored  kept beside the model
+/// already: its control pieces, or the added tokens of a tokenizer.json made from it.
 [[nodiscard]] special_tokens::AddedVocabulary sentencepiece_added_tokens(
     special_tokens::BaseVocabulary base, const std::vector<special_tokens::AddedToken>& stored,
     const SpecialTokenFiles& files);

@@ -104,9 +104,8 @@ BpeStages stages_from_json(const nlohmann::json& json, const SpecialTokenFiles& 
   const nlohmann::json& model = pretokenizer::member(json, "model");
   stages.normalizer =
       reading("normalizer", [&] { return pretokenizer::parse_normalizer(stage("normalizer")); });
-  stages.pre_tokenizer = reading("pre_tokenizer", [&] {
-    return pretokenizer::parse_pre_tokenizer(stage("pre_tokenizer"));
-  });
+  stages.pre_tokenizer = reading(
+      "pre_tokenizer", [&] { return pretokenizer::parse_pre_tokenizer(stage("pre_tokenizer")); });
   stages.frame =
       reading("post_processor", [&] { return parse_post_processor(stage("post_processor")); });
   stages.model =

@@ -105,8 +105,7 @@ BpeStages stages_from_vocab_and_merges(const std::filesystem::path& folder,
     return pretokenizer::parse_vocabulary(
         pretokenizer::parse_json(special_tokens::read_tokenizer_file(vocab), "the file"));
   });
-  stages.model.merges =
-      parse_merges(special_tokens::read_tokenizer_file(merges), merges.string());
+  stages.model.merges = parse_merges(special_tokens::read_tokenizer_file(merges), merges.string());
   stages.model.byte_level = true;
 
   const auto added = special_tokens::gather_added_tokens(base_vocabulary(stages.model), {}, files,

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <string>
-#include <string>
 #include <string_view>
 
 namespace sgpt_mi::pretokenizer {

@@ -14,11 +14,11 @@ constexpr std::int32_t kNoToken = -1;
 struct AddedToken {
   std::string content;
   std::int32_t id = kNoToken;  ///< as its file says; kNoToken: the file names no id
-  bool single_word = false;  ///< only between characters that are not part of a word
-  bool lstrip = false;       ///< takes the white space before it along
-  bool rstrip = false;       ///< takes the white space after it along
-  bool normalized = false;   ///< looked for in the normalized text instead of the user's
-  bool special = false;      ///< means something to the model that no text can say
+  bool single_word = false;    ///< only between characters that are not part of a word
+  bool lstrip = false;         ///< takes the white space before it along
+  bool rstrip = false;         ///< takes the white space after it along
+  bool normalized = false;     ///< looked for in the normalized text instead of the user's
+  bool special = false;        ///< means something to the model that no text can say
 };
 
 /// A stretch of text, or an added token found in it.

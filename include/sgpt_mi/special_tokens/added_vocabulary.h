@@ -20,12 +20,13 @@ struct BaseVocabulary {
   std::int64_t id_count = 0;  ///< largest id plus one
 };
 
-/// The tokens that files add to a vocabulary, with their final ids: the one place that decides them.
+/// The tokens that files add to a vocabulary, with their final ids: the one place that decides
+/// them.
 ///
 /// As in the `tokenizers` library (0.23, tokenizer/added_vocabulary.rs) a token of the base
 /// vocabulary keeps its id, and a new one gets the next free id behind the base vocabulary, in the
-/// order of adding; what a file says about a new token's id does not count. A token that comes again
-/// keeps its id and gets the new switches.
+/// order of adding; what a file says about a new token's id does not count. A token that comes
+/// again keeps its id and gets the new switches.
 ///
 /// One difference: in a base vocabulary with holes (more ids than tokens) the library counts tokens
 /// and gives out ids that are taken; here the ids of the file hold.

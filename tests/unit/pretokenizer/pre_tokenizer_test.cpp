@@ -115,9 +115,38 @@ TEST(PreTokenizers, OthersAreRefusedByName) {
   EXPECT_THAT(input_error([] { return parse_pre_tokenizer(split("a", "Sideways")); }),
               HasSubstr("'Sideways'"));
   const json late = {{"type", "Sequence"},
-                     {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}};
+                     {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "ByteLevel"}}}}};
   EXPECT_THAT(input_error([&] { return parse_pre_tokenizer(late); }),
-              HasSubstr("'Digits' after ByteLevel"));
+              HasSubstr("pretokenizers[1]: pre-tokenizer 'ByteLevel' after ByteLevel"));
+}
+
+// As tokenizers 0.23.3 splits: steps behind ByteLevel see its letters, of which U+00B2 is a number
+// and stands for the second byte of an o with grave accent.
+TEST(PreTokenizers, StepsBehindByteLevelSeeItsLetters) {
+  const json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
+  const json digits = {
+      {"type", "Sequence"},
+      {"pretokenizers", {byte_level, {{"type", "Digits"}, {"individual_digits", true}}}}};
+  EXPECT_THAT(pieces_of(digits, "\xC3\xB2\x61\x31\x32 b"),
+              ElementsAre("\xC3", "\xB2", "a", "1", "2", " b"));
+  json three = split("", "Isolated");
+  three["pattern"] = {{"Regex", "[0-9][0-9][0-9]"}};
+  const json falcon = {{"type", "Sequence"},
+                       {"pretokenizers",
+                        {{{"type", "Punctuation"}, {"behavior", "Contiguous"}},
+                         byte_level,
+                         {{"type", "Digits"}, {"individual_digits", false}},
+                         three}}};
+  EXPECT_THAT(pieces_of(falcon, "a!! 12345"), ElementsAre("a", "!!", " ", "123", "45"));
+}
+
+// As tokenizers 0.23.3 splits.
+TEST(PreTokenizers, EmptyMatchesCut) {
+  json before = split("", "Removed");
+  before["pattern"] = {{"Regex", "(?=[A-Z])"}};
+  EXPECT_THAT(pieces_of(before, "aBcD"), ElementsAre("a", "Bc", "D"));
+  before["pattern"] = {{"Regex", "\\b"}};
+  EXPECT_THAT(pieces_of(before, "ab, c"), ElementsAre("ab", ", ", "c"));
 }
 
 }  // namespace

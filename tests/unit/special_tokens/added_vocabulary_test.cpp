@@ -102,11 +102,10 @@ TEST(GatheredTokens, TheDecoderGoesBeforeOlderFiles) {
 }
 
 TEST(GatheredTokens, OfRoles) {
-  EXPECT_THAT(
-      from_files({{"tokenizer_config.json", R"({"pad_token": "[PAD]", "eos_token": "</s>",
+  EXPECT_THAT(from_files({{"tokenizer_config.json", R"({"pad_token": "[PAD]", "eos_token": "</s>",
                      "bos_token": null, "image_token": "<image>", "add_bos_token": true})"}},
-                 {}, {{"bos_token", "<s>"}, {"unk_token", "<unk>"}}),
-      ElementsAre("</s>=4!", "<unk>=5!", "[PAD]=6!", "<image>=7!"));
+                         {}, {{"bos_token", "<s>"}, {"unk_token", "<unk>"}}),
+              ElementsAre("</s>=4!", "<unk>=5!", "[PAD]=6!", "<image>=7!"));
 }
 
 TEST(GatheredTokens, TheMapGoesBeforeTheConfiguration) {
@@ -158,8 +157,9 @@ TEST(SpecialTokenFilesTest, SayWhichFileIsBroken) {
                     "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
               HasSubstr("Git LFS pointer"));
   EXPECT_THAT(error("added_tokens.json", R"({"x": -1})"), HasSubstr("'x'"));
-  EXPECT_THAT(error("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "y"}}})"),
-              HasSubstr("'x'"));
+  EXPECT_THAT(
+      error("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "y"}}})"),
+      HasSubstr("'x'"));
 }
 
 TEST(SpecialTokenFilesTest, KnowTheKindOfTheTokenizer) {

@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
+#include "sgpt_mi/pretokenizer/pre_tokenizer.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
 #include "support/temporary_folder.h"
+#include "tokenizer/gguf_pre.h"
 #include "toy_vocabulary.h"
 
 namespace sgpt_mi::tokenizer {
@@ -101,6 +105,59 @@ TEST(GgufTokenizer, PreDecidesHowDigitsSplit) {
               joined ? std::vector<std::int32_t>{5} : (std::vector<std::int32_t>{3, 4}))
         << pre;
   }
+}
+
+// Names that llama.cpp gives the same pre-tokenizer; "default" is its guess, which is no model's.
+TEST(GgufTokenizer, PreHasAliases) {
+  constexpr std::pair<const char*, std::array<const char*, 4>> kAliases[] = {
+      {"gpt-2", {"phi-2", "olmo", "exaone4", "a.x-4.0"}},
+      {"llama-bpe", {"llama3", "llama-v3", "falcon3", "pixtral"}},
+      {"qwen2", {"deepseek-r1-qwen", "megrez", "kormo", "stablelm2"}},
+      {"smollm", {"starcoder", "refact", "command-r", "minerva-7b"}}};
+  for (const auto& [name, aliases] : kAliases) {
+    for (const char* alias : aliases) {
+      EXPECT_EQ(gguf_split(alias).pre_tokenizer, gguf_split(name).pre_tokenizer) << alias;
+      EXPECT_EQ(gguf_split(alias).ignore_merges, gguf_split(name).ignore_merges) << alias;
+    }
+  }
+  EXPECT_EQ(gguf_split("smaug-bpe").pre_tokenizer, gguf_split("llama-bpe").pre_tokenizer);
+  EXPECT_FALSE(gguf_split("smaug-bpe").ignore_merges);
+  for (const char* unknown : {"", "default"}) {
+    EXPECT_THAT(input_error([&] { (void)gguf_split(unknown); }), HasSubstr("tokenizer.ggml.pre"));
+  }
+}
+
+std::vector<std::string> pieces_of(const std::string& pre, std::string_view text) {
+  const auto chain = pretokenizer::parse_pre_tokenizer(gguf_split(pre).pre_tokenizer);
+  pretokenizer::Pieces pieces(text, true);
+  for (const auto& step : chain.steps) step->apply(pieces);
+  std::vector<std::string> found;
+  for (const auto& piece : pieces.list()) found.emplace_back(piece.text);
+  return found;
+}
+
+// As tokenizers 0.23.3 splits with the patterns of these models' tokenizer.json.
+TEST(GgufTokenizer, PreOfOtherModels) {
+  constexpr std::string_view kText = "Don't x1234 é!?  一カ\n\nAbC  ";
+  EXPECT_THAT(pieces_of("deepseek-coder", kText),
+              ElementsAre("Don", "'", "t", " x", "1", "2", "3", "4", " é", "!?", " ", " ", "一カ",
+                          "\n", "\n", "AbC", "  "));
+  EXPECT_THAT(pieces_of("deepseek-llm", kText),
+              ElementsAre("Don", "'", "t", " x", "1234", " é", "!?", "  ", "一カ", "\n", "\n",
+                          "AbC", "  "));
+  EXPECT_THAT(
+      pieces_of("deepseek-v3", kText),
+      ElementsAre("Don", "'t", " x", "123", "4", " é", "!?", "  ", "一カ", "\n\n", "AbC", "  "));
+  EXPECT_THAT(pieces_of("tekken", kText), ElementsAre("Don", "'t", " x", "1", "2", "3", "4", " é",
+                                                      "!?", " ", " 一カ", "\n\n", "Ab", "C", "  "));
+  EXPECT_THAT(pieces_of("gpt-4o", kText), ElementsAre("Don't", " x", "123", "4", " é", "!?", " ",
+                                                      " 一カ", "\n\n", "Ab", "C", "  "));
+  EXPECT_THAT(pieces_of("seed-coder", kText),
+              ElementsAre("Don", "'t", " x", "1", "2", "3", "4", " é", "!?", " ", " 一カ", "\n\n",
+                          "AbC", "  "));
+  EXPECT_THAT(pieces_of("bailingmoe", kText),
+              ElementsAre("Don", "'t", " x", "1", "2", "3", "4", " é", "!?", " ", " 一カ", "\n\n",
+                          "AbC", "  "));
 }
 
 TEST(GgufTokenizer, UnknownKindsAreNamed) {

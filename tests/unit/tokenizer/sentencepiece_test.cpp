@@ -47,6 +47,33 @@ TEST(SentencePiece, EveryStretchBetweenSpecialTokensGetsItsPrefix) {
   EXPECT_THAT(toy()->encode("a</s>a<unk><s>", false), ElementsAre(kToySpaceA, 2, kToySpaceA, 0, 1));
 }
 
+// The rule of transformers' LlamaTokenizer (4.31 and later, and 5.24) with "legacy": false.
+TEST(SentencePiece, WithoutLegacyOnlyTheStartOfTheTextGetsAPrefix) {
+  const auto tokenizer = toy({{"legacy", false}});
+  EXPECT_THAT(tokenizer->encode("a</s>a a</s> a", false),
+              ElementsAre(kToySpaceA, 2, kToyA, kToySpaceA, 2, kToySpaceA));
+  EXPECT_THAT(tokenizer->encode("<s>a", false), ElementsAre(1, kToyA));
+  EXPECT_THAT(toy({{"legacy", true}})->encode("a</s>a", false),
+              ElementsAre(kToySpaceA, 2, kToySpaceA));
+  EXPECT_THAT(toy({{"add_prefix_space", false}})->encode("a a</s>a", false),
+              ElementsAre(kToyA, kToySpaceA, 2, kToyA));
+}
+
+TEST(SentencePiece, NewTokensAreNumberedBehindThePieces) {
+  const auto tokenizer = toy({{"pad_token", "[PAD]"}, {"additional_special_tokens", {"<x>"}}});
+  EXPECT_THAT(tokenizer->encode("a[PAD]<x>", false), ElementsAre(kToySpaceA, 266, 267));
+  EXPECT_EQ(tokenizer->vocab_size(), 268);
+}
+
+TEST(SentencePiece, ARoleThatIsNullIsNotPutInFront) {
+  EXPECT_EQ(toy({{"bos_token", nullptr}})->bos_id(), std::nullopt);
+}
+
+TEST(SentencePiece, SpecialTokensMayBeText) {
+  const auto tokenizer = toy({{"split_special_tokens", true}});
+  EXPECT_THAT(tokenizer->encode("<s>", false).size(), 4U);
+}
+
 TEST(SentencePiece, TheConfigurationDecidesBosEosAndAddedTokens) {
   const json config = json::parse(R"({"add_bos_token": false, "add_eos_token": true,
     "added_tokens_decoder": {"266": {"content": "<pad>"}}})");
@@ -64,7 +91,8 @@ TEST(SentencePiece, BadFilesAndTokensAreNamed) {
   EXPECT_THAT(load("no model", {}), HasSubstr("not a sentencepiece model"));
   const std::string model = gguf_sentencepiece_model(toy_llama_vocabulary());
   EXPECT_THAT(load(model.substr(0, model.size() / 2), {}), HasSubstr("sentencepiece model"));
-  EXPECT_THAT(load(model, {{"added_tokens_decoder", {{"300", {{"id", 1}}}}}}), HasSubstr("'content'"));
+  EXPECT_THAT(load(model, {{"added_tokens_decoder", {{"300", {{"id", 1}}}}}}),
+              HasSubstr("'content'"));
   EXPECT_THAT(load(model, json::parse(R"({"added_tokens_decoder": {"x": {"content": "y"}}})")),
               HasSubstr("'x'"));
 }

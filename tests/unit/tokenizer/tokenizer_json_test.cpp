@@ -14,6 +14,7 @@ using test::toy_tokenizer_json;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 std::string refusal(const json& description) {
   return input_error([&] { return tokenizer_from_json(description, SpecialTokenFiles()); });
@@ -60,7 +61,8 @@ TEST(TokenizerJson, ProcessorsInSequence) {
   json description = toy_tokenizer_json();
   description["post_processor"] = {{"type", "Sequence"},
                                    {"processors", {{{"type", "ByteLevel"}}, bos_template()}}};
-  EXPECT_THAT(tokenizer_from_json(description, SpecialTokenFiles())->encode("c"), ElementsAre(6, 2, 7));
+  EXPECT_THAT(tokenizer_from_json(description, SpecialTokenFiles())->encode("c"),
+              ElementsAre(6, 2, 7));
 }
 
 TEST(TokenizerJson, AddedTokensBeforeAndAfterTheNormalizer) {
@@ -157,6 +159,52 @@ TEST(LoadTokenizer, NamesWhatIsMissingOrBroken) {
   static_cast<void>(folder.file("tokenizer.json", "{"));
   EXPECT_THAT(input_error([&] { return load_tokenizer(folder.path()); }),
               HasSubstr("not valid JSON"));
+}
+
+TEST(LoadTokenizer, NamesFileAndMember) {
+  const test::TemporaryFolder folder;
+  json description = toy_tokenizer_json();
+  description["pre_tokenizer"] = {
+      {"type", "Sequence"},
+      {"pretokenizers",
+       {{{"type", "WhitespaceSplit"}},
+        {{"type", "Split"}, {"pattern", {{"Regex", "\\Ga"}}}, {"behavior", "Isolated"}}}}};
+  static_cast<void>(folder.file("tokenizer.json", description.dump()));
+  EXPECT_THAT(input_error([&] { return load_tokenizer(folder.path()); }),
+              AllOf(StartsWith("text: " + folder.path().string()),
+                    HasSubstr("/tokenizer.json: pre_tokenizer: pretokenizers[1]: regular "
+                              "expression '\\Ga'")));
+}
+
+TEST(LoadTokenizer, CallsAPointerAPointer) {
+  const char* pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
+    const test::TemporaryFolder folder;
+    static_cast<void>(folder.file(name, pointer));
+    EXPECT_THAT(input_error([&] { return load_tokenizer(folder.path()); }),
+                AllOf(HasSubstr(name), HasSubstr("Git LFS pointer")));
+  }
+}
+
+// A token added after training, tokenizer.json not saved again.
+TEST(LoadTokenizer, TheConfigurationAddsTokensToTokenizerJson) {
+  const test::TemporaryFolder folder;
+  static_cast<void>(folder.file("tokenizer.json", toy_tokenizer_json().dump()));
+  static_cast<void>(folder.file("tokenizer_config.json", R"({"pad_token": "[PAD]",
+      "added_tokens_decoder": {"6": {"content": "<t>", "normalized": false}}})"));
+  EXPECT_THAT(load_tokenizer(folder.path())->encode("ab<t>c[PAD]"), ElementsAre(4, 6, 2, 7));
+}
+
+TEST(LoadTokenizer, SpecialTokensMayBeText) {
+  const test::TemporaryFolder folder;
+  json description = toy_tokenizer_json();
+  description["added_tokens"] = {added("ab", 4, false), added("c", 2, false)};
+  description["added_tokens"][1]["special"] = false;
+  description["model"]["merges"] = json::array();
+  static_cast<void>(folder.file("tokenizer.json", description.dump()));
+  EXPECT_THAT(load_tokenizer(folder.path())->encode("abc"), ElementsAre(4, 2));
+  static_cast<void>(folder.file("tokenizer_config.json", R"({"split_special_tokens": true})"));
+  EXPECT_THAT(load_tokenizer(folder.path())->encode("abc"), ElementsAre(0, 1, 2));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace sgpt_mi::tokenizer {
 namespace {
 
 using test::input_error;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -66,6 +67,43 @@ TEST_F(VocabMerges, AddedTokensHaveTheirOwnIds) {
   EXPECT_EQ(tokenizer->vocab_size(), 13);
 }
 
+// The fine-tuned OPT of Alpaca's recipe: the id is in added_tokens.json alone, or nowhere.
+TEST_F(VocabMerges, RolesThatTheVocabularyLacksAreAdded) {
+  write("tokenizer_config.json", R"({"add_bos_token": true, "pad_token": "[PAD]",
+                                     "bos_token": "</s>", "eos_token": "</s>"})");
+  EXPECT_THAT(load()->encode("a[PAD]b"), ElementsAre(1, 2, 12, 3));
+  write("added_tokens.json", R"({"[PAD]": 12})");
+  EXPECT_THAT(load()->encode("a[PAD]b"), ElementsAre(1, 2, 12, 3));
+}
+
+TEST_F(VocabMerges, FrameOfBothSides) {
+  write(
+      "tokenizer_config.json",
+      R"({"add_bos_token": true, "add_eos_token": true, "bos_token": null, "eos_token": "</s>"})");
+  EXPECT_THAT(load()->encode("a"), ElementsAre(2, 1));
+}
+
+// Digits stand alone, words take a letter case, and e + U+0301 is composed first.
+TEST_F(VocabMerges, Qwen2HasItsOwnPatternAndNfc) {
+  write("vocab.json", R"({"1": 0, "2": 1, "12": 2, "Ã©": 3, "Ã": 4, "©": 5, "e": 6})");
+  write("merges.txt", "1 2\nÃ ©\n");
+  EXPECT_THAT(load()->encode("12"), ElementsAre(2));
+  EXPECT_THAT(load()->encode("e\u0301").front(), 6);
+  const auto expect_qwen2 = [&] {
+    EXPECT_THAT(load()->encode("12"), ElementsAre(0, 1));
+    EXPECT_THAT(load()->encode("e\u0301"), ElementsAre(3));
+    EXPECT_THAT(load()->encode("1<|endoftext|>"), ElementsAre(0, 7));  // its default EOS
+  };
+  write("config.json", R"({"model_type": "qwen2"})");
+  expect_qwen2();
+  write("config.json", R"({"model_type": "qwen3"})");
+  expect_qwen2();
+  write("config.json", R"({"model_type": "llama"})");
+  EXPECT_THAT(load()->encode("12"), ElementsAre(2));
+  write("tokenizer_config.json", R"({"tokenizer_class": "Qwen2TokenizerFast"})");
+  expect_qwen2();
+}
+
 TEST_F(VocabMerges, PrefixSpace) {
   write("tokenizer_config.json", R"({"add_prefix_space": true})");
   EXPECT_THAT(load()->encode("ab"), ElementsAre(6));
@@ -79,7 +117,10 @@ TEST_F(VocabMerges, DamagedFilesAreNamed) {
   EXPECT_THAT(input_error([&] { return load(); }), HasSubstr("special_tokens_map.json"));
   write("special_tokens_map.json", "{}");
   write("vocab.json", "[1]");
-  EXPECT_THAT(input_error([&] { return load(); }), HasSubstr("array"));
+  EXPECT_THAT(input_error([&] { return load(); }),
+              AllOf(HasSubstr("array"), HasSubstr("vocab.json")));
+  write("vocab.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+  EXPECT_THAT(input_error([&] { return load(); }), HasSubstr("Git LFS pointer"));
 }
 
 }  // namespace
