@@ -90,27 +90,28 @@ std::int64_t config_window(const nlohmann::json& config) {
                                            : kDefaultWindow;
 }
 
-/// Whether some layer of a model that is not Mistral's slides.
-bool slides(const nlohmann::json& config) {
+/// Layers that slide, of those that config.json has.
+std::int64_t sliding_layers(const nlohmann::json& config) {
   constexpr std::int64_t kDefaultFullLayers = 28;  // Qwen2Config, Qwen3Config
-  if (!config_flag(config, "use_sliding_window")) return false;
+  const bool mistral = config["model_type"] == "mistral";
+  if (!mistral && !config_flag(config, "use_sliding_window")) return 0;
   const nlohmann::json types = config.value("layer_types", nlohmann::json());
-  if (types.is_array()) {
-    return std::find(types.begin(), types.end(), "sliding_attention") != types.end();
-  }
+  if (types.is_array()) return std::count(types.begin(), types.end(), "sliding_attention");
+  const std::int64_t layers = config_size(config, "num_hidden_layers");
+  if (mistral) return layers;
   const auto full = config.find("max_window_layers");
   const bool said = full != config.end() && full->is_number_integer();
-  return config_size(config, "num_hidden_layers") >
-         (said ? full->get<std::int64_t>() : kDefaultFullLayers);
+  return std::max<std::int64_t>(layers - (said ? full->get<std::int64_t>() : kDefaultFullLayers),
+                                0);
 }
 
 /// The window of Mistral, which "llama" has a key for; 0: none. Others have theirs refused, unless
 /// no text can be longer.
-std::int64_t sliding_window(const nlohmann::json& config, const std::string& model_type) {
-  const bool everywhere = model_type == "mistral";
-  const std::int64_t window = everywhere || slides(config) ? config_window(config) : 0;
+std::int64_t sliding_window(const nlohmann::json& config) {
+  const std::int64_t sliding = sliding_layers(config);
+  const std::int64_t window = sliding > 0 ? config_window(config) : 0;
   if (window == 0 || window >= config_positions(config)) return 0;
-  if (!everywhere) {
+  if (config["model_type"] != "mistral" || sliding < config_size(config, "num_hidden_layers")) {
     fail(ErrorKind::kInput,
          "format: llama.cpp has no sliding window of {} for this model; a GGUF file cannot say it",
          window);
@@ -226,7 +227,7 @@ GgufDescription describe_model(const nlohmann::json& config, const std::string& 
   metadata.text("general.type", "model");
   metadata.text("general.name", name);
   add_sizes(config, description.architecture, metadata);
-  const std::int64_t window = sliding_window(config, config["model_type"].get<std::string>());
+  const std::int64_t window = sliding_window(config);
   if (window > 0) {
     metadata.whole(description.architecture + ".attention.sliding_window",
                    static_cast<std::uint32_t>(window));

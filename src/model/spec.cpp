@@ -268,9 +268,9 @@ ModelSpec parse_llama(const ConfigReader& config) {
 }
 
 ModelSpec parse_mistral(const ConfigReader& config) {
-  // All layers slide or none: MistralForCausalLM does not look at layer_types.
   ModelSpec spec = read_llama_sizes(config, {.positions = 131072, .kv_heads = 8});
   spec.sliding_window = read_window(config);
+  read_layer_types(config, spec);
   return spec;
 }
 

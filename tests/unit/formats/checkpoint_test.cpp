@@ -6,6 +6,9 @@
 #include <cstring>
 
 #include "sgpt_mi/containers/safetensors.h"
+#include "sgpt_mi/formats/format.h"
+#include "sgpt_mi/formats/weight_store.h"
+#include "support/finish_store.h"
 #include "support/shared_data.h"
 #include "support/temporary_folder.h"
 
@@ -61,6 +64,24 @@ TEST(OpenCheckpoint, PrefersSafetensors) {
   EXPECT_EQ(checkpoint.config["model_type"], "opt");
   EXPECT_EQ(checkpoint.tensors->read("w").bytes[0], std::byte{'7'});
   EXPECT_FALSE(checkpoint.gguf_vocabulary.has_value());
+}
+
+TEST(OpenCheckpoint, ConfigIsSavedAsItIsUnlessTheCheckpointSaysOtherwise) {
+  const TemporaryFolder folder;
+  const std::string config = R"({ "model_type":"opt",   "tie_word_embeddings":true })";
+  (void)folder.file("m/config.json", config);
+  containers::SafetensorsWriter writer(folder.path() / "m", {{"w", DType::kU8, {1}}});
+  writer.put("w", bytes_of("7"));
+  writer.finish();
+  Checkpoint checkpoint = open_checkpoint(locate_model((folder.path() / "m").string()));
+  const auto saved_config = [&](const char* name) {
+    const SavedTypes types(checkpoint);
+    (void)test::finish(*find_format("hf").open(folder.path() / name, checkpoint, types));
+    return test::read_all(folder.path() / name / "config.json");
+  };
+  EXPECT_EQ(saved_config("same"), config) << "byte for byte";
+  checkpoint.config["tie_word_embeddings"] = false;
+  EXPECT_EQ(nlohmann::json::parse(saved_config("other")), checkpoint.config);
 }
 
 /// The first value of a float32 tensor.

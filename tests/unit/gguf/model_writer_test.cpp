@@ -226,6 +226,10 @@ TEST_F(ModelWriterTest, MembersLeftOutHaveTheDefaultsOfTransformers) {
   config["max_position_embeddings"] = 8192;
   write(config, small_tensors());
   EXPECT_EQ(parsed().metadata.whole("llama.attention.sliding_window"), 4096);
+  config["layer_types"] = {"full_attention"};
+  write(config, small_tensors());
+  EXPECT_EQ(parsed().metadata.whole("llama.attention.sliding_window"), std::nullopt);
+  config.erase("layer_types");
   config["sliding_window"] = nullptr;
   config.erase("max_position_embeddings");
   write(config, small_tensors());

@@ -184,6 +184,8 @@ TEST(Spec, MistralWindow) {
   EXPECT_EQ(spec.sliding_window, 16);
   EXPECT_EQ(spec.sliding_from_layer, 0);
   EXPECT_EQ(spec.head_dim, 24) << "an explicit head_dim need not be hidden / heads";
+  config["layer_types"] = {"full_attention", "sliding_attention"};  // Ministral under its old type
+  EXPECT_EQ(parse_model_spec(config).sliding_from_layer, 1);
 }
 
 TEST(Spec, QwenWindowHasTheDefaultsOfTransformers) {
