@@ -214,7 +214,10 @@ Choice choose_files(const ModelName& name, const std::vector<std::string>& names
   fail(ErrorKind::kInput,
        "hub: model '{}' at revision '{}' holds {}; expected config.json with model.safetensors or "
        "pytorch_model.bin (or their index), or a GGUF file",
-       name.id, name.revision, has_config ? "no weights of a known kind" : "no config.json");
+       name.id, name.revision,
+       contains(names, "adapter_config.json") ? "an adapter without its base model"
+       : has_config                           ? "no weights of a known kind"
+                                              : "no config.json");
 }
 
 std::vector<std::string> shards_of(const fs::path& index) {

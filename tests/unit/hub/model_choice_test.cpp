@@ -86,6 +86,10 @@ TEST(ModelChoice, OtherWeightsAreNamed) {
               }),
               AllOf(HasSubstr("no weights of a known kind"), HasSubstr("model.safetensors")));
   EXPECT_THAT(input_error([] { (void)chosen({"README.md"}); }), HasSubstr("no config.json"));
+  EXPECT_THAT(input_error([] {
+                (void)chosen({"adapter_config.json", "adapter_model.safetensors"});
+              }),
+              HasSubstr("an adapter without its base model"));
 }
 
 TEST(ModelChoice, AnIndexThatLeavesItsFolderIsRefused) {
