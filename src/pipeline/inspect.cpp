@@ -65,6 +65,20 @@ containers::StoredForm stored_form(const formats::Checkpoint& checkpoint, const 
   return checkpoint.tensors->stored(name);
 }
 
+std::int64_t stored_bytes(const formats::Checkpoint& checkpoint) {
+  std::int64_t bytes = 0;
+  for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
+    bytes += stored_form(checkpoint, info.name).bytes;
+  }
+  return bytes;
+}
+
+/// Bytes of the files' tensors that are none of the model's.
+std::int64_t left_out_bytes(const formats::Checkpoint& checkpoint) {
+  if (checkpoint.location.is_random) return 0;
+  return stored_bytes(formats::open_checkpoint(checkpoint.location)) - stored_bytes(checkpoint);
+}
+
 std::string tensor_table(const ModelSummary& summary) {
   std::vector<std::vector<std::string>> rows{{"tensor", "type", "shape", "bytes", "zeros"}};
   for (const TensorSummary& tensor : summary.tensors) {
@@ -198,7 +212,9 @@ ModelSummary inspect_model(const std::string& model) {
     summary.parameters_by_part[tensor.part] += info.count();
     summary.tensors.push_back(std::move(tensor));
   }
-  if (!checkpoint.location.is_random) summary.bytes_by_part["headers"] = headers;
+  const std::int64_t left_out = left_out_bytes(checkpoint);
+  if (left_out > 0) summary.bytes_by_part["left out"] = left_out;
+  if (!checkpoint.location.is_random) summary.bytes_by_part["headers"] = headers - left_out;
   summary.packed = packed_totals(checkpoint);
   summary.packed_matrices = checkpoint.packed_matrices;
   summary.notes = checkpoint.notes;

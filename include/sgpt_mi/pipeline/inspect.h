@@ -26,7 +26,8 @@ struct TensorSummary {
 struct ModelSummary {
   std::string family;
   std::vector<TensorSummary> tensors;
-  /// Bytes of the weight files: of the parts, and "headers" with the padding.
+  /// Bytes of the weight files: of the parts, of tensors "left out", and "headers" with the
+  /// padding.
   std::map<std::string, std::int64_t> bytes_by_part;
   std::map<std::string, std::int64_t> parameters_by_part;
   std::vector<packing::PackedMatrixInfo> packed_matrices;  ///< of a packed checkpoint
