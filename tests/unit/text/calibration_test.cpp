@@ -31,7 +31,7 @@ class Calibration : public ::testing::Test {
 
   test::TemporaryFolder folder_;
   std::unique_ptr<tokenizer::Tokenizer> tokenizer_ =
-      tokenizer::tokenizer_from_json(test::toy_tokenizer_json());
+      tokenizer::tokenizer_from_json(test::toy_tokenizer_json(), {});
 };
 
 // The toy tokenizer drops what it does not know: newlines and spaces.
@@ -56,7 +56,7 @@ TEST_F(Calibration, LinesOfATextAreJoinedWithSpaces) {
   nlohmann::json description = test::toy_tokenizer_json();
   description["normalizer"] = {
       {"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "▁"}};
-  tokenizer_ = tokenizer::tokenizer_from_json(description);
+  tokenizer_ = tokenizer::tokenizer_from_json(description, {});
   const std::string path = write("t.txt", "a\n\nb\n");
   EXPECT_THAT(draw(path, {.nsamples = 1, .seqlen = 3, .seed = 0}).windows.ids,
               ElementsAre(0, 3, 3));

@@ -41,7 +41,7 @@ class Corpus : public ::testing::Test {
 
   test::TemporaryFolder folder_;
   std::unique_ptr<tokenizer::Tokenizer> tokenizer_ =
-      tokenizer::tokenizer_from_json(test::toy_tokenizer_json());
+      tokenizer::tokenizer_from_json(test::toy_tokenizer_json(), {});
 };
 
 TEST_F(Corpus, WikitextRowsKeepTheirNewlineAndBlankOnesAreEmpty) {
