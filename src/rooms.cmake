@@ -105,6 +105,5 @@ function(sgpt_mi_test name)
   gtest_discover_tests(${name} TEST_PREFIX ${prefix} DISCOVERY_TIMEOUT 60
                        PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600
                        # ctest runs one test a core; more threads in each would only get in the way
-                       # and none asks the real Hub
-                       ENVIRONMENT "OMP_NUM_THREADS=1;HF_HUB_OFFLINE=1")
+                       ENVIRONMENT OMP_NUM_THREADS=1)
 endfunction()

@@ -146,7 +146,15 @@ fs::path find_file(const Source& source, const DataSettings& settings) {
     }
     tried.push_back(fmt::format("{} in {}", id, hub::cache_folder().string()));
   }
-  if (!hub::is_offline()) return download(source);
+  if (!hub::is_offline()) {
+    try {
+      return download(source);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInput) throw;
+      fail(ErrorKind::kInput, "{} (nor is the {} file of '{}' in {})", error.what(),
+           source.hub_split, source.set, fmt::join(tried, ", "));
+    }
+  }
   const auto* how = std::find_if(std::begin(kHowToGet), std::end(kHowToGet),
                                  [&](const auto& row) { return row.first == source.set; });
   fail(ErrorKind::kInput,
