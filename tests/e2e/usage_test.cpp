@@ -71,8 +71,9 @@ TEST(Usage, OptionsThatDoNotFitTheModelExitWithTwo) {
     return result.err;
   };
   EXPECT_THAT(sentence({"--seqlen", "100000"}), HasSubstr("positions"));
-  EXPECT_THAT(sentence({"--sparsity", "0", "--pattern", "3:7"}), HasSubstr("k_proj"));
-  EXPECT_THAT(sentence({"--method", "sparsegpt", "--groupsize", "7"}), HasSubstr("groupsize"));
+  EXPECT_THAT(sentence({"--sparsity", "0", "--pattern", "3:7"}), HasSubstr("3:7"));
+  EXPECT_THAT(sentence({"--sparsity", "0", "--format", "compressed-tensors", "--groupsize", "7"}),
+              HasSubstr("--groupsize 4"));  // its groups are equal
   EXPECT_THAT(sentence({"--prune_only", "no_such_linear"}), HasSubstr("no linear is selected"));
   EXPECT_THAT(sentence({"--save", model}), HasSubstr("model itself"));
 }
