@@ -86,7 +86,7 @@ std::string redirect_target(const std::string& current, const std::string& locat
   ensure(parsed != nullptr, "hub: a request has no address");
   const bool fits =
       curl_url_set(parsed.get(), CURLUPART_URL, location.c_str(), CURLU_DISALLOW_USER) == CURLUE_OK;
-  const std::string target = fits ? part_of(parsed, CURLUPART_URL) : std::string();
+  std::string target = fits ? part_of(parsed, CURLUPART_URL) : std::string();
   const std::string scheme = fits ? part_of(parsed, CURLUPART_SCHEME) : std::string();
   const bool plain = scheme == "http" && endpoint.starts_with("http://") &&
                      (is_loopback(target) || same_origin(target, endpoint));

@@ -42,7 +42,7 @@ bool is_true(std::string text) {
 }
 
 std::string home_folder() {
-  if (const std::string home = variable("HOME"); !home.empty()) return home;
+  if (std::string home = variable("HOME"); !home.empty()) return home;
   const passwd* entry = ::getpwuid(::getuid());
   return entry != nullptr && entry->pw_dir != nullptr ? entry->pw_dir : "/";
 }

@@ -128,6 +128,7 @@ std::vector<GgufModel> matching(const std::vector<GgufModel>& models, const std:
 
 std::string listed(const std::vector<GgufModel>& models) {
   std::vector<std::string> names;
+  names.reserve(models.size());
   for (const GgufModel& model : models) {
     names.push_back(model.of == 1 ? model.parts.front() : model.stem + ".gguf");
   }
