@@ -1,4 +1,5 @@
 #include <bit>
+#include <cstddef>
 
 #include "block_bytes.h"
 #include "block_layouts.h"
@@ -57,10 +58,10 @@ float scale2(float block, unsigned code) {
 /// A half; of each 32 elements 4 bytes of indices, and 4 with 4 times 7 signs and a scale.
 void unpack_iq2_xxs(const std::byte* block, float* out) {
   for (int octet = 0; octet < kOctets; ++octet) {
-    const std::byte* group = block + 2 + octet / 4 * 8;
+    const std::byte* group = block + 2 + std::ptrdiff_t{8} * (octet / 4);
     const unsigned rest = double_word_at(group, 1);
     put_octet2(scale2(half_at(block), rest >> 28), kGrid2Xxs[byte_at(group, octet % 4)],
-               even_signs(rest >> (7 * (octet % 4)) & 127U), out + 8 * octet);
+               even_signs(rest >> (7 * (octet % 4)) & 127U), out + std::ptrdiff_t{8} * octet);
   }
 }
 
@@ -69,7 +70,7 @@ void unpack_iq2_xs(const std::byte* block, float* out) {
   for (int octet = 0; octet < kOctets; ++octet) {
     const unsigned word = word_at(block + 2, octet);
     put_octet2(scale2(half_at(block), packed_nibble(block + 66, octet / 2)), kGrid2Xs[word & 511U],
-               even_signs(word >> 9), out + 8 * octet);
+               even_signs(word >> 9), out + std::ptrdiff_t{8} * octet);
   }
 }
 
@@ -79,7 +80,7 @@ void unpack_iq2_s(const std::byte* block, float* out) {
     const unsigned high = byte_at(block + 66, octet / 4) >> (2 * (octet % 4)) & 3U;
     put_octet2(scale2(half_at(block), packed_nibble(block + 74, octet / 2)),
                kGrid2S[byte_at(block + 2, octet) | high << 8], byte_at(block + 34, octet),
-               out + 8 * octet);
+               out + std::ptrdiff_t{8} * octet);
   }
 }
 
@@ -91,7 +92,7 @@ void unpack_iq3_xxs(const std::byte* block, float* out) {
     const unsigned first = kGrid3Xxs[byte_at(block + 2, 2 * octet)];
     const unsigned second = kGrid3Xxs[byte_at(block + 2, 2 * octet + 1)];
     put_octet3(scale, kLevels3Xxs, first | second << 16,
-               even_signs(rest >> (7 * (octet % 4)) & 127U), out + 8 * octet);
+               even_signs(rest >> (7 * (octet % 4)) & 127U), out + std::ptrdiff_t{8} * octet);
   }
 }
 
@@ -105,7 +106,7 @@ void unpack_iq3_s(const std::byte* block, float* out) {
     const unsigned code = packed_nibble(block + 106, octet / 4);
     put_octet3(half_at(block) * static_cast<float>(1 + 2 * code), kLevels3S,
                entry(2 * octet) | entry(2 * octet + 1) << 16, byte_at(block + 74, octet),
-               out + 8 * octet);
+               out + std::ptrdiff_t{8} * octet);
   }
 }
 
@@ -116,7 +117,7 @@ void unpack_iq1_s(const std::byte* block, float* out) {
     const unsigned high = word >> (3 * (octet % 4)) & 7U;
     put_octet1(half_at(block) * static_cast<float>(2 * (word >> 12 & 7U) + 1),
                kGrid1[byte_at(block + 2, octet) | high << 8], (word & 0x8000U) != 0,
-               out + 8 * octet);
+               out + std::ptrdiff_t{8} * octet);
   }
 }
 
@@ -132,7 +133,8 @@ void unpack_iq1_m(const std::byte* block, float* out) {
     const unsigned code = word_at(scales, group / 4) >> (3 * (group % 4)) & 7U;
     const unsigned rest = packed_nibble(block + 32, octet);
     put_octet1(block_scale * static_cast<float>(2 * code + 1),
-               kGrid1[byte_at(block, octet) | (rest & 7U) << 8], (rest & 8U) != 0, out + 8 * octet);
+               kGrid1[byte_at(block, octet) | (rest & 7U) << 8], (rest & 8U) != 0,
+               out + std::ptrdiff_t{8} * octet);
   }
 }
 
