@@ -78,6 +78,7 @@ ModelLocation locate_in_folder(const fs::path& folder) {
   if (models.size() == 1) return {*models.begin(), true};
   if (models.size() > 1) {
     std::vector<std::string> names;
+    names.reserve(models.size());
     for (const fs::path& model : models) {
       names.push_back(fs::relative(model, folder, not_there).string());
     }
