@@ -148,16 +148,17 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
   return std::move(*best);
 }
 
-/// W0 of the drift correction, or the weight itself.
-torch::Tensor SiteCompressor::target_of(const torch::Tensor& weight, const SiteWork& work) const {
-  if (run_.settings.drift == 0.0 || !work.input.drift) return weight;
+/// W0 of the drift correction; nothing where the streams have not parted.
+std::optional<obs::DriftTarget> SiteCompressor::drift_target(const torch::Tensor& weight,
+                                                             const SiteWork& work) const {
+  if (run_.settings.drift == 0.0 || !work.input.drift) return std::nullopt;
   const walk::StageTimer timer(run_.timings, "drift");
   std::vector<obs::DriftMoments> halves;
   for (const calib::DriftStats& half : *work.input.drift) {
     if (half.sequences == 0) continue;
     halves.push_back({half.cross(), half.residual(), half.sequences});
   }
-  return obs::correct_drift(weight, work.prepared, halves, run_.settings.drift).weight;
+  return obs::correct_drift(weight, work.prepared, halves, run_.settings.drift);
 }
 
 /// The options of one linear in a measured plan.
@@ -191,7 +192,9 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
                                                            const LinearInfo& linear,
                                                            const SiteWork& work) {
   LinearWork done;
-  const torch::Tensor target = target_of(weight, work);
+  const std::optional<obs::DriftTarget> corrected = drift_target(weight, work);
+  const torch::Tensor target = corrected ? corrected->weight : weight;
+  if (corrected) done.drift = corrected->share;
   if (planner_ != nullptr) {
     done.plan = planner_->plan(linear, target, work.groups, work.moments, run_.timings);
     warn_once(done.plan->warning);
@@ -211,19 +214,19 @@ void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, con
   std::map<std::string, double> clock;
   const walk::StageTimer timer(clock, "linear", linear.name);
   LinearWork done = compress_weight(block.weight(linear.short_name), linear, work);
-  tuning::CompressedLinear compressed{linear, std::move(done.result.matrix)};
-  const torch::Tensor values = rounded(compressed);
+  const torch::Tensor values = rounded(linear, done.result.matrix);
   model::require_finite(values, linear.name + " (compressed)");
   block.set_weight(linear.short_name, values.to(run_.placement.dtype));
 
-  done.result.matrix = compressed.matrix;
   const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
   report::LayerReport layer = describe_layer(linear, done.result, run_.settings, saved);
   describe_calibration(layer, work.input.stats, work.constant_channels);
   if (done.plan) describe_widths(layer, *done.plan, work.groups);
   if (rd_plan_ != nullptr || run_.settings.types) describe_choice(layer, done.options);
+  layer.drift = done.drift;
   keep_picture(linear, work, done.plan);
   layer.seconds = timer.seconds();
+  tuning::CompressedLinear compressed{linear, std::move(done.result.matrix)};
   if (!tunes()) {
     finish_linear(compressed, std::move(layer));
     return;
@@ -250,22 +253,24 @@ std::int64_t SiteCompressor::store_blocks(const tuning::CompressedLinear& done) 
     run_.store.put_blocks(done.linear.name,
                           {done.matrix.blocks->type, done.linear.rows, done.linear.columns, bytes});
   } else {
-    run_.store.put(model::to_tensor_data(done.linear.name + ".weight", rounded(done)));
+    run_.store.put(
+        model::to_tensor_data(done.linear.name + ".weight", rounded(done.linear, done.matrix)));
   }
   result_.block_types[done.linear.name] = done.matrix.blocks->type;
   return static_cast<std::int64_t>(bytes.size());
 }
 
 /// The values in their saved type.
-torch::Tensor SiteCompressor::rounded(const tuning::CompressedLinear& done) const {
-  const DType saved = run_.saved_types.dtype_of(done.linear.name + ".weight");
-  return done.matrix.weight.to(model::to_scalar_type(saved));
+torch::Tensor SiteCompressor::rounded(const LinearInfo& linear,
+                                      const obs::CompressedMatrix& matrix) const {
+  const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
+  return matrix.weight.to(model::to_scalar_type(saved));
 }
 
 /// Hands a linear to the store; bytes that it takes there.
 std::int64_t SiteCompressor::store_linear(const tuning::CompressedLinear& done) {
   if (done.matrix.blocks) return store_blocks(done);
-  const torch::Tensor values = rounded(done);
+  const torch::Tensor values = rounded(done.linear, done.matrix);
   const auto put_dense = [&] {
     run_.store.put(model::to_tensor_data(done.linear.name + ".weight", values));
   };

@@ -58,6 +58,7 @@ class SiteCompressor {
   /// One compressed linear.
   struct LinearWork {
     obs::CompressOptions options;            ///< but for a planner's widths
+    std::optional<double> drift;             ///< share of the drift correction, where there is one
     std::optional<widths::LinearPlan> plan;  ///< with a planner
     obs::CompressResult result;
   };
@@ -81,7 +82,8 @@ class SiteCompressor {
                                                      const model::LinearInfo& linear);
   [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight,
                                            const model::LinearInfo& linear, const SiteWork& work);
-  [[nodiscard]] torch::Tensor target_of(const torch::Tensor& weight, const SiteWork& work) const;
+  [[nodiscard]] std::optional<obs::DriftTarget> drift_target(const torch::Tensor& weight,
+                                                             const SiteWork& work) const;
   [[nodiscard]] obs::CompressOptions planned_options(const model::LinearInfo& linear,
                                                      const SiteWork& work) const;
   [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, DType dtype) const;
@@ -89,7 +91,8 @@ class SiteCompressor {
   void finish_tensor(const std::string& name, const torch::Tensor& rounded);
   [[nodiscard]] std::int64_t store_linear(const tuning::CompressedLinear& done);
   [[nodiscard]] std::int64_t store_blocks(const tuning::CompressedLinear& done);
-  [[nodiscard]] torch::Tensor rounded(const tuning::CompressedLinear& done) const;
+  [[nodiscard]] torch::Tensor rounded(const model::LinearInfo& linear,
+                                      const obs::CompressedMatrix& matrix) const;
   void report_tuning(const tuning::TunedModel& tuned);
   void keep_picture(const model::LinearInfo& linear, const SiteWork& work,
                     const std::optional<widths::LinearPlan>& plan);

@@ -98,9 +98,8 @@ std::string CompressOptions::pattern_text() const {
 void CompressOptions::validate_for(const std::string& name, std::int64_t columns) const {
   if (prune_m > 0 && columns % prune_m != 0) {
     fail(ErrorKind::kUsage,
-         "obs: {} has {} columns, which are not whole tuples of {}; choose another pattern, or "
-         "leave "
-         "the layer out",
+         "obs: {} has {} columns, which are not whole tuples of {}; choose another pattern, "
+         "or leave the layer out",
          name, columns, pattern_text());
   }
   if (block_type != nullptr && columns % block_type->block_elements != 0) {

@@ -222,11 +222,15 @@ std::int64_t most_saved_bytes(const CompressRun& run, const Session& session,
                : smallest_file(with_types(settings, session, saved), session, saved).bytes;
   }
   if (!run.format.holds_codes) return static_cast<std::int64_t>(saved.bytes());
-  const std::vector<int> widths = widths_of(settings);
-  const int widest = widths.empty() ? 16 : *std::max_element(widths.begin(), widths.end());
-  constexpr int kMaskBits = 1;
-  constexpr int kGridBits = 1;  // of grids of 32 columns, the smallest that are planned
-  const double bits = widest + kMaskBits + kGridBits;
+  if (!settings.quantizes()) return static_cast<std::int64_t>(saved.bytes());
+  const double mask = settings.matrix.sparsity > 0.0 || settings.matrix.prune_m > 0 ? 1.0 : 0.0;
+  constexpr double kGrid = 1.0;  // of grids of 32 columns, the smallest that are planned
+  const double code = target != nullptr
+                          ? std::max({target->average_bits, target->attention_bits.value_or(0.0),
+                                      target->ffn_bits.value_or(0.0)})
+                          : settings.matrix.wbits;
+  const double bits =
+      target != nullptr && target->stored_bits ? *target->stored_bits : code + mask + kGrid;
   std::vector<formats::MatrixShape> shapes;
   for (const model::LinearInfo& linear :
        walk::selected_linears(session.model, settings.selection)) {

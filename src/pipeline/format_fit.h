@@ -31,8 +31,8 @@ void warn_of_format(const CompressRun& run, bool all_linears, report::Events& ev
                                          const compress::CompressionSettings& settings,
                                          const Session& session, const formats::SavedTypes& saved);
 
-/// Bytes that the saved weights take at most: of --target_bytes that, of others by their widest
-/// codes, types and masks.
+/// Bytes that the saved weights take at most: of --target_bytes that, of others by the bits asked
+/// for, types and masks.
 [[nodiscard]] std::int64_t most_saved_bytes(const CompressRun& run, const Session& session,
                                             const formats::SavedTypes& saved);
 

@@ -63,6 +63,7 @@ Json layer_json(const LayerReport& layer) {
             {"importance_max", optional_json(layer.importance_max)},
             {"seconds", layer.seconds}};
   if (!layer.type.empty()) json["type"] = layer.type;
+  if (layer.drift) json["drift"] = *layer.drift;
   return json;
 }
 

@@ -49,13 +49,14 @@ struct LayerReport {
   std::string name;
   std::int64_t rows = 0;
   std::int64_t columns = 0;
-  std::string type;           ///< of a matrix in blocks: "Q4_K"; else empty
-  double sparsity = 0.0;      ///< share of exact zeros
-  double average_bits = 0.0;  ///< code bits a weight; the stored type's bits when not quantized
-  double stored_bits = 0.0;   ///< bits a weight takes in the saved file
-  double loss = 0.0;          ///< sum (w - q)^2 / (2 U_jj^2), H with the factor 2 / sequences
-  double output_error = 0.0;  ///< trace(dW H dW^T) / trace(W H W^T)
-  double damping = 0.0;       ///< percdamp that succeeded
+  std::string type;             ///< of a matrix in blocks: "Q4_K"; else empty
+  double sparsity = 0.0;        ///< share of exact zeros
+  double average_bits = 0.0;    ///< code bits a weight; the stored type's bits when not quantized
+  double stored_bits = 0.0;     ///< bits a weight takes in the saved file
+  double loss = 0.0;            ///< sum (w - q)^2 / (2 U_jj^2), H with the factor 2 / sequences
+  double output_error = 0.0;    ///< trace(dW H dW^T) / trace(W H W^T)
+  double damping = 0.0;         ///< percdamp that succeeded
+  std::optional<double> drift;  ///< share of the drift correction that was applied
   std::vector<DampingReport> damping_steps;
   std::int64_t dead_channels = 0;
   std::int64_t constant_channels = 0;
