@@ -84,13 +84,11 @@ class Translator {
       case '{':
         return interval();
       case '|':
-        out_ += c;
-        break;
       case '*':
       case '+':
-      case '?':
+      case '?':  // followed by + it is possessive in both dialects
         out_ += c;
-        break;  // followed by + it is possessive in both dialects
+        break;
       default:
         return replace(character_size(c), in_.pattern.substr(in_.at, character_size(c)));
     }
