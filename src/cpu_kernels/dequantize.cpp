@@ -25,6 +25,16 @@ SGPT_MI_SIMD_CLONES void dequantize_kept(const CodeRow& row, float* __restrict v
   }
 }
 
+SGPT_MI_SIMD_CLONES void round_all_to_half(const float* __restrict values, std::int64_t count,
+                                           std::uint16_t* __restrict out) {
+  for (std::int64_t i = 0; i < count; ++i) out[i] = kernels::float_to_half(values[i]);
+}
+
+SGPT_MI_SIMD_CLONES void round_all_to_bfloat16(const float* __restrict values, std::int64_t count,
+                                               std::uint16_t* __restrict out) {
+  for (std::int64_t i = 0; i < count; ++i) out[i] = kernels::float_to_bfloat16(values[i]);
+}
+
 }  // namespace
 
 void dequantize_row(const CodeRow& row, float* values) {
@@ -32,14 +42,12 @@ void dequantize_row(const CodeRow& row, float* values) {
   dequantize_all(row.codes, row.scale, row.zero, row.columns, values);
 }
 
-SGPT_MI_SIMD_CLONES void round_to_half(const float* __restrict values, std::int64_t count,
-                                       std::uint16_t* __restrict out) {
-  for (std::int64_t i = 0; i < count; ++i) out[i] = kernels::float_to_half(values[i]);
+void round_to_half(const float* values, std::int64_t count, std::uint16_t* out) {
+  round_all_to_half(values, count, out);
 }
 
-SGPT_MI_SIMD_CLONES void round_to_bfloat16(const float* __restrict values, std::int64_t count,
-                                           std::uint16_t* __restrict out) {
-  for (std::int64_t i = 0; i < count; ++i) out[i] = kernels::float_to_bfloat16(values[i]);
+void round_to_bfloat16(const float* values, std::int64_t count, std::uint16_t* out) {
+  round_all_to_bfloat16(values, count, out);
 }
 
 }  // namespace sgpt_mi::cpu_kernels

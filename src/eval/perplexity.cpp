@@ -40,13 +40,6 @@ void check_windows(const text::TokenWindows& windows, const model::ModelSpec& sp
   }
 }
 
-/// Windows [first, first + count) as int64 ids (count, seqlen) on the CPU.
-torch::Tensor ids_of(const text::TokenWindows& windows, std::int64_t first, std::int64_t count) {
-  const auto begin = windows.ids.begin() + first * windows.seqlen;
-  const std::vector<std::int64_t> ids(begin, begin + count * windows.seqlen);
-  return at::tensor(ids, torch::kInt64).view({count, windows.seqlen});
-}
-
 /// Some windows on their way through the model.
 struct Batch {
   torch::Tensor ids;     ///< (B, T) int64, CPU
@@ -59,7 +52,7 @@ std::vector<Batch> embed_all(model::Model& model, const text::TokenWindows& wind
   for (std::int64_t first = 0; first < windows.windows; first += options.batch_windows) {
     check_interrupt();
     const std::int64_t count = std::min(options.batch_windows, windows.windows - first);
-    Batch batch{ids_of(windows, first, count), {}};
+    Batch batch{window_ids(windows, first, count), {}};
     batch.hidden = model.embed(batch.ids, options.placement);
     batches.push_back(std::move(batch));
   }
@@ -238,6 +231,13 @@ PerplexityResult result_of(const torch::Tensor& scores, const text::TokenWindows
 }
 
 }  // namespace
+
+torch::Tensor window_ids(const text::TokenWindows& windows, std::int64_t first,
+                         std::int64_t count) {
+  const auto begin = windows.ids.begin() + first * windows.seqlen;
+  const std::vector<std::int64_t> ids(begin, begin + count * windows.seqlen);
+  return at::tensor(ids, torch::kInt64).view({count, windows.seqlen});
+}
 
 PerplexityResult perplexity(model::Model& model, const text::TokenWindows& windows,
                             const PerplexityOptions& options) {

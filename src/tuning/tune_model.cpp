@@ -22,13 +22,6 @@ constexpr std::int64_t kJudged = 8;
 /// Logits of a model that are in memory at once.
 constexpr std::int64_t kLogitsAtOnce = 16'000'000;
 
-/// Windows [first, first + count) as ids (count, seqlen).
-torch::Tensor ids_of(const text::TokenWindows& windows, std::int64_t first, std::int64_t count) {
-  const auto begin = windows.ids.begin() + first * windows.seqlen;
-  const std::vector<std::int64_t> ids(begin, begin + count * windows.seqlen);
-  return at::tensor(ids, torch::kInt64).view({count, windows.seqlen});
-}
-
 /// Windows that are read together.
 struct Batch {
   std::int64_t first = 0;
@@ -52,6 +45,7 @@ class Tuner {
   [[nodiscard]] TunedModel tune();
 
  private:
+  [[nodiscard]] std::vector<Batch> batches(std::int64_t first, std::int64_t end) const;
   [[nodiscard]] torch::Tensor embed(const Batch& batch);
   [[nodiscard]] double divergence();
   [[nodiscard]] torch::Tensor head_gradient(const torch::Tensor& states, const Batch& batch);
@@ -67,10 +61,12 @@ class Tuner {
 };
 
 torch::Tensor Tuner::embed(const Batch& batch) {
-  return run_.student.embed(ids_of(run_.windows, batch.first, batch.count), run_.placement);
+  return run_.student.embed(eval::window_ids(run_.windows, batch.first, batch.count),
+                            run_.placement);
 }
 
-/// Calls visit(log p, log q, rows) for the scored positions of a batch, some rows at a time.
+/// Calls visit(log p, log q), both (rows, vocab) float32, for the scored positions of a batch, some
+/// rows at a time.
 /// \param states  the student's final hidden states (B, T - 1, head input).
 template <typename Visit>
 void Tuner::each_piece(const torch::Tensor& states, const Batch& batch, const Visit& visit) {
@@ -90,21 +86,39 @@ void Tuner::each_piece(const torch::Tensor& states, const Batch& batch, const Vi
   }
 }
 
+/// Windows first .. end - 1, `batch_windows` at a time.
+std::vector<Batch> Tuner::batches(std::int64_t first, std::int64_t end) const {
+  std::vector<Batch> result;
+  for (; first < end; first += run_.batch_windows) {
+    result.push_back({first, std::min(run_.batch_windows, end - first)});
+  }
+  return result;
+}
+
 /// Mean KL over the windows that judge, in nats a token.
 double Tuner::divergence() {
-  const Batch judged{run_.windows.windows - judged_, judged_};
-  torch::Tensor hidden = embed(judged);
-  for (StudentBlock& block : blocks_) {
-    check_interrupt();
-    hidden = block.load()->forward(hidden);
+  const std::int64_t windows = run_.windows.windows;
+  const std::vector<Batch> judged = batches(windows - judged_, windows);
+  std::vector<torch::Tensor> hidden;
+  hidden.reserve(judged.size());
+  for (const Batch& batch : judged) hidden.push_back(embed(batch));
+  for (const StudentBlock& tuned : blocks_) {
+    const std::unique_ptr<model::Block> block = tuned.load();
+    for (torch::Tensor& state : hidden) {
+      check_interrupt();
+      state = block->forward(state);
+    }
   }
-  const torch::Tensor states =
-      run_.student.final_hidden(hidden.narrow(1, 0, run_.windows.seqlen - 1), run_.placement);
+  const std::int64_t scored = run_.windows.seqlen - 1;
   double sum = 0.0;
-  each_piece(states, judged, [&](const torch::Tensor& log_p, const torch::Tensor& log_q) {
-    sum += eval::kl_divergence(log_p, log_q).sum().item<double>();
-  });
-  const double mean = sum / static_cast<double>(states.size(0) * states.size(1));
+  for (std::size_t i = 0; i < judged.size(); ++i) {
+    const torch::Tensor states =
+        run_.student.final_hidden(hidden[i].narrow(1, 0, scored), run_.placement);
+    each_piece(states, judged[i], [&](const torch::Tensor& log_p, const torch::Tensor& log_q) {
+      sum += eval::kl_divergence(log_p, log_q).sum().item<double>();
+    });
+  }
+  const double mean = sum / static_cast<double>(judged_ * scored);
   if (!std::isfinite(mean)) {
     fail(ErrorKind::kNumeric,
          "tune: the divergence on the calibration text is {}; expected a finite number; a model "
@@ -152,12 +166,11 @@ void Tuner::step(const Batch& batch, const AdamStep& adam) {
 TunedModel Tuner::tune() {
   TunedModel result;
   result.kl_before = divergence();
-  const std::int64_t windows = run_.windows.windows - judged_;
-  const std::int64_t steps = (windows + run_.batch_windows - 1) / run_.batch_windows;
+  const std::vector<Batch> seen = batches(0, run_.windows.windows - judged_);
+  const std::int64_t steps = std::ssize(seen);
   if (run_.progress) run_.progress(0, steps);
   for (std::int64_t i = 0; i < steps; ++i) {
-    const std::int64_t first = i * run_.batch_windows;
-    step({first, std::min(run_.batch_windows, windows - first)}, adam_step(i, steps));
+    step(seen[static_cast<std::size_t>(i)], adam_step(i, steps));
     if (run_.progress) run_.progress(i + 1, steps);
   }
   std::vector<CompressedLinear> settled = linears_;

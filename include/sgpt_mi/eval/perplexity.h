@@ -35,6 +35,10 @@ struct PerplexityResult {
   std::optional<Divergence> divergence;  ///< from the dense model; only with a reference
 };
 
+/// Windows first, first + 1, ... as ids (count, seqlen) int64 on the CPU.
+[[nodiscard]] torch::Tensor window_ids(const text::TokenWindows& windows, std::int64_t first,
+                                       std::int64_t count);
+
 /// Perplexity of a model on windows, each read from position 0 on its own:
 ///   window_nll = 1 / (seqlen - 1) * sum over t of log sum_v exp(logits_t[v]) - logits_t[ids_t+1].
 ///
