@@ -3,6 +3,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace sgpt_mi::tuning {
@@ -12,12 +13,17 @@ namespace {
 constexpr double kMeanDecay = 0.9;
 constexpr double kSquareDecay = 0.999;
 constexpr double kEpsilon = 1e-8;
+/// Share of the steps in which the rate rises: the first ones are of one size whatever the gradient
+/// is. Chosen by the divergence on windows that were not tuned on.
+constexpr double kWarmUp = 0.2;
 
 }  // namespace
 
 AdamStep adam_step(std::int64_t index, std::int64_t steps) {
   const auto done = static_cast<double>(index);
-  return {1.0 - done / static_cast<double>(steps), 1.0 - std::pow(kMeanDecay, done + 1.0),
+  const double warming = kWarmUp * static_cast<double>(steps);
+  const double warm = std::min(1.0, (done + 1.0) / (warming + 1.0));
+  return {warm * (1.0 - done / static_cast<double>(steps)), 1.0 - std::pow(kMeanDecay, done + 1.0),
           1.0 - std::pow(kSquareDecay, done + 1.0)};
 }
 

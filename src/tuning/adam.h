@@ -6,10 +6,10 @@
 
 namespace sgpt_mi::tuning {
 
-/// One of `steps` steps of Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1) whose rate falls
-/// linearly to 0.
+/// One of `steps` steps of Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1) whose rate rises
+/// over the first fifth of them and falls linearly to 0.
 struct AdamStep {
-  double rate_share;    ///< of the first step's rate
+  double rate_share;    ///< of the full rate
   double mean_share;    ///< 1 - beta1^step, step from 1
   double square_share;  ///< 1 - beta2^step
 };
@@ -19,10 +19,12 @@ struct AdamStep {
 /// Numbers that Adam moves, from 0.
 class Theta {
  public:
-  /// \param rate  how far the first step moves a number.
+  /// \param rate  how far a step at the full rate moves a number whose gradient stays the same.
   Theta(at::IntArrayRef sizes, torch::Device device, double rate);
 
   [[nodiscard]] const torch::Tensor& value() const { return value_; }
+
+  void scale(double factor) { value_.mul_(factor); }
 
   /// \param gradient  float32, of the numbers' shape.
   void move(const torch::Tensor& gradient, const AdamStep& step);

@@ -92,6 +92,11 @@ torch::Tensor StudentBlock::step(const torch::Tensor& input, const torch::Tensor
   return found.front();
 }
 
+void StudentBlock::scale(double factor) {
+  for (Linear& linear : linears_) linear.matrix.scale(factor);
+  for (Vector& vector : vectors_) vector.vector.scale(factor);
+}
+
 void StudentBlock::settle(const formats::SavedTypes& types, std::vector<CompressedLinear>& linears,
                           std::vector<std::pair<std::string, torch::Tensor>>& tensors) {
   for (Linear& linear : linears_) {

@@ -26,6 +26,9 @@ class StudentBlock {
   [[nodiscard]] torch::Tensor step(const torch::Tensor& input, const torch::Tensor& gradient,
                                    const AdamStep& adam);
 
+  /// Multiplies the way from the start by a factor.
+  void scale(double factor);
+
   /// Sets everything to what is stored: the block's linears in `linears`, and appends its norms and
   /// biases to `tensors`. load() gives these from then on.
   void settle(const formats::SavedTypes& types, std::vector<CompressedLinear>& linears,

@@ -19,6 +19,7 @@ namespace {
 
 /// One of so many windows judges the result.
 constexpr std::int64_t kJudged = 8;
+constexpr int kMostHalvings = 4;
 /// Logits of a model that are in memory at once.
 constexpr std::int64_t kLogitsAtOnce = 16'000'000;
 
@@ -48,6 +49,7 @@ class Tuner {
   [[nodiscard]] std::vector<Batch> batches(std::int64_t first, std::int64_t end) const;
   [[nodiscard]] torch::Tensor embed(const Batch& batch);
   [[nodiscard]] double divergence();
+  void shorten();
   [[nodiscard]] torch::Tensor head_gradient(const torch::Tensor& states, const Batch& batch);
   void step(const Batch& batch, const AdamStep& adam);
   template <typename Visit>
@@ -118,14 +120,22 @@ double Tuner::divergence() {
       sum += eval::kl_divergence(log_p, log_q).sum().item<double>();
     });
   }
-  const double mean = sum / static_cast<double>(judged_ * scored);
-  if (!std::isfinite(mean)) {
-    fail(ErrorKind::kNumeric,
-         "tune: the divergence on the calibration text is {}; expected a finite number; a model "
-         "stored in float16 may need --dtype float32",
-         mean);
+  return sum / static_cast<double>(judged_ * scored);
+}
+
+/// Takes back half of all ways as long as that brings the windows that judge nearer: where little
+/// was lost, whole steps lead past the optimum.
+void Tuner::shorten() {
+  double best = divergence();
+  for (int i = 0; i < kMostHalvings; ++i) {
+    for (StudentBlock& block : blocks_) block.scale(0.5);
+    const double halved = divergence();
+    if (!(halved < best)) {
+      for (StudentBlock& block : blocks_) block.scale(2.0);
+      return;
+    }
+    best = halved;
   }
-  return mean;
 }
 
 /// Of the sum of KL over the batch's tokens, with respect to the final hidden states: (q - p) head.
@@ -166,6 +176,12 @@ void Tuner::step(const Batch& batch, const AdamStep& adam) {
 TunedModel Tuner::tune() {
   TunedModel result;
   result.kl_before = divergence();
+  if (!std::isfinite(result.kl_before)) {
+    fail(ErrorKind::kNumeric,
+         "tune: the divergence on the calibration text is {}; expected a finite number; a model "
+         "stored in float16 may need --dtype float32",
+         result.kl_before);
+  }
   const std::vector<Batch> seen = batches(0, run_.windows.windows - judged_);
   const std::int64_t steps = std::ssize(seen);
   if (run_.progress) run_.progress(0, steps);
@@ -173,6 +189,7 @@ TunedModel Tuner::tune() {
     step(seen[static_cast<std::size_t>(i)], adam_step(i, steps));
     if (run_.progress) run_.progress(i + 1, steps);
   }
+  shorten();
   std::vector<CompressedLinear> settled = linears_;
   for (StudentBlock& block : blocks_) block.settle(run_.types, settled, result.tensors);
   result.kl_after = divergence();

@@ -11,7 +11,7 @@
 namespace sgpt_mi::tuning {
 namespace {
 
-/// How far the first step moves theta: about the share of a factor. Chosen by the divergence on
+/// The full rate of theta: about the share of a factor. Chosen by the divergence on
 /// windows that were not tuned on.
 constexpr double kRate = 2e-3;
 
@@ -101,6 +101,11 @@ void TunedMatrix::move(const torch::Tensor& gradient, const AdamStep& step) {
   scale_theta_.move(over_factors(gradient * scaled_part()).mul_(scale_theta_.value().exp()), step);
   if (!offset_part_.defined()) return;
   offset_theta_.move(over_factors(gradient * offset_part_).mul_(offset_theta_.value().exp()), step);
+}
+
+void TunedMatrix::scale(double factor) {
+  scale_theta_.scale(factor);
+  offset_theta_.scale(factor);
 }
 
 obs::CompressedMatrix TunedMatrix::settled() const {

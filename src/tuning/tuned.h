@@ -16,6 +16,7 @@ class TunedVector {
   [[nodiscard]] torch::Tensor value() const;
   /// Moves theta by the gradient, float32, with respect to value().
   void move(const torch::Tensor& gradient, const AdamStep& step);
+  void scale(double factor) { theta_.scale(factor); }
 
  private:
   torch::Tensor start_;
@@ -35,6 +36,7 @@ class TunedMatrix {
 
   [[nodiscard]] torch::Tensor value() const;
   void move(const torch::Tensor& gradient, const AdamStep& step);
+  void scale(double factor);
 
   /// The matrix with scales as they are stored.
   [[nodiscard]] obs::CompressedMatrix settled() const;
