@@ -88,7 +88,7 @@ void SiteCompressor::scale_channels(Block& block, walk::SiteInput& input) {
     const std::string tensor = linear.name + ".weight";
     const torch::Tensor rounded = block.weight(linear.short_name)
                                       .to(model::to_scalar_type(run_.saved_types.dtype_of(tensor)));
-    run_.store.put(model::to_tensor_data(tensor, rounded));
+    finish_tensor(tensor, rounded);
     block.set_weight(linear.short_name, rounded.to(run_.placement.dtype));
   }
 }

@@ -39,6 +39,10 @@ class RenamedSource : public IndexedSource {
     return stored_->stored(names_[position(name)]);
   }
 
+  [[nodiscard]] std::optional<StoredBlocks> stored_blocks(const std::string& name) const override {
+    return stored_->stored_blocks(names_[position(name)]);
+  }
+
   void will_need(const std::string& name) const override {
     if (const auto at = place(name)) stored_->will_need(names_[*at]);
   }

@@ -26,6 +26,10 @@ const TensorInfo* TensorSource::find(const std::string& name) const {
   return found == all.end() ? nullptr : &*found;
 }
 
+std::optional<StoredBlocks> TensorSource::stored_blocks(const std::string& /*name*/) const {
+  return std::nullopt;
+}
+
 StoredForm TensorSource::stored(const std::string& name) const {
   const TensorInfo* info = find(name);
   if (info == nullptr) fail(ErrorKind::kInput, "io: no tensor '{}'", name);

@@ -6,6 +6,7 @@
 #include "gguf_store.h"
 #include "model_folders.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/integer_layouts/compressed_tensors.h"
 #include "sgpt_mi/integer_layouts/gptq.h"
 
@@ -73,8 +74,21 @@ constexpr std::array<Format, 6> kFormats{{
 
 }  // namespace
 
-void SavingStore::split_above(std::int64_t /*bytes*/) {
-  fail(ErrorKind::kUsage, "shard_bytes: this format chooses the size of its files itself");
+void require_other_place(const std::filesystem::path& target, const ModelLocation& model) {
+  std::vector<std::filesystem::path> replaced{target};
+  std::vector<std::filesystem::path> own{model.path};
+  if (model.is_gguf) {
+    replaced = gguf::replaced_files(target);
+    replaced.push_back(target);
+    own = gguf::shard_paths(model.path);
+  }
+  for (const std::filesystem::path& mine : own) {
+    for (const std::filesystem::path& theirs : replaced) {
+      std::error_code not_there;
+      if (!std::filesystem::equivalent(mine, theirs, not_there)) continue;
+      fail(ErrorKind::kUsage, "save: {} is the model itself; give another name", target.string());
+    }
+  }
 }
 
 const Format& find_format(std::string_view name) {

@@ -106,7 +106,12 @@ class GgufStore : public SavingStore {
     for (const containers::TensorInfo& info : types_.tensors()) {
       if (!missing_.contains(info.name)) continue;
       check_interrupt();
-      put(types_.read(info.name));
+      if (const blocks::BlockType* type = types_.kept_blocks(info.name); type != nullptr) {
+        missing_.erase(info.name);
+        writer_->put(info.name, *type, types_.stored_blocks(info.name)->bytes);
+      } else {
+        put(types_.read(info.name));
+      }
     }
     (void)run_report(writer_->finish());
   }
@@ -122,10 +127,7 @@ class GgufStore : public SavingStore {
 std::unique_ptr<SavingStore> open_gguf_store(const std::filesystem::path& target,
                                              const Checkpoint& checkpoint,
                                              const SavedTypes& types) {
-  std::error_code error;
-  if (std::filesystem::equivalent(checkpoint.location.path, target, error)) {
-    fail(ErrorKind::kUsage, "save: {} is the model itself; choose another file", target.string());
-  }
+  require_other_place(target, checkpoint.location);
   return std::make_unique<GgufStore>(target, describe(checkpoint), types);
 }
 
@@ -141,7 +143,10 @@ GgufSize gguf_size(const Checkpoint& checkpoint, const SavedTypes& saved, const 
                            ? types.find(slot.source.substr(0, slot.source.size() - kSuffix.size()))
                            : types.end();
     const bool in_blocks = found != types.end();
-    chosen.push_back(in_blocks ? found->second : &plain_type(saved.info_of(slot.source)));
+    const blocks::BlockType* kept = saved.kept_blocks(slot.source);
+    chosen.push_back(in_blocks         ? found->second
+                     : kept != nullptr ? kept
+                                       : &plain_type(saved.info_of(slot.source)));
     (in_blocks ? size.blocks : size.dense) += gguf::slot_bytes(slot, *chosen.back());
   }
   size.file = gguf::gguf_file_bytes(description, chosen);

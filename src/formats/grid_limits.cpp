@@ -129,11 +129,20 @@ void require_shape(const GridLimits& limits, const std::string& name, std::int64
   if (limits.multiple_of == nullptr) return;
   const std::int64_t multiple = limits.multiple_of(bits);
   if (rows % multiple == 0 && columns % multiple == 0) return;
+  int nearest = 0;
+  for (const int other : limits.widths) {
+    const std::int64_t divisor = limits.multiple_of(other);
+    const bool held = rows % divisor == 0 && columns % divisor == 0;
+    if (held && (nearest == 0 || std::abs(other - bits) < std::abs(nearest - bits)))
+      nearest = other;
+  }
   fail(ErrorKind::kUsage,
        "format: {} is {} x {}, and readers of {} take matrices of {} bits only where {} divides "
-       "both; use {}",
+       "both; use {}--format packed",
        name, rows, columns, format, bits, multiple,
-       bits == 3 ? "--wbits 4" : "--wbits 8 or --format packed");
+       nearest == 0 ? ""
+                    : fmt::format("--wbits {} (where widths are planned, --levels without {}), or ",
+                                  nearest, bits));
 }
 
 }  // namespace sgpt_mi::formats

@@ -38,6 +38,10 @@ class IntegerFolder : public ModelFolder {
 
   [[nodiscard]] bool takes_codes() const override { return true; }
 
+  void split_above(std::int64_t bytes) override {
+    shards_.split_above(static_cast<std::size_t>(bytes));
+  }
+
   void put_matrix(const std::string& name, const packing::CodedMatrix& coded,
                   const packing::PackedSize& size) override {
     integer_layouts::WrittenMatrix matrix = encode(name, coded);

@@ -1,5 +1,7 @@
 #include "model_folders.h"
 
+#include <optional>
+
 #include "model_folder.h"
 #include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/core/error.h"
@@ -23,7 +25,9 @@ class HfFolder : public ModelFolder {
  public:
   HfFolder(const std::filesystem::path& target, const Checkpoint& checkpoint,
            const SavedTypes& types)
-      : ModelFolder(target, checkpoint, types), writer_(folder_.staging(), types_.tensors()) {}
+      : ModelFolder(target, checkpoint, types) {}
+
+  void split_above(std::int64_t bytes) override { shard_bytes_ = static_cast<std::size_t>(bytes); }
 
   void put(const containers::TensorData& tensor) override {
     write(tensor);
@@ -32,15 +36,22 @@ class HfFolder : public ModelFolder {
 
  private:
   void write(const containers::TensorData& tensor) override {
-    writer_.put(tensor.info.name, tensor.bytes);
+    writer().put(tensor.info.name, tensor.bytes);
   }
   std::int64_t finish_files() override {
-    writer_.finish();
+    writer().finish();
     copy_config(checkpoint_, folder_.staging());
-    return static_cast<std::int64_t>(types_.bytes()) + writer_.header_bytes();
+    return static_cast<std::int64_t>(types_.bytes()) + writer().header_bytes();
   }
 
-  containers::SafetensorsWriter writer_;
+  /// Started when the size of the files is known.
+  containers::SafetensorsWriter& writer() {
+    if (!writer_) writer_.emplace(folder_.staging(), types_.tensors(), shard_bytes_);
+    return *writer_;
+  }
+
+  std::size_t shard_bytes_ = containers::SafetensorsWriter::kShardBytes;
+  std::optional<containers::SafetensorsWriter> writer_;
 };
 
 class PackedFolder : public ModelFolder {

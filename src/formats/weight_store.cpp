@@ -48,7 +48,7 @@ std::vector<TensorInfo> saved_infos(const Checkpoint& checkpoint,
   for (TensorInfo& info : infos) {
     if (exact.contains(info.name)) {
       info.dtype = DType::kF32;
-    } else if (checkpoint.location.is_gguf && info.dtype == DType::kF32 && info.shape.size() == 2) {
+    } else if (info.dtype == DType::kF32 && checkpoint.tensors->stored(info.name).type != "F32") {
       info.dtype = DType::kF16;
     }
   }
@@ -60,6 +60,19 @@ std::vector<TensorInfo> saved_infos(const Checkpoint& checkpoint,
 SavedTypes::SavedTypes(const Checkpoint& checkpoint, const std::unordered_set<std::string>& exact)
     : IndexedSource(checkpoint.location.path.string(), saved_infos(checkpoint, exact)),
       base_(*checkpoint.tensors) {}
+
+containers::StoredForm SavedTypes::stored(const std::string& name) const {
+  return base_.stored(name);
+}
+
+std::optional<containers::StoredBlocks> SavedTypes::stored_blocks(const std::string& name) const {
+  return base_.stored_blocks(name);
+}
+
+const blocks::BlockType* SavedTypes::kept_blocks(const std::string& name) const {
+  const blocks::BlockType* type = blocks::find_block_type(stored(name).type);
+  return type != nullptr && type->form != blocks::BlockForm::kPlain ? type : nullptr;
+}
 
 const TensorInfo& SavedTypes::info_of(const std::string& name) const {
   const TensorInfo* info = find(name);

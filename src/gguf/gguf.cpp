@@ -49,6 +49,17 @@ class GgufSource : public containers::IndexedSource {
     return {weight.type->name, static_cast<std::int64_t>(weight.bytes.size())};
   }
 
+  [[nodiscard]] std::optional<containers::StoredBlocks> stored_blocks(
+      const std::string& name) const override {
+    const GgufWeight& weight = weights_[position(name)];
+    if (weight.type->unpack == nullptr) return std::nullopt;
+    if (weight.paired_heads == 0) {
+      return containers::StoredBlocks{weight.type->name, weight.bytes, file_of(weight)};
+    }
+    const auto buffer = std::make_shared<const std::vector<std::byte>>(unpaired_rows(weight));
+    return containers::StoredBlocks{weight.type->name, *buffer, buffer};
+  }
+
   void will_need(const std::string& name) const override {
     if (const auto at = place(name)) file_of(weights_[*at])->will_need(weights_[*at].bytes);
   }

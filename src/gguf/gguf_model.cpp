@@ -219,6 +219,18 @@ GgufModel translate_gguf(const GgufFile& file) {
   return model;
 }
 
+std::vector<std::byte> unpaired_rows(const GgufWeight& weight) {
+  const std::int64_t rows = weight.info.shape.front();
+  const std::size_t row_bytes = weight.bytes.size() / static_cast<std::size_t>(rows);
+  std::vector<std::byte> result(weight.bytes.size());
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t place = unpaired_row(row, rows / weight.paired_heads);
+    std::memcpy(result.data() + static_cast<std::size_t>(place) * row_bytes,
+                weight.bytes.data() + static_cast<std::size_t>(row) * row_bytes, row_bytes);
+  }
+  return result;
+}
+
 std::vector<std::byte> unpack_weight(const GgufWeight& weight) {
   std::vector<std::byte> result(weight.info.bytes());
   const bool has_rows = weight.info.shape.size() > 1 || weight.paired_heads > 0;

@@ -41,6 +41,9 @@ struct GgufModel {
 /// The tensor's elements, unpacked, in Hugging Face row order: info.bytes() bytes.
 [[nodiscard]] std::vector<std::byte> unpack_weight(const GgufWeight& weight);
 
+/// The packed bytes of a tensor with paired heads, its rows in Hugging Face order.
+[[nodiscard]] std::vector<std::byte> unpaired_rows(const GgufWeight& weight);
+
 /// The rope_scaling of config.json for this file: an object, or null when there is none. `freqs`
 /// is the tensor rope_freqs.weight (divisors of the frequencies), or nullptr.
 /// Throws Error(kInput) when the scaling is of a kind that is not read.

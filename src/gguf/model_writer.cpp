@@ -142,6 +142,12 @@ std::vector<std::byte> paired(const GgufSlot& slot, std::span<const std::byte> b
   return result;
 }
 
+bool is_gguf(const fs::path& path) {
+  const io::MappedFile file(path);
+  return file.bytes().size() >= kMagic.size() &&
+         std::memcmp(file.bytes().data(), kMagic.data(), kMagic.size()) == 0;
+}
+
 void refuse_other_file(const fs::path& target) {
   std::error_code not_there;
   if (fs::is_directory(target, not_there)) {
@@ -149,15 +155,45 @@ void refuse_other_file(const fs::path& target) {
          target.string());
   }
   if (!fs::exists(target, not_there)) return;
-  const io::MappedFile file(target);
-  const bool is_gguf = file.bytes().size() >= kMagic.size() &&
-                       std::memcmp(file.bytes().data(), kMagic.data(), kMagic.size()) == 0;
-  if (is_gguf || file.bytes().empty()) return;
+  if (fs::file_size(target, not_there) == 0 || is_gguf(target)) return;
   fail(ErrorKind::kUsage, "save: {} is a file that is not GGUF and is not replaced; choose another",
        target.string());
 }
 
+/// Removes files of another model of that name, which readers could take for this one's.
+void remove_others(const fs::path& target, const std::vector<fs::path>& written) {
+  for (const fs::path& file : replaced_files(target)) {
+    if (std::find(written.begin(), written.end(), file) != written.end()) continue;
+    std::error_code error;
+    if (!fs::remove(file, error)) {
+      fail(ErrorKind::kInput, "save: {} belongs to an older model and cannot be removed: {}",
+           file.string(), error.message());
+    }
+  }
+}
+
 }  // namespace
+
+std::vector<fs::path> replaced_files(const fs::path& target) {
+  std::vector<fs::path> files;
+  std::error_code not_there;
+  const fs::path folder = target.has_parent_path() ? target.parent_path() : ".";
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, not_there)) {
+    const fs::path path = target.parent_path() / entry.path().filename();
+    const bool of_target = path == target || is_shard_of(path, target);
+    if (of_target && entry.is_regular_file(not_there) && is_gguf(path)) files.push_back(path);
+  }
+  return files;
+}
+
+std::int64_t most_split_bytes(std::int64_t file_bytes, std::int64_t tensors,
+                              std::int64_t shard_bytes) {
+  if (shard_bytes == 0 || file_bytes <= shard_bytes) return 0;
+  // Two neighbours together are above shard_bytes. A part's own: 24 bytes, three entries of 82 and
+  // padding to 32.
+  const std::int64_t parts = std::min(tensors, 2 * (file_bytes / shard_bytes + 1));
+  return parts * static_cast<std::int64_t>(aligned(24 + 82 + kAlignment));
+}
 
 struct ModelWriter::State {
   State(fs::path path, GgufDescription described)
@@ -272,7 +308,12 @@ std::uint64_t ModelWriter::State::write_shards(const std::vector<std::vector<Pla
     }
     written += at;
   }
-  for (std::size_t i = files.size(); i-- > 0;) files[i]->commit();
+  std::vector<fs::path> paths;
+  for (std::size_t i = files.size(); i-- > 0;) {
+    files[i]->commit();
+    paths.push_back(shard_path(target, i, shards.size()));
+  }
+  remove_others(target, paths);
   return written;
 }
 
@@ -291,6 +332,7 @@ std::int64_t ModelWriter::finish() {
       header(state_->description, state_->placed, file_type(state_->placed), {});
   state_->file.write(0, std::as_bytes(std::span(start)));
   state_->file.commit();
+  remove_others(state_->target, {state_->target});
   return static_cast<std::int64_t>(state_->end);
 }
 

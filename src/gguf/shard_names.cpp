@@ -18,6 +18,11 @@ std::filesystem::path shard_path(const std::filesystem::path& target, std::size_
                                             index + 1, count, target.extension().string());
 }
 
+bool is_shard_of(const std::filesystem::path& path, const std::filesystem::path& target) {
+  const std::vector<std::filesystem::path> all = shard_paths(path);
+  return all.front() == shard_path(target, 0, all.size());
+}
+
 std::vector<std::filesystem::path> shard_paths(const std::filesystem::path& part) {
   const std::string stem = part.stem().string();
   if (stem.size() <= kSuffixBytes) return {part};

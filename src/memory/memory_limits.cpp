@@ -1,6 +1,7 @@
 #include "sgpt_mi/memory/memory_limits.h"
 
 #include <c10/core/CachingDeviceAllocator.h>
+#include <sys/resource.h>
 #include <torch/cuda.h>
 #include <unistd.h>
 
@@ -127,6 +128,12 @@ std::int64_t resident_bytes() {
   std::int64_t resident = 0;
   fields >> total >> resident;
   return resident * static_cast<std::int64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::int64_t peak_resident_bytes() {
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;  // Linux counts kilobytes
 }
 
 MemoryCap parse_memory_cap(const std::string& text) {

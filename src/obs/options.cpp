@@ -91,8 +91,8 @@ void CompressOptions::validate() const {
 }
 
 std::string CompressOptions::pattern_text() const {
-  return fmt::format("the pattern {}:{} ({} of every {} weights are zero)", prune_m - prune_n,
-                     prune_m, prune_n, prune_m);
+  return fmt::format("the pattern {}:{} ({} of every {} weights {} zero)", prune_m - prune_n,
+                     prune_m, prune_n, prune_m, prune_n == 1 ? "is" : "are");
 }
 
 void CompressOptions::validate_for(const std::string& name, std::int64_t columns) const {

@@ -4,12 +4,20 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
 #include <optional>
 #include <set>
+#include <utility>
 
+#include "packed_totals.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/eval/perplexity.h"
+#include "sgpt_mi/formats/format.h"
+#include "sgpt_mi/memory/memory_limits.h"
+#include "sgpt_mi/pipeline/run.h"
+#include "sgpt_mi/walk/stage_clock.h"
+#include "workbench.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -104,6 +112,100 @@ report::PerplexityFigures score(model::Model& model, const text::EvalSet& set,
                             set.name, result.ppl, result.ppl_stderr,
                             describe_divergence(result.divergence), result.windows, result.seqlen));
   return figures_of(result);
+}
+
+report::ModelReport describe_model(const Session& session) {
+  report::ModelReport model;
+  model.path = session.checkpoint.location.path.string();
+  model.family = session.model.spec().model_type;
+  model.layers = session.model.spec().layers;
+  model.parameters = session.parameters();
+  model.bytes = session.stored_bytes();
+  return model;
+}
+
+void score_sets(report::RunReport& report, const std::vector<text::EvalSet>& sets,
+                model::Model& model, const model::Placement& placement, const Scored& scored,
+                report::Events& events) {
+  const walk::StageTimer timer(report.timings,
+                               scored.compressed ? "eval_compressed" : "eval_dense");
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    const std::string label = scored.compressed ? "compressed" : "dense";
+    StateExchange exchange;
+    if (scored.dense_states != nullptr) exchange.reference = &scored.dense_states->at(i);
+    auto figures = score(model, sets[i], placement, label, events, exchange);
+    auto& target = scored.compressed ? report.perplexity[i].compressed : report.perplexity[i].dense;
+    target = std::move(figures);
+  }
+  model.release_ends();
+}
+
+namespace {
+
+/// Whether `compress --save` wrote the folder.
+bool is_saved_run(const formats::ModelLocation& location) {
+  return location.is_folder() &&
+         std::filesystem::exists(location.path / formats::SavingStore::kReportFile);
+}
+
+/// Scores the dense model on the sets of the compressed one, for KL and the table's first row.
+std::vector<eval::FinalStates> score_dense(const EvalRun& run,
+                                           const std::vector<text::EvalSet>& sets,
+                                           report::RunReport& report, report::Events& events) {
+  const walk::StageTimer timer(report.timings, "eval_dense");
+  ModelOptions options = run.model;
+  options.model = run.dense_model;
+  Session dense(options);
+  tell_notes(dense.checkpoint, events);
+  std::vector<eval::FinalStates> states(sets.size());
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    check_windows(sets[i].windows, dense.model.spec(), run.dense_model);
+    report.perplexity[i].dense = score(dense.model, sets[i], dense.placement, "dense", events,
+                                       {.keep = &states[i], .keep_head = true});
+  }
+  return states;
+}
+
+void open_and_score(const EvalRun& run, report::RunReport& report, report::Events& events) {
+  run.validate();
+  Workbench bench;
+  Session& session = bench.session(run.model);
+  const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
+  report.model = describe_model(session);
+  report.warnings = session.checkpoint.notes;
+  tell_notes(session.checkpoint, events);
+  const std::vector<text::EvalSet>& sets = bench.eval_sets(run.eval);
+  for (const text::EvalSet& set : sets) {
+    report.perplexity.push_back(describe(set, session.placement.dtype));
+  }
+  report.totals = packed_totals(session.checkpoint);
+  const formats::ModelLocation& location = session.checkpoint.location;
+  // Only the user knows whether a GGUF file is the compressed one of two.
+  const bool compared = location.is_gguf && !run.dense_model.empty();
+  const bool compressed = report.totals || is_saved_run(location) || compared;
+  report.method = compressed ? "compressed" : "dense";
+  std::vector<eval::FinalStates> dense_states;
+  if (!run.dense_model.empty()) {
+    if (!compressed) {
+      fail(ErrorKind::kUsage, "eval: --dense needs a compressed MODEL, and {} is dense itself",
+           run.model.model);
+    }
+    dense_states = score_dense(run, sets, report, events);
+  }
+  score_sets(report, sets, session.model, session.placement,
+             {compressed, dense_states.empty() ? nullptr : &dense_states}, events);
+  report.model.sha256 = sha256.get();
+}
+
+}  // namespace
+
+report::RunReport run_eval(const EvalRun& run, report::Events& events, report::RunReport report) {
+  {
+    const walk::StageTimer total(report.timings, "total");
+    open_and_score(run, report, events);
+  }
+  report.peak_host_bytes = memory::peak_resident_bytes();
+  return report;
 }
 
 }  // namespace sgpt_mi::pipeline

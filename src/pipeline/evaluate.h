@@ -47,4 +47,18 @@ struct StateExchange {
                                               const std::string& label, report::Events& events,
                                               const StateExchange& states = {});
 
+/// What a report says of the model.
+[[nodiscard]] report::ModelReport describe_model(const Session& session);
+
+/// What is known of a model that is to be scored.
+struct Scored {
+  bool compressed = false;
+  const std::vector<eval::FinalStates>* dense_states = nullptr;  ///< one a set; null: unknown
+};
+
+/// Scores all sets into the report, and lets go of embedding and head.
+void score_sets(report::RunReport& report, const std::vector<text::EvalSet>& sets,
+                model::Model& model, const model::Placement& placement, const Scored& scored,
+                report::Events& events);
+
 }  // namespace sgpt_mi::pipeline

@@ -1,13 +1,16 @@
 #include "format_fit.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/gguf_size.h"
+#include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/walk/layer_selection.h"
 
 namespace sgpt_mi::pipeline {
@@ -108,6 +111,22 @@ SmallestFile smallest_file(const CompressionSettings& settings, const Session& s
   return smallest;
 }
 
+/// Tells where another type than the asked one stands in for it.
+void warn_of_types(const planning::TypeOptions& types,
+                   const std::vector<model::LinearInfo>& selected, report::Events& events) {
+  if (types.standard == nullptr) return;
+  std::map<std::string_view, int> others;
+  for (const model::LinearInfo& linear : selected) {
+    const bool by_name = types.named(linear.name) != nullptr;
+    const blocks::BlockType* type = types.fixed(linear.name, linear.columns);
+    if (!by_name && type != types.standard) ++others[type->name];
+  }
+  for (const auto& [name, count] : others) {
+    events.warning(fmt::format("{} linears get {}: the blocks of {} do not divide their rows",
+                               count, name, types.standard->name));
+  }
+}
+
 }  // namespace
 
 void take_format(CompressRun& run, const FormatWishes& wishes) {
@@ -161,9 +180,12 @@ void require_linear(const CompressRun& run, const model::LinearInfo& linear) {
        linear.name, linear.columns, run.format.name, most, most);
 }
 
-void warn_of_format(const CompressRun& run, bool all_linears, report::Events& events) {
+void warn_of_format(const CompressRun& run, const Session& session, report::Events& events) {
   const formats::GridLimits& grids = run.format.grids;
+  const auto selected = walk::selected_linears(session.model, run.compression.selection);
+  if (run.compression.types) warn_of_types(*run.compression.types, selected, events);
   if (!run.format.holds_codes) return;
+  const bool all_linears = walk::selected_linears(session.model, {}).size() == selected.size();
   const bool mixed =
       plans_tensors(run.compression) || groups_of(run.compression) != 1 || !all_linears;
   if (!grids.mixed_note.empty() && mixed) {
@@ -174,16 +196,18 @@ void warn_of_format(const CompressRun& run, bool all_linears, report::Events& ev
   }
 }
 
-compress::CompressionSettings with_types(const CompressionSettings& settings,
-                                         const Session& session, const formats::SavedTypes& saved) {
-  CompressionSettings result = settings;
-  if (!settings.types) return result;
+compress::CompressionSettings with_types(const CompressRun& run, const Session& session,
+                                         const formats::SavedTypes& saved) {
+  CompressionSettings result = run.compression;
+  if (!result.types) return result;
   planning::TypeOptions& types = *result.types;
   types.ends = end_matrices(session);
   const widths::WidthTarget* target = result.width_target();
   if (target == nullptr || !target->bytes) return result;
   types.budget_bits = 0;  // embedding and head are planned too
-  const SmallestFile smallest = smallest_file(result, session, saved);
+  SmallestFile smallest = smallest_file(result, session, saved);
+  smallest.bytes +=
+      gguf::most_split_bytes(*target->bytes, std::ssize(saved.tensors()), run.shard_bytes);
   if (*target->bytes < smallest.bytes) {
     fail(ErrorKind::kUsage,
          "target_bytes: {} are asked for, and the smallest file of this model takes {}; ask for "
@@ -216,13 +240,12 @@ std::int64_t most_saved_bytes(const CompressRun& run, const Session& session,
   const CompressionSettings& settings = run.compression;
   const widths::WidthTarget* target = settings.width_target();
   if (target != nullptr && target->bytes) return *target->bytes;
-  if (run.format.holds_blocks) {
-    return target != nullptr
-               ? static_cast<std::int64_t>(saved.bytes())
-               : smallest_file(with_types(settings, session, saved), session, saved).bytes;
+  if (run.format.holds_blocks && settings.types) {
+    return target != nullptr ? static_cast<std::int64_t>(saved.bytes())
+                             : smallest_file(with_types(run, session, saved), session, saved).bytes;
   }
-  if (!run.format.holds_codes) return static_cast<std::int64_t>(saved.bytes());
-  if (!settings.quantizes()) return static_cast<std::int64_t>(saved.bytes());
+  if (!run.format.holds_codes || !settings.quantizes())
+    return static_cast<std::int64_t>(saved.bytes());
   const double mask = settings.matrix.sparsity > 0.0 || settings.matrix.prune_m > 0 ? 1.0 : 0.0;
   constexpr double kGrid = 1.0;  // of grids of 32 columns, the smallest that are planned
   const double code = target != nullptr
@@ -252,6 +275,10 @@ formats::SavedTypes saved_types(const Session& session, const CompressionSetting
   if (settings.types) {
     for (const formats::MatrixShape& end : end_matrices(session))
       exact.insert(end.name + ".weight");
+    const formats::SavedTypes as_stored(session.checkpoint);
+    for (const containers::TensorInfo& info : session.checkpoint.tensors->tensors()) {
+      if (as_stored.kept_blocks(info.name) != nullptr) exact.insert(info.name);
+    }
   }
   return formats::SavedTypes(session.checkpoint, exact);
 }

@@ -15,16 +15,16 @@ void require_format(const CompressRun& run);
 /// The same for one of the linears to compress.
 void require_linear(const CompressRun& run, const model::LinearInfo& linear);
 
-/// Says through events.warning() which readers cannot load what the run will write.
-/// \param all_linears  whether every linear of the model is compressed.
-void warn_of_format(const CompressRun& run, bool all_linears, report::Events& events);
+/// Says through events.warning() which readers cannot load what the run will write, and which
+/// linears get another block type than the one asked for.
+void warn_of_format(const CompressRun& run, const Session& session, report::Events& events);
 
 /// The settings of a format that holds blocks with what depends on the model: embedding and head,
 /// and of --target_bytes what the file's other parts leave for the matrices, exactly. Others come
 /// back as they are. Throws Error(kUsage) naming the least size when the target is below it.
-[[nodiscard]] compress::CompressionSettings with_types(
-    const compress::CompressionSettings& settings, const Session& session,
-    const formats::SavedTypes& saved);
+[[nodiscard]] compress::CompressionSettings with_types(const CompressRun& run,
+                                                       const Session& session,
+                                                       const formats::SavedTypes& saved);
 
 /// Bytes of the file around the matrices that were measured.
 [[nodiscard]] std::int64_t bytes_without(const planning::Measurements& measurements,

@@ -120,11 +120,19 @@ planning::Measurements linears_of(const model::Model& model,
 }
 
 /// Refuses a target that no widths can reach.
-void check_target(const compress::CompressionSettings& settings, const Session& session) {
+void check_target(const CompressRun& run, const Session& session) {
+  const compress::CompressionSettings& settings = run.compression;
   if (!settings.widths && !settings.plan && !settings.types) return;
   const formats::SavedTypes types = saved_types(session, settings);
-  const compress::CompressionSettings complete = with_types(settings, session, types);
+  const compress::CompressionSettings complete = with_types(run, session, types);
   const SizeBudget budget = size_budget(types, session.model, complete);
+  if (complete.types) {
+    std::vector<std::string> names;
+    for (const auto& linear : walk::selected_linears(session.model, settings.selection)) {
+      names.push_back(linear.name);
+    }
+    complete.types->require_used(std::move(names));
+  }
   if (settings.plan) {
     planning::require_plannable(linears_of(session.model, settings.selection), complete.goal(),
                                 budget.stored_bits);
@@ -139,10 +147,7 @@ void check_target(const compress::CompressionSettings& settings, const Session& 
 /// its disk must have room.
 void check_save_dir(const CompressRun& run, const Session& session) {
   if (run.save_dir.empty()) return;
-  std::error_code error;
-  if (std::filesystem::equivalent(run.save_dir, session.checkpoint.location.path, error)) {
-    fail(ErrorKind::kUsage, "save: {} is the model itself; give another name", run.save_dir);
-  }
+  formats::require_other_place(run.save_dir, session.checkpoint.location);
   formats::require_space(run.save_dir,
                          most_saved_bytes(run, session, saved_types(session, run.compression)));
 }
@@ -248,7 +253,7 @@ std::int64_t check_run(const CompressRun& run, const Session& session) {
   check_save_dir(run, session);
   if (run.format.check != nullptr) run.format.check(session.checkpoint);
   const std::int64_t selected = check_linears(run, session.model);
-  check_target(run.compression, session);
+  check_target(run, session);
   return selected;
 }
 
@@ -284,9 +289,7 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
   events.plan("save       " + (run.save_dir.empty()
                                    ? "nothing (--save keeps the model)"
                                    : fmt::format("{} ({})", run.save_dir, run.format.description)));
-  const walk::LayerSelection everything;
-  const auto all = walk::selected_linears(session.model, everything).size();
-  warn_of_format(run, static_cast<std::int64_t>(all) == prepared.selected_linears, events);
+  warn_of_format(run, session, events);
 }
 
 memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {

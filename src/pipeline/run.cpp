@@ -1,7 +1,6 @@
 #include "sgpt_mi/pipeline/run.h"
 
 #include <spdlog/fmt/fmt.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <future>
@@ -11,7 +10,6 @@
 
 #include "evaluate.h"
 #include "format_fit.h"
-#include "packed_totals.h"
 #include "pictures.h"
 #include "plan.h"
 #include "session.h"
@@ -21,6 +19,7 @@
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/io/output.h"
+#include "sgpt_mi/memory/memory_limits.h"
 #include "sgpt_mi/planning/linear_choice.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
@@ -33,22 +32,6 @@ namespace sgpt_mi::pipeline {
 namespace {
 
 using report::RunReport;
-
-std::int64_t peak_host_bytes() {
-  struct rusage usage {};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;  // Linux counts kilobytes
-}
-
-report::ModelReport describe_model(const Session& session) {
-  report::ModelReport model;
-  model.path = session.checkpoint.location.path.string();
-  model.family = session.model.spec().model_type;
-  model.layers = session.model.spec().layers;
-  model.parameters = session.parameters();
-  model.bytes = session.stored_bytes();
-  return model;
-}
 
 report::CalibrationReport describe_calibration(const text::CalibrationSet& set,
                                                std::uint64_t seed) {
@@ -92,27 +75,6 @@ void warn_of_target(RunReport& report, const compress::CompressionSettings& sett
       settings.method == compress::Method::kToky ? "set others with --toky_thresholds"
                                                  : "--bit_allocation budget keeps to it"));
   events.warning(report.warnings.back());
-}
-
-/// What is known of a model that is to be scored.
-struct Scored {
-  bool compressed = false;
-  const std::vector<eval::FinalStates>* dense_states = nullptr;  ///< one a set; null: unknown
-};
-
-void score_sets(RunReport& report, const std::vector<text::EvalSet>& sets, model::Model& model,
-                const model::Placement& placement, const Scored& scored, report::Events& events) {
-  const walk::StageTimer timer(report.timings,
-                               scored.compressed ? "eval_compressed" : "eval_dense");
-  for (std::size_t i = 0; i < sets.size(); ++i) {
-    const std::string label = scored.compressed ? "compressed" : "dense";
-    StateExchange exchange;
-    if (scored.dense_states != nullptr) exchange.reference = &scored.dense_states->at(i);
-    auto figures = score(model, sets[i], placement, label, events, exchange);
-    auto& target = scored.compressed ? report.perplexity[i].compressed : report.perplexity[i].dense;
-    target = std::move(figures);
-  }
-  model.release_ends();
 }
 
 /// One compression: what is asked for, what it starts from and where its results go.
@@ -176,7 +138,7 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
   const walk::StageTimer timer(job.report.timings, "compress");
   job.events.stage("compress", job.prepared.selected_linears);
   Session& session = job.prepared.session;
-  compress::CompressionSettings settings = with_types(job.run.compression, session, types);
+  compress::CompressionSettings settings = with_types(job.run, session, types);
   settings.matrix.rows = session.rows;
   settings.batch_windows = job.prepared.memory.batch_windows;
   return compress::compress_blocks(
@@ -289,7 +251,8 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   report.model = describe_model(session);
   report.warnings = session.checkpoint.notes;
   report.calibration = describe_calibration(prepared.calibration, run.calibration.seed);
-  report.warnings = prepared.calibration.warnings;  // told with the plan
+  report.warnings.insert(report.warnings.end(), prepared.calibration.warnings.begin(),
+                         prepared.calibration.warnings.end());  // told with the plan
   for (const text::EvalSet& set : prepared.eval_sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
@@ -300,61 +263,6 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   } else {
     compress_and_save(job);
   }
-}
-
-/// Whether `compress --save` wrote the folder.
-bool is_saved_run(const formats::ModelLocation& location) {
-  return location.is_folder() &&
-         std::filesystem::exists(location.path / formats::SavingStore::kReportFile);
-}
-
-/// Scores the dense model on the sets of the compressed one, for KL and the table's first row.
-std::vector<eval::FinalStates> score_dense(const EvalRun& run,
-                                           const std::vector<text::EvalSet>& sets,
-                                           RunReport& report, report::Events& events) {
-  const walk::StageTimer timer(report.timings, "eval_dense");
-  ModelOptions options = run.model;
-  options.model = run.dense_model;
-  Session dense(options);
-  tell_notes(dense.checkpoint, events);
-  std::vector<eval::FinalStates> states(sets.size());
-  for (std::size_t i = 0; i < sets.size(); ++i) {
-    check_windows(sets[i].windows, dense.model.spec(), run.dense_model);
-    report.perplexity[i].dense = score(dense.model, sets[i], dense.placement, "dense", events,
-                                       {.keep = &states[i], .keep_head = true});
-  }
-  return states;
-}
-
-void open_and_score(const EvalRun& run, RunReport& report, report::Events& events) {
-  run.validate();
-  Workbench bench;
-  Session& session = bench.session(run.model);
-  const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
-  report.model = describe_model(session);
-  report.warnings = session.checkpoint.notes;
-  tell_notes(session.checkpoint, events);
-  const std::vector<text::EvalSet>& sets = bench.eval_sets(run.eval);
-  for (const text::EvalSet& set : sets) {
-    report.perplexity.push_back(describe(set, session.placement.dtype));
-  }
-  report.totals = packed_totals(session.checkpoint);
-  const formats::ModelLocation& location = session.checkpoint.location;
-  // Only the user knows whether a GGUF file is the compressed one of two.
-  const bool compared = location.is_gguf && !run.dense_model.empty();
-  const bool compressed = report.totals || is_saved_run(location) || compared;
-  report.method = compressed ? "compressed" : "dense";
-  std::vector<eval::FinalStates> dense_states;
-  if (!run.dense_model.empty()) {
-    if (!compressed) {
-      fail(ErrorKind::kUsage, "eval: --dense needs a compressed MODEL, and {} is dense itself",
-           run.model.model);
-    }
-    dense_states = score_dense(run, sets, report, events);
-  }
-  score_sets(report, sets, session.model, session.placement,
-             {compressed, dense_states.empty() ? nullptr : &dense_states}, events);
-  report.model.sha256 = sha256.get();
 }
 
 /// Predicted damage against the size of the file, for the whole range of block types.
@@ -429,20 +337,11 @@ RunReport run_compress(Workbench& bench, const CompressRun& run, report::Events&
     const walk::StageTimer total(report.timings, "total");
     prepare_and_compress(bench, run, report, events, pictures);
   }
-  report.peak_host_bytes = peak_host_bytes();
+  report.peak_host_bytes = memory::peak_resident_bytes();
   if (!run.save_dir.empty() && !run.format.is_file) {
     io::write_file_atomic(std::filesystem::path(run.save_dir) / formats::SavingStore::kReportFile,
                           report_bytes(report));
   }
-  return report;
-}
-
-RunReport run_eval(const EvalRun& run, report::Events& events, RunReport report) {
-  {
-    const walk::StageTimer total(report.timings, "total");
-    open_and_score(run, report, events);
-  }
-  report.peak_host_bytes = peak_host_bytes();
   return report;
 }
 

@@ -37,6 +37,35 @@ bool divides(const BlockType& type, std::int64_t columns) {
   return columns % type.block_elements == 0;
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// Whether a part of a name begins after a dot of one of the names; a number is a whole one.
+bool fits(const std::string& part, const std::string& names) {
+  for (std::size_t at = names.find("." + part); at != std::string::npos;
+       at = names.find("." + part, at + 1)) {
+    const std::size_t end = at + 1 + part.size();
+    const bool cuts_number = end < names.size() && is_digit(names[end]) && is_digit(names[end - 1]);
+    if (!cuts_number) return true;
+  }
+  return false;
+}
+
+/// A matrix's names in both programs, each after a dot:
+/// ".model.layers.0.self_attn.v_proj .blk.0.attn_v".
+std::string names_of(const std::string& name) {
+  constexpr std::string_view kLayers = "layers.";
+  std::string block;
+  if (const std::size_t at = name.find(kLayers); at != std::string::npos) {
+    const std::size_t number = at + kLayers.size();
+    block = fmt::format("blk.{}.", name.substr(number, name.find('.', number) - number));
+  }
+  std::string names = "." + name;
+  for (const auto& [ggml, hugging_face] : kNames) {
+    if (name.ends_with(hugging_face)) names += fmt::format(" .{}{}", block, ggml);
+  }
+  return names;
+}
+
 std::int64_t bits_of(const LinearCurves& linear, const BlockType& type) {
   return linear.weights() / type.block_elements * type.block_bytes * 8;
 }
@@ -62,25 +91,42 @@ void TypeOptions::validate() const {
 }
 
 const BlockType* TypeOptions::named(const std::string& name) const {
-  std::string both = "." + name;
-  for (const auto& [ggml, hugging_face] : kNames) {
-    if (name.ends_with(hugging_face)) both += fmt::format(".{}", ggml);
-  }
+  const std::string names = names_of(name);
   for (const auto& [part, type] : by_name) {
-    if (both.find("." + part) != std::string::npos) return type;
+    if (fits(part, names)) return type;
   }
   return nullptr;
+}
+
+void TypeOptions::require_used(std::vector<std::string> matrices) const {
+  for (const formats::MatrixShape& end : ends) matrices.push_back(end.name);
+  if (ends.size() == 1) matrices.insert(matrices.end(), {"embed_tokens", "lm_head"});
+  for (const auto& [part, type] : by_name) {
+    const bool used = std::any_of(
+        matrices.begin(), matrices.end(),
+        [&, &wanted = part](const std::string& name) { return fits(wanted, names_of(name)); });
+    if (used) continue;
+    fail(ErrorKind::kUsage,
+         "gguf_types: no matrix that gets a type is called '{}'; names are attn_v, ffn_down, "
+         "token_embd, output, blk.0.attn_v, or those of the checkpoint, as {}",
+         part, matrices.front());
+  }
 }
 
 const BlockType* TypeOptions::fixed(const std::string& name, std::int64_t columns) const {
   const BlockType* wanted = named(name);
   if (wanted == nullptr) wanted = standard;
   if (wanted == nullptr || divides(*wanted, columns)) return wanted;
+  const BlockType* next = nullptr;
   for (const BlockType* type : menu(columns)) {
-    if (type->bits() >= wanted->bits()) return type;
+    if (type->bits() < wanted->bits() || (next != nullptr && type->bits() > next->bits())) continue;
+    next = type;  // of those of equal size the last, whose grid is finer
   }
-  fail(ErrorKind::kUsage, "gguf: {} has rows of {}, which no block of {} divides", name, columns,
-       wanted->name);
+  if (next != nullptr) return next;
+  fail(ErrorKind::kUsage,
+       "gguf: {} has rows of {}, which no block of {} bits or more divides; use --format packed or "
+       "gptq",
+       name, columns, wanted->bits());
 }
 
 const BlockType* TypeOptions::fixed_end(const formats::MatrixShape& matrix) const {

@@ -212,7 +212,48 @@ TEST_F(GgufFiles, PrunedWeightsAreZeroInTheFile) {
   EXPECT_GE(report["totals"]["sparsity"].get<double>(), 0.5);
 }
 
+TEST_F(GgufFiles, HoldPrunedModelsWithoutCodes) {
+  const nlohmann::json report = compressed({"--sparsity", "0.5"});
+  ASSERT_FALSE(report.is_null());
+  EXPECT_EQ(ppl(report), perplexity_of_the_file());
+  EXPECT_GE(report["totals"]["sparsity"].get<double>(), 0.5);
+}
+
+TEST_F(GgufFiles, PartsKeepToTheirBytesTogether) {
+  for (const char* part : {"20kB", "60kB"}) {
+    const nlohmann::json report = compressed({"--target_bytes", "125000", "--shard_bytes", part});
+    ASSERT_FALSE(report.is_null());
+    std::uintmax_t bytes = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+      if (entry.path().extension() == ".gguf") bytes += entry.file_size();
+    }
+    EXPECT_LE(bytes, 125'000U);
+    EXPECT_EQ(report["totals"]["written_file_bytes"], bytes);
+    EXPECT_EQ(ppl(report), perplexity_of_the_file());
+  }
+}
+
+TEST_F(GgufFiles, LeaveTheBlocksOfLinearsThatAreNotSelected) {
+  ASSERT_FALSE(compressed({"--gguf_type", "Q8_0"}).is_null());
+  const auto first = std::filesystem::file_size(file_);
+  model_ = file_;
+  file_ = folder_.path() / "second.gguf";
+  const nlohmann::json report = compressed(
+      {"--gguf_type", "Q4_0", "--prune_only", "q_proj", "--gguf_types", "token_embd=Q8_0"});
+  ASSERT_FALSE(report.is_null());
+  EXPECT_EQ(ppl(report), perplexity_of_the_file());
+  EXPECT_EQ(std::filesystem::file_size(file_), first - std::size_t{2 * 64 * 2} * (34 - 18));
+}
+
+TEST_F(GgufFiles, TellWhichTypesStandInForOthers) {
+  const ProgramResult result = run_program(folder_, command({"--gguf_type", "Q4_K"}));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("12 linears get IQ4_NL: the blocks of Q4_K"));
+}
+
 TEST_F(GgufFiles, RefuseBeforeTheRun) {
+  EXPECT_THAT(refused({"--gguf_type", "Q4_0", "--gguf_types", "attn_x=Q6_K"}),
+              HasSubstr("no matrix that gets a type is called 'attn_x'"));
   EXPECT_THAT(refused({"--gguf_type", "Q7_K"}), HasSubstr("there are Q2_K"));
   EXPECT_THAT(refused({"--gguf_types", "attn_v"}), HasSubstr("attn_v=Q6_K"));
   EXPECT_THAT(refused({}), HasSubstr("nothing to do"));

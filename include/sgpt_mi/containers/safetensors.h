@@ -27,8 +27,11 @@ namespace sgpt_mi::containers {
 /// order, one tensor at a time, so that nothing but the current tensor is in memory.
 class SafetensorsWriter {
  public:
+  /// Of a file, where nobody says otherwise.
+  static constexpr std::size_t kShardBytes = 5'000'000'000;
+
   SafetensorsWriter(const std::filesystem::path& folder, std::vector<TensorInfo> tensors,
-                    std::size_t shard_bytes = 5'000'000'000);
+                    std::size_t shard_bytes = kShardBytes);
   ~SafetensorsWriter();
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;

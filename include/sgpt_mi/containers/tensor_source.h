@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,13 @@ struct StoredForm {
   std::int64_t bytes = 0;
 };
 
+/// A tensor's blocks as they lie in the file, its rows in the order of read().
+struct StoredBlocks {
+  std::string_view type;  ///< their name in the file's format: "Q4_K"
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;  ///< keeps `bytes` alive
+};
+
 /// A set of named tensors: one file, several shards, or a layer over another source.
 ///
 /// read() of a mapped file copies nothing; formats that must be unpacked return a buffer of their
@@ -54,6 +62,9 @@ class TensorSource {
   /// What read() unpacks, where it does. Default: the tensor's own type and bytes. Throws as
   /// read().
   [[nodiscard]] virtual StoredForm stored(const std::string& name) const;
+
+  /// The blocks that read() unpacks; nothing where it unpacks none. Throws as read().
+  [[nodiscard]] virtual std::optional<StoredBlocks> stored_blocks(const std::string& name) const;
 
   /// Starts reading a tensor's bytes from the disk, where a source has them there, so that read()
   /// finds them in memory; returns at once. An unknown name is no error.

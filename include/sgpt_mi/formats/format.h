@@ -19,9 +19,9 @@ using RunReportText = std::function<std::string(std::int64_t file_bytes)>;
 /// A store that makes a model folder or file.
 class SavingStore : public WeightStore {
  public:
-  /// Splits the weights into files of at most `bytes`, before the first tensor is put. A format
-  /// that cannot throws Error(kUsage).
-  virtual void split_above(std::int64_t bytes);
+  /// Splits the weights into files of at most `bytes`, before the first tensor is put. A tensor
+  /// that is larger has a file of its own.
+  virtual void split_above(std::int64_t bytes) = 0;
 
   /// Adds everything that was not put and the tokenizer's files, writes what `run_report` returns
   /// as sgpt_mi.json, where the format has room for it, and moves the result into place.
@@ -52,6 +52,9 @@ struct Format {
   /// The target is a file, which has no room for a run report, instead of a folder.
   bool is_file = false;
 };
+
+/// Throws Error(kUsage) when what is saved at `target` would take the place of the model there.
+void require_other_place(const std::filesystem::path& target, const ModelLocation& model);
 
 /// The format of a name. Throws Error(kUsage) listing the names.
 [[nodiscard]] const Format& find_format(std::string_view name);

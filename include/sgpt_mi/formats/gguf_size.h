@@ -22,7 +22,8 @@ struct GgufSize {
   [[nodiscard]] std::int64_t headers() const { return file - blocks - dense; }
 };
 
-/// Exactly: matrices of `types` in those types, all others as put() stores them. Throws as
+/// Exactly: matrices of `types` in those types, all others in the blocks that the checkpoint has
+/// them in, or else as put() stores them. Throws as
 /// Format::check does.
 [[nodiscard]] GgufSize gguf_size(const Checkpoint& checkpoint, const SavedTypes& saved,
                                  const BlockTypes& types);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -14,7 +15,7 @@
 namespace sgpt_mi::formats {
 
 /// A checkpoint's tensors in the types in which they are saved: as stored, except that matrices
-/// unpacked from a quantized GGUF file (F32) become F16, a width those codes fit in, and that
+/// unpacked from a GGUF file's blocks become F16, a width those codes fit in, and that
 /// matrices of a format with exact values (GridLimits::exact_values) are float32.
 class SavedTypes : public containers::IndexedSource {
  public:
@@ -23,6 +24,15 @@ class SavedTypes : public containers::IndexedSource {
                       const std::unordered_set<std::string>& exact = {});
 
   [[nodiscard]] containers::TensorData read(const std::string& name) const override;
+
+  /// Of the checkpoint.
+  [[nodiscard]] containers::StoredForm stored(const std::string& name) const override;
+  [[nodiscard]] std::optional<containers::StoredBlocks> stored_blocks(
+      const std::string& name) const override;
+
+  /// The type of a tensor whose blocks a GGUF file can hold as they are in the checkpoint's, or
+  /// nullptr.
+  [[nodiscard]] const blocks::BlockType* kept_blocks(const std::string& name) const;
 
   /// One tensor as it is saved. Throws Error(kInternal) when there is none of that name.
   [[nodiscard]] const containers::TensorInfo& info_of(const std::string& name) const;

@@ -93,8 +93,8 @@ class ModelWriter {
   void put(const std::string& source, const blocks::BlockType& type,
            std::span<const std::byte> bytes);
 
-  /// Completes the file or files, moves them into place and returns their bytes. Throws
-  /// Error(kInternal) naming a slot without data.
+  /// Completes the file or files, moves them into place, removes what else replaced_files() names
+  /// and returns their bytes. Throws Error(kInternal) naming a slot without data.
   std::int64_t finish();
 
  private:
@@ -106,8 +106,21 @@ class ModelWriter {
 [[nodiscard]] std::filesystem::path shard_path(const std::filesystem::path& target,
                                                std::size_t index, std::size_t count);
 
+/// Whether a file is called like a part of the model NAME.gguf.
+[[nodiscard]] bool is_shard_of(const std::filesystem::path& path,
+                               const std::filesystem::path& target);
+
 /// All files of the model that this one is a part of, in order: itself, unless its name says how
 /// many there are. Only names are looked at.
 [[nodiscard]] std::vector<std::filesystem::path> shard_paths(const std::filesystem::path& part);
+
+/// The files that a model written to `target` takes the place of: the GGUF files that are there
+/// under that name, in one piece or as parts of any number.
+[[nodiscard]] std::vector<std::filesystem::path> replaced_files(
+    const std::filesystem::path& target);
+
+/// What splitting a file of so many bytes and tensors takes at most, in bytes: a header a part.
+[[nodiscard]] std::int64_t most_split_bytes(std::int64_t file_bytes, std::int64_t tensors,
+                                            std::int64_t shard_bytes);
 
 }  // namespace sgpt_mi::gguf

@@ -41,6 +41,9 @@ struct MemoryLimits {
 /// Bytes of the process that are in memory now.
 [[nodiscard]] std::int64_t resident_bytes();
 
+/// The most memory that this process has had so far.
+[[nodiscard]] std::int64_t peak_resident_bytes();
+
 /// Bytes that can still be taken on the host without swapping; nothing when the system does not
 /// tell.
 [[nodiscard]] std::optional<std::int64_t> available_host_bytes();

@@ -16,8 +16,8 @@ struct TypeOptions {
   /// Of every matrix that is not named and not planned; nullptr: types are planned.
   const blocks::BlockType* standard = nullptr;
   /// Types by names between dots, or their beginnings, llama.cpp's or Hugging Face's: {"attn_v",
-  /// Q6_K},
-  /// {"ffn", Q3_K}, {"layers.0.mlp", Q8_0}. The first that fits counts.
+  /// Q6_K}, {"ffn", Q3_K}, {"blk.0.attn", Q5_K}, {"layers.0.mlp", Q8_0}. The first that fits
+  /// counts; "layers.1" does not fit layer 10.
   std::vector<std::pair<std::string, const blocks::BlockType*>> by_name;
   /// Embedding and head, which get types too.
   std::vector<formats::MatrixShape> ends;
@@ -31,6 +31,9 @@ struct TypeOptions {
 
   /// The type that is asked for by name for NAME (a matrix NAME.weight), or nullptr.
   [[nodiscard]] const blocks::BlockType* named(const std::string& name) const;
+
+  /// Throws Error(kUsage) for a name that fits none of these linears and of the ends.
+  void require_used(std::vector<std::string> matrices) const;
 
   /// The type of a matrix of rows of so many columns whatever its damage is: the named one, else
   /// the standard one, or, where its blocks do not divide the columns, the type of blocks of 32

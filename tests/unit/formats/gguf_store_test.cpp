@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <fstream>
 
 #include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/formats/format.h"
@@ -97,6 +98,29 @@ TEST_F(GgufStoreTest, TakesBlocks) {
   EXPECT_GT(size.headers(), 0);
 }
 
+TEST_F(GgufStoreTest, CopiesTheBlocksOfWhatWasNotPut) {
+  const SavedTypes types(checkpoint_);
+  std::string blocks;
+  for (int i = 0; i < 32 * 34; ++i) blocks += static_cast<char>(i % 34 == 1 ? 2 : i % 113);
+  const auto store = format_.open(target(), checkpoint_, types);
+  store->put_blocks(kQuery, {blocks::find_block_type(8), 32, 32, bytes_of(blocks)});
+  (void)test::finish(*store);
+  const Checkpoint first = open_checkpoint(locate_model(target().string()));
+  const SavedTypes again(first);
+  EXPECT_EQ(again.dtype_of("model.embed_tokens.weight"), DType::kF32);
+  const std::filesystem::path copy = folder_.path() / "n.gguf";
+  const std::int64_t counted = test::finish(*format_.open(copy, first, again));
+  EXPECT_EQ(gguf_size(first, again, {}).file, counted);
+  const Checkpoint second = open_checkpoint(locate_model(copy.string()));
+  const auto blocks_of = [](const Checkpoint& read) {
+    const auto found = read.tensors->stored_blocks(std::string(kQuery) + ".weight");
+    return std::string(reinterpret_cast<const char*>(found->bytes.data()), found->bytes.size());
+  };
+  EXPECT_EQ(blocks_of(first), blocks);
+  EXPECT_EQ(blocks_of(second), blocks);
+  EXPECT_EQ(std::filesystem::file_size(copy), std::filesystem::file_size(target()));
+}
+
 TEST_F(GgufStoreTest, ASplitModelIsFoundByItsName) {
   const SavedTypes types(checkpoint_);
   const auto store = format_.open(target(), checkpoint_, types);
@@ -126,17 +150,44 @@ TEST_F(GgufStoreTest, RefusesOtherFamiliesAndTheModelItself) {
   EXPECT_THAT(error_of(ErrorKind::kUsage, to_itself), HasSubstr("is the model itself"));
 }
 
-TEST_F(GgufStoreTest, FoldersRefuseOrTakeASizeOfTheirFiles) {
+TEST_F(GgufStoreTest, FoldersTakeASizeOfTheirFiles) {
   const SavedTypes types(checkpoint_);
-  const auto packed = find_format("packed").open(folder_.path() / "p", checkpoint_, types);
-  packed->split_above(1);
-  const std::int64_t counted = test::finish(*packed);
-  const ModelLocation saved = locate_model((folder_.path() / "p").string());
-  EXPECT_EQ(weight_files(saved).size(), 4U);
-  EXPECT_EQ(weight_file_bytes(saved), counted);
-  const auto dense = find_format("hf").open(folder_.path() / "h", checkpoint_, types);
-  EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { dense->split_above(1); }),
-              HasSubstr("shard_bytes"));
+  for (const char* name : {"packed", "hf"}) {
+    const std::filesystem::path folder = folder_.path() / name;
+    const auto store = find_format(name).open(folder, checkpoint_, types);
+    store->split_above(1);
+    const std::int64_t counted = test::finish(*store);
+    const ModelLocation saved = locate_model(folder.string());
+    EXPECT_EQ(weight_files(saved).size(), 4U) << name;
+    EXPECT_EQ(weight_file_bytes(saved), counted) << name;
+  }
+}
+
+TEST_F(GgufStoreTest, AModelTakesThePlaceOfOneInOtherFiles) {
+  const SavedTypes types(checkpoint_);
+  const auto save = [&](std::int64_t shard_bytes) {
+    const auto store = format_.open(target(), checkpoint_, types);
+    store->split_above(shard_bytes);
+    const std::int64_t counted = test::finish(*store);
+    EXPECT_EQ(weight_file_bytes(locate_model(target().string())), counted);
+  };
+  const auto other = folder_.path() / "m-of-old.gguf";
+  std::ofstream(other) << "GGUF";
+  for (const std::int64_t shard_bytes : {0, 3500, 1, 3500, 0}) save(shard_bytes);
+  EXPECT_TRUE(std::filesystem::exists(target()));
+  EXPECT_TRUE(std::filesystem::exists(other));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "m-00001-of-00002.gguf"));
+}
+
+TEST_F(GgufStoreTest, RefusesThePlaceOfASplitModelThatItReads) {
+  const SavedTypes types(checkpoint_);
+  const auto store = format_.open(target(), checkpoint_, types);
+  store->split_above(3500);
+  (void)test::finish(*store);
+  const Checkpoint split = open_checkpoint(locate_model(target().string()));
+  const SavedTypes again(split);
+  EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { (void)format_.open(target(), split, again); }),
+              HasSubstr("is the model itself"));
 }
 
 }  // namespace

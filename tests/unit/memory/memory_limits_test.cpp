@@ -29,6 +29,7 @@ TEST(MemoryLimits, ReadsWhatTheSystemHasAvailable) {
   EXPECT_EQ(parse_available("MemTotal:  100 kB\n"), std::nullopt);
   EXPECT_GT(available_host_bytes().value(), 0);
   EXPECT_GT(resident_bytes(), 1'000'000);
+  EXPECT_GE(peak_resident_bytes() + 1'000'000, resident_bytes());  // counted in other steps
 }
 
 TEST(MemoryLimits, TakesTheTightestUnifiedGroup) {

@@ -50,11 +50,36 @@ TEST(TypeOptions, NamesOfBothProgramsFit) {
   EXPECT_EQ(name("model.layers.11.mlp.up_proj"), "Q4_K");
 }
 
+TEST(TypeOptions, NumbersInNamesAreWholeOnes) {
+  TypeOptions types;
+  types.standard = type_of("Q4_K");
+  types.by_name = {{"layers.1", type_of("Q8_0")}, {"blk.2.attn_v", type_of("Q6_K")}};
+  const auto name = [&](const std::string& linear) {
+    return std::string(types.fixed(linear, 512)->name);
+  };
+  EXPECT_EQ(name("model.layers.1.mlp.up_proj"), "Q8_0");
+  EXPECT_EQ(name("model.layers.10.mlp.up_proj"), "Q4_K");
+  EXPECT_EQ(name("model.layers.2.self_attn.v_proj"), "Q6_K");
+  EXPECT_EQ(name("model.layers.2.self_attn.k_proj"), "Q4_K");
+}
+
+TEST(TypeOptions, NamesThatFitNothingAreRefused) {
+  TypeOptions types;
+  types.ends = {{"model.embed_tokens", 100, 512}};
+  types.by_name = {{"attn_v", type_of("Q6_K")}, {"output", type_of("Q8_0")}};
+  EXPECT_NO_THROW(types.require_used({"model.layers.0.self_attn.v_proj"}));
+  EXPECT_THROW(types.require_used({"model.layers.0.self_attn.k_proj"}), Error);
+  types.by_name = {{"attn_x", type_of("Q6_K")}};
+  EXPECT_THROW(types.require_used({"model.layers.0.self_attn.v_proj"}), Error);
+}
+
 TEST(TypeOptions, RowsThat256DoesNotDivideGetTheNextLargerTypeOf32) {
   TypeOptions types;
   types.standard = type_of("Q2_K");
-  EXPECT_EQ(types.fixed("a", 576)->name, "Q4_0");
+  EXPECT_EQ(types.fixed("a", 576)->name, "IQ4_NL");
   types.standard = type_of("Q4_K");
+  EXPECT_EQ(types.fixed("a", 576)->name, "IQ4_NL");
+  types.needs_zero = true;
   EXPECT_EQ(types.fixed("a", 576)->name, "Q4_0");
   types.standard = type_of("Q6_K");
   EXPECT_EQ(types.fixed("a", 576)->name, "Q8_0");
