@@ -13,10 +13,6 @@ namespace sgpt_mi::eval {
 
 namespace {
 
-/// Logits that are in memory at once, float32 elements: 16 MB, and as much for their log-softmax.
-/// Larger pieces make the products no faster and leave the cache.
-constexpr std::int64_t kLogitsAtOnce = 4'000'000;
-
 void check_options(const PerplexityOptions& options) {
   if (options.batch_windows >= 1) return;
   fail(ErrorKind::kUsage, "eval: batch_windows is {}; expected 1 or more", options.batch_windows);
@@ -116,10 +112,10 @@ torch::Tensor dense_logits(model::Model& model, const torch::Tensor& hidden,
 }
 
 /// Scores of positions, on the CPU. The head is applied to pieces of equal length, so that no more
-/// than kLogitsAtOnce logits of a model exist at a time.
+/// than model::kLogitsAtOnce logits of a model exist at a time.
 torch::Tensor position_scores(model::Model& model, const Positions& all,
                               const model::Placement& where) {
-  const std::int64_t pieces = all.size() * model.spec().vocab / kLogitsAtOnce + 1;
+  const std::int64_t pieces = all.size() * model.spec().vocab / model::kLogitsAtOnce + 1;
   const std::int64_t length = (all.size() + pieces - 1) / pieces;
   std::vector<torch::Tensor> parts;
   for (std::int64_t begin = 0; begin < all.size(); begin += length) {

@@ -10,8 +10,6 @@ namespace {
 
 constexpr std::int64_t kFloat = 4;
 
-/// Logits that exist at a time, as eval/perplexity.cpp and planning/output_fisher.cpp cut them.
-constexpr std::int64_t kLogitsHeld = 4'000'000;
 /// Two sets of logits in the compute type and in float32, their log-softmax, and the three
 /// temporaries of a divergence.
 constexpr std::int64_t kBytesPerLogit = 2 * kFloat + 2 * kFloat + 2 * kFloat + 3 * kFloat;
@@ -31,8 +29,11 @@ constexpr std::int64_t kWidthBytes = 16;
 constexpr std::int64_t kRefineBytes = 11 * kFloat + 6;
 /// The curves: target, weights of two levels, the gradient, scores, a sweep, masks and codes.
 constexpr std::int64_t kCurveBytes = 10 * kFloat + 6;
-/// Tuning: a block's weights with their factors, their gradient, and what expressions need of them.
-constexpr std::int64_t kTuneBytes = 3 * kFloat;
+/// Tuning: a block's weights with their factors, their gradient, their offsets, and what
+/// expressions need of them.
+constexpr std::int64_t kTuneBytes = 5 * kFloat;
+/// Two sets of logits in the compute type and in float32, their log-softmax, the gradient.
+constexpr std::int64_t kTuneBytesPerLogit = 2 * kFloat + 2 * kFloat + 2 * kFloat + 2 * kFloat;
 /// Of a linear that waits for the end of the model: weights, mask, codes.
 constexpr std::int64_t kPendingBytes = kFloat + 2;
 
@@ -187,7 +188,7 @@ MemoryPhase MemoryCounts::scoring(const char* name) const {
   std::int64_t windows = 0;
   for (const std::int64_t set : question_.eval_windows) windows = std::max(windows, set);
   const std::int64_t tokens = std::min(kScoredWindows, windows) * question_.eval_seqlen;
-  const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, kLogitsHeld);
+  const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, model::kLogitsAtOnce);
   MemoryPhase phase{name, {}, {}};
   phase.device = {{"blocks", weights()},
                   {"embedding and head", ends_ * element_},
@@ -202,7 +203,7 @@ MemoryPhase MemoryCounts::sensitivities() const {
   MemoryPhase phase{"sensitivities", {}, {}};
   const std::int64_t layers = question_.model.spec().layers;
   const std::int64_t logits =
-      std::min(question_.seqlen * question_.model.spec().vocab, kLogitsHeld);
+      std::min(question_.seqlen * question_.model.spec().vocab, model::kLogitsAtOnce);
   phase.device = {{"blocks", weights()},
                   {"embedding and head", ends_ * element_},
                   {"gradients", graph(question_.seqlen) + logits * 5 * kFloat}};
@@ -226,15 +227,15 @@ MemoryPhase MemoryCounts::check(std::int64_t batch) const {
   MemoryPhase phase{"plan check", {}, {}};
   const std::int64_t states_bytes = question_.held_out_windows * question_.seqlen *
                                     (hidden_ + question_.model.spec().word_embed_dim) * element_;
-  phase.device = {
-      {"blocks", weights()},
-      {"embedding and head", ends_ * element_},
-      {"states", states_bytes},
-      {"logits", std::min(batch * question_.seqlen * question_.model.spec().vocab, kLogitsHeld) *
-                     kBytesPerLogit},
-      {"H", sums(!question_.true_sequential, false)},
-      {"forward", forward(std::min(batch, question_.measured_windows))},
-      {"workspace", std::max(factor_workspace(), solve_workspace())}};
+  phase.device = {{"blocks", weights()},
+                  {"embedding and head", ends_ * element_},
+                  {"states", states_bytes},
+                  {"logits", std::min(batch * question_.seqlen * question_.model.spec().vocab,
+                                      model::kLogitsAtOnce) *
+                                 kBytesPerLogit},
+                  {"H", sums(!question_.true_sequential, false)},
+                  {"forward", forward(std::min(batch, question_.measured_windows))},
+                  {"workspace", std::max(factor_workspace(), solve_workspace())}};
   phase.host = {{"weights of a trial", stored_weights()}};
   add_results(phase);
   return phase;
@@ -273,7 +274,10 @@ MemoryPhase MemoryCounts::tuning(std::int64_t batch) const {
   MemoryPhase phase{"tuning", {}, {}};
   const std::int64_t tokens = batch * question_.seqlen;
   const std::int64_t layers = question_.model.spec().layers;
-  phase.device = {{"blocks", weights() + ends_ * element_},
+  const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, model::kLogitsAtOnce);
+  phase.device = {{"blocks", weights()},
+                  {"embeddings and heads", 2 * ends_ * element_},  // the dense model's too
+                  {"logits", logits * kTuneBytesPerLogit},
                   {"waiting linears", 2 * pending()},  // as they were, until the result is judged
                   {"tuned values", block_ * kTuneBytes},
                   {"inputs of blocks", (layers + 1) * tokens * hidden_ * element_},

@@ -18,10 +18,6 @@ namespace {
 using model::Block;
 using model::LinearInfo;
 
-/// Logits of one piece of a batch, elements: 16 MB in float32. Larger pieces make the products no
-/// faster.
-constexpr std::int64_t kLogitsAtOnce = 4'000'000;
-
 /// Tokens whose gradients are widened to float64 at once: 60 MB for 14336 rows.
 constexpr std::int64_t kTokensAtOnce = 512;
 
@@ -159,7 +155,8 @@ void FisherPass::run_forward() {
 torch::Tensor FisherPass::head_gradient(const torch::Tensor& final_hidden,
                                         const torch::Tensor& targets) const {
   const std::int64_t tokens = targets.size(0);
-  const std::int64_t length = std::max<std::int64_t>(1, kLogitsAtOnce / run_.model.spec().vocab);
+  const std::int64_t length =
+      std::max<std::int64_t>(1, model::kLogitsAtOnce / run_.model.spec().vocab);
   torch::Tensor gradient = at::empty_like(final_hidden);
   for (std::int64_t begin = 0; begin < tokens; begin += length) {
     const std::int64_t count = std::min(length, tokens - begin);

@@ -20,8 +20,6 @@ namespace {
 /// One of so many windows judges the result.
 constexpr std::int64_t kJudged = 8;
 constexpr int kMostHalvings = 4;
-/// Logits of a model that are in memory at once.
-constexpr std::int64_t kLogitsAtOnce = 16'000'000;
 
 /// Windows that are read together.
 struct Batch {
@@ -76,7 +74,8 @@ void Tuner::each_piece(const torch::Tensor& states, const Batch& batch, const Vi
   const torch::Tensor dense = dense_.states.narrow(0, batch.first, batch.count)
                                   .flatten(0, 1)
                                   .to(run_.placement.device, run_.placement.dtype);
-  const std::int64_t length = std::max<std::int64_t>(1, kLogitsAtOnce / run_.student.spec().vocab);
+  const std::int64_t length =
+      std::max<std::int64_t>(1, model::kLogitsAtOnce / run_.student.spec().vocab);
   for (std::int64_t begin = 0; begin < rows.size(0); begin += length) {
     check_interrupt();
     const std::int64_t count = std::min(length, rows.size(0) - begin);

@@ -68,9 +68,12 @@ TunedMatrix::TunedMatrix(const obs::CompressedMatrix& matrix)
   } else if (matrix_.codes.defined() && matrix_.scale.size(1) > 1) {
     factor_of_column_ = matrix_.group_of_column.to(torch::kInt64);
   }
-  if (matrix_.offset.defined()) {
-    offset_part_ = matrix_.offset.index_select(1, matrix_.group_of_column);
-  }
+}
+
+/// The values' offsets (rows or 1, N); undefined without offsets.
+torch::Tensor TunedMatrix::offset_part() const {
+  if (!matrix_.offset.defined()) return {};
+  return matrix_.offset.index_select(1, matrix_.group_of_column);
 }
 
 /// (rows or 1, factors) to (rows or 1, N or 1).
@@ -87,20 +90,21 @@ torch::Tensor TunedMatrix::over_factors(const torch::Tensor& values) const {
   return at::zeros(theta.sizes(), theta.options()).index_add_(1, factor_of_column_, rows);
 }
 
-torch::Tensor TunedMatrix::scaled_part() const {
-  return offset_part_.defined() ? matrix_.weight - offset_part_ : matrix_.weight;
-}
-
 torch::Tensor TunedMatrix::value() const {
-  torch::Tensor value = scaled_part() * over_columns(scale_theta_.value().exp());
-  if (!offset_part_.defined()) return value;
-  return value.addcmul_(offset_part_, over_columns(offset_theta_.value().exp()));
+  const torch::Tensor scale = over_columns(scale_theta_.value().exp());
+  const torch::Tensor offset = offset_part();
+  if (!offset.defined()) return matrix_.weight * scale;
+  return (matrix_.weight - offset)
+      .mul_(scale)
+      .addcmul_(offset, over_columns(offset_theta_.value().exp()));
 }
 
 void TunedMatrix::move(const torch::Tensor& gradient, const AdamStep& step) {
-  scale_theta_.move(over_factors(gradient * scaled_part()).mul_(scale_theta_.value().exp()), step);
-  if (!offset_part_.defined()) return;
-  offset_theta_.move(over_factors(gradient * offset_part_).mul_(offset_theta_.value().exp()), step);
+  const torch::Tensor offset = offset_part();
+  const torch::Tensor scaled = offset.defined() ? matrix_.weight - offset : matrix_.weight;
+  scale_theta_.move(over_factors(gradient * scaled).mul_(scale_theta_.value().exp()), step);
+  if (!offset.defined()) return;
+  offset_theta_.move(over_factors(gradient * offset).mul_(offset_theta_.value().exp()), step);
 }
 
 void TunedMatrix::scale(double factor) {

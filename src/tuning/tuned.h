@@ -44,13 +44,12 @@ class TunedMatrix {
  private:
   [[nodiscard]] torch::Tensor over_columns(const torch::Tensor& factors) const;
   [[nodiscard]] torch::Tensor over_factors(const torch::Tensor& values) const;
-  [[nodiscard]] torch::Tensor scaled_part() const;
+  [[nodiscard]] torch::Tensor offset_part() const;
   [[nodiscard]] obs::CompressedMatrix settled_grid() const;
   [[nodiscard]] obs::CompressedMatrix settled_blocks() const;
 
   obs::CompressedMatrix matrix_;
   torch::Tensor factor_of_column_;  ///< (N) int64; undefined: one factor a row
-  torch::Tensor offset_part_;       ///< (rows, N) of the values; undefined without offsets
   Theta scale_theta_;
   Theta offset_theta_;
 };

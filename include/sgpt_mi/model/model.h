@@ -105,6 +105,10 @@ struct Placement {
   torch::ScalarType dtype = torch::kFloat32;
 };
 
+/// Logits that are in memory at once, float32 elements: 16 MB, and as much for their log-softmax.
+/// Larger pieces make the products no faster and leave the cache.
+inline constexpr std::int64_t kLogitsAtOnce = 4'000'000;
+
 /// A model whose weights are read block by block from a checkpoint: nothing is loaded until asked.
 /// As a block, final_hidden() and logits() can be differentiated with respect to their input.
 class Model {

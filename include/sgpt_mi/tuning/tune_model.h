@@ -39,7 +39,7 @@ struct ModelTuning {
 /// What tuning did.
 struct TunedModel {
   double kl_before = 0.0;  ///< nats a token, on the windows that were kept out of the steps
-  double kl_after = 0.0;   ///< there, with all factors as they are stored
+  double kl_after = 0.0;   ///< there, with all scales as they are stored
   bool kept = false;       ///< kl_after < kl_before; if not, nothing was changed
   /// Norm parameters and biases in their saved types, by checkpoint name; empty if not kept.
   std::vector<std::pair<std::string, torch::Tensor>> tensors;
@@ -56,10 +56,11 @@ struct TunedModel {
 /// gradient, so that one block's graph is in memory at a time.
 ///
 /// \param linears  of all blocks, in their order; replaced where the result is kept.
-/// Cost: about five forwards of the windows. Memory: the codes and values of all linears (host),
-/// two float32 values an optimizer state, the inputs of all blocks for one batch, the dense model's
-/// final states.
-/// \throws Error(kNumeric) a loss that is not finite; Error(kInternal) fewer than two windows.
+/// Cost: about five forwards of the windows. Memory: the codes and values of all linears twice,
+/// three float32 values a factor, the inputs of all blocks for one batch, the dense model's final
+/// states and head.
+/// \throws Error(kNumeric) a compressed model whose divergence is not finite; Error(kInternal)
+/// fewer than two windows.
 [[nodiscard]] TunedModel tune_model(const ModelTuning& run, std::vector<CompressedLinear>& linears);
 
 }  // namespace sgpt_mi::tuning

@@ -5,6 +5,7 @@
 
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/eval/perplexity.h"
 #include "support/silent_events.h"
 #include "support/tiny_model.h"
 
@@ -43,11 +44,13 @@ std::vector<Scene> scenes() {
 /// A whole compression of a scene.
 struct Compression {
   BlockResult result;
+  double divergence = 0.0;  ///< of the windows that judge a tuning, from the dense model
   std::map<std::string, torch::Tensor> tensors;  ///< of the compressed model
   test::SilentEvents events;
 };
 
-Compression compress(const Scene& made, std::int64_t tuned_windows, bool holds_codes) {
+Compression compress(const Scene& made, std::int64_t tuned_windows, bool holds_codes,
+                     const std::string& selected = "") {
   Compression done;
   text::TokenWindows windows{{}, 16, 8};
   for (int i = 0; i < 128; ++i) windows.ids.push_back((i * i + 3 * i) % 11);
@@ -57,6 +60,7 @@ Compression compress(const Scene& made, std::int64_t tuned_windows, bool holds_c
   settings.matrix.stored_scales = true;
   settings.channel_scaling = 0.5;
   settings.tune = tuned_windows;
+  settings.selection.name_contains = selected;
   settings.batch_windows = 2;
   settings.validate();
   const formats::SavedTypes types(made.checkpoint);
@@ -74,6 +78,12 @@ Compression compress(const Scene& made, std::int64_t tuned_windows, bool holds_c
                                  done.events,
                                  timings});
   EXPECT_EQ(timings.count("tune"), tuned_windows > 0 ? 1U : 0U);
+  const text::TokenWindows judging{{windows.ids.end() - 2 * 8, windows.ids.end()}, 2, 8};
+  eval::FinalStates dense;
+  static_cast<void>(eval::perplexity(*made.model, judging, {{}, 2, {}, &dense}));
+  model::Model compressed(made.model->spec(), store);
+  const eval::PerplexityOptions compared{{}, 2, {}, nullptr, false, &dense};
+  done.divergence = eval::perplexity(compressed, judging, compared).divergence.value().kl_mean;
   for (const containers::TensorInfo& info : store.tensors()) {
     done.tensors[info.name] = model::to_torch(store.read(info.name)).clone();
   }
@@ -102,6 +112,19 @@ TEST(ModelTuning, ChangesWhatItMayAndNoSizes) {
         EXPECT_EQ(!tuned.tensors.at(name).equal(value), in_block && !post_norm) << name;
       }
     }
+  }
+}
+
+/// What channel scaling did to linears that are not selected is in the model that is tuned.
+TEST(ModelTuning, StartsFromTheCompressedModel) {
+  for (const char* selected : {"", "q_proj"}) {
+    const Scene made = std::move(scenes().front());
+    const Compression plain = compress(made, 0, false, selected);
+    const Compression tuned = compress(made, 16, false, selected);
+    EXPECT_NEAR(tuned.result.tuning->kl_before, plain.divergence, 1e-4 * plain.divergence)
+        << selected;
+    EXPECT_NEAR(tuned.result.tuning->kl_after, tuned.divergence, 1e-4 * tuned.divergence)
+        << selected;
   }
 }
 
