@@ -20,6 +20,7 @@
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/flags/arguments.h"
 #include "sgpt_mi/flags/version.h"
+#include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/pipeline/export.h"
 #include "sgpt_mi/pipeline/inspect.h"
@@ -53,7 +54,7 @@ void check_places(const flags::Settings& typed) {
 }
 
 void write_report(const std::string& path, const nlohmann::ordered_json& json) {
-  if (!path.empty()) io::write_file_atomic(path, json.dump(2) + "\n");
+  if (!path.empty()) io::write_file_atomic(path, io::json_text(json));
 }
 
 report::RunReport start_report(const flags::ResolvedSettings& settings,

@@ -64,6 +64,7 @@ void set_pattern(obs::CompressOptions& options, const flags::ResolvedSettings& s
     const auto [kept, of] = parse_pattern(typed.pattern);
     options.prune_n = of - kept;
     options.prune_m = of;
+    options.pattern_typed = "--pattern " + typed.pattern;
   } else if (typed.prunen != 0 || typed.prunem != 0) {
     if (typed.prunen <= 0 || typed.prunen >= typed.prunem) {
       fail(ErrorKind::kUsage, "prunen: {} zeros of every prunem: {} is not 0 < N < M", typed.prunen,
@@ -71,14 +72,14 @@ void set_pattern(obs::CompressOptions& options, const flags::ResolvedSettings& s
     }
     options.prune_n = typed.prunen;
     options.prune_m = typed.prunem;
+    options.pattern_typed = fmt::format("--prunen {} --prunem {}", typed.prunen, typed.prunem);
   }
   if (options.prune_n == 0) return;
   const double share = static_cast<double>(options.prune_n) / static_cast<double>(options.prune_m);
   if (settings.given("sparsity") && typed.sparsity != 0.0 &&
       std::abs(typed.sparsity - share) > 1e-9) {
-    fail(ErrorKind::kUsage,
-         "sparsity: {:g} contradicts a pattern that zeroes {} of every {} ({:g})", typed.sparsity,
-         options.prune_n, options.prune_m, share);
+    fail(ErrorKind::kUsage, "sparsity: {:g} contradicts {}, a share of {:g}", typed.sparsity,
+         options.pattern_text(), share);
   }
 }
 

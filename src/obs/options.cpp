@@ -91,8 +91,11 @@ void CompressOptions::validate() const {
 }
 
 std::string CompressOptions::pattern_text() const {
-  return fmt::format("the pattern {}:{} ({} of every {} weights {} zero)", prune_m - prune_n,
-                     prune_m, prune_n, prune_m, prune_n == 1 ? "is" : "are");
+  const std::string name = pattern_typed.empty()
+                               ? fmt::format("the pattern {}:{}", prune_m - prune_n, prune_m)
+                               : pattern_typed;
+  return fmt::format("{} ({} of every {} weights {} zero)", name, prune_n, prune_m,
+                     prune_n == 1 ? "is" : "are");
 }
 
 void CompressOptions::validate_for(const std::string& name, std::int64_t columns) const {

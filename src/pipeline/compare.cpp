@@ -7,6 +7,7 @@
 #include "pictures.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
 #include "workbench.h"
 
@@ -39,7 +40,7 @@ void write_files(const std::string& folder, const report::ComparisonReport& comp
   write_document(folder, "performance_report",
                  report::comparison_document(comparison, std::move(pictures)));
   io::write_file_atomic(std::filesystem::path(folder) / "comparison.json",
-                        to_json(comparison).dump(2) + "\n");
+                        io::json_text(to_json(comparison)));
 }
 
 }  // namespace

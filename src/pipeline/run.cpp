@@ -18,6 +18,7 @@
 #include "sgpt_mi/formats/gguf_size.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/memory/memory_limits.h"
 #include "sgpt_mi/planning/linear_choice.h"
@@ -148,7 +149,7 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
        job.prepared.memory.activations});
 }
 
-std::string report_bytes(const RunReport& report) { return to_json(report).dump(2) + "\n"; }
+std::string report_bytes(const RunReport& report) { return io::json_text(to_json(report)); }
 
 /// Runs the blocks into the store and fills in what the report says of them.
 void compress_into(const Job& job, const formats::SavedTypes& types, formats::WeightStore& store) {

@@ -11,6 +11,7 @@
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/report/run_summary.h"
 #include "workbench.h"
@@ -52,7 +53,7 @@ void write_cell(const SweepRun& run, const GridCell& cell, const std::string& mo
                   {"cell", cell.varied},
                   {"settings", cell.settings},
                   {key, value}};
-  io::write_file_atomic(cell_file(run, cell), json.dump(2) + "\n");
+  io::write_file_atomic(cell_file(run, cell), io::json_text(json));
 }
 
 /// Passes on what is worth showing of one compression among many: not its plan and its linears, and
@@ -165,7 +166,7 @@ void Sweeper::add(const GridCell& cell) {
 
 void write_tables(const SweepRun& run, const report::SweepReport& report) {
   io::write_file_atomic(run.out / "sweep.csv", report::sweep_csv(report));
-  io::write_file_atomic(run.out / "sweep.json", to_json(report).dump(2) + "\n");
+  io::write_file_atomic(run.out / "sweep.json", io::json_text(to_json(report)));
   std::vector<report::Picture> pictures;
   add_tradeoff(report::tradeoff_points(report), report.model, pictures);
   write_document(run.out.string(), "sweep", report::sweep_document(report, std::move(pictures)));

@@ -50,6 +50,7 @@ struct CompressOptions {
   double sparsity = 0.0;     ///< share of weights to zero, [0, 1); 0: none
   std::int64_t prune_n = 0;  ///< zeros in every prune_m weights of a row; 0: unstructured
   std::int64_t prune_m = 0;
+  std::string pattern_typed;    ///< how the user wrote it, for messages; empty: as N:M kept
   int wbits = 16;               ///< 2..8, or 16: no quantization
   bool symmetric = false;       ///< one-sided code range around (maxq + 1) / 2
   bool mse = false;             ///< clip search over 80 shrinks, sum |q - x|^2.4
@@ -78,8 +79,7 @@ struct CompressOptions {
   /// Throws Error(kUsage) naming the field, its value and its range, or the two fields that exclude
   /// each other: a sparsity and a pattern, a pattern and act_order, groups that cut a pattern.
   void validate() const;
-  /// Of prune_m > 0, both ways in which people write it: "the pattern 3:4 (1 of every 4 weights are
-  /// zero)".
+  /// Of prune_m > 0, as typed and in words: "--pattern 3:4 (1 of every 4 weights is zero)".
   [[nodiscard]] std::string pattern_text() const;
   /// Throws Error(kUsage) when N:M or the blocks do not divide the matrix's columns. The last group
   /// of groupsize columns may be smaller, as in GPTQ's code.
