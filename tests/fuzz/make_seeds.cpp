@@ -132,6 +132,7 @@ int main(int argc, char** argv) {
   const std::filesystem::path folder(argv[1]);
   write(folder, "safetensors", safetensors());
   write(folder, "gguf", gguf());
+  write(folder, "gguf_copy", gguf());
   write(folder, "unpickler", pickle());
   write(folder, "torch_pickle", torch_zip());
   write(folder, "json_records",
