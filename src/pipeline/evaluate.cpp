@@ -157,6 +157,7 @@ std::vector<eval::FinalStates> score_dense(const EvalRun& run,
   options.model = run.dense_model;
   Session dense(options);
   tell_notes(dense.checkpoint, events);
+  report.dense_bytes = dense.stored_bytes();
   std::vector<eval::FinalStates> states(sets.size());
   for (std::size_t i = 0; i < sets.size(); ++i) {
     check_windows(sets[i].windows, dense.model.spec(), run.dense_model);

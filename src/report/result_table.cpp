@@ -41,8 +41,8 @@ bool has_figures(const RunReport& report, Figures PerplexityReport::*model) {
                      [model](const PerplexityReport& set) { return (set.*model).has_value(); });
 }
 
-Row model_row(const RunReport& report, const std::string& name) {
-  return {name, "-", "-", "-", human_bytes(report.model.bytes)};
+Row model_row(const std::string& name, std::int64_t bytes) {
+  return {name, "-", "-", "-", human_bytes(bytes)};
 }
 
 Row compressed_row(const RunReport& report, const TotalsReport& totals) {
@@ -57,12 +57,12 @@ std::vector<Row> result_rows(const RunReport& report) {
   std::vector<Row> rows{{"model", "sparsity", "code bits", "stored bits/w", "bytes"}};
   append_headings(rows.back(), report);
   if (has_figures(report, &PerplexityReport::dense)) {
-    rows.push_back(model_row(report, "dense"));
+    rows.push_back(model_row("dense", report.dense_bytes.value_or(report.model.bytes)));
     append_figures(rows.back(), report, &PerplexityReport::dense);
   }
   if (report.totals || has_figures(report, &PerplexityReport::compressed)) {
     rows.push_back(report.totals ? compressed_row(report, *report.totals)
-                                 : model_row(report, report.method));
+                                 : model_row(report.method, report.model.bytes));
     append_figures(rows.back(), report, &PerplexityReport::compressed);
   }
   return rows;

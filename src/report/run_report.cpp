@@ -105,6 +105,7 @@ nlohmann::ordered_json to_json(const RunReport& report) {
   json["layers"] = Json::array();
   for (const LayerReport& layer : report.layers) json["layers"].push_back(layer_json(layer));
   if (report.totals) json["totals"] = totals_json(*report.totals);
+  if (report.dense_bytes) json["dense_bytes"] = *report.dense_bytes;
   if (report.tuning) {
     json["tuning"] = {{"windows", report.tuning->windows},
                       {"kl_before", report.tuning->kl_before},

@@ -72,6 +72,7 @@ TEST_F(Packed, EvaluationBesideTheDenseModelRepeatsTheRunsDivergence) {
   EXPECT_GT(expected["compressed"]["kl_mean"], 0.0);
   EXPECT_EQ(again["perplexity"]["test"]["compressed"], expected["compressed"]);
   EXPECT_EQ(again["perplexity"]["test"]["dense"], expected["dense"]);
+  EXPECT_EQ(again["dense_bytes"], run["model"]["bytes"]);
   last_ = run_program(
       folder_, small_evaluation(demo_model().string()) + Flags{"--dense", demo_model().string()});
   EXPECT_EQ(last_.exit_code, 2) << last_.err;

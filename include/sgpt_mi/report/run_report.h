@@ -112,7 +112,7 @@ struct PerplexityReport {
 };
 
 /// What end-to-end tuning did to the divergence from the dense model, nats a token, on calibration
-/// windows that it did not see.
+/// windows that it did not see itself.
 struct TuningReport {
   std::int64_t windows = 0;  ///< asked for
   double kl_before = 0.0;
@@ -127,6 +127,7 @@ struct RunReport {
   nlohmann::json config = nlohmann::json::object();
   std::string method;
   ModelReport model;
+  std::optional<std::int64_t> dense_bytes;  ///< of the model that --dense names, as it is stored
   std::optional<CalibrationReport> calibration;
   std::vector<LayerReport> layers;
   std::optional<TotalsReport> totals;
