@@ -14,6 +14,14 @@ TEXT = """Hello world!  It's 2026, and I'll've 12345 things: naïve café, Stra�
 你好世界, こんにちは, مرحبا بالعالم, हिन्दी ภาษาไทย 한국어, 🦙🚀👩‍👩‍👧
 \tTabs\tand   spaces, def f(x): return x**2 + 3.14  # comment
 Ünïcödé ½ ² ①②③ 1234567890 hello's THEY'RE don't """
+# For vocabularies that lack characters: what transformers 5 makes of them is its own (nothing, where the
+# tokenizer.json says <unk>), and llama.cpp ends the process.
+PLAIN_TEXT = """Once upon a time, there was a little girl named Lily.  She didn't like "big" dogs!
+ They ran and ran; was it fun? "Yes!" said the fox.   """
+
+
+def lines_of(plain):
+    return (PLAIN_TEXT if plain else TEXT).split("\n")
 
 
 def read_tensors(path):
