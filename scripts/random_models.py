@@ -23,6 +23,7 @@ TOKENIZERS = {"llama2": {"vocab_size": 32000, "bos_token_id": 1, "eos_token_id":
 # A small model of every family: its tokenizer, the type of its weights, what its configuration has.
 FAMILIES = {
     "llama-sentencepiece": ("llama2", "F32", {"model_type": "llama"}),
+    "llama-bfloat16": ("llama2", "BF16", {"model_type": "llama"}),
     "llama-tied-rope3": ("llama3_2", "F16", {
         "model_type": "llama", "tie_word_embeddings": True, "rope_theta": 500000.0, "head_dim": 32,
         "rope_scaling": {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -104,16 +105,21 @@ class Draws:
 
     def __init__(self, kind, seed):
         self.stream = random.Random(seed)
-        self.code = {"F32": "f", "F16": "e"}[kind]
-        self.width = struct.calcsize(self.code)
+        self.kind = kind
+        self.width = {"F32": 4, "F16": 2, "BF16": 2}[kind]
         self.normal = [self.stream.gauss(0, 1) for _ in range(self.COUNT)]
         self.pools = {}
+
+    def packed(self, values):
+        if self.kind == "F16":
+            return struct.pack(f"<{len(values)}e", *values)
+        wide = struct.pack(f"<{len(values)}f", *values)
+        return wide if self.kind == "F32" else b"".join(wide[at + 2:at + 4] for at in range(0, len(wide), 4))
 
     def rows(self, count, columns, mean, deviation):
         pool = self.pools.get((mean, deviation))
         if pool is None:
-            pool = struct.pack(f"<{self.COUNT}{self.code}", *(mean + deviation * x for x in self.normal))
-            self.pools[mean, deviation] = pool
+            pool = self.pools[mean, deviation] = self.packed([mean + deviation * x for x in self.normal])
         places = (self.stream.randrange(self.COUNT - columns) * self.width for _ in range(count))
         return b"".join(pool[place:place + columns * self.width] for place in places)
 
