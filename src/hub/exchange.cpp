@@ -266,6 +266,7 @@ class Runner {
     }
     Exchange& exchange = *journey->exchange;
     exchange.answer.status = status_of(*journey);
+    exchange.answer.redirects = journey->redirects;
     const long status = exchange.answer.status;
     const bool whole = code == CURLE_OK || journey->ignored_bytes > kMostIgnoredBytes;
     if (!whole) return after_failure(std::move(journey), code);
