@@ -101,7 +101,7 @@ void BlobExchange::begin() {
   if (answer.header("content-range").starts_with(fmt::format("bytes {}-", have_))) return;
   start_over();
   fail(ErrorKind::kInput, "hub: {}: asked for the bytes from {} on, the Hub sends {}; try again",
-       label(), have_, printable(answer.header("content-range")));
+       label(), have_, shown(answer.header("content-range")));
 }
 
 void BlobExchange::receive(std::span<const std::byte> bytes) {

@@ -34,7 +34,7 @@ std::string commit_of(const fs::path& path) {
   if (!is_plain_name(commit)) {
     fail(ErrorKind::kInput,
          "hub: {} names revision {}, which is no commit; remove the file and fetch it again",
-         path.string(), printable(commit));
+         path.string(), shown(commit));
   }
   return commit;
 }

@@ -12,6 +12,7 @@
 
 #include "names.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/lower_case.h"
 #include "sgpt_mi/io/json_file.h"
 
 namespace sgpt_mi::hub {
@@ -49,13 +50,6 @@ struct GgufModel {
   std::size_t of = 1;
 };
 
-std::string upper(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  return result;
-}
-
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -73,7 +67,8 @@ std::vector<GgufModel> gguf_models(const std::vector<std::string>& names) {
   std::map<std::pair<std::string, std::size_t>, GgufModel>
       models;  // x.gguf may lie beside x's parts
   for (const std::string& name : names) {
-    if (!upper(name).ends_with(".GGUF") || upper(file_name(name)).starts_with("MMPROJ")) continue;
+    if (!lower_case(name).ends_with(".gguf") || lower_case(file_name(name)).starts_with("mmproj"))
+      continue;
     std::string stem = name.substr(0, name.size() - 5);
     std::size_t of = 1;
     if (stem.size() > kPart.size()) {
@@ -99,8 +94,8 @@ std::vector<GgufModel> gguf_models(const std::vector<std::string>& names) {
 
 /// Whether a model's name ends with the type, as in tiny.Q4_K_M or Q4_K_M/tiny.
 bool has_type(const std::string& stem, const std::string& type) {
-  const std::string name = upper(stem);
-  const std::string wanted = upper(type);
+  const std::string name = lower_case(stem);
+  const std::string wanted = lower_case(type);
   if (name == wanted || name.find(wanted + "/") == 0) return true;
   if (name.find("/" + wanted + "/") != std::string::npos) return true;
   if (name.size() <= wanted.size() || !name.ends_with(wanted)) return false;
@@ -144,7 +139,7 @@ Choice choose_gguf(const ModelName& name, const std::vector<GgufModel>& models) 
   }
   if (models.empty()) {
     fail(ErrorKind::kInput, "hub: model '{}' has no GGUF file, and {} asks for one; leave :{} out",
-         name.id, printable(name.file), name.file);
+         name.id, shown(name.file), name.file);
   }
   fail(ErrorKind::kInput, "hub: model '{}' has {}: {}; name one: {}:FILE or {}:TYPE", name.id,
        fitting.empty() ? "no GGUF file like '" + name.file + "'" : "several GGUF files",
@@ -157,7 +152,7 @@ std::vector<std::string> gguf_files_below(const fs::path& folder) {
   fs::recursive_directory_iterator entry(folder, error);
   for (; !error && entry != fs::end(entry); entry.increment(error)) {
     std::error_code broken;
-    if (upper(entry->path().extension().string()) == ".GGUF" &&
+    if (lower_case(entry->path().extension().string()) == ".gguf" &&
         fs::is_regular_file(entry->path(), broken)) {
       names.push_back(entry->path().lexically_relative(folder).generic_string());
     }
@@ -244,7 +239,7 @@ std::vector<std::string> shards_of(const fs::path& index) {
   for (const std::string& shard : shards) {
     if (is_path_below(shard)) continue;
     fail(ErrorKind::kInput, "hub: {} names the file {}; expected a path below its folder",
-         index.string(), printable(shard));
+         index.string(), shown(shard));
   }
   return {shards.begin(), shards.end()};
 }

@@ -9,7 +9,7 @@ namespace {
 [[noreturn]] void refuse(const Answer& answer, const std::string& text) {
   const std::string said = answer.header("x-error-message");
   fail(ErrorKind::kInput, "hub: {}{}", text,
-       said.empty() ? "" : fmt::format(" (the answer says {})", printable(said)));
+       said.empty() ? "" : fmt::format(" (the answer says {})", shown(said)));
 }
 
 std::string gated(const Question& question, const Conduct& conduct) {
@@ -37,7 +37,7 @@ std::string missing(const Question& question, long status, const Conduct& conduc
 
 std::string without_file(const Question& question, const Conduct& conduct) {
   return fmt::format("{} '{}' has no file {} at revision '{}'; check the name at {}/{}/tree/{}",
-                     question.repo.word(), question.repo.id, printable(question.file),
+                     question.repo.word(), question.repo.id, shown(question.file),
                      question.revision, conduct.endpoint, question.repo.page(), question.revision);
 }
 
@@ -68,7 +68,7 @@ void explain_refusal(const Question& question, const Answer& answer, const Condu
   if (answer.redirects > 0 && answer.header("x-error-code").empty()) {
     refuse(answer, fmt::format("{} '{}': the storage behind {} answers {} for {}; try again",
                                question.repo.word(), question.repo.id, conduct.endpoint,
-                               answer.status, printable(question.file)));
+                               answer.status, shown(question.file)));
   }
   refuse(answer, meaning(question, answer, conduct));
 }

@@ -125,7 +125,7 @@ RemoteFile RemoteRepo::read_description(const std::string& name, const Answer& a
     fail(ErrorKind::kInput,
          "hub: {} answers with the etag {} for {} of '{}'; expected the hash of the file; check "
          "HF_ENDPOINT",
-         conduct_.endpoint, printable(file.etag), name, repo_.id);
+         conduct_.endpoint, shown(file.etag), name, repo_.id);
   }
   return file;
 }
@@ -148,7 +148,7 @@ std::vector<RemoteFile> RemoteRepo::describe(const std::string& revision,
     if (file.commit.empty()) file.commit = is_commit(revision) ? revision : list().commit;
     if (!is_plain_name(file.commit)) {
       fail(ErrorKind::kInput, "hub: {} names the commit {} for '{}'; check HF_ENDPOINT",
-           conduct_.endpoint, printable(file.commit), repo_.id);
+           conduct_.endpoint, shown(file.commit), repo_.id);
     }
   }
   return files;

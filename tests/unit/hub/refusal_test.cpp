@@ -80,7 +80,7 @@ TEST_F(Refusal, TheAnswersOwnWordsAreShown) {
   const auto message = [&] {
     return input_error([&] { hub::explain_refusal(question, answer, {}); });
   };
-  EXPECT_THAT(message(), AllOf(HasSubstr("is gated"), HasSubstr(R"("Accept\u001b the terms")")));
+  EXPECT_THAT(message(), AllOf(HasSubstr("is gated"), HasSubstr(R"("Accept\x1B the terms")")));
   answer.redirects = 1;
   EXPECT_THAT(message(), Not(HasSubstr("is gated")));
   answer.headers["x-error-code"] = "GatedRepo";
