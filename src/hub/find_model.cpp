@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "environment.h"
@@ -14,6 +15,12 @@ namespace fs = std::filesystem;
 
 Session& session() {
   static Session one;
+  return one;
+}
+
+/// What the Hub was asked about although the cache could answer; once a process is enough.
+std::set<std::string>& asked() {
+  static std::set<std::string> one;
   return one;
 }
 
@@ -73,7 +80,10 @@ void warn_offline(const ModelName& name, const LocalModel& cached) {
 
 }  // namespace
 
-void set_up(Session wanted) { session() = std::move(wanted); }
+void set_up(Session wanted) {
+  session() = std::move(wanted);
+  asked().clear();
+}
 
 bool is_offline() { return session().offline || offline_by_environment(); }
 
@@ -105,8 +115,12 @@ fs::path find_model(const ModelName& name, Part part) {
         "the cache that holds it",
         name.id, name.revision, cache.folder().string());
   }
-  if (!local || local->is_guess) return download_model(name, part);
-  return local->lacks.empty() ? local->path : add_tokenizer(name, *local);
+  if (!local) return download_model(name, part);
+  const bool certain = !local->is_guess && local->lacks.empty();
+  const bool whole = part == Part::kAll;
+  const std::string question = fmt::format("{}@{}:{} {}", name.id, name.revision, name.file, whole);
+  if (certain || !asked().insert(question).second) return local->path;
+  return local->is_guess ? download_model(name, part) : add_tokenizer(name, *local);
 }
 
 std::vector<fs::path> dataset_snapshots(const std::string& id) {

@@ -323,10 +323,11 @@ TEST_F(Download, ASnapshotOfTheVocabularyAloneGetsTheRestOfItsTokenizer) {
   fs::remove(folder_.path() / "root/models/org/tiny/main/tokenizer_config.json");
   fs::remove_all(cache().folder());
   serve();
+  hub::set_up({false, {}, {}, 0.01});
   (void)fetch();
   const std::size_t asked = server_->requests().size();
-  (void)fetch();
-  EXPECT_EQ(server_->requests().size(), asked + 1) << "the listing alone";
+  for (int i = 0; i < 3; ++i) (void)fetch();
+  EXPECT_EQ(server_->requests().size(), asked + 1) << "the listing alone, once a process";
 
   std::vector<std::string> warnings;
   hub::set_up({true, {}, [&](const std::string& line) { warnings.push_back(line); }, 0.01});
@@ -346,6 +347,16 @@ TEST_F(Download, ACachedGgufIsNotTheWholeModel) {
   EXPECT_THAT(warnings, ElementsAre(HasSubstr("taken: " + gguf.string())));
   hub::set_up({false, {}, warn, 0.01});
   EXPECT_EQ(read_all(fetch() / "model.safetensors"), weights_);
+}
+
+TEST_F(Download, TheOnlyGgufOfARepositoryIsAskedAboutOnce) {
+  publish("models/org/g/main/g-Q8_0.gguf", "GGUF");
+  serve();
+  const fs::path gguf = fetch("org/g");
+  EXPECT_EQ(fetch("org/g"), gguf);
+  const std::size_t asked = server_->requests().size();
+  EXPECT_EQ(fetch("org/g"), gguf);
+  EXPECT_EQ(server_->requests().size(), asked);
 }
 
 class DatasetDownload : public HubTest {};
