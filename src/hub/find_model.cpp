@@ -18,11 +18,20 @@ Session& session() {
   return one;
 }
 
-/// What the Hub was asked about although the cache could answer; once a process is enough.
-std::set<std::string>& asked() {
+/// What the cache answers in part. The Hub is asked, or the user told, once a process.
+std::set<std::string>& open_questions() {
   static std::set<std::string> one;
   return one;
 }
+
+bool is_first_time(const ModelName& name, Part part) {
+  const char* const what = part == Part::kAll ? "all" : "tokenizer";
+  return open_questions()
+      .insert(fmt::format("{}@{}:{} {}", name.id, name.revision, name.file, what))
+      .second;
+}
+
+bool is_certain(const LocalModel& cached) { return !cached.is_guess && cached.lacks.empty(); }
 
 /// Fetches what a choice names, the shards of an index after the index.
 fs::path fetch_choice(RemoteRepo& remote, const std::string& commit, const Choice& choice) {
@@ -82,7 +91,7 @@ void warn_offline(const ModelName& name, const LocalModel& cached) {
 
 void set_up(Session wanted) {
   session() = std::move(wanted);
-  asked().clear();
+  open_questions().clear();
 }
 
 bool is_offline() { return session().offline || offline_by_environment(); }
@@ -103,6 +112,7 @@ fs::path find_model(const ModelName& name, Part part) {
   const RepoCache cache({Kind::kModel, name.id});
   const auto snapshot = cache.find_snapshot(name.revision);
   const auto local = snapshot ? complete_model(*snapshot, name, part) : std::optional<LocalModel>();
+  if (local && (is_certain(*local) || !is_first_time(name, part))) return local->path;
   if (is_offline() && local) {
     warn_offline(name, *local);
     return local->path;
@@ -116,11 +126,8 @@ fs::path find_model(const ModelName& name, Part part) {
         name.id, name.revision, cache.folder().string());
   }
   if (!local) return download_model(name, part);
-  const bool certain = !local->is_guess && local->lacks.empty();
-  const bool whole = part == Part::kAll;
-  const std::string question = fmt::format("{}@{}:{} {}", name.id, name.revision, name.file, whole);
-  if (certain || !asked().insert(question).second) return local->path;
-  return local->is_guess ? download_model(name, part) : add_tokenizer(name, *local);
+  if (!local->is_guess) return add_tokenizer(name, *local);
+  return download_model({name.id, name.file, snapshot->filename().string()}, part);
 }
 
 std::vector<fs::path> dataset_snapshots(const std::string& id) {

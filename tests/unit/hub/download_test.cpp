@@ -343,17 +343,25 @@ TEST_F(Download, ACachedGgufIsNotTheWholeModel) {
   std::vector<std::string> warnings;
   const auto warn = [&](const std::string& line) { warnings.push_back(line); };
   hub::set_up({true, {}, warn, 0.01});
-  EXPECT_EQ(fetch(), gguf) << "what there is offline";
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(fetch(), gguf) << "what there is offline";
   EXPECT_THAT(warnings, ElementsAre(HasSubstr("taken: " + gguf.string())));
   hub::set_up({false, {}, warn, 0.01});
   EXPECT_EQ(read_all(fetch() / "model.safetensors"), weights_);
 }
 
-TEST_F(Download, TheOnlyGgufOfARepositoryIsAskedAboutOnce) {
+TEST_F(Download, TheOnlyGgufOfARepositoryIsAskedAboutOnceAndStaysAtItsCommit) {
   publish("models/org/g/main/g-Q8_0.gguf", "GGUF");
   serve();
   const fs::path gguf = fetch("org/g");
+  const std::string before = server_->requests()[0]["path"];
   EXPECT_EQ(fetch("org/g"), gguf);
+  EXPECT_THAT(before, HasSubstr("/revision/main"));
+  const std::string commit = gguf.parent_path().filename().string();
+  std::size_t listings = 0;
+  for (const auto& request : server_->requests()) {
+    listings += static_cast<std::size_t>(request["path"] == "/api/models/org/g/revision/" + commit);
+  }
+  EXPECT_EQ(listings, 1U);
   const std::size_t asked = server_->requests().size();
   EXPECT_EQ(fetch("org/g"), gguf);
   EXPECT_EQ(server_->requests().size(), asked);
