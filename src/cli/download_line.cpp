@@ -14,8 +14,10 @@ namespace sgpt_mi::cli {
 std::string download_text(const hub::Progress& progress, double seconds) {
   const double rate = seconds > 0.0 ? static_cast<double>(progress.fetched) / seconds : 0.0;
   const double left = static_cast<double>(progress.total - progress.done);
-  return fmt::format("{}: {} of {}, {}/s, {} left", progress.what, human_bytes(progress.done),
-                     human_bytes(progress.total), human_bytes(static_cast<std::int64_t>(rate)),
+  const std::string so_far = fmt::format("{}: {} of {}", progress.what, human_bytes(progress.done),
+                                         human_bytes(progress.total));
+  if (progress.waiting) return so_far + ", waiting for another download";
+  return fmt::format("{}, {}/s, {} left", so_far, human_bytes(static_cast<std::int64_t>(rate)),
                      rate > 0.0 ? duration_text(left / rate) : "?");
 }
 

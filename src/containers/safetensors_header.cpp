@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "sgpt_mi/containers/checked_count.h"
+#include "sgpt_mi/containers/tensor_names.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/io/json_events.h"
 
 namespace sgpt_mi::containers {
@@ -53,7 +55,7 @@ class HeaderEvents : public io::JsonEvents {
 
   bool key(string_t& text) override {
     if (depth_ == 1) {
-      name_ = text;
+      name_ = checked_name(text, label_);
       member_.clear();
       members_.clear();
       if (!names_.insert(text).second) {
@@ -61,8 +63,8 @@ class HeaderEvents : public io::JsonEvents {
       }
       return true;
     }
-    member_ = text;
-    if (!members_.insert(text).second) refuse("the member '{}' occurs twice", text);
+    member_ = printable(text);
+    if (!members_.insert(text).second) refuse("the member '{}' occurs twice", member_);
     return true;
   }
 
@@ -77,7 +79,7 @@ class HeaderEvents : public io::JsonEvents {
     const std::optional<DType> dtype = dtype_from_name(text);
     if (!dtype) {
       refuse("dtype '{}' is not known; F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL expected",
-             text);
+             printable(text));
     }
     entries.back().info.dtype = *dtype;
     entries.back().has_dtype = true;

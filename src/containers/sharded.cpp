@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "sgpt_mi/containers/buffer_names.h"
 #include "sgpt_mi/containers/indexed_source.h"
+#include "sgpt_mi/containers/tensor_names.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/json_file.h"
 
@@ -34,12 +36,13 @@ WeightMap read_weight_map(const fs::path& index) {
          index.string());
   }
   WeightMap weight_map;
-  for (const auto& [tensor, file] : found->items()) {
+  for (const auto& [key, file] : found->items()) {
+    const std::string tensor = checked_name(key, index.string());
     if (!file.is_string()) {
       fail(ErrorKind::kInput, "io: {}: tensor '{}' has a {} for its file; a name was expected",
            index.string(), tensor, file.type_name());
     }
-    const std::string name = file.get<std::string>();
+    const std::string name = checked_name(file.get_ref<const std::string&>(), index.string());
     if (!stays_inside(name)) {
       fail(ErrorKind::kInput,
            "io: {}: tensor '{}' lies in '{}', outside the model's folder; a file name was expected",
@@ -157,6 +160,16 @@ std::unique_ptr<TensorSource> open_sharded(const fs::path& index, OpenShard open
     if (!is_buffer_name(tensor)) shards.take(tensor, file);
   }
   return std::move(shards).source();
+}
+
+std::vector<fs::path> shard_files(const fs::path& index) {
+  std::set<std::string> names;
+  for (const auto& [tensor, file] : read_weight_map(index)) {
+    if (!is_buffer_name(tensor)) names.insert(file);
+  }
+  std::vector<fs::path> files;
+  for (const std::string& name : names) files.push_back(index.parent_path() / name);
+  return files;
 }
 
 }  // namespace sgpt_mi::containers

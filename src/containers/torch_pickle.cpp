@@ -10,6 +10,7 @@
 #include "sgpt_mi/containers/checked_count.h"
 #include "sgpt_mi/containers/indexed_source.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/io/mapped_file.h"
 #include "torch_pickle.h"
 #include "unpickler.h"
@@ -77,7 +78,9 @@ StridedTensor locate(PickledTensor tensor, const Records& records, const std::st
          found);
   };
   const auto record = records.find(prefix + "data/" + tensor.storage);
-  if (record == records.end()) refuse(fmt::format("lacks its storage '{}'", tensor.storage));
+  if (record == records.end()) {
+    refuse(fmt::format("lacks its storage '{}'", printable(tensor.storage)));
+  }
   const Bytes storage = record->second;
   const std::size_t held = storage.size() / dtype_size(tensor.dtype);
   const std::optional<std::int64_t> reached = elements_reached(tensor);

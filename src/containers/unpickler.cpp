@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "pickle_stack.h"
+#include "sgpt_mi/containers/tensor_names.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/io/byte_cursor.h"
 
 namespace sgpt_mi::containers {
@@ -261,7 +263,7 @@ void Unpickler::push_global(std::string name) {
     fail(ErrorKind::kInput,
          "io: {}: its pickle asks for '{}'; only dense tensors of the usual dtypes and plain "
          "containers are read: save the state dict alone",
-         label_, name);
+         label_, printable(name));
   }
   stack_.push_text(Kind::kGlobal, std::move(name));
 }
@@ -358,16 +360,17 @@ std::vector<PickledTensor> Unpickler::state_dict() const {
       fail(ErrorKind::kInput, "io: {} has a key that is a {}; tensor names were expected", label_,
            pickle_kind_name(key.kind));
     }
+    const std::string name = checked_name(key.text, label_);
     if (!names.insert(key.text).second) {
-      fail(ErrorKind::kInput, "io: {}: tensor '{}' occurs twice", label_, key.text);
+      fail(ErrorKind::kInput, "io: {}: tensor '{}' occurs twice", label_, name);
     }
     if (value.kind != Kind::kTensor) {
       fail(ErrorKind::kInput,
-           "io: {}: '{}' is a {}; a tensor was expected: save the state dict alone", label_,
-           key.text, pickle_kind_name(value.kind));
+           "io: {}: '{}' is a {}; a tensor was expected: save the state dict alone", label_, name,
+           pickle_kind_name(value.kind));
     }
     named.push_back(tensors_[static_cast<std::size_t>(value.number)]);
-    named.back().name = key.text;
+    named.back().name = name;
   }
   return named;
 }

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 
 namespace sgpt_mi::containers {
 namespace {
@@ -133,7 +134,7 @@ Entry ZipReader::entry(std::uint64_t at) const {
     fail(ErrorKind::kInput,
          "io: {}: record '{}' is compressed or encrypted, which torch.save never does; save the "
          "file again with torch.save",
-         label_, entry.name);
+         label_, printable(entry.name));
   }
   return entry;
 }
@@ -141,7 +142,7 @@ Entry ZipReader::entry(std::uint64_t at) const {
 Bytes ZipReader::data(const Entry& entry) const {
   if (part(entry.header, kLocalBytes).empty() ||
       number<std::uint32_t>(entry.header) != kLocalSignature) {
-    refuse(fmt::format("record '{}' is not at {}", entry.name, entry.header));
+    refuse(fmt::format("record '{}' is not at {}", printable(entry.name), entry.header));
   }
   const std::uint64_t skipped = kLocalBytes + number<std::uint16_t>(entry.header + 26) +
                                 std::uint64_t{number<std::uint16_t>(entry.header + 28)};
@@ -158,7 +159,7 @@ std::map<std::string, Bytes> read_stored_zip(Bytes file, const std::string& labe
   for (std::uint64_t i = 0; i < directory.entries; ++i) {
     const Entry entry = zip.entry(at);
     if (!records.emplace(entry.name, zip.data(entry)).second) {
-      fail(ErrorKind::kInput, "io: {}: the record '{}' occurs twice", label, entry.name);
+      fail(ErrorKind::kInput, "io: {}: the record '{}' occurs twice", label, printable(entry.name));
     }
     at = entry.next;
   }

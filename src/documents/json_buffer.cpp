@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "number_words.h"
 #include "sgpt_mi/core/utf8.h"
 
 namespace sgpt_mi::documents {
@@ -17,7 +18,7 @@ bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 }  // namespace
 
 JsonBuffer::JsonBuffer(ReadBytes read)
-    : read_(std::move(read)), buffer_(kContextBytes + kReadBytes, '\0') {
+    : read_(NumberWords(std::move(read))), buffer_(kContextBytes + kReadBytes, '\0') {
   setg(buffer_.data(), buffer_.data(), buffer_.data());
 }
 

@@ -15,7 +15,8 @@ namespace sgpt_mi::documents {
 /// Fills a buffer with the next bytes of a text and returns how many; 0 at the end.
 using ReadBytes = std::function<std::size_t(std::span<char> out)>;
 
-/// A JSON text on its way into the parser, piece by piece, that knows where it is.
+/// A JSON text on its way into the parser, piece by piece, that knows where it is. NaN and
+/// Infinity, which are no JSON and which Python writes, count as numbers (number_words.h).
 class JsonBuffer : public std::streambuf {
  public:
   explicit JsonBuffer(ReadBytes read);

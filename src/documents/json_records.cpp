@@ -97,6 +97,13 @@ class DocumentEvents : public io::JsonEvents {
   bool in_array_ = false;
 };
 
+/// A syntax error without the parser's own line and column, which begin at the value.
+std::string_view reason_of(std::string_view syntax_error) {
+  const std::size_t colon = syntax_error.find(": ");
+  const bool placed = syntax_error.starts_with("parse error") && colon != std::string_view::npos;
+  return placed ? syntax_error.substr(colon + 2) : syntax_error;
+}
+
 [[noreturn]] void refuse_syntax(const JsonBuffer& buffer, DocumentEvents& events,
                                 const RecordFile& file) {
   if (const std::optional<BadByte> bad = buffer.bad_byte()) {
@@ -104,7 +111,7 @@ class DocumentEvents : public io::JsonEvents {
   }
   fail(ErrorKind::kInput,
        "io: {} is not valid JSON: {}; expected JSON objects, one a line or in an array",
-       events.place(), events.syntax_error());
+       events.place(), reason_of(events.syntax_error()));
 }
 
 }  // namespace

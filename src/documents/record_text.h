@@ -83,7 +83,6 @@ class RecordText {
   };
   /// The slot of the member at hand, if it is one of the wanted.
   [[nodiscard]] Found* slot();
-  void note_key();
 
   std::vector<std::string> wanted_;
   std::vector<Found> found_;

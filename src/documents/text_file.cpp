@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstring>
 #include <utility>
 
 #include "foreign_formats.h"
 #include "json_shape.h"
+#include "sgpt_mi/core/lower_case.h"
 #include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/streams/packing.h"
 
@@ -30,10 +30,7 @@ bool ends_with_any(std::string_view name, const Endings& endings) {
 }
 
 std::string lower_case_name(const std::filesystem::path& path) {
-  std::string name = path.filename().string();
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return name;
+  return lower_case(path.filename().string());
 }
 
 bool is_parquet(std::string_view head) {

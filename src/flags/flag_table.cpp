@@ -188,8 +188,8 @@ std::vector<FlagRow> sweep_and_selection_flags() {
   };
 }
 
-/// Evaluation, machine, results.
-std::vector<FlagRow> machine_and_output_flags() {
+/// Evaluation, the Hub.
+std::vector<FlagRow> evaluation_and_hub_flags() {
   using S = Settings;
   return {
       {"eval", &S::eval, "wikitext2,ptb,c4|none|FILE", kEvaluation, kScores, true,
@@ -203,7 +203,12 @@ std::vector<FlagRow> machine_and_output_flags() {
        "branch, tag or commit of a MODEL that is a Hub id (default: main)"},
       {"offline", &S::offline, "", kHub, kAll | kExport, true,
        "fetch nothing from the Hub: only its local cache (as HF_HUB_OFFLINE=1)"},
+  };
+}
 
+std::vector<FlagRow> machine_flags() {
+  using S = Settings;
+  return {
       {"device", &S::device, "auto|cpu|cuda|cuda:N", kMachine, kScores, true,
        "auto (cuda when there is a GPU), cpu, cuda (the first visible GPU, and all of them for the "
        "rows of a matrix), cuda:N (one alone)",
@@ -215,7 +220,13 @@ std::vector<FlagRow> machine_and_output_flags() {
        "memory to plan with where the run computes, such as 20GiB, or cuda:SIZE,host:SIZE; what "
        "does not fit goes to host memory and then to a file in TMPDIR (default: what is free)",
        kCommon},
+  };
+}
 
+/// What a run writes.
+std::vector<FlagRow> output_flags() {
+  using S = Settings;
+  return {
       {"save", &S::save, "DIR|FILE", kOutput, kOneRun, true,
        "write the compressed model: a folder, or the file of a format in one file", kCommon},
       {"format", &S::format, "auto|packed|hf|gguf|gptq|gptq-v1|compressed-tensors", kOutput,
@@ -238,6 +249,13 @@ std::vector<FlagRow> machine_and_output_flags() {
        "write all results as JSON", kCommon},
       {"trace", &S::trace, "FILE", kOutput, kOneRun | kCompare | kEval | kSweep, true,
        "write when every stage began and ended (Chrome's trace format)"},
+  };
+}
+
+/// Several runs: `sweep` and `compare`.
+std::vector<FlagRow> grid_and_comparison_flags() {
+  using S = Settings;
+  return {
       {"model", &S::model, "MODEL", kGrid, kSweep, false, "instead of the file's \"model\"",
        kCommon},
       {"dataset", &S::dataset, "DATASET", kGrid, kSweep, false,
@@ -253,6 +271,13 @@ std::vector<FlagRow> machine_and_output_flags() {
        "groupings that the method mi is run with", kCommon},
       {"seeds", &S::seeds, "N,..", kComparison, kCompare, true,
        "calibration draws; every method runs on each", kCommon},
+  };
+}
+
+/// Files and stderr of every subcommand, and what only one has.
+std::vector<FlagRow> other_output_flags() {
+  using S = Settings;
+  return {
       {"output", &S::output, "DIR|FILE", kOutput, kExport, false,
        "folder or file to write (-o DIR)", kCommon},
       {"no_special", &S::no_special, "", kOutput, kTokenize, false, "do not add BOS or EOS"},
@@ -268,7 +293,8 @@ std::vector<FlagRow> machine_and_output_flags() {
 std::vector<FlagRow> make_table() {
   std::vector<FlagRow> table;
   for (const auto& part : {calibration_flags(), widths_flags(), refinement_flags(),
-                           sweep_and_selection_flags(), machine_and_output_flags()}) {
+                           sweep_and_selection_flags(), evaluation_and_hub_flags(), machine_flags(),
+                           output_flags(), grid_and_comparison_flags(), other_output_flags()}) {
     table.insert(table.end(), part.begin(), part.end());
   }
   return table;

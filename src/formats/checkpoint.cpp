@@ -1,8 +1,8 @@
 #include "sgpt_mi/formats/checkpoint.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "model_folder.h"
@@ -13,6 +13,7 @@
 #include "sgpt_mi/formats/integer_checkpoint.h"
 #include "sgpt_mi/formats/packed_checkpoint.h"
 #include "sgpt_mi/gguf/gguf.h"
+#include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/io/json_file.h"
 
 namespace sgpt_mi::formats {
@@ -34,26 +35,34 @@ constexpr std::array<Layout, 4> kLayouts{{
     {kWeightFiles[3], containers::open_torch_pickle, true},
 }};
 
+const Layout& layout_of(std::string_view file) {
+  return *std::find_if(kLayouts.begin(), kLayouts.end(),
+                       [&](const Layout& layout) { return layout.file == file; });
+}
+
 std::unique_ptr<containers::TensorSource> open_weights(const fs::path& folder) {
-  std::string tried;
-  for (const Layout& layout : kLayouts) {
-    const fs::path path = folder / layout.file;
-    std::error_code not_there;
-    if (fs::exists(path, not_there)) {
-      return layout.is_index ? containers::open_sharded(path, layout.open) : layout.open(path);
-    }
-    tried += fmt::format("{}{}", tried.empty() ? "" : ", ", layout.file);
-  }
-  fail(ErrorKind::kInput, "io: {} holds no weights; one of {} was expected", folder.string(),
-       tried);
+  const Layout& layout = layout_of(require_weight_file(folder));
+  const fs::path path = folder / layout.file;
+  return layout.is_index ? containers::open_sharded(path, layout.open) : layout.open(path);
 }
 
 }  // namespace
+
+std::vector<fs::path> weight_files(const ModelLocation& location) {
+  if (location.is_gguf) return gguf::shard_paths(location.path);
+  const Layout& layout = layout_of(require_weight_file(location.path));
+  const fs::path path = location.path / layout.file;
+  return layout.is_index ? containers::shard_files(path) : std::vector{path};
+}
 
 Checkpoint open_checkpoint(const ModelLocation& location, ParallelFor parallel_for) {
   ensure(!location.is_random, "io: a random model has no files to open");
   Checkpoint checkpoint;
   checkpoint.location = location;
+  if (location.is_found) {
+    checkpoint.notes.push_back(fmt::format(
+        "taken: {}, the only model below the folder that was named", location.path.string()));
+  }
   if (location.is_gguf) {
     gguf::OpenedGguf opened = gguf::open_gguf(location.path);
     checkpoint.config = std::move(opened.config);

@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/lower_case.h"
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/hub/hub.h"
@@ -22,17 +23,19 @@ bool has_gguf_magic(const fs::path& path) {
          std::memcmp(file.bytes().data(), kMagic.data(), kMagic.size()) == 0;
 }
 
+bool is_gguf_name(const fs::path& path) { return lower_case(path.extension().string()) == ".gguf"; }
+
 /// The first file of the split model that is asked for as NAME.gguf; nothing when there is none.
 /// Throws Error(kInput) when there are several.
 std::optional<fs::path> first_shard(const fs::path& target) {
-  if (target.extension() != ".gguf") return std::nullopt;
+  if (!is_gguf_name(target)) return std::nullopt;
   const std::string start = target.stem().string() + "-00001-of-";
   std::error_code not_there;
   std::optional<fs::path> found;
   const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
   for (const auto& entry : fs::directory_iterator(folder, not_there)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with(start) || entry.path().extension() != ".gguf") continue;
+    if (!name.starts_with(start) || !is_gguf_name(entry.path())) continue;
     if (found) {
       fail(ErrorKind::kInput, "io: {} may be the model that begins with {} or with {}; name one",
            target.string(), found->string(), entry.path().string());

@@ -12,6 +12,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/core/lower_case.h"
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/io/json_file.h"
@@ -24,33 +25,33 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kChunkBytes = std::size_t{64} << 20;  // between looks at Ctrl-C
 
-/// Whether one of the files that open_checkpoint() looks for is there.
-bool has_weights(const fs::path& folder) {
-  std::error_code not_there;
-  return std::any_of(kWeightFiles.begin(), kWeightFiles.end(), [&](const std::string_view name) {
-    return fs::exists(folder / name, not_there);
-  });
-}
-
 bool is_gguf_model(const fs::directory_entry& entry) {
-  return entry.path().extension() == ".gguf" &&
-         !entry.path().filename().string().starts_with("mmproj");
+  const std::string name = lower_case(entry.path().filename().string());
+  return name.ends_with(".gguf") && !name.starts_with("mmproj");
 }
 
-/// The first files of the GGUF models in a folder, in name order; those of its folders when it has
-/// none itself.
+/// The first files of the GGUF models in a folder.
 std::set<fs::path> gguf_models(const fs::path& folder) {
-  std::set<fs::path> here;
-  std::set<fs::path> below;
-  std::error_code forbidden;  // what cannot be listed holds nothing for us
-  for (const auto& entry : fs::directory_iterator(folder, forbidden)) {
-    if (is_gguf_model(entry)) here.insert(gguf::shard_paths(entry.path()).front());
-    std::error_code no_folder;
-    for (const auto& inner : fs::directory_iterator(entry.path(), no_folder)) {
-      if (is_gguf_model(inner)) below.insert(gguf::shard_paths(inner.path()).front());
-    }
+  std::set<fs::path> models;
+  std::error_code unreadable;  // what cannot be listed, or is no folder, holds nothing for us
+  for (const auto& entry : fs::directory_iterator(folder, unreadable)) {
+    if (is_gguf_model(entry)) models.insert(gguf::shard_paths(entry.path()).front());
   }
-  return here.empty() ? below : here;
+  return models;
+}
+
+/// Those of the folders in a folder; none where one of them is a model in Hugging Face's layout:
+/// then nobody knows which is meant.
+std::set<fs::path> gguf_models_below(const fs::path& folder) {
+  std::set<fs::path> below;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::set<fs::path> models = gguf_models(entry.path());
+    const bool described = fs::exists(entry.path() / "config.json", error);
+    if (described && (models.empty() || find_weight_file(entry.path()))) return {};
+    below.insert(models.begin(), models.end());
+  }
+  return below;
 }
 
 /// Throws Error(kInput) naming the base model when a folder holds an adapter alone.
@@ -73,9 +74,11 @@ void refuse_adapter(const fs::path& folder) {
 ModelLocation locate_in_folder(const fs::path& folder) {
   std::error_code not_there;
   const bool has_config = fs::exists(folder / "config.json", not_there);
-  if (has_config && has_weights(folder)) return {folder, false};
-  const std::set<fs::path> models = gguf_models(folder);
-  if (models.size() == 1) return {*models.begin(), true};
+  if (has_config && find_weight_file(folder)) return {folder, false};
+  std::set<fs::path> models = gguf_models(folder);
+  const bool is_below = models.empty();
+  if (is_below) models = gguf_models_below(folder);
+  if (models.size() == 1) return {*models.begin(), true, false, is_below};
   if (models.size() > 1) {
     std::vector<std::string> names;
     names.reserve(models.size());
@@ -87,19 +90,6 @@ ModelLocation locate_in_folder(const fs::path& folder) {
   }
   if (!has_config) refuse_adapter(folder);
   return {folder, false};
-}
-
-std::vector<std::filesystem::path> weight_files(const ModelLocation& location) {
-  if (location.is_gguf) return gguf::shard_paths(location.path);
-  std::vector<std::filesystem::path> safetensors;
-  std::vector<std::filesystem::path> pickles;
-  for (const auto& entry : std::filesystem::directory_iterator(location.path)) {
-    if (entry.path().extension() == ".safetensors") safetensors.push_back(entry.path());
-    if (entry.path().extension() == ".bin") pickles.push_back(entry.path());
-  }
-  auto& files = safetensors.empty() ? pickles : safetensors;
-  std::sort(files.begin(), files.end());
-  return files;
 }
 
 std::string weight_files_sha256(const ModelLocation& location) {

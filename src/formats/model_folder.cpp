@@ -1,5 +1,8 @@
 #include "model_folder.h"
 
+#include <spdlog/fmt/ranges.h>
+
+#include <algorithm>
 #include <array>
 #include <system_error>
 
@@ -39,6 +42,21 @@ void copy_companions(const Checkpoint& checkpoint, const std::filesystem::path& 
 }
 
 }  // namespace
+
+std::optional<std::string_view> find_weight_file(const std::filesystem::path& folder) {
+  std::error_code not_there;
+  const auto found = std::find_if(
+      kWeightFiles.begin(), kWeightFiles.end(),
+      [&](std::string_view name) { return std::filesystem::exists(folder / name, not_there); });
+  return found == kWeightFiles.end() ? std::nullopt : std::optional(*found);
+}
+
+std::string_view require_weight_file(const std::filesystem::path& folder) {
+  const auto found = find_weight_file(folder);
+  if (found) return *found;
+  fail(ErrorKind::kInput, "io: {} holds no weights; one of {} was expected", folder.string(),
+       fmt::join(kWeightFiles, ", "));
+}
 
 void copy_to(const std::filesystem::path& from, const std::filesystem::path& to) {
   std::error_code error;

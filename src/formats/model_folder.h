@@ -2,6 +2,7 @@
 
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -15,6 +16,12 @@ namespace sgpt_mi::formats {
 inline constexpr std::array<std::string_view, 4> kWeightFiles{
     "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
     "pytorch_model.bin.index.json"};
+
+/// The first of them that is there; nothing when none is.
+[[nodiscard]] std::optional<std::string_view> find_weight_file(const std::filesystem::path& folder);
+
+/// The same; throws Error(kInput) listing them when there is none.
+[[nodiscard]] std::string_view require_weight_file(const std::filesystem::path& folder);
 
 /// What every format's folder does around the tensors' files.
 class ModelFolder : public SavingStore {

@@ -6,35 +6,27 @@
 #include "gguf_model.h"
 #include "gguf_names.h"
 #include "metadata_builder.h"
+#include "sgpt_mi/configs/transformers_defaults.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/gguf/gguf_output.h"
 
 namespace sgpt_mi::gguf {
 namespace {
 
-/// What GGUF calls a model_type, and transformers' values of members that config.json leaves out.
-struct KnownModel {
-  std::string_view model_type;
-  std::string_view architecture;
-  std::int64_t positions;
-  std::int64_t kv_heads = 0;  // 0: as many as heads
-  std::int64_t head_dim = 0;  // 0: hidden / heads
-};
-
-constexpr std::array<KnownModel, 4> kModels{{{"llama", "llama", 2048},
-                                             {"mistral", "llama", 131072, 8},
-                                             {"qwen2", "qwen2", 32768, 32},
-                                             {"qwen3", "qwen3", 32768, 32, 128}}};
-
-const KnownModel& known_model(const nlohmann::json& config) {
+/// What transformers takes for members that config.json leaves out.
+const configs::ModelDefaults& defaults_of(const nlohmann::json& config) {
   const std::string type = config.value("model_type", std::string());
-  for (const KnownModel& model : kModels) {
-    if (model.model_type == type) return model;
-  }
+  if (const configs::ModelDefaults* found = configs::find_defaults(type)) return *found;
   fail(ErrorKind::kUsage,
        "format: llama.cpp has no models of type '{}', so there is no GGUF file of one; use "
        "--format gptq, compressed-tensors, packed or hf",
        type);
+}
+
+/// llama.cpp computes Mistral as LLaMA and calls the others as transformers does.
+std::string architecture_of(const nlohmann::json& config) {
+  const std::string_view type = defaults_of(config).model_type;
+  return std::string(type == "mistral" ? "llama" : type);
 }
 
 /// A whole number of config.json, positive.
@@ -53,7 +45,7 @@ std::int64_t config_size_or(const nlohmann::json& config, const char* name,
 }
 
 std::int64_t config_head_dim(const nlohmann::json& config) {
-  const std::int64_t known = known_model(config).head_dim;
+  const std::int64_t known = defaults_of(config).head_dim;
   const std::int64_t share =
       config_size(config, "hidden_size") / config_size(config, "num_attention_heads");
   return config_size_or(config, "head_dim", known > 0 ? known : share);
@@ -61,7 +53,7 @@ std::int64_t config_head_dim(const nlohmann::json& config) {
 
 std::int64_t config_kv_heads(const nlohmann::json& config) {
   const std::int64_t heads = config_size(config, "num_attention_heads");
-  const std::int64_t known = known_model(config).kv_heads;
+  const std::int64_t known = defaults_of(config).kv_heads;
   const bool absent = !config.contains("num_key_value_heads") && known > 0;
   return config_size_or(config, "num_key_value_heads", absent ? known : heads);
 }
@@ -79,20 +71,18 @@ bool config_flag(const nlohmann::json& config, const char* name) {
 /// Positions; LLaMA's first configs have them as max_sequence_length.
 std::int64_t config_positions(const nlohmann::json& config) {
   const std::int64_t otherwise =
-      config_size_or(config, "max_sequence_length", known_model(config).positions);
+      config_size_or(config, "max_sequence_length", defaults_of(config).positions);
   return config_size_or(config, "max_position_embeddings", otherwise);
 }
 
 /// The size of a window that is said with null for none; transformers' default where it is absent.
 std::int64_t config_window(const nlohmann::json& config) {
-  constexpr std::int64_t kDefaultWindow = 4096;  // MistralConfig, Qwen2Config, Qwen3Config
   return config.contains("sliding_window") ? config_size_or(config, "sliding_window", 0)
-                                           : kDefaultWindow;
+                                           : configs::kSlidingWindow;
 }
 
 /// Layers that slide, of those that config.json has.
 std::int64_t sliding_layers(const nlohmann::json& config) {
-  constexpr std::int64_t kDefaultFullLayers = 28;  // Qwen2Config, Qwen3Config
   const bool mistral = config["model_type"] == "mistral";
   if (!mistral && !config_flag(config, "use_sliding_window")) return 0;
   const nlohmann::json types = config.value("layer_types", nlohmann::json());
@@ -101,8 +91,8 @@ std::int64_t sliding_layers(const nlohmann::json& config) {
   if (mistral) return layers;
   const auto full = config.find("max_window_layers");
   const bool said = full != config.end() && full->is_number_integer();
-  return std::max<std::int64_t>(layers - (said ? full->get<std::int64_t>() : kDefaultFullLayers),
-                                0);
+  return std::max<std::int64_t>(
+      layers - (said ? full->get<std::int64_t>() : configs::kMaxWindowLayers), 0);
 }
 
 /// The window of Mistral, which "llama" has a key for; 0: none. Others have theirs refused, unless
@@ -120,11 +110,10 @@ std::int64_t sliding_window(const nlohmann::json& config) {
 }
 
 void refuse_other_arithmetic(const nlohmann::json& config) {
-  const std::string activation = config.value("hidden_act", std::string("silu"));
-  if (activation != "silu" && activation != "swish") {
-    fail(ErrorKind::kInput, "format: llama.cpp computes silu and not '{}' in such models",
-         activation);
-  }
+  const auto found = config.find("hidden_act");
+  if (found == config.end() || found->is_null() || *found == "silu" || *found == "swish") return;
+  fail(ErrorKind::kInput, "format: llama.cpp computes silu and not {} in such models",
+       found->dump());
 }
 
 void add_sizes(const nlohmann::json& config, const std::string& architecture,
@@ -141,7 +130,7 @@ void add_sizes(const nlohmann::json& config, const std::string& architecture,
   whole("attention.key_length", config_head_dim(config));
   whole("attention.value_length", config_head_dim(config));
   metadata.real(architecture + ".attention.layer_norm_rms_epsilon",
-                static_cast<float>(config_real_or(config, "rms_norm_eps", 1e-6)));
+                static_cast<float>(config_real_or(config, "rms_norm_eps", configs::kRmsNormEps)));
   whole("vocab_size", config_size(config, "vocab_size"));
 }
 
@@ -220,7 +209,7 @@ GgufDescription describe_model(const nlohmann::json& config, const std::string& 
                                const std::optional<tokenizer::GgufVocabulary>& vocabulary,
                                const std::vector<containers::TensorInfo>& tensors) {
   GgufDescription description;
-  description.architecture = known_model(config).architecture;
+  description.architecture = architecture_of(config);
   refuse_other_arithmetic(config);
   MetadataBuilder metadata;
   metadata.text("general.architecture", description.architecture);

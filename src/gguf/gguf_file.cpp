@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "sgpt_mi/containers/checked_count.h"
+#include "sgpt_mi/containers/tensor_names.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/byte_cursor.h"
 
@@ -145,7 +146,7 @@ std::uint64_t packed_bytes(const GgufTensor& tensor, const std::string& label) {
 Entry read_entry(io::ByteCursor& cursor, const std::string& label) {
   Entry entry;
   GgufTensor& tensor = entry.tensor;
-  tensor.name = read_text(cursor, "a tensor's name");
+  tensor.name = containers::checked_name(read_text(cursor, "a tensor's name"), label);
   const auto axes = cursor.number<std::uint32_t>(tensor.name);
   if (axes > kMaxAxes) {
     fail(ErrorKind::kInput, "io: {}: tensor '{}' has {} axes; at most {} are possible", label,
@@ -200,7 +201,7 @@ GgufMetadata read_metadata(io::ByteCursor& cursor, Bytes file, std::uint64_t cou
                            const std::string& label) {
   std::map<std::string, GgufValue> values;
   for (std::uint64_t i = 0; i < count; ++i) {
-    std::string key = read_text(cursor, "a metadata key");
+    const std::string key = containers::checked_name(read_text(cursor, "a metadata key"), label);
     const GgufValue value = read_value(cursor, file, key, label);
     if (!values.emplace(key, value).second) {
       fail(ErrorKind::kInput, "io: {}: metadata '{}' occurs twice", label, key);

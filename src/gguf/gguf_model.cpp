@@ -8,6 +8,7 @@
 
 #include "gguf_names.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 
 namespace sgpt_mi::gguf {
 namespace {
@@ -57,7 +58,7 @@ Parameters read_parameters(const GgufMetadata& metadata) {
   const std::string architecture = metadata.text("general.architecture").value_or("");
   if (std::find(kKnown.begin(), kKnown.end(), architecture) == kKnown.end()) {
     fail(ErrorKind::kInput, "io: {} has architecture '{}'; llama, qwen2 or qwen3 expected",
-         metadata.label(), architecture);
+         metadata.label(), printable(architecture));
   }
   Parameters parameters(metadata, architecture);
   if (parameters.find("expert_count").value_or(0) > 0) {

@@ -3,10 +3,14 @@
 #include <numbers>
 
 #include "gguf_model.h"
+#include "sgpt_mi/configs/transformers_defaults.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 
 namespace sgpt_mi::gguf {
 namespace {
+
+using configs::yarn_magnitude;
 
 /// The llama3 rule (transformers, modeling_rope_utils.py, _compute_llama3_parameters).
 struct Llama3Scaling {
@@ -62,12 +66,6 @@ nlohmann::json scaling_from_divisors(const GgufMetadata& metadata, const std::st
       {"low_freq_factor", scaling.low_freq_factor},
       {"high_freq_factor", scaling.high_freq_factor},
       {"original_max_position_embeddings", static_cast<std::int64_t>(scaling.original_positions)}};
-}
-
-/// What YaRN multiplies cos and sin by unless a config says otherwise (Peng et al. 2023, arXiv
-/// 2309.00071, eq. 15, as transformers and ggml compute it).
-double yarn_magnitude(double factor, double mscale = 1.0) {
-  return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
 }
 
 /// The numbers of yarn that a file and config.json share, under their names.
@@ -172,6 +170,15 @@ void add_yarn(const nlohmann::json& config, const nlohmann::json& rope, const st
   }
 }
 
+/// "type" is the older spelling; null is none.
+std::string rope_type(const nlohmann::json& rope) {
+  for (const char* name : {"rope_type", "type"}) {
+    const auto found = rope.find(name);
+    if (found != rope.end() && found->is_string()) return found->get<std::string>();
+  }
+  return "default";
+}
+
 std::vector<float> llama3_divisors(const nlohmann::json& rope, double original, double theta,
                                    std::int64_t head_dim) {
   Llama3Scaling scaling;
@@ -199,9 +206,9 @@ std::vector<float> add_rope(const nlohmann::json& config, const std::string& arc
                             std::int64_t head_dim, MetadataBuilder& metadata) {
   const std::string prefix = architecture + ".rope.";
   const nlohmann::json rope = rope_members(config);
-  const double theta =
-      number_of(rope, "rope_theta").value_or(number_of(config, "rope_theta").value_or(10000.0));
-  const std::string type = rope.value("rope_type", rope.value("type", std::string("default")));
+  const double theta = number_of(rope, "rope_theta")
+                           .value_or(number_of(config, "rope_theta").value_or(configs::kRopeTheta));
+  const std::string type = rope_type(rope);
   metadata.whole(prefix + "dimension_count", static_cast<std::uint32_t>(head_dim));
   metadata.real(prefix + "freq_base", static_cast<float>(theta));
   if (type == "default") return {};
@@ -232,7 +239,7 @@ nlohmann::json gguf_rope_scaling(const GgufMetadata& metadata, const std::string
   if (type != "none" && type != "linear" && type != "yarn") {
     fail(ErrorKind::kInput,
          "io: {}: rope scaling '{}' is not read; none, linear, yarn or llama3 expected",
-         metadata.label(), type);
+         metadata.label(), printable(type));
   }
   // Older files have the factor under another name; 0 stands for none, too.
   const double linear = metadata.real(prefix + "scaling.factor")

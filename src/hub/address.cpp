@@ -9,6 +9,7 @@
 
 #include "names.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/lower_case.h"
 
 namespace sgpt_mi::hub {
 namespace {
@@ -30,11 +31,7 @@ std::string part_of(const Parsed& parsed, CURLUPart part) {
   if (!parsed || curl_url_get(parsed.get(), part, &text, flags) != CURLUE_OK) return {};
   std::string result = text;
   curl_free(text);
-  if (part == CURLUPART_HOST || part == CURLUPART_SCHEME) {
-    std::transform(result.begin(), result.end(), result.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  }
-  return result;
+  return part == CURLUPART_HOST || part == CURLUPART_SCHEME ? lower_case(result) : result;
 }
 
 }  // namespace
@@ -93,7 +90,7 @@ std::string redirect_target(const std::string& current, const std::string& locat
   if (scheme != "https" && !plain) {
     fail(ErrorKind::kInput,
          "hub: {} leads to {}; expected an https address; check HF_ENDPOINT and the proxy",
-         without_query(current), printable(without_query(location)));
+         without_query(current), shown(without_query(location)));
   }
   return target;
 }

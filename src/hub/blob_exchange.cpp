@@ -46,9 +46,13 @@ std::int64_t BlobExchange::kept() const {
 Exchange::Ready BlobExchange::ready() {
   std::error_code not_there;
   if (lock_) return Ready::kYes;
+  is_anothers_ = false;
   if (fs::exists(cache_.blob(file_.etag), not_there)) return Ready::kDone;
   lock_ = cache_.try_lock(file_.etag);
-  if (!lock_) return Ready::kNotYet;
+  if (!lock_) {
+    wait();
+    return Ready::kNotYet;
+  }
   if (fs::exists(cache_.blob(file_.etag), not_there)) {  // whoever had the lock has fetched it
     lock_.reset();
     return Ready::kDone;
@@ -56,6 +60,13 @@ Exchange::Ready BlobExchange::ready() {
   open();
   const bool all_there = have_ > 0 && have_ == file_.size;
   return all_there && end() == End::kGood ? Ready::kDone : Ready::kYes;
+}
+
+void BlobExchange::wait() {
+  is_anothers_ = true;
+  if (std::exchange(told_, true) || !conduct_.warn) return;
+  conduct_.warn(fmt::format("hub: waiting for another download of {}, which holds the lock {}",
+                            label(), cache_.lock(file_.etag).string()));
 }
 
 /// Opens ETAG.incomplete and hashes what it holds.
@@ -90,7 +101,7 @@ void BlobExchange::begin() {
   if (answer.header("content-range").starts_with(fmt::format("bytes {}-", have_))) return;
   start_over();
   fail(ErrorKind::kInput, "hub: {}: asked for the bytes from {} on, the Hub sends {}; try again",
-       label(), have_, printable(answer.header("content-range")));
+       label(), have_, shown(answer.header("content-range")));
 }
 
 void BlobExchange::receive(std::span<const std::byte> bytes) {

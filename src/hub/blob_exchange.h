@@ -32,6 +32,9 @@ class BlobExchange : public Exchange {
   /// Bytes that lie in the cache already, whole or in part.
   [[nodiscard]] std::int64_t kept() const;
   [[nodiscard]] const RemoteFile& file() const { return file_; }
+  /// Whether this download, or another one, is at work on the blob.
+  [[nodiscard]] bool is_mine() const { return lock_.has_value(); }
+  [[nodiscard]] bool is_anothers() const { return is_anothers_; }
 
   Ready ready() override;
   [[nodiscard]] std::int64_t offset() const override { return have_; }
@@ -41,6 +44,7 @@ class BlobExchange : public Exchange {
   End refused() override;
 
  private:
+  void wait();
   void open();
   void start_over();
   [[nodiscard]] std::string label() const;
@@ -54,6 +58,8 @@ class BlobExchange : public Exchange {
   std::int64_t have_ = 0;
   BlobDigest digest_;
   bool started_over_ = false;
+  bool is_anothers_ = false;
+  bool told_ = false;  ///< that another download is waited for
 };
 
 }  // namespace sgpt_mi::hub

@@ -20,15 +20,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What a ref names, without blanks around it.
+/// What a ref names, without blanks behind it.
 std::string read_ref(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);
   std::string commit{std::istreambuf_iterator<char>(stream), {}};
   commit.erase(commit.find_last_not_of(" \t\r\n") + 1);
+  return commit;
+}
+
+/// The commit that a ref names. Throws Error(kInput) when it is none.
+std::string commit_of(const fs::path& path) {
+  std::string commit = read_ref(path);
   if (!is_plain_name(commit)) {
     fail(ErrorKind::kInput,
          "hub: {} names revision {}, which is no commit; remove the file and fetch it again",
-         path.string(), printable(commit));
+         path.string(), shown(commit));
   }
   return commit;
 }
@@ -62,12 +68,14 @@ fs::path RepoCache::incomplete(const std::string& etag) const {
   return folder_ / "blobs" / (etag + ".incomplete");
 }
 
+fs::path RepoCache::lock(const std::string& etag) const { return locks_ / (etag + ".lock"); }
+
 std::optional<fs::path> RepoCache::find_snapshot(const std::string& revision) const {
   std::error_code not_there;
   const fs::path reference = folder_ / "refs" / revision;
   fs::path found;
   if (fs::is_regular_file(reference, not_there)) {
-    found = snapshot(read_ref(reference));
+    found = snapshot(commit_of(reference));
   } else if (is_plain_name(revision)) {
     found = snapshot(revision);
   }
@@ -81,12 +89,15 @@ std::vector<fs::path> RepoCache::snapshots() const {
   bool any_ref = false;
   fs::recursive_directory_iterator entry(folder_ / "refs", not_there);
   for (; !not_there && entry != fs::end(entry); entry.increment(not_there)) {
-    if (!entry->is_regular_file()) continue;
+    // Names with a dot are the temporary files of a program that was killed.
+    if (!entry->is_regular_file() || entry->path().filename().string().starts_with('.')) continue;
+    const bool is_main = entry->path() == folder_ / "refs" / "main";
+    const std::string commit = is_main ? commit_of(entry->path()) : read_ref(entry->path());
+    if (!is_plain_name(commit)) continue;
     any_ref = true;
-    const fs::path there = snapshot(read_ref(entry->path()));
+    const fs::path there = snapshot(commit);
     std::error_code ignored;
     if (!fs::is_directory(there, ignored)) continue;
-    const bool is_main = entry->path() == folder_ / "refs" / "main";
     found.insert(is_main ? found.begin() : found.end(), there);
   }
   if (any_ref) {
@@ -125,7 +136,7 @@ void RepoCache::set_ref(const std::string& revision, const std::string& commit) 
 
 std::optional<io::FileDescriptor> RepoCache::try_lock(const std::string& etag) const {
   make_folder(locks_);
-  const fs::path path = locks_ / (etag + ".lock");
+  const fs::path path = lock(etag);
   io::FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (file.get() < 0) io::fail_output(path, errno);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {

@@ -24,13 +24,15 @@ class RepoCache {
   [[nodiscard]] std::filesystem::path snapshot(const std::string& commit) const;
   [[nodiscard]] std::filesystem::path blob(const std::string& etag) const;
   [[nodiscard]] std::filesystem::path incomplete(const std::string& etag) const;
+  [[nodiscard]] std::filesystem::path lock(const std::string& etag) const;
 
   /// The snapshot folder of a revision, when it is there: through refs/REVISION, or as a commit.
   /// Throws Error(kInput) when a ref names what cannot be a commit.
   [[nodiscard]] std::optional<std::filesystem::path> find_snapshot(
       const std::string& revision) const;
 
-  /// Snapshots that refs name, main first; all, in name order, when there are no refs.
+  /// Snapshots that refs name, main first; all, in name order, when there are no refs. Files in
+  /// refs/ that name no commit are passed over. Throws Error(kInput) when main is one of them.
   [[nodiscard]] std::vector<std::filesystem::path> snapshots() const;
 
   /// Makes snapshots/COMMIT/NAME a link to the blob.

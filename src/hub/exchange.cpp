@@ -3,7 +3,6 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "names.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/core/lower_case.h"
 
 namespace sgpt_mi::hub {
 namespace {
@@ -54,13 +54,6 @@ struct Journey {
   std::exception_ptr problem;        ///< C code lies between a callback and run()
 };
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
-}
-
 std::string trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) return {};
@@ -83,7 +76,7 @@ std::size_t on_header(char* data, std::size_t /*size*/, std::size_t count, void*
   if (line.starts_with("HTTP/")) {
     start_headers(answer);
   } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
-    answer.headers[lower(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
+    answer.headers[lower_case(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
   }
   return count;
 }
@@ -266,6 +259,7 @@ class Runner {
     }
     Exchange& exchange = *journey->exchange;
     exchange.answer.status = status_of(*journey);
+    exchange.answer.redirects = journey->redirects;
     const long status = exchange.answer.status;
     const bool whole = code == CURLE_OK || journey->ignored_bytes > kMostIgnoredBytes;
     if (!whole) return after_failure(std::move(journey), code);

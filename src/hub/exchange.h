@@ -13,6 +13,7 @@ namespace sgpt_mi::hub {
 /// Status and headers of an answer.
 struct Answer {
   long status = 0;
+  int redirects = 0;                           ///< that led to it
   std::map<std::string, std::string> headers;  ///< names in lower case; the last of each
 
   /// The value, or an empty text.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "environment.h"
@@ -17,6 +18,21 @@ Session& session() {
   return one;
 }
 
+/// What the cache answers in part. The Hub is asked, or the user told, once a process.
+std::set<std::string>& open_questions() {
+  static std::set<std::string> one;
+  return one;
+}
+
+bool is_first_time(const ModelName& name, Part part) {
+  const char* const what = part == Part::kAll ? "all" : "tokenizer";
+  return open_questions()
+      .insert(fmt::format("{}@{}:{} {}", name.id, name.revision, name.file, what))
+      .second;
+}
+
+bool is_certain(const LocalModel& cached) { return !cached.is_guess && cached.lacks.empty(); }
+
 /// Fetches what a choice names, the shards of an index after the index.
 fs::path fetch_choice(RemoteRepo& remote, const std::string& commit, const Choice& choice) {
   remote.fetch(remote.describe(commit, choice.files));
@@ -34,27 +50,49 @@ fs::path download_model(const ModelName& name, Part part) {
   return fetch_choice(remote, listing.commit, choose_files(name, listing.names, part));
 }
 
-/// A cached model without a tokenizer: other programs fetch the weights alone. The Hub is asked
-/// once whether there is one.
-fs::path add_tokenizer(const ModelName& name, const fs::path& cached) {
-  RemoteRepo remote({Kind::kModel, name.id}, cached.filename().string(), session());
+void warn(const std::string& line) {
+  if (session().warn) session().warn(line);
+}
+
+/// A cached model without all files of its tokenizer: other programs fetch the weights, or the
+/// vocabulary, alone. The Hub is asked once whether there are more.
+fs::path add_tokenizer(const ModelName& name, const LocalModel& cached) {
+  RemoteRepo remote({Kind::kModel, name.id}, cached.path.filename().string(), session());
   try {
     const Listing listing = remote.list(false);
-    const Choice choice = choose_files(name, listing.names, Part::kTokenizer);
-    return fetch_choice(remote, listing.commit, choice);
+    Choice choice = choose_files(name, listing.names, Part::kTokenizer);
+    std::erase_if(choice.files, [&](const std::string& file) {
+      std::error_code not_there;
+      return fs::exists(cached.path / file, not_there);
+    });
+    return choice.files.empty() ? cached.path : fetch_choice(remote, listing.commit, choice);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
-    if (session().warn) {
-      session().warn(
-          fmt::format("{} is in the cache without a tokenizer: {}", name.id, error.what()));
-    }
-    return cached;
+    warn(fmt::format("{} is in the cache without {}: {}", name.id, cached.lacks, error.what()));
+    return cached.path;
+  }
+}
+
+/// Tells what nobody can be asked about.
+void warn_offline(const ModelName& name, const LocalModel& cached) {
+  if (!cached.lacks.empty()) {
+    warn(fmt::format(
+        "{} is in the cache without {}; token ids are wrong if the Hub has it: leave --offline and "
+        "HF_HUB_OFFLINE out once",
+        name.id, cached.lacks));
+  }
+  if (cached.is_guess) {
+    warn(fmt::format("{}: taken: {}, the only GGUF model in the cache; {}:FILE names another",
+                     name.id, cached.path.string(), name.id));
   }
 }
 
 }  // namespace
 
-void set_up(Session wanted) { session() = std::move(wanted); }
+void set_up(Session wanted) {
+  session() = std::move(wanted);
+  open_questions().clear();
+}
 
 bool is_offline() { return session().offline || offline_by_environment(); }
 
@@ -74,7 +112,11 @@ fs::path find_model(const ModelName& name, Part part) {
   const RepoCache cache({Kind::kModel, name.id});
   const auto snapshot = cache.find_snapshot(name.revision);
   const auto local = snapshot ? complete_model(*snapshot, name, part) : std::optional<LocalModel>();
-  if (local && (local->has_tokenizer || is_offline())) return local->path;
+  if (local && (is_certain(*local) || !is_first_time(name, part))) return local->path;
+  if (is_offline() && local) {
+    warn_offline(name, *local);
+    return local->path;
+  }
   if (is_offline()) {
     fail(
         ErrorKind::kInput,
@@ -83,7 +125,9 @@ fs::path find_model(const ModelName& name, Part part) {
         "the cache that holds it",
         name.id, name.revision, cache.folder().string());
   }
-  return local ? add_tokenizer(name, local->path) : download_model(name, part);
+  if (!local) return download_model(name, part);
+  if (!local->is_guess) return add_tokenizer(name, *local);
+  return download_model({name.id, name.file, snapshot->filename().string()}, part);
 }
 
 std::vector<fs::path> dataset_snapshots(const std::string& id) {

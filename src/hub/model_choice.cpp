@@ -12,6 +12,7 @@
 
 #include "names.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/lower_case.h"
 #include "sgpt_mi/io/json_file.h"
 
 namespace sgpt_mi::hub {
@@ -49,13 +50,6 @@ struct GgufModel {
   std::size_t of = 1;
 };
 
-std::string upper(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  return result;
-}
-
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -70,9 +64,11 @@ std::string file_name(const std::string& path) { return path.substr(path.rfind('
 /// The GGUF models among names, in name order; projectors of pictures are none.
 std::vector<GgufModel> gguf_models(const std::vector<std::string>& names) {
   constexpr std::string_view kPart = "-00001-of-00003";
-  std::map<std::string, GgufModel> models;
+  std::map<std::pair<std::string, std::size_t>, GgufModel>
+      models;  // x.gguf may lie beside x's parts
   for (const std::string& name : names) {
-    if (!upper(name).ends_with(".GGUF") || upper(file_name(name)).starts_with("MMPROJ")) continue;
+    if (!lower_case(name).ends_with(".gguf") || lower_case(file_name(name)).starts_with("mmproj"))
+      continue;
     std::string stem = name.substr(0, name.size() - 5);
     std::size_t of = 1;
     if (stem.size() > kPart.size()) {
@@ -83,13 +79,13 @@ std::vector<GgufModel> gguf_models(const std::vector<std::string>& names) {
         stem.resize(stem.size() - kPart.size());
       }
     }
-    GgufModel& model = models[stem];
+    GgufModel& model = models[{stem, of}];
     model.stem = stem;
     model.of = of;
     model.parts.push_back(name);
   }
   std::vector<GgufModel> result;
-  for (auto& [stem, model] : models) {
+  for (auto& [key, model] : models) {
     std::sort(model.parts.begin(), model.parts.end());
     result.push_back(std::move(model));
   }
@@ -98,8 +94,8 @@ std::vector<GgufModel> gguf_models(const std::vector<std::string>& names) {
 
 /// Whether a model's name ends with the type, as in tiny.Q4_K_M or Q4_K_M/tiny.
 bool has_type(const std::string& stem, const std::string& type) {
-  const std::string name = upper(stem);
-  const std::string wanted = upper(type);
+  const std::string name = lower_case(stem);
+  const std::string wanted = lower_case(type);
   if (name == wanted || name.find(wanted + "/") == 0) return true;
   if (name.find("/" + wanted + "/") != std::string::npos) return true;
   if (name.size() <= wanted.size() || !name.ends_with(wanted)) return false;
@@ -114,14 +110,13 @@ std::vector<GgufModel> matching(const std::vector<GgufModel>& models, const std:
   const auto keep = [&](auto&& fits) {
     if (found.empty()) std::copy_if(models.begin(), models.end(), std::back_inserter(found), fits);
   };
-  keep([&](const GgufModel& model) {
-    return contains(model.parts, wanted) || model.stem + ".gguf" == wanted;
-  });
+  keep([&](const GgufModel& model) { return contains(model.parts, wanted); });
+  keep([&](const GgufModel& model) { return model.stem + ".gguf" == wanted; });
   keep([&](const GgufModel& model) {
     return std::any_of(model.parts.begin(), model.parts.end(),
-                       [&](const std::string& part) { return file_name(part) == wanted; }) ||
-           file_name(model.stem) + ".gguf" == wanted;
+                       [&](const std::string& part) { return file_name(part) == wanted; });
   });
+  keep([&](const GgufModel& model) { return file_name(model.stem) + ".gguf" == wanted; });
   keep([&](const GgufModel& model) { return has_type(model.stem, wanted); });
   return found;
 }
@@ -129,9 +124,7 @@ std::vector<GgufModel> matching(const std::vector<GgufModel>& models, const std:
 std::string listed(const std::vector<GgufModel>& models) {
   std::vector<std::string> names;
   names.reserve(models.size());
-  for (const GgufModel& model : models) {
-    names.push_back(model.of == 1 ? model.parts.front() : model.stem + ".gguf");
-  }
+  for (const GgufModel& model : models) names.push_back(model.parts.front());
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -146,7 +139,7 @@ Choice choose_gguf(const ModelName& name, const std::vector<GgufModel>& models) 
   }
   if (models.empty()) {
     fail(ErrorKind::kInput, "hub: model '{}' has no GGUF file, and {} asks for one; leave :{} out",
-         name.id, printable(name.file), name.file);
+         name.id, shown(name.file), name.file);
   }
   fail(ErrorKind::kInput, "hub: model '{}' has {}: {}; name one: {}:FILE or {}:TYPE", name.id,
        fitting.empty() ? "no GGUF file like '" + name.file + "'" : "several GGUF files",
@@ -159,7 +152,7 @@ std::vector<std::string> gguf_files_below(const fs::path& folder) {
   fs::recursive_directory_iterator entry(folder, error);
   for (; !error && entry != fs::end(entry); entry.increment(error)) {
     std::error_code broken;
-    if (upper(entry->path().extension().string()) == ".GGUF" &&
+    if (lower_case(entry->path().extension().string()) == ".gguf" &&
         fs::is_regular_file(entry->path(), broken)) {
       names.push_back(entry->path().lexically_relative(folder).generic_string());
     }
@@ -183,9 +176,20 @@ bool has_weights(const fs::path& folder) {
   return false;
 }
 
-bool has_tokenizer(const fs::path& folder) {
-  return is_there(folder / "tokenizer.json") || is_there(folder / "tokenizer.model") ||
-         (is_there(folder / "vocab.json") && is_there(folder / "merges.txt"));
+/// \param has  whether there is a file of that name.
+bool has_tokenizer(const auto& has) {
+  return has("tokenizer.json") || has("tokenizer.model") ||
+         (has("vocab.json") && has("merges.txt"));
+}
+
+/// LocalModel::lacks of a snapshot.
+std::string lacking(const fs::path& snapshot) {
+  const auto has = [&](std::string_view name) { return is_there(snapshot / name); };
+  if (!has_tokenizer(has)) return "a tokenizer";
+  for (const std::string_view name : {"tokenizer_config.json", "config.json"}) {
+    if (!has(name)) return std::string(name);
+  }
+  return "";
 }
 
 void append_present(std::vector<std::string>& files, const auto& wanted,
@@ -203,9 +207,11 @@ Choice choose_files(const ModelName& name, const std::vector<std::string>& names
   Choice choice;
   append_present(choice.files, kOtherFiles, names);
   append_present(choice.files, kTokenizerFiles, names);
-  const bool has_config = contains(names, "config.json");
+  const auto has = [&](std::string_view listed) { return contains(names, listed); };
+  if (part == Part::kTokenizer && has_tokenizer(has)) return choice;
+  const bool has_config = has("config.json");
   for (const WeightKind& kind : kWeightKinds) {
-    if (!has_config || !contains(names, kind.file)) continue;
+    if (!has_config || !has(kind.file)) continue;
     if (part == Part::kTokenizer) return choice;
     choice.files.emplace_back(kind.file);
     if (kind.is_index) choice.index = kind.file;
@@ -216,9 +222,9 @@ Choice choose_files(const ModelName& name, const std::vector<std::string>& names
        "hub: model '{}' at revision '{}' holds {}; expected config.json with model.safetensors or "
        "pytorch_model.bin (or their index), or a GGUF file",
        name.id, name.revision,
-       contains(names, "adapter_config.json") ? "an adapter without its base model"
-       : has_config                           ? "no weights of a known kind"
-                                              : "no config.json");
+       has("adapter_config.json") ? "an adapter without its base model"
+       : has_config               ? "no weights of a known kind"
+                                  : "no config.json");
 }
 
 std::vector<std::string> shards_of(const fs::path& index) {
@@ -233,20 +239,23 @@ std::vector<std::string> shards_of(const fs::path& index) {
   for (const std::string& shard : shards) {
     if (is_path_below(shard)) continue;
     fail(ErrorKind::kInput, "hub: {} names the file {}; expected a path below its folder",
-         index.string(), printable(shard));
+         index.string(), shown(shard));
   }
   return {shards.begin(), shards.end()};
 }
 
 std::optional<LocalModel> complete_model(const fs::path& snapshot, const ModelName& name,
                                          Part part) {
-  const bool folder = name.file.empty() && is_there(snapshot / "config.json");
-  const bool tokenizer = has_tokenizer(snapshot);
-  if (folder && part == Part::kTokenizer && tokenizer) return LocalModel{snapshot, true};
-  if (folder && has_weights(snapshot)) return LocalModel{snapshot, tokenizer};
+  if (name.file.empty()) {
+    const auto has = [&](std::string_view file) { return is_there(snapshot / file); };
+    const bool whole = part == Part::kTokenizer && has_tokenizer(has);
+    if (whole || (has("config.json") && has_weights(snapshot))) {
+      return LocalModel{snapshot, lacking(snapshot), false};
+    }
+  }
   const auto fitting = matching(gguf_models(gguf_files_below(snapshot)), name.file);
   if (fitting.size() != 1 || fitting[0].parts.size() != fitting[0].of) return std::nullopt;
-  return LocalModel{snapshot / fitting[0].parts.front(), true};
+  return LocalModel{snapshot / fitting[0].parts.front(), "", name.file.empty()};
 }
 
 }  // namespace sgpt_mi::hub

@@ -28,7 +28,8 @@ struct Choice {
 /// What is there of a model in a snapshot.
 struct LocalModel {
   std::filesystem::path path;  ///< the folder or the first GGUF file
-  bool has_tokenizer = false;
+  std::string lacks;           ///< what the tokenizer may be wrong without; empty: nothing
+  bool is_guess = false;       ///< the only GGUF model here, not named: the Hub may hold others
 };
 
 /// The model in a snapshot, when all its files (of `part`) are there.

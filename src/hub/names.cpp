@@ -1,8 +1,11 @@
 #include "names.h"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <cctype>
-#include <nlohmann/json.hpp>
+
+#include "sgpt_mi/core/utf8.h"
 
 namespace sgpt_mi::hub {
 namespace {
@@ -15,16 +18,6 @@ bool is_plain(unsigned char c) {
 }
 
 bool all_plain(std::string_view text) { return std::all_of(text.begin(), text.end(), is_plain); }
-
-/// nlohmann's writer is the check: it refuses invalid UTF-8.
-bool is_utf8(std::string_view text) {
-  try {
-    (void)nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::type_error&) {
-    return false;
-  }
-}
 
 std::string with_dashes(std::string id) {
   if (const auto slash = id.find('/'); slash != std::string::npos) id.replace(slash, 1, "--");
@@ -52,7 +45,7 @@ bool is_id(std::string_view text) {
 
 bool is_path_below(std::string_view name) {
   constexpr std::size_t kLongestPath = 1024;
-  if (name.empty() || name.size() > kLongestPath || !is_utf8(name)) return false;
+  if (name.empty() || name.size() > kLongestPath || first_invalid_utf8(name)) return false;
   const bool control = std::any_of(
       name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F || c == '\\'; });
   if (control) return false;
@@ -74,11 +67,9 @@ bool is_commit(std::string_view revision) {
          revision.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-std::string printable(std::string_view text) {
+std::string shown(std::string_view text) {
   const bool cut = text.size() > kLongestShown;
-  return nlohmann::json(text.substr(0, kLongestShown))
-             .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) +
-         (cut ? "..." : "");
+  return fmt::format("\"{}\"{}", printable(text.substr(0, kLongestShown)), cut ? "..." : "");
 }
 
 std::string without_query(std::string_view address) {

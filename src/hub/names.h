@@ -34,9 +34,8 @@ struct Repo {
 /// Whether a revision is a whole commit, which needs no ref.
 [[nodiscard]] bool is_commit(std::string_view revision);
 
-/// A text from outside as a message can show it: quoted, with everything but printable ASCII
-/// escaped, and cut when it is long.
-[[nodiscard]] std::string printable(std::string_view text);
+/// A text from outside as a message can show it: printable(), in quotes, and cut when it is long.
+[[nodiscard]] std::string shown(std::string_view text);
 
 /// An address without its query, which may hold a signature.
 [[nodiscard]] std::string without_query(std::string_view address);

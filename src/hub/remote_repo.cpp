@@ -26,6 +26,17 @@ std::string plain_etag(std::string etag) {
   return etag;
 }
 
+/// Whether an answer names a commit and files, as it must.
+bool is_listing(const nlohmann::json& json) {
+  const auto text = [](const nlohmann::json& object, const char* key) {
+    return object.is_object() && object.contains(key) && object[key].is_string();
+  };
+  return text(json, "sha") && is_plain_name(json["sha"].get<std::string>()) &&
+         json.contains("siblings") && json["siblings"].is_array() &&
+         std::all_of(json["siblings"].begin(), json["siblings"].end(),
+                     [&](const auto& sibling) { return text(sibling, "rfilename"); });
+}
+
 }  // namespace
 
 RemoteRepo::RemoteRepo(Repo repo, std::string revision, const Session& session)
@@ -67,9 +78,7 @@ std::unique_ptr<TextExchange> RemoteRepo::ask_for_list(bool patience) const {
 
 Listing RemoteRepo::read_listing(const std::string& text) const {
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  const bool whole = json.is_object() && json.contains("sha") && json["sha"].is_string() &&
-                     json.contains("siblings") && json["siblings"].is_array();
-  if (!whole || !is_plain_name(json["sha"].get<std::string>())) {
+  if (!is_listing(json)) {
     fail(ErrorKind::kInput,
          "hub: {} describes {} '{}' by something that is no list of files with a commit; check "
          "HF_ENDPOINT",
@@ -77,14 +86,9 @@ Listing RemoteRepo::read_listing(const std::string& text) const {
   }
   Listing listing{json["sha"].get<std::string>(), {}};
   for (const auto& sibling : json["siblings"]) {
-    const std::string name = sibling.is_object() ? sibling.value("rfilename", "") : "";
-    if (!is_path_below(name)) {
-      fail(ErrorKind::kInput,
-           "hub: {} '{}' lists the file name {}; expected a path below its folder; nothing was "
-           "fetched",
-           repo_.word(), repo_.id, printable(name));
-    }
-    listing.names.push_back(name);
+    auto name = sibling["rfilename"].get<std::string>();
+    // Nothing that is read has a name that leaves the folder; such a file is as good as not there.
+    if (is_path_below(name)) listing.names.push_back(std::move(name));
   }
   std::sort(listing.names.begin(), listing.names.end());
   return listing;
@@ -121,7 +125,7 @@ RemoteFile RemoteRepo::read_description(const std::string& name, const Answer& a
     fail(ErrorKind::kInput,
          "hub: {} answers with the etag {} for {} of '{}'; expected the hash of the file; check "
          "HF_ENDPOINT",
-         conduct_.endpoint, printable(file.etag), name, repo_.id);
+         conduct_.endpoint, shown(file.etag), name, repo_.id);
   }
   return file;
 }
@@ -144,7 +148,7 @@ std::vector<RemoteFile> RemoteRepo::describe(const std::string& revision,
     if (file.commit.empty()) file.commit = is_commit(revision) ? revision : list().commit;
     if (!is_plain_name(file.commit)) {
       fail(ErrorKind::kInput, "hub: {} names the commit {} for '{}'; check HF_ENDPOINT",
-           conduct_.endpoint, printable(file.commit), repo_.id);
+           conduct_.endpoint, shown(file.commit), repo_.id);
     }
   }
   return files;
@@ -169,13 +173,17 @@ void RemoteRepo::check_space() const {
 void RemoteRepo::tell(std::int64_t received, bool finished) {
   fetched_ += received;
   if (!session_.progress) return;
-  Progress progress{repo_.id, 0, fetched_, 0, 0, finished};
+  Progress progress{repo_.id, 0, fetched_, 0, 0, finished, false};
+  bool under_way = false;
   for (const auto& [etag, blob] : blobs_) {
+    under_way |= blob->is_mine();
+    progress.waiting |= blob->is_anothers();
     const std::int64_t kept = blob->kept();
     progress.done += kept;
     progress.total += std::max(blob->file().size, kept);
     ++progress.files;
   }
+  progress.waiting &= !under_way;
   session_.progress(progress);
 }
 

@@ -19,7 +19,7 @@ namespace sgpt_mi::hub {
 /// The files of a repository at one commit.
 struct Listing {
   std::string commit;
-  std::vector<std::string> names;  ///< checked: paths below the snapshot
+  std::vector<std::string> names;  ///< paths below the snapshot; others are left out
 };
 
 /// One repository on the Hub at one revision, and its way into the cache.
@@ -29,7 +29,7 @@ class RemoteRepo {
   RemoteRepo(Repo repo, std::string revision, const Session& session);
 
   /// GET /api/models/ID/revision/REVISION. `patience`: whether failures are tried again.
-  /// Throws Error(kInput) that explains a refusal, and for a name that leaves its folder.
+  /// Throws Error(kInput) that explains a refusal, and for an answer that is no listing.
   [[nodiscard]] Listing list(bool patience = true) const;
 
   /// The same; nothing when the Hub answers 404.

@@ -13,12 +13,15 @@
 
 #include "config_reader.h"
 #include "family.h"
+#include "sgpt_mi/configs/transformers_defaults.h"
 #include "sgpt_mi/core/error.h"
 #include "spec_parsers.h"
 
 namespace sgpt_mi::model {
 
 namespace {
+
+using configs::yarn_magnitude;
 
 constexpr std::array<std::pair<std::string_view, Activation>, 7> kActivations{
     {{"relu", Activation::kRelu},
@@ -84,11 +87,6 @@ RopeScaling::Kind read_rope_kind(const ConfigReader& rope) {
 
 constexpr const char* kOriginalPositions = "original_max_position_embeddings";
 
-/// What YaRN multiplies cos and sin by (Peng et al. 2023, arXiv 2309.00071, eq. 15).
-double yarn_magnitude(double factor, double mscale) {
-  return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
-}
-
 /// The members of yarn as transformers reads them: 0 stands for a default, as absence does.
 void read_yarn(const ConfigReader& rope, const ModelSpec& spec, RopeScaling& scaling) {
   const auto or_default = [&](const char* key, double fallback) {
@@ -105,7 +103,7 @@ void read_yarn(const ConfigReader& rope, const ModelSpec& spec, RopeScaling& sca
   const double all_dims = rope.number("mscale_all_dim", 0.0, 0.0);
   const double usual =
       mscale == 0.0 || all_dims == 0.0
-          ? yarn_magnitude(scaling.factor, 1.0)
+          ? yarn_magnitude(scaling.factor)
           : yarn_magnitude(scaling.factor, mscale) / yarn_magnitude(scaling.factor, all_dims);
   scaling.attention_factor = rope.number("attention_factor", 0.0, usual);
 }
@@ -139,9 +137,8 @@ RopeScaling read_rope_scaling(const ConfigReader& config, const ConfigReader& ro
 
 /// Reads rope_scaling, or rope_parameters where there is no such member or an empty one.
 void read_rope(const ConfigReader& config, ModelSpec& spec) {
-  constexpr double kDefaultTheta = 10000.0;
   constexpr double kSmallestTheta = 1.0;
-  spec.rope_theta = config.number("rope_theta", kSmallestTheta, kDefaultTheta);
+  spec.rope_theta = config.number("rope_theta", kSmallestTheta, configs::kRopeTheta);
   if (config.number("partial_rotary_factor", 0.0, 1.0) != 1.0) {
     config.reject("partial_rotary_factor", "1 (all of a head is rotated)");
   }
@@ -182,57 +179,46 @@ void read_layer_types(const ConfigReader& config, ModelSpec& spec) {
   spec.sliding_from_layer = first - types.begin();
 }
 
-/// transformers' values of members that a config.json of some model_type leaves out.
-struct LlamaDefaults {
-  std::int64_t positions = 0;
-  std::optional<std::int64_t> kv_heads = std::nullopt;  ///< nothing: as many as heads
-  std::optional<std::int64_t> head_dim = std::nullopt;  ///< nothing: hidden / heads
-};
-
-constexpr std::int64_t kDefaultWindow = 4096;  // MistralConfig, Qwen2Config, Qwen3Config
-
-ModelSpec read_llama_sizes(const ConfigReader& config, const LlamaDefaults& defaults) {
+/// The members that LLaMA's model types share.
+ModelSpec read_llama_sizes(const ConfigReader& config, const configs::ModelDefaults& defaults) {
   ModelSpec spec = read_sizes(config, defaults.positions);
   spec.intermediate = config.positive("intermediate_size");
   spec.word_embed_dim = spec.hidden;
   // null stands for as many as heads, whatever absence stands for.
-  const bool says_heads = config.mentions("num_key_value_heads");
-  spec.kv_heads = config.positive("num_key_value_heads",
-                                  says_heads ? spec.heads : defaults.kv_heads.value_or(spec.heads));
+  const bool as_heads = defaults.kv_heads == 0 || config.mentions("num_key_value_heads");
+  spec.kv_heads = config.positive("num_key_value_heads", as_heads ? spec.heads : defaults.kv_heads);
   if (spec.heads % spec.kv_heads != 0) {
     fail(ErrorKind::kInput,
          "model: config.json has \"num_key_value_heads\": {}; expected a divisor of "
          "\"num_attention_heads\" {}",
          spec.kv_heads, spec.heads);
   }
-  spec.head_dim = config.has("head_dim") ? config.positive("head_dim")
-                  : defaults.head_dim    ? *defaults.head_dim
-                                         : even_share(config, spec);
+  spec.head_dim = config.has("head_dim")  ? config.positive("head_dim")
+                  : defaults.head_dim > 0 ? defaults.head_dim
+                                          : even_share(config, spec);
   if (spec.head_dim % 2 != 0) {
     config.reject(config.has("head_dim") ? "head_dim" : "hidden_size",
                   "an even size of a head (rotary positions turn pairs)");
   }
   spec.activation = read_activation(config, "hidden_act", "silu");
   spec.tied_head = config.boolean("tie_word_embeddings", false);
-  constexpr double kDefaultEps = 1e-6;
-  spec.rms_norm_eps = config.number("rms_norm_eps", 0.0, kDefaultEps);
+  spec.rms_norm_eps = config.number("rms_norm_eps", 0.0, configs::kRmsNormEps);
   read_rope(config, spec);
   return spec;
 }
 
 /// The window, or nothing where config.json says null.
 std::optional<std::int64_t> read_window(const ConfigReader& config) {
-  if (!config.mentions("sliding_window")) return kDefaultWindow;
+  if (!config.mentions("sliding_window")) return configs::kSlidingWindow;
   if (!config.has("sliding_window")) return std::nullopt;
   return config.positive("sliding_window");
 }
 
 /// Sliding window of Qwen2 and Qwen3: off unless use_sliding_window, and then from a layer on.
 void read_qwen_window(const ConfigReader& config, ModelSpec& spec) {
-  constexpr std::int64_t kDefaultFullLayers = 28;  // Qwen2Config, Qwen3Config
   if (config.boolean("use_sliding_window", false)) {
     spec.sliding_window = read_window(config);
-    spec.sliding_from_layer = config.non_negative("max_window_layers", kDefaultFullLayers);
+    spec.sliding_from_layer = config.non_negative("max_window_layers", configs::kMaxWindowLayers);
   }
   read_layer_types(config, spec);
 }
@@ -256,10 +242,10 @@ ModelSpec parse_opt(const ConfigReader& config) {
 }
 
 ModelSpec parse_llama(const ConfigReader& config) {
-  constexpr std::int64_t kDefaultPositions = 2048;
+  configs::ModelDefaults defaults = configs::defaults_of("llama");
   // The first conversions of LLaMA have positions under this name.
-  ModelSpec spec = read_llama_sizes(
-      config, {.positions = config.positive("max_sequence_length", kDefaultPositions)});
+  defaults.positions = config.positive("max_sequence_length", defaults.positions);
+  ModelSpec spec = read_llama_sizes(config, defaults);
   spec.qkv_bias = config.boolean("attention_bias", false);
   spec.o_bias = spec.qkv_bias;
   spec.mlp_bias = config.boolean("mlp_bias", false);
@@ -268,21 +254,21 @@ ModelSpec parse_llama(const ConfigReader& config) {
 }
 
 ModelSpec parse_mistral(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config, {.positions = 131072, .kv_heads = 8});
+  ModelSpec spec = read_llama_sizes(config, configs::defaults_of("mistral"));
   spec.sliding_window = read_window(config);
   read_layer_types(config, spec);
   return spec;
 }
 
 ModelSpec parse_qwen2(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config, {.positions = 32768, .kv_heads = 32});
+  ModelSpec spec = read_llama_sizes(config, configs::defaults_of("qwen2"));
   spec.qkv_bias = true;
   read_qwen_window(config, spec);
   return spec;
 }
 
 ModelSpec parse_qwen3(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config, {.positions = 32768, .kv_heads = 32, .head_dim = 128});
+  ModelSpec spec = read_llama_sizes(config, configs::defaults_of("qwen3"));
   spec.qkv_bias = config.boolean("attention_bias", false);
   spec.o_bias = spec.qkv_bias;
   spec.qk_norm = true;

@@ -7,12 +7,14 @@
 #include <system_error>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "session.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/model.h"
 
@@ -41,6 +43,23 @@ packing::UnpackedCodes codes_for(const formats::Format& format, const formats::C
   const std::optional<int> exponent = format.grids.scale_exponent;
   if (exponent && !codes.set_exponent(*exponent)) refuse("scales beyond the range of float16");
   return codes;
+}
+
+/// Bytes that the weight files will have, those of a format with codes after a look at every
+/// matrix: its size follows from widths and masks, which formats lay out in their own ways.
+std::int64_t bytes_to_write(const formats::Format& format, const formats::Checkpoint& checkpoint,
+                            const formats::SavedTypes& types) {
+  if (!format.holds_codes) return static_cast<std::int64_t>(types.bytes());
+  std::vector<formats::MatrixShape> shapes;
+  std::int64_t bytes = 0;
+  for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
+    check_interrupt();
+    const packing::UnpackedCodes codes = codes_for(format, *checkpoint.codes, matrix);
+    bytes += format.grids.matrix_size(packing::packed_shape(codes.view())).total();
+    shapes.push_back({matrix.name, codes.rows, codes.columns});
+  }
+  const formats::FixedSize fixed = formats::fixed_size(types, shapes);
+  return bytes + fixed.dense_bytes + fixed.header_bytes;
 }
 
 /// Writes the matrices of a checkpoint with codes; says which readers cannot load them.
@@ -97,10 +116,7 @@ void export_model(const std::string& source, const ExportTarget& target, report:
   const model::Model checked(checkpoint);  // a folder that no program could load is not written
   const formats::SavedTypes types(checkpoint, exact_tensors(format, checkpoint));
   if (format.check != nullptr) format.check(checkpoint);
-  // Codes are copied, with parts of other sizes around them.
-  formats::require_space(target.path, format.holds_codes
-                                          ? formats::weight_file_bytes(location)
-                                          : static_cast<std::int64_t>(types.bytes()));
+  formats::require_space(target.path, bytes_to_write(format, checkpoint, types));
   const auto store = format.open(target.path, checkpoint, types);
   if (target.shard_bytes > 0) store->split_above(target.shard_bytes);
   const auto steps = format.holds_codes ? checkpoint.packed_matrices.size() : 1U;

@@ -7,6 +7,7 @@
 #include "cells.h"
 #include "mean_error.h"
 #include "sgpt_mi/core/byte_size.h"
+#include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/report/comparison.h"
 
 namespace sgpt_mi::report {
@@ -56,9 +57,10 @@ Row headings(const ComparisonReport& report, const Columns& columns) {
   if (columns.seed) row.push_back("seed");
   row.insert(row.end(), {"sparsity", "code bits", "stored bits/w", "bytes", "seconds"});
   for (const PerplexityReport& set : report.sets) {
-    row.push_back(set.set + " PPL");
-    if (columns.kl) row.push_back(set.set + " KL");
-    if (columns.top1) row.push_back(set.set + " top-1");
+    const std::string name = printable(set.set);
+    row.push_back(name + " PPL");
+    if (columns.kl) row.push_back(name + " KL");
+    if (columns.top1) row.push_back(name + " top-1");
   }
   return row;
 }
@@ -96,7 +98,9 @@ std::vector<double> seed_perplexities(const ComparisonReport& report, const std:
 
 Rows seed_rows(const ComparisonReport& report) {
   Rows rows{{"method", "seeds"}};
-  for (const PerplexityReport& set : report.sets) rows.front().push_back(set.set + " PPL");
+  for (const PerplexityReport& set : report.sets) {
+    rows.front().push_back(printable(set.set) + " PPL");
+  }
   std::map<std::string, std::size_t> seeds;
   for (const ComparisonRow& row : report.rows) ++seeds[row_label(row)];
   for (const ComparisonRow& first : report.rows) {
@@ -116,9 +120,9 @@ Section setup(const ComparisonReport& report) {
   section.title = "Setup";
   section.table = setup_table(report);
   for (const PerplexityReport& set : report.sets) {
-    section.table.push_back(
-        {"evaluation " + set.set, fmt::format("{}: {} windows of {} tokens, {}", set.protocol,
-                                              set.windows, set.seqlen, set.dtype)});
+    section.table.push_back({"evaluation " + printable(set.set),
+                             fmt::format("{}: {} windows of {} tokens, {}", set.protocol,
+                                         set.windows, set.seqlen, set.dtype)});
   }
   return section;
 }
@@ -153,7 +157,7 @@ Rows paired_rows(const std::vector<PairedDifference>& differences) {
   Rows rows{{"method - baseline", "set", "quantity", "over", "pairs", "difference", "t", "p"}};
   for (const PairedDifference& difference : differences) {
     const PairedTest& test = difference.test;
-    rows.push_back({difference.label + " - " + difference.baseline, difference.set,
+    rows.push_back({difference.label + " - " + difference.baseline, printable(difference.set),
                     difference.quantity, difference.over, std::to_string(difference.pairs),
                     fmt::format("{:.4f} ± {:.4f}", test.mean_difference, test.standard_error),
                     fmt::format("{:.2f}", test.t), p_value_cell(test.p_value)});

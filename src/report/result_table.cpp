@@ -4,6 +4,7 @@
 
 #include "cells.h"
 #include "sgpt_mi/core/byte_size.h"
+#include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/report/document.h"
 #include "sgpt_mi/report/run_report.h"
 
@@ -21,9 +22,10 @@ bool has_top1(const PerplexityReport& set) {
 
 void append_headings(Row& row, const RunReport& report) {
   for (const PerplexityReport& set : report.perplexity) {
-    row.push_back(set.set + " PPL");
-    if (has_kl(set)) row.push_back(set.set + " KL");
-    if (has_top1(set)) row.push_back(set.set + " top-1");
+    const std::string name = printable(set.set);
+    row.push_back(name + " PPL");
+    if (has_kl(set)) row.push_back(name + " KL");
+    if (has_top1(set)) row.push_back(name + " top-1");
   }
 }
 

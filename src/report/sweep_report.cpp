@@ -6,6 +6,7 @@
 #include <map>
 
 #include "cells.h"
+#include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/report/pareto.h"
 
 namespace sgpt_mi::report {
@@ -165,7 +166,7 @@ Rows sweep_rows(const SweepReport& report) {
   Rows rows{keys};
   rows.front().insert(rows.front().end(),
                       {"sparsity reached", "code bits", "stored bits/w", "bytes", "seconds"});
-  for (const std::string& set : sets) rows.front().push_back(set + " PPL");
+  for (const std::string& set : sets) rows.front().push_back(printable(set) + " PPL");
   rows.front().push_back("mean PPL");
   if (kl) rows.front().push_back("mean KL");
   rows.front().push_back("front");
@@ -200,7 +201,7 @@ Rows sweep_seed_rows(const SweepReport& report) {
   if (largest < 2) return {};
   const Row sets = sets_of(report);
   Rows rows{{"setting", "seeds"}};
-  for (const std::string& set : sets) rows.front().push_back(set + " PPL");
+  for (const std::string& set : sets) rows.front().push_back(printable(set) + " PPL");
   for (const std::string& label : labels) {
     rows.push_back({label, std::to_string(groups[label].size())});
     for (const std::string& set : sets) {

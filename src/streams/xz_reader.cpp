@@ -47,8 +47,8 @@ void XzReader::check(lzma_ret status) const {
   if (status == LZMA_OK || status == LZMA_STREAM_END) return;
   if (status == LZMA_BUF_ERROR) {
     fail(ErrorKind::kInput,
-         "io: {}: the xz data is cut: it ends after {} bytes in the middle of a stream; get the "
-         "file again",
+         "io: {}: the xz data is cut, or followed by bytes that are no stream: its {} bytes end in "
+         "the middle of one; get the file again",
          label_, packed_bytes_);
   }
   fail(ErrorKind::kInput, "io: {}: the xz data is damaged near byte {}: {}; get the file again",

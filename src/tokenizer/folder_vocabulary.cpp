@@ -330,8 +330,7 @@ void set_unknown(const std::string& text, GgufVocabulary& vocabulary) {
 GgufVocabulary json_vocabulary(const fs::path& folder, const SpecialTokenFiles& files,
                                const nlohmann::json& config) {
   const fs::path path = folder / "tokenizer.json";
-  const nlohmann::json json =
-      pretokenizer::parse_json(special_tokens::read_tokenizer_file(path), path.string());
+  const nlohmann::json json = read_tokenizer_json(folder, files);
   const BpeStages stages =
       pretokenizer::reading(path.string(), [&] { return stages_from_json(json, files); });
   GgufVocabulary vocabulary;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 #include "tokenizer_files.h"
 
@@ -103,7 +104,7 @@ const PreRule& find_rule(const std::string& pre) {
   fail(ErrorKind::kInput,
        "text: GGUF pre-tokenizer '{}' (metadata 'tokenizer.ggml.pre') is not supported; expected "
        "one of {}; use the model's Hugging Face folder",
-       pre, fmt::join(known, ", "));
+       printable(pre), fmt::join(known, ", "));
 }
 
 nlohmann::json pre_tokenizer_json(const PreRule& rule) {

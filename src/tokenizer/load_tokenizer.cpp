@@ -13,9 +13,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
     return special_tokens::read_tokenizer_file(folder / name);
   };
   if (has("tokenizer.json")) {
-    const nlohmann::json json =
-        pretokenizer::parse_json(read("tokenizer.json"), path("tokenizer.json"));
     const SpecialTokenFiles files(folder);
+    const nlohmann::json json = read_tokenizer_json(folder, files);
     return pretokenizer::reading(path("tokenizer.json"),
                                  [&] { return tokenizer_from_json(json, files); });
   }

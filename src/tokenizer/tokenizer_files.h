@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,19 @@ using special_tokens::SpecialTokenFiles;
 /// Qwen2's split pattern (transformers 5.24, models/qwen2/tokenization_qwen2.py).
 inline constexpr const char* kQwen2Split =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+/// Classes of transformers 5 that build their own pre-tokenizer, byte-level with
+/// tokenizer_config.json's "add_prefix_space" (models/gpt2/tokenization_gpt2.py and
+/// models/qwen2/tokenization_qwen2.py).
+enum class ByteLevelClass : std::uint8_t { kNone, kGpt2, kQwen2 };
+
+/// The one that AutoTokenizer takes for the class or the model that the files name.
+[[nodiscard]] ByteLevelClass byte_level_class(const SpecialTokenFiles& files);
+
+/// The folder's tokenizer.json; for a ByteLevelClass with that class's space in front of a text
+/// instead of its own. Throws Error(kInput) when it cannot be read.
+[[nodiscard]] nlohmann::json read_tokenizer_json(const std::filesystem::path& folder,
+                                                 const SpecialTokenFiles& files);
 
 /// The tokenizer that a tokenizer.json describes, as the `tokenizers` library reads it, with the
 /// tokens that the files beside it add. Throws Error(kInput) naming the member and what is not

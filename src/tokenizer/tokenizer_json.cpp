@@ -5,6 +5,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/json_members.h"
 #include "sgpt_mi/special_tokens/added_vocabulary.h"
+#include "sgpt_mi/special_tokens/tokenizer_file.h"
 #include "tokenizer_files.h"
 
 namespace sgpt_mi::tokenizer {
@@ -80,7 +81,27 @@ const nlohmann::json& optional_member(const nlohmann::json& json, const char* na
   return found == json.end() ? kNull : *found;
 }
 
+/// Sets "add_prefix_space" of every ByteLevel among the steps of a pre-tokenizer.
+void set_prefix_space(nlohmann::json& step, bool wanted) {
+  if (!step.is_object()) return;
+  if (step.value("type", nlohmann::json()) == "ByteLevel") step["add_prefix_space"] = wanted;
+  const auto steps = step.find("pretokenizers");
+  if (steps == step.end() || !steps->is_array()) return;
+  for (nlohmann::json& inner : *steps) set_prefix_space(inner, wanted);
+}
+
 }  // namespace
+
+nlohmann::json read_tokenizer_json(const std::filesystem::path& folder,
+                                   const SpecialTokenFiles& files) {
+  const std::filesystem::path path = folder / "tokenizer.json";
+  nlohmann::json json =
+      pretokenizer::parse_json(special_tokens::read_tokenizer_file(path), path.string());
+  if (byte_level_class(files) != ByteLevelClass::kNone && json.contains("pre_tokenizer")) {
+    set_prefix_space(json["pre_tokenizer"], files.flag("add_prefix_space", false));
+  }
+  return json;
+}
 
 special_tokens::BaseVocabulary base_vocabulary(const BpeDefinition& model) {
   special_tokens::BaseVocabulary base;

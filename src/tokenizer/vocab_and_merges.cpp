@@ -16,14 +16,8 @@ using special_tokens::RoleDefaults;
 
 constexpr const char* kEndOfText = "<|endoftext|>";
 
-/// What the two classes that use these files differ in: transformers 5.24,
-/// models/gpt2/tokenization_gpt2.py and models/qwen2/tokenization_qwen2.py.
 bool is_qwen2(const SpecialTokenFiles& files) {
-  const std::string model = files.model_type();
-  const std::string name = files.tokenizer_class();
-  // AutoTokenizer takes no other class for a qwen2 model, whatever its files name.
-  if (model == "qwen2" || name == "Qwen2Tokenizer") return true;
-  return name.empty() && model.starts_with("qwen");
+  return byte_level_class(files) == ByteLevelClass::kQwen2;
 }
 
 RoleDefaults role_defaults(const SpecialTokenFiles& files) {
@@ -67,6 +61,17 @@ void add_frame(const SpecialTokenFiles& files, const special_tokens::AddedVocabu
 }
 
 }  // namespace
+
+ByteLevelClass byte_level_class(const SpecialTokenFiles& files) {
+  const std::string model = files.model_type();
+  const std::string name = files.tokenizer_class();
+  // AutoTokenizer takes no other class for a qwen2 model, whatever its files name.
+  if (model == "qwen2" || name == "Qwen2Tokenizer") return ByteLevelClass::kQwen2;
+  if (name == "GPT2Tokenizer") return ByteLevelClass::kGpt2;
+  if (!name.empty()) return ByteLevelClass::kNone;
+  if (model.starts_with("qwen")) return ByteLevelClass::kQwen2;
+  return model == "gpt2" || model == "opt" ? ByteLevelClass::kGpt2 : ByteLevelClass::kNone;
+}
 
 nlohmann::json vocab_and_merges_json(const SpecialTokenFiles& files) {
   const bool prefix_space = files.flag("add_prefix_space", false);

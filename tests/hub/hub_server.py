@@ -12,7 +12,8 @@ FILE.json: {"token": the only valid token, "private": [ids], "gated": [ids], "ex
 add], "no_ranges": true, "faults": {"name of a file, or a path": [fault, ...]}}. The faults of a name are used
 up in order, one a GET:
 
-    "503", "429:SECONDS"    that status (with Retry-After)
+    "503", "403", ...       that status
+    "429:SECONDS"           that one with Retry-After
     "cut:N", "stall:N"      N bytes, then the line is cut, or nothing more comes
     "wrong"                 right length, one bit wrong
     "long"                  more bytes than announced
@@ -175,8 +176,8 @@ def handler(hub, other):
 
         def fail_plainly(self, fault):
             """Answers a fault that is no matter of bytes; whether it was one."""
-            if fault == "503":
-                self.reply(503)
+            if fault.isdigit():
+                self.reply(int(fault))
             elif fault.startswith("429:"):
                 self.reply(429, Retry_After=fault[4:])
             elif fault.startswith("to:"):

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "sgpt_mi/containers/tensor_source.h"
 
@@ -18,5 +20,9 @@ using OpenShard = std::unique_ptr<TensorSource> (*)(const std::filesystem::path&
 /// Error(kInput) naming the index, the shard and the tensor.
 [[nodiscard]] std::unique_ptr<TensorSource> open_sharded(const std::filesystem::path& index,
                                                          OpenShard open_shard);
+
+/// The files that open_sharded() opens for an index, each once, in name order; whether they are
+/// there is not looked at. Throws Error(kInput) as open_sharded().
+[[nodiscard]] std::vector<std::filesystem::path> shard_files(const std::filesystem::path& index);
 
 }  // namespace sgpt_mi::containers

@@ -21,14 +21,16 @@ struct ModelLocation {
   std::filesystem::path path;  ///< of a split GGUF model its first file
   bool is_gguf = false;
   bool is_random = false;  ///< "random:SHAPE": weights are made up (model/random_model.h)
+  bool is_found = false;   ///< lies below the folder that was named
 
   /// Whether files may stand beside the weights: config.json, a tokenizer, a run report.
   [[nodiscard]] bool is_folder() const { return !is_gguf && !is_random; }
 };
 
 /// Where the model of a folder is: the folder itself, or the only GGUF model (of one file or split)
-/// in it, or one level below, when it holds no config.json or no weights beside it. Files of vision
-/// projectors (mmproj*) are passed over. Throws Error(kInput) listing the models when there are
+/// in it, when it holds no config.json or no weights beside it, or the only one a level below, when
+/// no folder there is a model in Hugging Face's layout. Files of vision projectors (mmproj*) are
+/// passed over. Throws Error(kInput) listing the models when there are
 /// several, or telling that the folder is a LoRA adapter's.
 [[nodiscard]] ModelLocation locate_in_folder(const std::filesystem::path& folder);
 
@@ -76,7 +78,8 @@ struct Checkpoint {
 [[nodiscard]] Checkpoint open_checkpoint(const ModelLocation& location,
                                          ParallelFor parallel_for = serial_for());
 
-/// The files that hold the model's weights, in name order.
+/// The files that open_checkpoint() reads the model's weights from, in name order. Throws
+/// Error(kInput) when there are none or their index cannot be read.
 [[nodiscard]] std::vector<std::filesystem::path> weight_files(const ModelLocation& location);
 
 /// SHA-256 over the bytes of the model's weight files in name order: for a model in one file, what

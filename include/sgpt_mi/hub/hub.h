@@ -17,6 +17,7 @@ struct Progress {
   std::int64_t total = 0;    ///< bytes of all files asked for; 0: not known
   std::int64_t files = 0;    ///< number of those files
   bool finished = false;     ///< told once, when everything lies in the cache
+  bool waiting = false;      ///< nothing comes over the line: another process fetches the rest
 };
 
 /// What the process wants of the Hub besides the environment (environment.h of this room).
@@ -55,7 +56,7 @@ enum class Part : std::uint8_t { kAll, kTokenizer };
 /// the cache when everything needed lies there, else downloaded into it.
 ///
 /// Safetensors go before .bin files; a repository with neither gives its GGUF model when it is the
-/// only one. Whatever gets its name in the cache has the size that was announced and, where the
+/// only one; offline, where nobody knows the others, the only one in the cache, with a warning. Whatever gets its name in the cache has the size that was announced and, where the
 /// Hub names one, the hash.
 /// Throws Error(kInput) saying what is missing and what to do, Error(kInterrupted) after Ctrl-C;
 /// what was downloaded so far is kept for the next try in both cases.

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <utility>
@@ -5,6 +6,7 @@
 #include "sgpt_mi/containers/buffer_names.h"
 #include "sgpt_mi/containers/renamed_source.h"
 #include "sgpt_mi/containers/safetensors.h"
+#include "sgpt_mi/containers/tensor_names.h"
 #include "sgpt_mi/core/error.h"
 #include "support/temporary_folder.h"
 
@@ -13,6 +15,15 @@ namespace {
 
 using test::bytes_of;
 using test::TemporaryFolder;
+
+TEST(TensorNames, CanBeShownOrAreRefused) {
+  EXPECT_EQ(checked_name("model.w\u00e9ight", "f"), "model.w\u00e9ight");
+  for (const char* bad : {"a\nb", "a\x1b[2J", "a\xff", "a\xc2\x9b"}) {
+    EXPECT_THAT(test::input_error([&] { (void)checked_name(bad, "w.gguf"); }),
+                ::testing::AllOf(::testing::HasSubstr("w.gguf: the name 'a\\"),
+                                 ::testing::Not(::testing::HasSubstr(bad))));
+  }
+}
 
 TEST(BufferNames, AreKnownWithAnythingInFront) {
   for (const char* name :

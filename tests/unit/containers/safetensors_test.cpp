@@ -59,6 +59,8 @@ constexpr auto kBadTensors = std::to_array<BadHeader>({
      2, "tensor 'a' occurs twice"},
     {"duplicate_member", R"({"a":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}})", 1,
      "tensor 'a': the member 'dtype' occurs twice"},
+    {"control_characters", R"({"a\n\u001b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1,
+     "the name 'a\\n\\x1B' has control"},
     {"unknown_dtype", R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", 1,
      "tensor 'a': dtype 'F8_E4M3' is not known"},
     {"no_dtype", R"({"a":{"shape":[1],"data_offsets":[0,1]}})", 1,

@@ -100,6 +100,13 @@ TEST_F(ShardedTest, TensorThatTheIndexMovesIsNamed) {
               AllOf(HasSubstr("holds tensor 'b'"), HasSubstr("places in model-00002")));
 }
 
+TEST_F(ShardedTest, FilesAreThoseOfTheIndexOnce) {
+  const auto path = folder_.file(
+      "i.json", R"({"weight_map":{"a":"s2","b":"s1","c":"s2","rotary_emb.inv_freq":"s3"}})");
+  EXPECT_THAT(shard_files(path),
+              ::testing::ElementsAre(folder_.path() / "s1", folder_.path() / "s2"));
+}
+
 TEST_F(ShardedTest, ShardsOutsideTheFolderAreRefused) {
   EXPECT_THAT(error_with(R"({"weight_map":{"a":"../model.safetensors"}})"),
               AllOf(HasSubstr("tensor 'a'"), HasSubstr("outside the model's folder")));
@@ -115,6 +122,8 @@ TEST_F(ShardedTest, BadIndexFilesAreNamed) {
   EXPECT_THAT(error_with("[]"), AllOf(HasSubstr("i.json"), HasSubstr("JSON array")));
   EXPECT_THAT(error_with("{}"), HasSubstr("no \"weight_map\""));
   EXPECT_THAT(error_with(R"({"weight_map":{}})"), HasSubstr("no \"weight_map\""));
+  EXPECT_THAT(error_with(R"({"weight_map":{"a\nb":"x"}})"), HasSubstr("the name 'a\\nb'"));
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":"x\ny"}})"), HasSubstr("the name 'x\\ny'"));
   EXPECT_THAT(error_with(R"({"weight_map":{"a":1}})"),
               AllOf(HasSubstr("tensor 'a'"), HasSubstr("number for its file")));
 }

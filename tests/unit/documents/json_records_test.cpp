@@ -208,5 +208,29 @@ TEST(JsonRecords, C4SampleHasItsDocumentedCount) {
   EXPECT_EQ(read_documents(path, 3).size(), 3U);
 }
 
+TEST(JsonRecords, NumbersThatPythonWritesAreNumbers) {
+  const std::string line =
+      R"({"a": NaN, "b": [Infinity,-Infinity, NaN], "text": "NaN, \"Infinity", "z":NaN})";
+  EXPECT_THAT(texts_of("d", line + "\n" + line),
+              ElementsAre(R"(NaN, "Infinity)", R"(NaN, "Infinity)"));
+  // Words that lie across the places where the reader goes on.
+  constexpr std::size_t kPiece = 1 << 16;
+  for (std::size_t shift = 0; shift < line.size(); ++shift) {
+    const std::string padding(kPiece - shift, ' ');
+    EXPECT_THAT(texts_of("d.jsonl", padding + line), ElementsAre(R"(NaN, "Infinity)")) << shift;
+  }
+  for (const char* bad : {"1NaN", "NaN1", "NaNs", "nan", "-NaN", "Infinit", "--Infinity"}) {
+    EXPECT_THAT(record_error("d.jsonl", fmt::format(R"({{"a": {}, "text": "t"}})", bad)),
+                HasSubstr("not valid JSON"))
+        << bad;
+  }
+}
+
+TEST(JsonRecords, ASyntaxErrorHasOnePlace) {
+  EXPECT_THAT(
+      record_error("d.jsonl", "{\"text\": \"a\"}\n\n{\"text\": }"),
+      AllOf(HasSubstr("d.jsonl line 3 is not valid JSON: syntax error"), Not(HasSubstr("column"))));
+}
+
 }  // namespace
 }  // namespace sgpt_mi::documents

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "sgpt_mi/containers/safetensors.h"
+#include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/formats/format.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "support/finish_store.h"
@@ -20,6 +21,7 @@ using test::input_error;
 using test::TemporaryFolder;
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string open_error(const std::filesystem::path& folder) {
@@ -64,6 +66,28 @@ TEST(OpenCheckpoint, PrefersSafetensors) {
   EXPECT_EQ(checkpoint.config["model_type"], "opt");
   EXPECT_EQ(checkpoint.tensors->read("w").bytes[0], std::byte{'7'});
   EXPECT_FALSE(checkpoint.gguf_vocabulary.has_value());
+}
+
+TEST(WeightFiles, AreThoseThatAreRead) {
+  const TemporaryFolder folder;
+  const auto names = [&] {
+    std::vector<std::string> result;
+    for (const auto& path : weight_files({folder.path(), false})) result.push_back(path.filename());
+    return result;
+  };
+  EXPECT_THAT(input_error([&] { (void)names(); }), HasSubstr("holds no weights"));
+  for (const char* name : {"training_args.bin", "optimizer.bin", "consolidated.safetensors",
+                           "p-1.bin", "p-2.bin", "p-3.bin"}) {
+    (void)folder.file(name, name);
+  }
+  (void)folder.file("pytorch_model.bin.index.json",
+                    R"({"weight_map": {"a": "p-2.bin", "b": "p-1.bin", "c": "p-2.bin"}})");
+  EXPECT_THAT(names(), ElementsAre("p-1.bin", "p-2.bin"));
+  EXPECT_EQ(weight_files_sha256({folder.path(), false}), sha256_hex("p-1.binp-2.bin"));
+  (void)folder.file("pytorch_model.bin", "p");
+  EXPECT_THAT(names(), ElementsAre("pytorch_model.bin"));
+  (void)folder.file("model.safetensors", "s");
+  EXPECT_THAT(names(), ElementsAre("model.safetensors"));
 }
 
 TEST(OpenCheckpoint, ConfigIsSavedAsItIsUnlessTheCheckpointSaysOtherwise) {

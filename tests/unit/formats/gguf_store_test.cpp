@@ -139,6 +139,19 @@ TEST_F(GgufStoreTest, ASplitModelIsFoundByItsName) {
             split.config);
 }
 
+TEST_F(GgufStoreTest, AModelBelowTheFolderThatWasNamedIsNoted) {
+  const SavedTypes types(checkpoint_);
+  const auto file = folder_.path() / "models/small/m.gguf";
+  std::filesystem::create_directories(file.parent_path());
+  (void)test::finish(*format_.open(file, checkpoint_, types));
+  const auto notes = [](const std::filesystem::path& model) {
+    return open_checkpoint(locate_model(model.string())).notes;
+  };
+  EXPECT_THAT(notes(file.parent_path()), ::testing::IsEmpty());
+  EXPECT_THAT(notes(folder_.path() / "models"),
+              ::testing::ElementsAre(HasSubstr("taken: " + file.string())));
+}
+
 TEST_F(GgufStoreTest, RefusesOtherFamiliesAndTheModelItself) {
   ASSERT_NE(format_.check, nullptr);
   EXPECT_NO_THROW(format_.check(checkpoint_));

@@ -64,13 +64,27 @@ TEST_F(LocateModelTest, TheOnlyGgufModelOfAFolderIsTaken) {
 
   const auto below = folder_.file("c/Q6_K/m.gguf", "GGUF....");
   EXPECT_EQ(locate_model(in("c")).path, below);
+  EXPECT_TRUE(locate_model(in("c")).is_found);
+  EXPECT_FALSE(locate_model(in("b/m-00001-of-00002.gguf")).is_found);
   (void)folder_.file("c/Q8_0/m.gguf", "GGUF....");
   EXPECT_THAT(input_error([&] { (void)locate_model(in("c")); }),
               HasSubstr("Q6_K/m.gguf, Q8_0/m.gguf"));
 
+  (void)folder_.file("d/dense/config.json", "{}");
+  (void)folder_.file("d/small/m.gguf", "GGUF....");
+  EXPECT_FALSE(locate_model(in("d")).is_gguf) << "which of the two is not known";
+
   const auto cached = folder_.file("hub/models--o--n-GGUF/snapshots/abc/n-Q4_0.gguf", "GGUF....");
   (void)folder_.file("hub/models--o--n-GGUF/refs/main", "abc");
   EXPECT_EQ(locate_model("o/n-GGUF").path, cached);
+}
+
+TEST_F(LocateModelTest, EndingsMayBeInCapitals) {
+  (void)folder_.file("a/MMPROJ-X.GGUF", "GGUF....");
+  const auto model = folder_.file("a/X.GGUF", "GGUF....");
+  EXPECT_EQ(locate_model((folder_.path() / "a").string()).path, model);
+  const auto first = folder_.file("b/Y-00001-of-00002.GGUF", "GGUF....");
+  EXPECT_EQ(locate_model((folder_.path() / "b/Y.GGUF").string()).path, first);
 }
 
 TEST_F(LocateModelTest, AdaptersAreToldFromModels) {

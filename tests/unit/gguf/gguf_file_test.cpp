@@ -27,6 +27,12 @@ std::string parse_error(const std::string& file) {
 
 std::string parse_error(const GgufWriter& writer) { return parse_error(writer.bytes()); }
 
+TEST(ParseGguf, NamesThatCannotBeShownAreRefused) {
+  GgufWriter writer;
+  writer.tensor("a\nb", kF32, {1}, std::string(4, '\0'));
+  EXPECT_THAT(parse_error(writer), HasSubstr("m.gguf: the name 'a\\nb'"));
+}
+
 TEST(ParseGguf, ReadsEveryMetadataKind) {
   GgufWriter writer;
   writer.text("text", "t\u00e9xt").whole("u32", 7).real("f32", 0.5F).flag("flag", true);

@@ -395,6 +395,12 @@ TEST_F(ModelWriterTest, WhatAFileCannotSayIsRefused) {
   };
   EXPECT_THAT(refusal(ErrorKind::kInput, changed("llama", "hidden_act", "gelu")),
               HasSubstr("gelu"));
+  for (const json& silu : {json(nullptr), json("silu"), json("swish")}) {
+    EXPECT_NO_THROW((void)describe_model(changed("llama", "hidden_act", silu), "s", {}, {}));
+  }
+  EXPECT_NO_THROW((void)describe_model(
+      changed("llama", "rope_scaling", {{"rope_type", nullptr}, {"type", nullptr}}), "s", {}, {}));
+  EXPECT_THAT(refusal(ErrorKind::kInput, changed("llama", "hidden_act", 5)), HasSubstr("not 5"));
   EXPECT_THAT(refusal(ErrorKind::kInput,
                       changed("llama", "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}})),
               HasSubstr("dynamic"));

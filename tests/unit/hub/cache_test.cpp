@@ -60,6 +60,17 @@ TEST_F(Cache, ARefThatLeavesTheCacheIsRefused) {
   EXPECT_EQ(cache_.find_snapshot("main"), cache_.snapshot("c1"));
 }
 
+TEST_F(Cache, RefsOfOthersThatNameNoCommitArePassedOver) {
+  fs::create_directories(cache_.snapshot("c1"));
+  cache_.set_ref("pr", "../x");
+  EXPECT_THAT(cache_.snapshots(), ElementsAre(cache_.snapshot("c1"))) << "as without refs";
+  (void)folder_.file("hub/datasets--org--set/refs/.main.17.tmp", "");
+  cache_.set_ref("main", "c1");
+  EXPECT_THAT(cache_.snapshots(), ElementsAre(cache_.snapshot("c1")));
+  cache_.set_ref("main", "");
+  EXPECT_THAT(input_error([&] { (void)cache_.snapshots(); }), HasSubstr("refs/main"));
+}
+
 TEST_F(Cache, ALockIsHeldOnceAndOnTheNamedFile) {
   auto first = cache_.try_lock("e1");
   ASSERT_TRUE(first);

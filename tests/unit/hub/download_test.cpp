@@ -172,6 +172,15 @@ TEST_F(Download, AServerThatGoesOnFailingIsGivenUp) {
               AllOf(HasSubstr("it answers 503 (6 tries)"), Not(HasSubstr("secret"))));
 }
 
+TEST_F(Download, AStorageThatRefusesIsNoGatedModel) {
+  serve_faults({"403", "404"});
+  for (const char* status : {"answers 403", "answers 404"}) {
+    EXPECT_THAT(input_error([] { (void)fetch(); }),
+                AllOf(HasSubstr("the storage behind"), HasSubstr(status), HasSubstr("try again"),
+                      Not(HasSubstr("gated"))));
+  }
+}
+
 TEST_F(Download, AHostThatIsNotThereIsNamed) {
   set("HF_ENDPOINT", "http://127.0.0.1:1");
   EXPECT_THAT(input_error([] { (void)fetch(); }),
@@ -205,10 +214,17 @@ TEST_F(Download, HeadersHaveALimit) {
   EXPECT_THAT(input_error([] { (void)fetch(); }), HasSubstr("65536 bytes of headers"));
 }
 
-TEST_F(Download, NamesThatLeaveTheSnapshotAreRefusedBeforeAnything) {
-  serve({{"extra_names", {"../../../evil\x1b"}}});
-  EXPECT_THAT(input_error([] { (void)fetch(); }), HasSubstr(R"("../../../evil\u001b")"));
-  EXPECT_FALSE(fs::exists(cache().folder() / "blobs"));
+TEST_F(Download, NamesThatLeaveTheSnapshotAreLeftOut) {
+  serve({{"extra_names", {"../../../evil\x1b", "../config.json", "../x.gguf"}}});
+  EXPECT_EQ(read_all(fetch() / "config.json"), "{}");
+  for (const auto& request : server_->requests()) {
+    EXPECT_THAT(request["path"].get<std::string>(), Not(HasSubstr("..")));
+  }
+}
+
+TEST_F(Download, AListingWithoutNamesIsNone) {
+  serve({{"extra_names", {5}}});
+  EXPECT_THAT(input_error([] { (void)fetch(); }), HasSubstr("no list of files"));
 }
 
 TEST_F(Download, TwoAtOnceShareTheWork) {
@@ -217,6 +233,22 @@ TEST_F(Download, TwoAtOnceShareTheWork) {
   EXPECT_EQ(fetched_weights(), weights_);
   EXPECT_EQ(other.get(), fetch());
   EXPECT_EQ(ranges().size(), 1U) << "one waits for the other's bytes";
+}
+
+TEST_F(Download, WaitingForAnotherIsToldOnce) {
+  serve();
+  auto lock = cache().try_lock(weights_sha256_);
+  std::vector<std::string> warnings;
+  int waiting = 0;
+  hub::set_up({false,
+               [&](const hub::Progress& now) {
+                 if (now.waiting && ++waiting == 3) lock.reset();
+               },
+               [&](const std::string& line) { warnings.push_back(line); }, 0.01});
+  EXPECT_EQ(fetched_weights(), weights_);
+  EXPECT_EQ(waiting, 3);
+  EXPECT_THAT(warnings, ElementsAre(AllOf(HasSubstr("org/tiny: model.safetensors"),
+                                          HasSubstr(weights_sha256_ + ".lock"))));
 }
 
 TEST_F(Download, ProgressEndsWithEverything) {
@@ -228,7 +260,7 @@ TEST_F(Download, ProgressEndsWithEverything) {
   const hub::Progress& last = seen.back();
   EXPECT_TRUE(last.finished);
   EXPECT_EQ(last.what, "org/tiny");
-  EXPECT_EQ(last.files, 3);
+  EXPECT_EQ(last.files, 3) << "two of the four have the same bytes";
   EXPECT_EQ(last.done, last.total);
   EXPECT_EQ(last.total, static_cast<std::int64_t>(weights_.size() + 2 + 13));
   EXPECT_EQ(last.fetched, last.total);
@@ -275,6 +307,64 @@ TEST_F(Download, ASnapshotOfTheWeightsAloneGetsItsTokenizer) {
   set("HF_ENDPOINT", "http://127.0.0.1:1");
   EXPECT_EQ(fetch(), folder_.path() / old) << "without a Hub it is what it is";
   EXPECT_THAT(warnings, ElementsAre(HasSubstr("without a tokenizer")));
+}
+
+// transformers knows an OPT vocabulary's BOS from tokenizer_config.json alone.
+TEST_F(Download, ASnapshotOfTheVocabularyAloneGetsTheRestOfItsTokenizer) {
+  for (const char* name : {"vocab.json", "merges.txt"}) {
+    publish(std::string("models/org/tiny/main/") + name, name);
+  }
+  serve();
+  const fs::path snapshot = fetch();
+  fs::remove(snapshot / "tokenizer_config.json");
+  EXPECT_EQ(fetch(), snapshot);
+  EXPECT_EQ(read_all(snapshot / "tokenizer_config.json"), "{}");
+
+  fs::remove(folder_.path() / "root/models/org/tiny/main/tokenizer_config.json");
+  fs::remove_all(cache().folder());
+  serve();
+  hub::set_up({false, {}, {}, 0.01});
+  (void)fetch();
+  const std::size_t asked = server_->requests().size();
+  for (int i = 0; i < 3; ++i) (void)fetch();
+  EXPECT_EQ(server_->requests().size(), asked + 1) << "the listing alone, once a process";
+
+  std::vector<std::string> warnings;
+  hub::set_up({true, {}, [&](const std::string& line) { warnings.push_back(line); }, 0.01});
+  (void)fetch();
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("without tokenizer_config.json")));
+}
+
+TEST_F(Download, ACachedGgufIsNotTheWholeModel) {
+  publish("models/org/tiny/main/tiny-Q8_0.gguf", "GGUF");
+  serve();
+  const fs::path gguf = fetch("org/tiny:Q8_0");
+  EXPECT_EQ(gguf.filename(), "tiny-Q8_0.gguf");
+  std::vector<std::string> warnings;
+  const auto warn = [&](const std::string& line) { warnings.push_back(line); };
+  hub::set_up({true, {}, warn, 0.01});
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(fetch(), gguf) << "what there is offline";
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("taken: " + gguf.string())));
+  hub::set_up({false, {}, warn, 0.01});
+  EXPECT_EQ(read_all(fetch() / "model.safetensors"), weights_);
+}
+
+TEST_F(Download, TheOnlyGgufOfARepositoryIsAskedAboutOnceAndStaysAtItsCommit) {
+  publish("models/org/g/main/g-Q8_0.gguf", "GGUF");
+  serve();
+  const fs::path gguf = fetch("org/g");
+  const std::string before = server_->requests()[0]["path"];
+  EXPECT_EQ(fetch("org/g"), gguf);
+  EXPECT_THAT(before, HasSubstr("/revision/main"));
+  const std::string commit = gguf.parent_path().filename().string();
+  std::size_t listings = 0;
+  for (const auto& request : server_->requests()) {
+    listings += static_cast<std::size_t>(request["path"] == "/api/models/org/g/revision/" + commit);
+  }
+  EXPECT_EQ(listings, 1U);
+  const std::size_t asked = server_->requests().size();
+  EXPECT_EQ(fetch("org/g"), gguf);
+  EXPECT_EQ(server_->requests().size(), asked);
 }
 
 class DatasetDownload : public HubTest {};

@@ -26,6 +26,7 @@ class HubTest : public ::testing::Test {
     set("HF_HUB_CACHE", (folder_.path() / "hub").string());
     publish("models/org/tiny/main/config.json", "{}");
     publish("models/org/tiny/main/tokenizer.json", R"({"model": {}})");
+    publish("models/org/tiny/main/tokenizer_config.json", "{}");
     publish("models/org/tiny/main/README.md", "not needed");
     publish("models/org/tiny/main/model.safetensors", weights_);
     hub::Session session;

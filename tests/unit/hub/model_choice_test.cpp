@@ -50,6 +50,19 @@ TEST(ModelChoice, TokenizeNeedsNoWeights) {
               ElementsAre("config.json", "tokenizer.json"));
 }
 
+TEST(ModelChoice, TokenizeTakesATokenizerWithoutWeightsThatAreRead) {
+  for (const Names& names : {Names{"config.json", "tf_model.h5", "tokenizer.json"},
+                             Names{"m-Q4_0.gguf", "m-Q8_0.gguf", "tokenizer.json"},
+                             Names{"adapter_config.json", "tokenizer.json"}}) {
+    EXPECT_THAT(choose_files(named(), names, Part::kTokenizer).files,
+                ::testing::Contains("tokenizer.json"));
+  }
+  EXPECT_THAT(input_error([] {
+                (void)choose_files(named(), {"config.json", "tf_model.h5"}, Part::kTokenizer);
+              }),
+              HasSubstr("no weights"));
+}
+
 TEST(ModelChoice, OneGgufIsTakenSeveralAreListed) {
   EXPECT_THAT(chosen({"README.md", "m.gguf", "mmproj-m.gguf"}), ElementsAre("m.gguf"));
   EXPECT_THAT(
@@ -58,6 +71,15 @@ TEST(ModelChoice, OneGgufIsTakenSeveralAreListed) {
       }),
       AllOf(HasSubstr("several GGUF files: m-Q4_0.gguf, m-Q8_0.gguf"), HasSubstr("org/m:TYPE")));
   EXPECT_THAT(chosen({"config.json", "m.gguf"}), ElementsAre("m.gguf"));
+}
+
+TEST(ModelChoice, AFileBesideTheSplitModelOfItsNameIsAnother) {
+  const Names names{"x-00001-of-00002.gguf", "x-00002-of-00002.gguf", "x.gguf"};
+  EXPECT_THAT(chosen(names, "x.gguf"), ElementsAre("x.gguf"));
+  EXPECT_THAT(chosen(names, "x-00001-of-00002.gguf"),
+              ElementsAre("x-00001-of-00002.gguf", "x-00002-of-00002.gguf"));
+  EXPECT_THAT(input_error([&] { (void)chosen(names); }),
+              HasSubstr("several GGUF files: x.gguf, x-00001-of-00002.gguf"));
 }
 
 TEST(ModelChoice, TypesAreTheEndOfAName) {
@@ -115,14 +137,29 @@ TEST(ModelChoice, ASnapshotIsWholeWithConfigAndAllShards) {
   std::filesystem::remove(folder.path() / "s2");
   (void)folder.file("s2", "");
   ASSERT_TRUE(whole());
-  EXPECT_FALSE(whole()->has_tokenizer);
+  EXPECT_EQ(whole()->lacks, "a tokenizer");
   (void)folder.file("tokenizer.json", "{}");
-  EXPECT_TRUE(whole()->has_tokenizer);
+  EXPECT_EQ(whole()->lacks, "tokenizer_config.json");
+  (void)folder.file("tokenizer_config.json", "{}");
+  EXPECT_EQ(whole()->lacks, "");
   EXPECT_FALSE(whole("Q4_0"));
   (void)folder.file("x/m-Q4_0-00001-of-00002.gguf", "");
   EXPECT_FALSE(whole("Q4_0"));
   (void)folder.file("x/m-Q4_0-00002-of-00002.gguf", "");
   EXPECT_EQ(whole("Q4_0")->path, folder.path() / "x/m-Q4_0-00001-of-00002.gguf");
+  EXPECT_FALSE(whole("Q4_0")->is_guess);
+}
+
+TEST(ModelChoice, ASnapshotOfOneGgufMayNotBeTheModel) {
+  const test::TemporaryFolder folder;
+  (void)folder.file("m.gguf", "");
+  EXPECT_TRUE(complete_model(folder.path(), named(), Part::kAll)->is_guess);
+  (void)folder.file("vocab.json", "");
+  (void)folder.file("merges.txt", "");
+  const auto tokenizer = complete_model(folder.path(), named(), Part::kTokenizer);
+  EXPECT_FALSE(tokenizer->is_guess);
+  EXPECT_EQ(tokenizer->path, folder.path());
+  EXPECT_EQ(tokenizer->lacks, "tokenizer_config.json");
 }
 
 }  // namespace

@@ -33,13 +33,13 @@ TEST(Names, PathsFromOutsideStayBelowTheirFolder) {
   }
   for (const char* bad : {"", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a", "a/.", "a\\b",
                           "a\nb", "\x1b[2J", "\xff"}) {
-    EXPECT_FALSE(is_path_below(bad)) << printable(bad);
+    EXPECT_FALSE(is_path_below(bad)) << shown(bad);
   }
 }
 
 TEST(Names, WhatMessagesShowIsPrintable) {
-  EXPECT_EQ(printable("a\x1b\xC3\xA4\xff"), R"("a\u001b\u00e4\ufffd")");
-  EXPECT_EQ(printable(std::string(300, 'x')).size(), 205U);
+  EXPECT_EQ(shown("a\x1b\xC3\xA4\xff"), "\"a\\x1B\xC3\xA4\\xFF\"");
+  EXPECT_EQ(shown(std::string(300, 'x')).size(), 205U);
   EXPECT_EQ(without_query("https://a/b?Signature=x"), "https://a/b");
 }
 

@@ -72,5 +72,20 @@ TEST_F(Refusal, AnswersWithoutACodeAreExplainedToo) {
   EXPECT_THAT(message(418, ""), HasSubstr("answers 418"));
 }
 
+TEST_F(Refusal, TheAnswersOwnWordsAreShown) {
+  hub::Answer answer;
+  answer.status = 403;
+  answer.headers["x-error-message"] = "Accept\x1b the terms";
+  hub::Question question{{hub::Kind::kModel, "a/b"}, "main", "x.gguf"};
+  const auto message = [&] {
+    return input_error([&] { hub::explain_refusal(question, answer, {}); });
+  };
+  EXPECT_THAT(message(), AllOf(HasSubstr("is gated"), HasSubstr(R"("Accept\x1B the terms")")));
+  answer.redirects = 1;
+  EXPECT_THAT(message(), Not(HasSubstr("is gated")));
+  answer.headers["x-error-code"] = "GatedRepo";
+  EXPECT_THAT(message(), HasSubstr("is gated")) << "a renamed repository";
+}
+
 }  // namespace
 }  // namespace sgpt_mi::test

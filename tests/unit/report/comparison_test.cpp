@@ -178,5 +178,16 @@ TEST(TradeoffPoints, NameSeedsWhenThereAreSeveral) {
   EXPECT_DOUBLE_EQ(points[1].ppl, std::exp(2.5));
 }
 
+TEST(ComparisonText, NamesOfSetsStayOnTheirLine) {
+  ComparisonReport report = two_methods();
+  const std::string name = "a\nb\x1b";
+  report.sets[0].set = name;
+  for (ComparisonRow& each : report.rows) each.summary.perplexity[0].set = name;
+  const std::string text = comparison_text(report);
+  EXPECT_THAT(text, HasSubstr("a\\nb\\x1B PPL"));
+  EXPECT_THAT(text, Not(HasSubstr("a\nb")));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
 }  // namespace
 }  // namespace sgpt_mi::report

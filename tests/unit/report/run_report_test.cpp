@@ -133,5 +133,14 @@ TEST(ResultTable, ShowsDenseBesideCompressed) {
   EXPECT_LT(table.find("dense"), table.find("sparsegpt"));
 }
 
+TEST(ResultTable, NamesOfSetsStayOnTheirLine) {
+  RunReport report;
+  PerplexityReport set;
+  set.set = "a\nb\x1b";
+  set.dense = PerplexityFigures{10.0, 2.3, 0.1, 1.0, {2.3}};
+  report.perplexity = {set};
+  EXPECT_THAT(result_rows(report)[0], testing::Contains("a\\nb\\x1B PPL"));
+}
+
 }  // namespace
 }  // namespace sgpt_mi::report

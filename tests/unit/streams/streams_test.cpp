@@ -106,6 +106,11 @@ TEST(Packing, XzPaddingIsIgnored) {  // multiples of four, The .xz File Format, 
   EXPECT_EQ(unpacked(test::xz("one") + std::string(8, '\0') + test::xz(" two")), "one two");
 }
 
+TEST(Packing, BytesBehindXzAreOnePossibility) {
+  EXPECT_THAT(input_error([] { return unpacked(test::xz("one") + "rest", "d.xz"); }),
+              AllOf(HasSubstr("d.xz"), HasSubstr("followed by bytes that are no stream")));
+}
+
 TEST(Packing, SkippableZstdFramesAreSkipped) {
   const std::string skipped("\x5A\x2A\x4D\x18\x03\0\0\0abc", 11);
   EXPECT_EQ(unpacked(skipped + test::zstd("one") + skipped + test::zstd(" two")), "one two");

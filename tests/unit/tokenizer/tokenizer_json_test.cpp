@@ -207,5 +207,38 @@ TEST(LoadTokenizer, SpecialTokensMayBeText) {
   EXPECT_THAT(load_tokenizer(folder.path())->encode("abc"), ElementsAre(0, 1, 2));
 }
 
+// What AutoTokenizer of transformers 5.23 does, for either flag in tokenizer.json itself.
+TEST(TokenizerJson, TheSpaceInFrontIsTheClassesOwn) {
+  const test::TemporaryFolder folder;
+  constexpr std::int32_t kWithout = 2;
+  constexpr std::int32_t kWith = 4;
+  const auto id = [&](const char* model, const char* config) {
+    (void)folder.file("config.json", json{{"model_type", model}}.dump());
+    (void)folder.file("tokenizer_config.json", config);
+    return load_tokenizer(folder.path())->encode("ab").front();
+  };
+  json description = toy_tokenizer_json();
+  description["model"]["vocab"] = {{"a", 0}, {"b", 1}, {"ab", kWithout}, {"Ġ", 3}, {"Ġab", kWith}};
+  description["model"]["merges"] = {"a b", "Ġ ab"};
+  for (const bool own : {false, true}) {
+    const json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", own}};
+    description["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {byte_level}}};
+    (void)folder.file("tokenizer.json", description.dump());
+    constexpr const char* kWanted = R"({"add_prefix_space": true})";
+    constexpr const char* kGpt2 =
+        R"({"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": true})";
+    constexpr const char* kPlain =
+        R"({"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": true})";
+    for (const char* model : {"opt", "gpt2", "qwen2", "qwen3"}) {
+      EXPECT_EQ(id(model, "{}"), kWithout) << model;
+      EXPECT_EQ(id(model, kWanted), kWith) << model;
+    }
+    EXPECT_EQ(id("llama", kGpt2), kWith);
+    EXPECT_EQ(id("qwen2", kPlain), kWith);
+    EXPECT_EQ(id("llama", kWanted), own ? kWith : kWithout);
+    EXPECT_EQ(id("opt", kPlain), own ? kWith : kWithout);
+  }
+}
+
 }  // namespace
 }  // namespace sgpt_mi::tokenizer
