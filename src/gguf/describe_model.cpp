@@ -6,17 +6,17 @@
 #include "gguf_model.h"
 #include "gguf_names.h"
 #include "metadata_builder.h"
-#include "sgpt_mi/configs/transformers_defaults.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/gguf/gguf_output.h"
+#include "sgpt_mi/hf_config/transformers_defaults.h"
 
 namespace sgpt_mi::gguf {
 namespace {
 
 /// What transformers takes for members that config.json leaves out.
-const configs::ModelDefaults& defaults_of(const nlohmann::json& config) {
+const hf_config::ModelDefaults& defaults_of(const nlohmann::json& config) {
   const std::string type = config.value("model_type", std::string());
-  if (const configs::ModelDefaults* found = configs::find_defaults(type)) return *found;
+  if (const hf_config::ModelDefaults* found = hf_config::find_defaults(type)) return *found;
   fail(ErrorKind::kUsage,
        "format: llama.cpp has no models of type '{}', so there is no GGUF file of one; use "
        "--format gptq, compressed-tensors, packed or hf",
@@ -78,7 +78,7 @@ std::int64_t config_positions(const nlohmann::json& config) {
 /// The size of a window that is said with null for none; transformers' default where it is absent.
 std::int64_t config_window(const nlohmann::json& config) {
   return config.contains("sliding_window") ? config_size_or(config, "sliding_window", 0)
-                                           : configs::kSlidingWindow;
+                                           : hf_config::kSlidingWindow;
 }
 
 /// Layers that slide, of those that config.json has.
@@ -92,7 +92,7 @@ std::int64_t sliding_layers(const nlohmann::json& config) {
   const auto full = config.find("max_window_layers");
   const bool said = full != config.end() && full->is_number_integer();
   return std::max<std::int64_t>(
-      layers - (said ? full->get<std::int64_t>() : configs::kMaxWindowLayers), 0);
+      layers - (said ? full->get<std::int64_t>() : hf_config::kMaxWindowLayers), 0);
 }
 
 /// The window of Mistral, which "llama" has a key for; 0: none. Others have theirs refused, unless
@@ -130,7 +130,7 @@ void add_sizes(const nlohmann::json& config, const std::string& architecture,
   whole("attention.key_length", config_head_dim(config));
   whole("attention.value_length", config_head_dim(config));
   metadata.real(architecture + ".attention.layer_norm_rms_epsilon",
-                static_cast<float>(config_real_or(config, "rms_norm_eps", configs::kRmsNormEps)));
+                static_cast<float>(config_real_or(config, "rms_norm_eps", hf_config::kRmsNormEps)));
   whole("vocab_size", config_size(config, "vocab_size"));
 }
 

@@ -3,14 +3,14 @@
 #include <numbers>
 
 #include "gguf_model.h"
-#include "sgpt_mi/configs/transformers_defaults.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/utf8.h"
+#include "sgpt_mi/hf_config/transformers_defaults.h"
 
 namespace sgpt_mi::gguf {
 namespace {
 
-using configs::yarn_magnitude;
+using hf_config::yarn_magnitude;
 
 /// The llama3 rule (transformers, modeling_rope_utils.py, _compute_llama3_parameters).
 struct Llama3Scaling {
@@ -206,8 +206,9 @@ std::vector<float> add_rope(const nlohmann::json& config, const std::string& arc
                             std::int64_t head_dim, MetadataBuilder& metadata) {
   const std::string prefix = architecture + ".rope.";
   const nlohmann::json rope = rope_members(config);
-  const double theta = number_of(rope, "rope_theta")
-                           .value_or(number_of(config, "rope_theta").value_or(configs::kRopeTheta));
+  const double theta =
+      number_of(rope, "rope_theta")
+          .value_or(number_of(config, "rope_theta").value_or(hf_config::kRopeTheta));
   const std::string type = rope_type(rope);
   metadata.whole(prefix + "dimension_count", static_cast<std::uint32_t>(head_dim));
   metadata.real(prefix + "freq_base", static_cast<float>(theta));

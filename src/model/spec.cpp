@@ -13,15 +13,15 @@
 
 #include "config_reader.h"
 #include "family.h"
-#include "sgpt_mi/configs/transformers_defaults.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/hf_config/transformers_defaults.h"
 #include "spec_parsers.h"
 
 namespace sgpt_mi::model {
 
 namespace {
 
-using configs::yarn_magnitude;
+using hf_config::yarn_magnitude;
 
 constexpr std::array<std::pair<std::string_view, Activation>, 7> kActivations{
     {{"relu", Activation::kRelu},
@@ -138,7 +138,7 @@ RopeScaling read_rope_scaling(const ConfigReader& config, const ConfigReader& ro
 /// Reads rope_scaling, or rope_parameters where there is no such member or an empty one.
 void read_rope(const ConfigReader& config, ModelSpec& spec) {
   constexpr double kSmallestTheta = 1.0;
-  spec.rope_theta = config.number("rope_theta", kSmallestTheta, configs::kRopeTheta);
+  spec.rope_theta = config.number("rope_theta", kSmallestTheta, hf_config::kRopeTheta);
   if (config.number("partial_rotary_factor", 0.0, 1.0) != 1.0) {
     config.reject("partial_rotary_factor", "1 (all of a head is rotated)");
   }
@@ -180,7 +180,7 @@ void read_layer_types(const ConfigReader& config, ModelSpec& spec) {
 }
 
 /// The members that LLaMA's model types share.
-ModelSpec read_llama_sizes(const ConfigReader& config, const configs::ModelDefaults& defaults) {
+ModelSpec read_llama_sizes(const ConfigReader& config, const hf_config::ModelDefaults& defaults) {
   ModelSpec spec = read_sizes(config, defaults.positions);
   spec.intermediate = config.positive("intermediate_size");
   spec.word_embed_dim = spec.hidden;
@@ -202,14 +202,14 @@ ModelSpec read_llama_sizes(const ConfigReader& config, const configs::ModelDefau
   }
   spec.activation = read_activation(config, "hidden_act", "silu");
   spec.tied_head = config.boolean("tie_word_embeddings", false);
-  spec.rms_norm_eps = config.number("rms_norm_eps", 0.0, configs::kRmsNormEps);
+  spec.rms_norm_eps = config.number("rms_norm_eps", 0.0, hf_config::kRmsNormEps);
   read_rope(config, spec);
   return spec;
 }
 
 /// The window, or nothing where config.json says null.
 std::optional<std::int64_t> read_window(const ConfigReader& config) {
-  if (!config.mentions("sliding_window")) return configs::kSlidingWindow;
+  if (!config.mentions("sliding_window")) return hf_config::kSlidingWindow;
   if (!config.has("sliding_window")) return std::nullopt;
   return config.positive("sliding_window");
 }
@@ -218,7 +218,7 @@ std::optional<std::int64_t> read_window(const ConfigReader& config) {
 void read_qwen_window(const ConfigReader& config, ModelSpec& spec) {
   if (config.boolean("use_sliding_window", false)) {
     spec.sliding_window = read_window(config);
-    spec.sliding_from_layer = config.non_negative("max_window_layers", configs::kMaxWindowLayers);
+    spec.sliding_from_layer = config.non_negative("max_window_layers", hf_config::kMaxWindowLayers);
   }
   read_layer_types(config, spec);
 }
@@ -242,7 +242,7 @@ ModelSpec parse_opt(const ConfigReader& config) {
 }
 
 ModelSpec parse_llama(const ConfigReader& config) {
-  configs::ModelDefaults defaults = configs::defaults_of("llama");
+  hf_config::ModelDefaults defaults = hf_config::defaults_of("llama");
   // The first conversions of LLaMA have positions under this name.
   defaults.positions = config.positive("max_sequence_length", defaults.positions);
   ModelSpec spec = read_llama_sizes(config, defaults);
@@ -254,21 +254,21 @@ ModelSpec parse_llama(const ConfigReader& config) {
 }
 
 ModelSpec parse_mistral(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config, configs::defaults_of("mistral"));
+  ModelSpec spec = read_llama_sizes(config, hf_config::defaults_of("mistral"));
   spec.sliding_window = read_window(config);
   read_layer_types(config, spec);
   return spec;
 }
 
 ModelSpec parse_qwen2(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config, configs::defaults_of("qwen2"));
+  ModelSpec spec = read_llama_sizes(config, hf_config::defaults_of("qwen2"));
   spec.qkv_bias = true;
   read_qwen_window(config, spec);
   return spec;
 }
 
 ModelSpec parse_qwen3(const ConfigReader& config) {
-  ModelSpec spec = read_llama_sizes(config, configs::defaults_of("qwen3"));
+  ModelSpec spec = read_llama_sizes(config, hf_config::defaults_of("qwen3"));
   spec.qkv_bias = config.boolean("attention_bias", false);
   spec.o_bias = spec.qkv_bias;
   spec.qk_norm = true;

@@ -6,7 +6,7 @@
 // What transformers 5 makes of a config.json that leaves members out. Whoever reads such a file
 // and whoever writes it down for other programs must agree about these.
 
-namespace sgpt_mi::configs {
+namespace sgpt_mi::hf_config {
 
 /// Defaults that depend on the model_type.
 struct ModelDefaults {
@@ -32,4 +32,4 @@ inline constexpr double kRmsNormEps = 1e-6;
 /// and ggml compute it): 1 + 0.1 mscale ln(factor), and 1 where nothing is extended.
 [[nodiscard]] double yarn_magnitude(double factor, double mscale = 1.0);
 
-}  // namespace sgpt_mi::configs
+}  // namespace sgpt_mi::hf_config

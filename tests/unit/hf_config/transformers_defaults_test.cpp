@@ -1,10 +1,10 @@
-#include "sgpt_mi/configs/transformers_defaults.h"
+#include "sgpt_mi/hf_config/transformers_defaults.h"
 
 #include <gtest/gtest.h>
 
 #include <numbers>
 
-namespace sgpt_mi::configs {
+namespace sgpt_mi::hf_config {
 namespace {
 
 TEST(TransformersDefaults, AreKnownByTheModelType) {
@@ -22,4 +22,4 @@ TEST(YarnMagnitude, GrowsWithTheLogarithm) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::configs
+}  // namespace sgpt_mi::hf_config

@@ -1,4 +1,4 @@
-#include "sgpt_mi/configs/transformers_defaults.h"
+#include "sgpt_mi/hf_config/transformers_defaults.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::configs {
+namespace sgpt_mi::hf_config {
 namespace {
 
 constexpr std::array<ModelDefaults, 4> kDefaults{{{"llama", 2048, 0, 0},
@@ -33,4 +33,4 @@ double yarn_magnitude(double factor, double mscale) {
   return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
 }
 
-}  // namespace sgpt_mi::configs
+}  // namespace sgpt_mi::hf_config
