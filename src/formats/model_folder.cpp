@@ -3,26 +3,16 @@
 #include <spdlog/fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
+#include <string_view>
 #include <system_error>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/hf_config/folder_files.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::formats {
 namespace {
-
-/// Files besides config.json and the weights that make a folder loadable elsewhere.
-constexpr std::array<const char*, 9> kCompanionFiles{"tokenizer.json",
-                                                     "tokenizer.model",
-                                                     "tokenizer_config.json",
-                                                     "special_tokens_map.json",
-                                                     "added_tokens.json",
-                                                     "vocab.json",
-                                                     "merges.txt",
-                                                     "chat_template.jinja",
-                                                     "generation_config.json"};
 
 /// What every saved folder holds besides config.json and the weights: the tokenizer's files,
 /// copied, or made from a GGUF file's metadata. Throws Error(kInput) naming the file.
@@ -35,10 +25,12 @@ void copy_companions(const Checkpoint& checkpoint, const std::filesystem::path& 
     return;
   }
   if (!checkpoint.location.is_folder()) return;
-  for (const char* name : kCompanionFiles) {
+  const auto copy = [&](std::string_view name) {
     const std::filesystem::path from = checkpoint.location.path / name;
     if (std::filesystem::exists(from)) copy_to(from, folder / name);
-  }
+  };
+  for (const std::string_view name : hf_config::kTokenizerFiles) copy(name);
+  copy("generation_config.json");
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "names.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/lower_case.h"
+#include "sgpt_mi/hf_config/folder_files.h"
 #include "sgpt_mi/io/json_file.h"
 
 namespace sgpt_mi::hub {
@@ -21,15 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Taken when they are there; sgpt_mi.json is the report in a folder of compress --save.
-constexpr std::array<std::string_view, 9> kTokenizerFiles{"tokenizer.json",
-                                                          "tokenizer.model",
-                                                          "tokenizer_config.json",
-                                                          "special_tokens_map.json",
-                                                          "added_tokens.json",
-                                                          "vocab.json",
-                                                          "merges.txt",
-                                                          "chat_template.jinja",
-                                                          "chat_template.json"};
 constexpr std::array<std::string_view, 3> kOtherFiles{"config.json", "generation_config.json",
                                                       "sgpt_mi.json"};
 
@@ -206,7 +198,7 @@ Choice choose_files(const ModelName& name, const std::vector<std::string>& names
   if (!name.file.empty()) return choose_gguf(name, models);
   Choice choice;
   append_present(choice.files, kOtherFiles, names);
-  append_present(choice.files, kTokenizerFiles, names);
+  append_present(choice.files, hf_config::kTokenizerFiles, names);
   const auto has = [&](std::string_view listed) { return contains(names, listed); };
   if (part == Part::kTokenizer && has_tokenizer(has)) return choice;
   const bool has_config = has("config.json");
