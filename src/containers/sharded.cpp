@@ -168,6 +168,7 @@ std::vector<fs::path> shard_files(const fs::path& index) {
     if (!is_buffer_name(tensor)) names.insert(file);
   }
   std::vector<fs::path> files;
+  files.reserve(names.size());
   for (const std::string& name : names) files.push_back(index.parent_path() / name);
   return files;
 }

@@ -6,7 +6,7 @@
 namespace sgpt_mi::containers {
 
 std::string checked_name(std::string_view name, const std::string& label) {
-  const std::string shown = printable(name);
+  std::string shown = printable(name);
   if (shown == name) return shown;
   fail(ErrorKind::kInput,
        "io: {}: the name '{}' has control characters or is not UTF-8; get the file again", label,
