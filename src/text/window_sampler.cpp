@@ -15,6 +15,7 @@ namespace {
 /// The least number of documents that give more than half of the windows.
 std::int64_t documents_of_most(const std::map<std::int64_t, std::int64_t>& windows_of) {
   std::vector<std::int64_t> counts;
+  counts.reserve(windows_of.size());
   for (const auto& [document, windows] : windows_of) counts.push_back(windows);
   std::sort(counts.begin(), counts.end(), std::greater<>());
   const std::int64_t all = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
