@@ -57,8 +57,8 @@ enum class Part : std::uint8_t { kAll, kTokenizer };
 ///
 /// Safetensors go before .bin files; a repository with neither gives its GGUF model when it is the
 /// only one; offline, where nobody knows the others, the only one in the cache, with a warning.
-/// Whatever gets its name in the cache has the size that was announced and, where the Hub names one,
-/// the hash.
+/// Whatever gets its name in the cache has the size that was announced and, where the Hub names
+/// one, the hash.
 /// Throws Error(kInput) saying what is missing and what to do, Error(kInterrupted) after Ctrl-C;
 /// what was downloaded so far is kept for the next try in both cases.
 [[nodiscard]] std::filesystem::path find_model(const ModelName& name, Part part = Part::kAll);
