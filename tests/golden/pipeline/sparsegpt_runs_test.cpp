@@ -39,7 +39,8 @@ Tolerance tolerance_of(const std::string& model, const nlohmann::json& settings)
   const bool unstructured = settings["prunen"].get<int>() == 0;
   if (!quantized) {
     const double ppl = model == "opt-3m" ? 0.003 : unstructured ? 0.001 : 0.005;
-    // Where MKL takes its SSE route, other masks among near-equals take 0.06 % off opt-3m's 2:4 run.
+    // Where MKL takes its SSE route, other masks among near-equals take 0.06 % off opt-3m's 2:4
+    // run.
     const double loss_sum = model == "opt-3m" && !unstructured ? 0.001 : 0.0005;
     return {0.015, loss_sum, ppl, ppl, 0};
   }
