@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "e2e/demo.h"
 
 namespace sgpt_mi::test {
@@ -72,6 +74,17 @@ TEST_F(BadText, ReadsNoOtherEncodingAndNoPointer) {
   EXPECT_THAT(
       evaluate(folder_.file("lfs.jsonl", "version https://git-lfs.github.com/spec/v1\n").string()),
       HasSubstr("lfs.jsonl is a Git LFS pointer"));
+}
+
+TEST_F(BadText, ReportsTakeNamesThatAreNotUtf8) {
+  const std::filesystem::path text = folder_.path() / "na\xFFme.txt";
+  std::filesystem::copy(demo_text("test.txt"), text);
+  const std::filesystem::path report = folder_.path() / "report.json";
+  const ProgramResult result = run_program(
+      folder_, {"eval", demo_model().string(), "--seqlen", "128", "--eval", text.string(),
+                "--eval_windows", "2", "--device", "cpu", "--report", report.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(nlohmann::json::parse(read_all(report))["perplexity"].contains("na\uFFFDme"));
 }
 
 TEST_F(BadText, MalformedFiles) {
