@@ -78,7 +78,7 @@ void require_other_place(const std::filesystem::path& target, const ModelLocatio
   std::vector<std::filesystem::path> replaced{target};
   std::vector<std::filesystem::path> own{model.path};
   if (model.is_gguf) {
-    replaced = gguf::replaced_files(target);
+    replaced = gguf::files_named(target);
     replaced.push_back(target);
     own = gguf::shard_paths(model.path);
   }

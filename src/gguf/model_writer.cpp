@@ -160,21 +160,17 @@ void refuse_other_file(const fs::path& target) {
        target.string());
 }
 
-/// Removes files of another model of that name, which readers could take for this one's.
-void remove_others(const fs::path& target, const std::vector<fs::path>& written) {
-  for (const fs::path& file : replaced_files(target)) {
-    if (std::find(written.begin(), written.end(), file) != written.end()) continue;
-    std::error_code error;
-    if (!fs::remove(file, error)) {
-      fail(ErrorKind::kInput, "save: {} belongs to an older model and cannot be removed: {}",
-           file.string(), error.message());
-    }
-  }
+/// Refuses a model beside which `file` would stay: a name that leads to two models.
+[[noreturn]] void refuse_beside(const fs::path& file) {
+  fail(ErrorKind::kUsage,
+       "save: {} is there, which readers could take for a part of the new model or for the model; "
+       "remove it or choose another name",
+       file.string());
 }
 
 }  // namespace
 
-std::vector<fs::path> replaced_files(const fs::path& target) {
+std::vector<fs::path> files_named(const fs::path& target) {
   std::vector<fs::path> files;
   std::error_code not_there;
   const fs::path folder = target.has_parent_path() ? target.parent_path() : ".";
@@ -218,6 +214,9 @@ struct ModelWriter::State {
 
 ModelWriter::ModelWriter(fs::path target, GgufDescription description) {
   refuse_other_file(target);
+  for (const fs::path& file : files_named(target)) {
+    if (file != target) refuse_beside(file);
+  }
   state_ = std::make_unique<State>(std::move(target), std::move(description));
   std::vector<Placed> unknown_types;  // take the same room in a header
   for (const GgufSlot& slot : state_->slots) {
@@ -230,6 +229,9 @@ ModelWriter::ModelWriter(fs::path target, GgufDescription description) {
 ModelWriter::~ModelWriter() = default;
 
 void ModelWriter::split_above(std::int64_t shard_bytes) {
+  for (const fs::path& file : files_named(state_->target)) {
+    if (shard_bytes > 0) refuse_beside(file);
+  }
   state_->shard_bytes = static_cast<std::uint64_t>(shard_bytes);
 }
 
@@ -308,12 +310,7 @@ std::uint64_t ModelWriter::State::write_shards(const std::vector<std::vector<Pla
     }
     written += at;
   }
-  std::vector<fs::path> paths;
-  for (std::size_t i = files.size(); i-- > 0;) {
-    files[i]->commit();
-    paths.push_back(shard_path(target, i, shards.size()));
-  }
-  remove_others(target, paths);
+  for (std::size_t i = files.size(); i-- > 0;) files[i]->commit();
   return written;
 }
 
@@ -332,7 +329,6 @@ std::int64_t ModelWriter::finish() {
       header(state_->description, state_->placed, file_type(state_->placed), {});
   state_->file.write(0, std::as_bytes(std::span(start)));
   state_->file.commit();
-  remove_others(state_->target, {state_->target});
   return static_cast<std::int64_t>(state_->end);
 }
 

@@ -77,15 +77,16 @@ struct GgufDescription {
 /// memory. general.file_type follows the type that most weights of the blocks' linears have.
 class ModelWriter {
  public:
-  /// Throws Error(kUsage) when the target is a file that is not GGUF, Error(kInput) when it cannot
-  /// be written.
+  /// Throws Error(kUsage) when the target is a file that is not GGUF or parts of a model of that
+  /// name are there, Error(kInput) when it cannot be written.
   ModelWriter(std::filesystem::path target, GgufDescription description);
   ~ModelWriter();
   ModelWriter(const ModelWriter&) = delete;
   ModelWriter& operator=(const ModelWriter&) = delete;
 
   /// Writes files NAME-00001-of-0000N.gguf of at most this many bytes instead of one NAME.gguf that
-  /// is larger; a tensor that is larger alone has a file of its own. 0: one file.
+  /// is larger; a tensor that is larger alone has a file of its own. 0: one file. Throws
+  /// Error(kUsage) when the target is there.
   void split_above(std::int64_t shard_bytes);
 
   /// Writes the tensor of one slot, its rows in the checkpoint's order. Throws Error(kInternal) for
@@ -93,8 +94,8 @@ class ModelWriter {
   void put(const std::string& source, const blocks::BlockType& type,
            std::span<const std::byte> bytes);
 
-  /// Completes the file or files, moves them into place, removes what else replaced_files() names
-  /// and returns their bytes. Throws Error(kInternal) naming a slot without data.
+  /// Completes the file or files, moves them into place and returns their bytes. Throws
+  /// Error(kInternal) naming a slot without data.
   std::int64_t finish();
 
  private:
@@ -114,10 +115,9 @@ class ModelWriter {
 /// many there are. Only names are looked at.
 [[nodiscard]] std::vector<std::filesystem::path> shard_paths(const std::filesystem::path& part);
 
-/// The files that a model written to `target` takes the place of: the GGUF files that are there
-/// under that name, in one piece or as parts of any number.
-[[nodiscard]] std::vector<std::filesystem::path> replaced_files(
-    const std::filesystem::path& target);
+/// The GGUF files that are there under the name of `target`: in one piece, or as parts of any
+/// number.
+[[nodiscard]] std::vector<std::filesystem::path> files_named(const std::filesystem::path& target);
 
 /// What splitting a file of so many bytes and tensors takes at most, in bytes: a header a part.
 [[nodiscard]] std::int64_t most_split_bytes(std::int64_t file_bytes, std::int64_t tensors,

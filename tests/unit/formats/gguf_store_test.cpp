@@ -176,20 +176,26 @@ TEST_F(GgufStoreTest, FoldersTakeASizeOfTheirFiles) {
   }
 }
 
-TEST_F(GgufStoreTest, AModelTakesThePlaceOfOneInOtherFiles) {
+TEST_F(GgufStoreTest, DeletesNothingAndLeavesNoNameForTwoModels) {
   const SavedTypes types(checkpoint_);
   const auto save = [&](std::int64_t shard_bytes) {
     const auto store = format_.open(target(), checkpoint_, types);
     store->split_above(shard_bytes);
-    const std::int64_t counted = test::finish(*store);
-    EXPECT_EQ(weight_file_bytes(locate_model(target().string())), counted);
+    (void)test::finish(*store);
   };
-  const auto other = folder_.path() / "m-of-old.gguf";
-  std::ofstream(other) << "GGUF";
-  for (const std::int64_t shard_bytes : {0, 3500, 1, 3500, 0}) save(shard_bytes);
-  EXPECT_TRUE(std::filesystem::exists(target()));
-  EXPECT_TRUE(std::filesystem::exists(other));
-  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "m-00001-of-00002.gguf"));
+  std::ofstream(folder_.path() / "m-of-old.gguf") << "GGUF";
+  save(0);
+  save(0);  // in its own place
+  EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { save(3500); }), HasSubstr("m.gguf is there"));
+  std::filesystem::remove(target());
+  save(3500);
+  const auto part = folder_.path() / "m-00001-of-00002.gguf";
+  for (const std::int64_t shard_bytes : {0, 1, 3500}) {
+    EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { save(shard_bytes); }),
+                HasSubstr("remove it or choose another name"));
+  }
+  EXPECT_TRUE(std::filesystem::exists(part));
+  EXPECT_FALSE(std::filesystem::exists(target()));
 }
 
 TEST_F(GgufStoreTest, RefusesThePlaceOfASplitModelThatItReads) {
