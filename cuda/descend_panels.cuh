@@ -29,7 +29,7 @@ __device__ inline void walk_panel(const DescentBlock& block, const PanelBuffers&
       at.pruned[byte] = !exceeds(value, hessian[j], block.threshold);
     }
     if (at.pruned[byte]) value = 0.0F;
-    if (block.grid.group_of_column != nullptr) {
+    if (block.grid.rounds()) {
       value = round_to_grid(block.grid, row, j, value, at.code + byte);
     }
     const float change = value - weight;
@@ -58,7 +58,7 @@ __device__ inline void store_panel(const DescentBlock& block, const PanelBuffers
     if (block.support == Support::kThreshold) {
       block.pruned.row(row)[column] = at.pruned[r * kByteStride + j];
     }
-    if (block.grid.group_of_column != nullptr) {
+    if (block.grid.has_codes()) {
       block.codes.row(row)[column] = at.code[r * kByteStride + j];
     }
   });

@@ -5,13 +5,18 @@
 #include <cstdint>
 
 #include "arithmetic.h"
+#include "level_rounding.h"
 #include "sgpt_mi/kernels/obs_block.h"
 
 namespace sgpt_mi::kernels::cuda {
 
-/// A weight's value on the grid of its row and column; writes its code to `code` unless nullptr.
+/// A weight's value on the grid of its row and column; writes its code, if it has one, to
+/// `code` unless nullptr.
 __device__ inline float round_to_grid(const GridView& grid, std::int64_t r, std::int64_t column,
                                       float value, std::uint8_t* code) {
+  if (grid.levels.column_step != nullptr) {
+    return level_value_of(grid.levels, r, column, value);
+  }
   const std::int64_t group = grid.group_of_column[column];
   const float scale = grid.scale.row(r)[group];
   const float zero = grid.zero.row(r)[group];

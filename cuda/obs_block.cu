@@ -60,8 +60,8 @@ __global__ void obs_rows(ObsBlock block) {
     const float* factor_row = block.factor.row(j);
     const float weight = row.weight[j];
     float value = row.pruned[j] ? 0.0F : weight;
-    if (block.grid.group_of_column != nullptr) {
-      std::uint8_t* code = lane == 0 ? block.codes.row(r) + j : nullptr;
+    if (block.grid.rounds()) {
+      std::uint8_t* code = lane == 0 && block.grid.has_codes() ? block.codes.row(r) + j : nullptr;
       value = round_to_grid(block.grid, r, j, value, code);
     }
     const float error = (weight - value) / factor_row[j];

@@ -47,7 +47,7 @@ __device__ inline double walk_panel(const ObsBlock& block, const PanelBuffers& a
     const float weight = weights[j];
     const int byte = r * kByteStride + j - panel.first;
     float value = at.pruned[byte] ? 0.0F : weight;
-    if (block.grid.group_of_column != nullptr) {
+    if (block.grid.rounds()) {
       value = round_to_grid(block.grid, row, j, value, at.code + byte);
     }
     const float error = (weight - value) / factor[j];
@@ -66,7 +66,7 @@ __device__ inline void store_panel(const ObsBlock& block, const PanelBuffers& at
     block.weight.row(row)[column] = at.value[j * kChangeStride + r];
     block.error.row(row)[column] = -at.change[j * kChangeStride + r];
     if (block.pattern.m > 0) block.pruned.row(row)[column] = at.pruned[r * kByteStride + j];
-    if (block.grid.group_of_column != nullptr) {
+    if (block.grid.has_codes()) {
       block.codes.row(row)[column] = at.code[r * kByteStride + j];
     }
   });

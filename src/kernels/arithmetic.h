@@ -32,6 +32,42 @@ SGPT_MI_HOST_DEVICE inline float table_code_of(float weight, float scale, const 
   return code;
 }
 
+/// Levels of a matrix to be entropy-coded are whole numbers up to this in magnitude.
+constexpr float kMostLevel = 32767.0F;
+
+/// Magnitudes of levels that have a price of their own in a LevelView; a larger one costs as much
+/// more for each step as the last two differ.
+constexpr std::int32_t kPricedLevels = 32;
+
+/// The price of a level of magnitude |k|.
+SGPT_MI_HOST_DEVICE inline float price_of_level(float magnitude, const float* price) {
+  constexpr std::int32_t kLast = kPricedLevels - 1;
+  if (magnitude < static_cast<float>(kLast)) return price[static_cast<std::int32_t>(magnitude)];
+  return price[kLast] +
+         (magnitude - static_cast<float>(kLast)) * (price[kLast] - price[kLast - 1]);
+}
+
+/// The level k of least cost * (wanted - k)^2 + price(|k|) among the nearest one, its neighbour
+/// toward 0, and 0; NaN for NaN.
+SGPT_MI_HOST_DEVICE inline float priced_level(float wanted, float cost, const float* price) {
+  const float floored = wanted < -kMostLevel ? -kMostLevel : wanted;
+  const float nearest = std::rint(floored > kMostLevel ? kMostLevel : floored);
+  const float magnitude = std::fabs(nearest);
+  if (!(magnitude > 0.0F)) return nearest;
+  const float away = wanted - nearest;
+  float level = nearest;
+  float least = cost * (away * away) + price_of_level(magnitude, price);
+  const float inner = nearest > 0.0F ? nearest - 1.0F : nearest + 1.0F;
+  const float inner_away = wanted - inner;
+  const float of_inner = cost * (inner_away * inner_away) + price_of_level(magnitude - 1.0F, price);
+  if (of_inner < least) {
+    level = inner;
+    least = of_inner;
+  }
+  const float of_zero = cost * (wanted * wanted) + price[0];
+  return of_zero < least ? 0.0F : level;
+}
+
 /// The mask score of a weight: w^2 / U_jj^2.
 SGPT_MI_HOST_DEVICE inline float score_of(float weight, float diagonal) {
   return (weight * weight) / (diagonal * diagonal);

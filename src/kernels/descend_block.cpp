@@ -26,9 +26,10 @@ void check_support(const DescentBlock& block) {
 
 void check_grid(const DescentBlock& block) {
   const GridView& grid = block.grid;
-  if (grid.group_of_column == nullptr) return;
+  if (!grid.rounds()) return;
   const std::int64_t rows = block.weight.rows;
   ensure(block.support == Support::kKept, "descend_block: a grid needs a given support");
+  if (!grid.has_codes()) return check_levels(grid.levels, "descend_block");
   ensure(grid.max_code_of_group != nullptr, "descend_block: max_code_of_group is missing");
   ensure(has_grid_shape(grid.scale, rows, grid.scale.columns),
          "descend_block: scale is not (rows, groups)");

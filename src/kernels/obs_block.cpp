@@ -21,7 +21,8 @@ void check(const ObsBlock& block) {
          "obs_block: m of the N:M pattern does not divide the width");
   ensure(pattern.n >= 0 && pattern.n <= pattern.m, "obs_block: n of the N:M pattern exceeds m");
   const GridView& grid = block.grid;
-  if (grid.group_of_column == nullptr) return;
+  if (!grid.rounds()) return;
+  if (!grid.has_codes()) return check_levels(grid.levels, "obs_block");
   ensure(grid.max_code_of_group != nullptr, "obs_block: max_code_of_group is missing");
   ensure(has_grid_shape(grid.scale, rows, grid.scale.columns),
          "obs_block: scale is not (rows, groups)");

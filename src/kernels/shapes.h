@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/obs_block.h"
 #include "sgpt_mi/kernels/views.h"
 
 namespace sgpt_mi::kernels {
@@ -18,6 +20,15 @@ inline bool has_grid_shape(const MatrixView<const float>& view, std::int64_t row
                            std::int64_t groups) {
   return view.data != nullptr && view.rows == rows && view.columns == groups &&
          (view.stride == 0 || view.stride >= groups);
+}
+
+/// Throws Error(kInternal) naming `op` when a part of the levels is missing.
+inline void check_levels(const LevelView& levels, const char* op) {
+  const bool whole = levels.row_step != nullptr && levels.row_cost != nullptr &&
+                     levels.column_cost != nullptr && levels.row_table != nullptr &&
+                     levels.column_table != nullptr && levels.price != nullptr &&
+                     levels.tables > 0;
+  if (!whole) fail(ErrorKind::kInternal, "{}: a part of the levels is missing", op);
 }
 
 }  // namespace sgpt_mi::kernels

@@ -1,6 +1,7 @@
 #include "tile_grid.h"
 
 #include "arithmetic.h"
+#include "level_rounding.h"
 #include "sgpt_mi/kernels/simd.h"
 
 namespace sgpt_mi::kernels {
@@ -53,7 +54,14 @@ void TileGrid::load(std::int64_t group) {
   }
 }
 
+void TileGrid::round_to_levels(std::int64_t column, float* value) const {
+  for (std::int64_t r = 0; r < rows_; ++r) {
+    value[r] = level_value_of(grid_.levels, first_row_ + r, column, value[r]);
+  }
+}
+
 void TileGrid::round(std::int64_t column, float* value) {
+  if (grid_.levels.column_step != nullptr) return round_to_levels(column, value);
   const std::int64_t group = grid_.group_of_column[column];
   load(group);
   const float max_code = grid_.max_code_of_group[group];
@@ -67,6 +75,7 @@ void TileGrid::round(std::int64_t column, float* value) {
 }
 
 void TileGrid::store(std::int64_t column, const MatrixView<std::uint8_t>& codes) const {
+  if (!grid_.has_codes()) return;
   for (std::int64_t r = 0; r < rows_; ++r) {
     codes.row(first_row_ + r)[column] =
         static_cast<std::uint8_t>(code_[static_cast<std::size_t>(r)]);

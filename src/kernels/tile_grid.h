@@ -27,14 +27,15 @@ class TileGrid {
   /// Replaces the values of one column by those of their codes, and keeps the codes.
   void round(std::int64_t column, float* value);
 
-  /// Writes the codes of the last round() to a column of `codes`.
+  /// Writes the codes of the last round(), if they have any, to a column of `codes`.
   void store(std::int64_t column, const MatrixView<std::uint8_t>& codes) const;
 
   /// False: values are not rounded, and neither round() nor store() may be called.
-  [[nodiscard]] bool rounds() const { return grid_.group_of_column != nullptr; }
+  [[nodiscard]] bool rounds() const { return grid_.rounds(); }
 
  private:
   void load(std::int64_t group);
+  void round_to_levels(std::int64_t column, float* value) const;
 
   GridView grid_;
   std::int64_t first_row_ = 0;

@@ -74,6 +74,7 @@ void Pruning::prune_by_sweep(double sparsity) {
   options.wbits = 16;
   options.groups.reset();
   options.block_type = nullptr;
+  options.levels.reset();
   if (options.prune_m == 0) options.sparsity = sparsity;
   std::vector<Sweep> sweeps;
   split_.each([&](std::size_t i) {

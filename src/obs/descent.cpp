@@ -1,5 +1,6 @@
 #include "descent.h"
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/DeviceGuard.h>
@@ -74,6 +75,8 @@ void Descent::sweep(kernels::DescentBlock request, const quant::Grid* grid,
     request.pruned = quant::view_of<bool>(pruned_.narrow(1, first, width));
     if (grid != nullptr) {
       request.grid = grid->view(first, weight_.size(0));
+    }
+    if (codes != nullptr && codes->defined()) {
       request.codes = quant::view_of<std::uint8_t>(codes->narrow(1, first, width));
     }
     kernels::descend_block(request, quant::backend_of(weight_));
@@ -97,16 +100,28 @@ void Descent::step_scales(quant::Grid& grid, const torch::Tensor& codes,
 
 void Descent::step_group(quant::Grid& grid, const Group& group, const torch::Tensor& codes,
                          std::optional<int> scale_exponent) {
-  const torch::Tensor& members = group.columns;
-  const torch::Tensor scale = grid.scale.narrow(1, group.index, 1);
-  const torch::Tensor steps = codes.index_select(1, members)
+  const torch::Tensor steps = codes.index_select(1, group.columns)
                                   .to(torch::kFloat32)
                                   .sub_(grid.zero_point.narrow(1, group.index, 1));
+  move_scales(grid.scale.narrow(1, group.index, 1), steps, group.columns, scale_exponent);
+}
+
+void Descent::step_rows(quant::LevelGrid& grid) {
+  const torch::Tensor levels = quant::nearest_levels(weight_, grid);
+  const torch::Tensor steps = levels * grid.column_step;
+  const torch::Tensor columns = at::arange(weight_.size(1), levels.options().dtype(torch::kInt64));
+  move_scales(grid.row_step.unsqueeze(1), steps, columns, grid.row_exponent);
+  weight_.copy_(quant::values_of(levels, grid));  // with the roundings of a file's reader
+}
+
+/// Moves the scales (rows, 1) or (1, 1) of some columns, whose weights are scale * steps.
+void Descent::move_scales(const torch::Tensor& scale, const torch::Tensor& steps,
+                          const torch::Tensor& columns, std::optional<int> scale_exponent) {
   const std::int64_t together = problem_.product_rows;
-  torch::Tensor response = multiply(steps, problem_.hessian.index_select(0, members), together);
-  const torch::Tensor slope = sum_for(steps * gradient_.index_select(1, members), scale, together);
+  torch::Tensor response = multiply(steps, problem_.hessian.index_select(0, columns), together);
+  const torch::Tensor slope = sum_for(steps * gradient_.index_select(1, columns), scale, together);
   const torch::Tensor curvature =
-      sum_for(steps * response.index_select(1, members), scale, together);
+      sum_for(steps * response.index_select(1, columns), scale, together);
   torch::Tensor moved = at::where(curvature.gt(0), scale - slope / curvature, scale);
   moved = at::maximum(moved, scale * kLeastScaleShare);
   if (scale_exponent) quant::round_to_stored(moved, *scale_exponent);
@@ -117,7 +132,7 @@ void Descent::step_group(quant::Grid& grid, const Group& group, const torch::Ten
   change = at::where(gain.lt(0), change, at::zeros_like(change));
   moved = at::where(gain.lt(0), moved, scale);
   scale.copy_(moved);
-  weight_.index_copy_(1, members, steps * moved);
+  weight_.index_copy_(1, columns, steps * moved);
   gradient_.add_(response.mul_(change));
 }
 

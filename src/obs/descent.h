@@ -37,6 +37,7 @@ class Descent {
   /// Moves values and exchanges pruned and kept weights within every M columns of a row.
   void sweep_pattern(kernels::NmPattern pattern);
   /// Moves every kept weight to the grid value that is best for it.
+  /// \param codes  undefined for a grid of levels.
   void sweep_codes(const quant::Grid& grid, const torch::Tensor& codes);
 
   /// Least-squares scales for the codes as they are, group after group:
@@ -47,6 +48,9 @@ class Descent {
   /// that lowers the error.
   void step_scales(quant::Grid& grid, const torch::Tensor& codes,
                    std::optional<int> scale_exponent);
+
+  /// The same of a grid of levels, whose row steps change.
+  void step_rows(quant::LevelGrid& grid);
 
   /// H'_jj w*^2 of every weight, (rows, N): what zeroing it would cost if it stood at its best.
   [[nodiscard]] torch::Tensor scores() const;
@@ -62,6 +66,8 @@ class Descent {
   void step_block_group(quant::Grid& grid, std::int64_t group, const torch::Tensor& levels);
   void step_group(quant::Grid& grid, const Group& group, const torch::Tensor& codes,
                   std::optional<int> scale_exponent);
+  void move_scales(const torch::Tensor& scale, const torch::Tensor& steps,
+                   const torch::Tensor& columns, std::optional<int> scale_exponent);
 
   torch::Tensor weight_;
   torch::Tensor pruned_;

@@ -65,6 +65,7 @@ quant::Grid find_block_grid(const torch::Tensor& weight, const torch::Tensor& di
 bool fits_grids_in_sweep(const CompressOptions& options) {
   const bool before = options.static_groups || options.refine.grid_after_mask;
   if (options.block_type != nullptr) return true;
+  if (options.levels) return false;
   return options.quantizes() && !options.groups && options.groupsize != -1 && !before;
 }
 

@@ -10,6 +10,7 @@
 #include "column_order.h"
 #include "descent.h"
 #include "input.h"
+#include "level_steps.h"
 #include "measures.h"
 #include "row_split.h"
 #include "sgpt_mi/core/error.h"
@@ -70,9 +71,13 @@ Sweep RefinedRows::new_sweep(const CompressOptions& options) const {
 void RefinedRows::take_sweep(const Sweep& sweep) {
   weight = order.undo(sweep.weight(), 1).contiguous();
   pruned = order.undo(sweep.pruned(), 1).contiguous();
-  if (!sweep.grid().scale.defined()) return;
-  codes = order.undo(sweep.codes(), 1).contiguous();
+  if (!sweep.grid().defined()) return;
   grid = sweep.grid();
+  if (grid.levels) {
+    if (order.back.defined()) grid.levels = grid.levels->with_columns(order.back);
+    return;
+  }
+  codes = order.undo(sweep.codes(), 1).contiguous();
   grid.group_of_column = order.undo(grid.group_of_column, 0).contiguous();
 }
 
@@ -91,8 +96,10 @@ class Refinement {
   void descend_to(std::int64_t zeros, std::vector<Descent>& descents);
   void refit_kept();
   [[nodiscard]] quant::Grid fit_grid(const RefinedRows& rows) const;
+  [[nodiscard]] quant::Grid fit_levels(const RefinedRows& rows) const;
   void quantize();
   void polish();
+  void polish_levels();
   [[nodiscard]] std::vector<Descent> descents() const;
 
   const PreparedInput& input_;
@@ -146,6 +153,7 @@ void Refinement::prune() {
   options.wbits = 16;
   options.groups.reset();
   options.block_type = nullptr;
+  options.levels.reset();
   std::vector<Sweep> sweeps;
   sweeps.reserve(parts_.size());
   split_.each([&](std::size_t i) { sweeps.push_back(parts_[i].new_sweep(options)); });
@@ -193,6 +201,13 @@ void Refinement::refit_kept() {
   });
 }
 
+quant::Grid Refinement::fit_levels(const RefinedRows& rows) const {
+  quant::Grid grid;
+  grid.levels = find_level_grid(rows.weight, input_, *options_.levels);
+  if (rows.order.forward.defined()) grid.levels = grid.levels->with_columns(rows.order.forward);
+  return grid;
+}
+
 quant::Grid Refinement::fit_grid(const RefinedRows& rows) const {
   quant::GridOptions grid = grid_options(options_, scale_exponent_);
   quant::GridEvidence evidence;
@@ -216,6 +231,8 @@ void Refinement::quantize() {
     Sweep& sweep = sweeps.emplace_back(rows.new_sweep(options_));
     if (fits_grids_in_sweep(options_)) {
       sweep.fit_grids(scale_exponent_);
+    } else if (options_.levels) {
+      sweep.use_grid(fit_levels(rows));
     } else {
       const StepClock clock(result_, "grid");
       quant::Grid grid = fit_grid(rows);
@@ -231,8 +248,22 @@ void Refinement::quantize() {
   split_.each([&](std::size_t i) { parts_[i].take_sweep(sweeps[i]); });
 }
 
+/// As polish(), with prices from the levels as they are before each sweep.
+void Refinement::polish_levels() {
+  RefinedRows& rows = parts_.front();
+  quant::LevelGrid& grid = *rows.grid.levels;
+  std::vector<Descent> descent = descents();
+  for (std::int64_t sweep = 0; sweep < options_.refine.polish_sweeps; ++sweep) {
+    quant::set_prices(grid, quant::level_tables(quant::nearest_levels(rows.weight, grid)));
+    use_descent_costs(grid, rows.problem.hessian.diagonal(), *options_.levels);
+    descent.front().sweep_codes(rows.grid, {});
+    if (options_.refine.scale_step) descent.front().step_rows(grid);
+  }
+}
+
 void Refinement::polish() {
   const StepClock clock(result_, "polish");
+  if (options_.levels) return polish_levels();
   const RefineOptions& refine = options_.refine;
   if (refine.polish_sweeps == 0 && !refine.scale_step) return;
   std::vector<Descent> parts = descents();
@@ -252,7 +283,13 @@ CompressResult Refinement::take(const std::string& name) {
   CompressedMatrix& matrix = result_.matrix;
   matrix.weight = split_.gather([&](std::size_t i) { return parts_[i].weight; });
   matrix.pruned = split_.gather([&](std::size_t i) { return parts_[i].pruned; });
-  const RefinedRows& first = parts_.front();
+  RefinedRows& first = parts_.front();
+  if (first.grid.levels) {
+    matrix.levels = quant::nearest_levels(first.weight, *first.grid.levels);
+    matrix.weight = quant::values_of(matrix.levels, *first.grid.levels);
+    matrix.level_grid = first.grid.levels;
+    if (options_.prunes() && options_.prune_m == 0) matrix.pruned.logical_or_(matrix.weight.eq(0));
+  }
   if (first.codes.defined()) {
     matrix.codes = split_.gather([&](std::size_t i) { return parts_[i].codes; });
     matrix.scale = split_.gather([&](std::size_t i) { return parts_[i].grid.scale; });

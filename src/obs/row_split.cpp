@@ -13,8 +13,9 @@
 namespace sgpt_mi::obs {
 namespace {
 
-/// Whether a row's grid depends on other rows.
+/// Whether a row's grid, or the price of its levels, depends on other rows.
 bool rows_share_grids(const CompressOptions& options) {
+  if (options.levels) return true;
   return options.groups && options.groups->sharing != quant::GridSharing::kRowGroup;
 }
 

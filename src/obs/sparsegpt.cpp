@@ -88,7 +88,7 @@ PreparedInput prepare_input(const torch::Tensor& hessian, const CompressOptions&
 CompressResult compress_sparsegpt(const torch::Tensor& weight, const PreparedInput& input,
                                   const CompressOptions& options, const std::string& name) {
   check_input(weight, input.hessian, options, name);
-  if (options.refine.any()) return compress_refined(weight, input, options, name);
+  if (options.refine.any() || options.levels) return compress_refined(weight, input, options, name);
   const torch::Tensor before = weight.to(torch::kFloat32).contiguous();
   const std::optional<int> exponent = scale_exponent(before, options);
   const RowSplit split(before, options);

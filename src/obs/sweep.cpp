@@ -39,6 +39,7 @@ void Sweep::use_mask(torch::Tensor pruned) {
 
 void Sweep::use_grid(quant::Grid grid) {
   grid_ = std::move(grid);
+  if (grid_.levels) return;
   codes_ = at::empty(weight_.sizes(), weight_.options().dtype(torch::kUInt8));
 }
 
@@ -179,6 +180,8 @@ void Sweep::step(std::int64_t first, std::int64_t end) {
   block.row_loss = row_loss_.data_ptr<double>();
   if (rounds()) {
     block.grid = grid_.view(first, weight_.size(0));
+  }
+  if (codes_.defined()) {
     block.codes = quant::view_of<std::uint8_t>(codes_.narrow(1, first, width));
   }
   kernels::obs_block(block, quant::backend_of(weight_));

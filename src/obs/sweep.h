@@ -55,7 +55,7 @@ class Sweep {
   [[nodiscard]] std::int64_t block_size() const;
   [[nodiscard]] std::int64_t far_block_size() const;
   [[nodiscard]] std::int64_t group_size() const;
-  [[nodiscard]] bool rounds() const { return grid_.scale.defined(); }
+  [[nodiscard]] bool rounds() const { return grid_.defined(); }
   [[nodiscard]] torch::Tensor scores(std::int64_t first, std::int64_t end) const;
   void run_block(std::int64_t first, std::int64_t end);
   void fit_group_at(std::int64_t first);
@@ -75,7 +75,7 @@ class Sweep {
   std::optional<int> scale_exponent_;
   torch::Tensor column_weight_;  // (N) float32 1 / U_jj^2: what blocks are fitted with
   torch::Tensor pruned_;         // (rows, N) bool
-  torch::Tensor codes_;          // (rows, N) uint8
+  torch::Tensor codes_;          // (rows, N) uint8, of grids with codes
   torch::Tensor error_;          // (rows, block), or (rows, far block)
   std::int64_t far_first_ = 0;
   std::int64_t far_end_ = 0;

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr double kLeastDamage = 1e-300;  // its logarithm is finite
 
 /// y at x on the line through two points.
@@ -39,13 +39,22 @@ json to_json(const LinearCurves& linear) {
                       {"widths", curve.widths},
                       {"damage", curve.damage}});
   }
+  json levels = json::array();
+  for (const LevelCurve& curve : linear.levels) {
+    json points = json::array();
+    for (const obs::LevelPoint& point : curve.points) {
+      points.push_back({point.step, point.bits, point.damage});
+    }
+    levels.push_back({{"sparsity", curve.sparsity}, {"points", std::move(points)}});
+  }
   json types = json::object();
   for (const TypePoint& point : linear.types) types[point.type] = point.damage;
   return {{"name", linear.name},           {"layer", linear.layer},
           {"attention", linear.attention}, {"rows", linear.rows},
           {"columns", linear.columns},     {"unit_of_column", linear.unit_of_column},
           {"units", linear.units},         {"pruning", std::move(pruning)},
-          {"coding", std::move(coding)},   {"types", std::move(types)}};
+          {"coding", std::move(coding)},   {"types", std::move(types)},
+          {"levels", std::move(levels)},   {"row_weight", linear.row_weight}};
 }
 
 void require(bool holds, const std::string& file, const char* what) {
@@ -76,6 +85,20 @@ CodingCurve coding_of(const json& value, std::int64_t units, const std::string& 
   return curve;
 }
 
+LevelCurve levels_of(const json& value, const std::string& file) {
+  LevelCurve curve{value.at("sparsity").get<double>(), {}};
+  for (const json& point : value.at("points")) {
+    require(point.size() == 3, file, "a point of levels is not step, bits and damage");
+    curve.points.push_back(
+        {damage_of(point[0], file), damage_of(point[1], file), damage_of(point[2], file)});
+    const bool ascending =
+        curve.points.size() == 1 || curve.points.back().step > std::prev(curve.points.end(), 2)->step;
+    require(ascending && curve.points.back().step > 0.0, file, "the steps of levels do not ascend");
+  }
+  require(curve.points.size() >= 2, file, "levels have fewer than two points");
+  return curve;
+}
+
 LinearCurves linear_of(const json& value, const std::string& file) {
   LinearCurves linear;
   linear.name = value.at("name").get<std::string>();
@@ -98,7 +121,13 @@ LinearCurves linear_of(const json& value, const std::string& file) {
   for (const json& curve : value.at("coding")) {
     linear.coding.push_back(coding_of(curve, linear.units, file));
   }
-  if (!value.contains("types")) return linear;  // files from before there were types
+  for (const json& curve : value.at("levels")) linear.levels.push_back(levels_of(curve, file));
+  for (const json& weight : value.at("row_weight")) {
+    linear.row_weight.push_back(damage_of(weight, file));
+  }
+  require(linear.levels.empty() ||
+              static_cast<std::int64_t>(linear.row_weight.size()) == linear.rows,
+          file, "levels have not one weight a row");
   for (const auto& [type, damage] : value.at("types").items()) {
     require(blocks::find_block_type(std::string_view(type)) != nullptr, file, "a type is unknown");
     linear.types.push_back({type, damage_of(damage, file)});

@@ -88,6 +88,8 @@ class Measurer {
                       const obs::PreparedInput& prepared);
   void measure_types(LinearCurves& curves, const obs::PruneCurve& pruned,
                      const obs::CurveInput& with, double unit) const;
+  void measure_levels(LinearCurves& curves, const obs::PruneCurve& pruned,
+                      const obs::CurveInput& with, double unit) const;
   void measure_coding(LinearCurves& curves, const obs::PruneCurve& pruned,
                       const walk::SiteInput& input, const obs::CurveInput& with, double unit) const;
   [[nodiscard]] std::pair<torch::Tensor, double> row_weight(const torch::Tensor& weight,
@@ -176,11 +178,29 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
     result_.linears.push_back(std::move(curves));
     return;
   }
+  if (goal_.levels) {
+    measure_levels(curves, pruned, with, unit);
+    if (!sparsities_.values.empty()) measure_levels(curves, dense(), with, unit);
+    result_.linears.push_back(std::move(curves));
+    return;
+  }
   measure_coding(curves, pruned, input, with, unit);
   if (!goal_.plan.measurements.empty() && !sparsities_.values.empty()) {
     measure_coding(curves, dense(), input, with, unit);
   }
   result_.linears.push_back(std::move(curves));
+}
+
+void Measurer::measure_levels(LinearCurves& curves, const obs::PruneCurve& pruned,
+                              const obs::CurveInput& with, double unit) const {
+  check_interrupt();
+  LevelCurve curve{pruned.pruned.to(torch::kFloat64).mean().item<double>(),
+                   obs::measure_levels(pruned.weight, with.input, with.row_weight)};
+  for (obs::LevelPoint& point : curve.points) point.damage *= unit;
+  curves.levels.push_back(std::move(curve));
+  const torch::Tensor weights = with.row_weight.to(torch::kCPU).contiguous();
+  const double* first = weights.const_data_ptr<double>();
+  curves.row_weight.assign(first, first + weights.numel());
 }
 
 /// Rows that stand for all in the measurement of block types: rows are sorted by their weight f and

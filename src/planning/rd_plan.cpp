@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "plan_types.h"
+#include "sgpt_mi/planning/plan_levels.h"
 #include "plan_widths.h"
 #include "sgpt_mi/alloc/allocate.h"
 #include "sgpt_mi/core/error.h"
@@ -117,6 +118,18 @@ RdPlan named(std::string name, const Measurements& measurements, const PlanGoal&
   return plan;
 }
 
+/// Sparsities as chosen, levels within so many stored bits a weight.
+RdPlan level_plan(std::string name, const Measurements& measurements, const PlanGoal& goal,
+                  double stored_bits, Choices choices) {
+  RdPlan levels;
+  plan_levels(measurements, stored_bits, choices, levels);
+  RdPlan plan = named(std::move(name), measurements, goal, choices);
+  plan.predicted_damage += levels.predicted_damage;
+  plan.step = levels.step;
+  plan.level_bits = levels.level_bits;
+  return plan;
+}
+
 double pattern_share(const obs::CompressOptions& matrix) {
   return matrix.prune_m == 0
              ? matrix.sparsity
@@ -146,7 +159,7 @@ void require_plannable(const Measurements& linears, const PlanGoal& goal,
                        std::optional<double> stored_bits) {
   if (goal.types) return require_types(linears, *goal.types, stored_bits);
   const widths::WidthOptions& widths = goal.plan.widths;
-  if (!goal.matrix.quantizes()) return;
+  if (!goal.matrix.quantizes() || goal.levels) return;
   if (goal.matrix.groupsize != -1 && (stored_bits || widths.grouping.groups != 1)) {
     fail(ErrorKind::kUsage, "groupsize: {} contradicts {}; leave it out", goal.matrix.groupsize,
          stored_bits ? "a stored size, for which rd chooses the group sizes itself"
@@ -217,6 +230,14 @@ std::vector<RdPlan> make_plans(const Measurements& measurements, const PlanGoal&
     if (promises) plans.push_back(std::move(plan));
   };
   const Choices uniform = uniform_choices(measurements, goal);
+  if (goal.levels) {
+    const double bits = stored_bits.value_or(stored_bits_of_codes(measurements, goal));
+    plans.push_back(level_plan("levels", measurements, goal, bits, uniform));
+    if (!plans_sparsities) return plans;
+    plans.push_back(level_plan("levels and planned sparsities", measurements, goal, bits,
+                               sparsity_choices(measurements, goal, effort)));
+    return plans;
+  }
   if (width || !quantizes) add("uniform", uniform, false);
   if (!plans_sparsities) {
     if (plans_widths) add("planned widths", uniform, true);

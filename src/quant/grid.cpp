@@ -178,6 +178,10 @@ void GridOptions::validate() const {
 
 kernels::GridView Grid::view(std::int64_t first, std::int64_t rows) const {
   kernels::GridView view;
+  if (levels) {
+    view.levels = levels->view(first);
+    return view;
+  }
   view.scale = view_of<const float>(scale.expand({rows, -1}));
   view.zero = view_of<const float>(zero_point.expand({rows, -1}));
   if (offset.defined()) view.offset = view_of<const float>(offset);

@@ -26,7 +26,7 @@ struct DescentBlock {
   float threshold = 0.0F;          ///< of kThreshold
   NmPattern pattern;               ///< of kPattern: m > 0 divides width
   GridView grid;                   ///< of the block's columns; of kKept only
-  MatrixView<std::uint8_t> codes;  ///< (rows, width) out; not touched without a grid
+  MatrixView<std::uint8_t> codes;  ///< (rows, width) out; not touched without grid.has_codes()
 };
 
 /// One sweep of coordinate descent over one block: for j = 0 .. width - 1, in every row,
@@ -39,7 +39,8 @@ struct DescentBlock {
 /// With f = 1/2 tr(E H E^T), and up to float32 rounding:
 ///
 /// kKept: the mask is given. f never rises, if pruned weights are 0 and, with a grid, all others
-/// are grid values before the sweep.
+/// are grid values before the sweep; with levels the same holds of f's rows, each times its row
+/// cost, plus the prices, where the column costs are those of H (column_step^2 H_jj).
 ///
 /// kThreshold: pruned where not H_jj (w* w*) > threshold. f + threshold / 2 * (number of weights
 /// that are not 0) never rises, since half the score is what pruning a weight adds to f.

@@ -13,6 +13,24 @@ struct LevelTable {
   bool given = false;  ///< false: the level of a code is the code itself
 };
 
+/// Grids of all multiples of a step, row_step[r] * column_step[j], for levels that are entropy-coded
+/// afterwards. A value w becomes step * k with the level k of least
+///
+///     row_cost[r] * column_cost[j] * (w / step - k)^2 + price[table][|k|]
+///
+/// among the nearest level, the next one toward 0, and 0; table = row_table[r] + column_table[j],
+/// cut to 0 .. tables - 1.
+struct LevelView {
+  const float* row_step = nullptr;             ///< (rows), > 0
+  const float* column_step = nullptr;          ///< (width), > 0; nullptr: no such grid
+  const float* row_cost = nullptr;             ///< (rows)
+  const float* column_cost = nullptr;          ///< (width)
+  const std::int32_t* row_table = nullptr;     ///< (rows)
+  const std::int32_t* column_table = nullptr;  ///< (width)
+  const float* price = nullptr;                ///< (tables, 32): of magnitudes 0 to 31
+  std::int32_t tables = 0;
+};
+
 /// Grids by which the columns of a block are rounded: with g = group_of_column[j], the value of
 /// code c in row r and column j is
 ///
@@ -25,10 +43,20 @@ struct LevelTable {
 struct GridView {
   MatrixView<const float> scale;                  ///< (rows, groups); stride 0: shared rows
   MatrixView<const float> zero;                   ///< (rows, groups), integral, in [0, max code]
-  const std::int32_t* group_of_column = nullptr;  ///< (width); nullptr: values are not rounded
+  const std::int32_t* group_of_column = nullptr;  ///< (width); nullptr: none of these grids
   const float* max_code_of_group = nullptr;       ///< (groups): 2^bits - 1, at most 255
   MatrixView<const float> offset = {};            ///< (rows, groups), or without data: all 0
   LevelTable table = {};
+  LevelView levels = {};  ///< with column_step: takes the place of all the others
+
+  /// Whether values are rounded at all.
+  [[nodiscard]] constexpr bool rounds() const {
+    return group_of_column != nullptr || levels.column_step != nullptr;
+  }
+  /// Whether what they are rounded to has codes of up to 255.
+  [[nodiscard]] constexpr bool has_codes() const {
+    return group_of_column != nullptr && levels.column_step == nullptr;
+  }
 };
 
 /// N of every M neighbouring columns are pruned, per row; m = 0: the mask is given.
@@ -44,7 +72,7 @@ struct ObsBlock {
   MatrixView<bool> pruned;         ///< (rows, width) in when pattern.m = 0, else out; true: zero
   NmPattern pattern;               ///< m divides width
   GridView grid;                   ///< of the block's columns
-  MatrixView<std::uint8_t> codes;  ///< (rows, width) out; not touched without a grid
+  MatrixView<std::uint8_t> codes;  ///< (rows, width) out; not touched without grid.has_codes()
   MatrixView<float> error;         ///< (rows, width) out: (w - q) / U_jj, for the tail update
   double* row_loss = nullptr;      ///< (rows) added to: sum over columns of (w - q)^2 / (2 U_jj^2)
 };
@@ -52,7 +80,7 @@ struct ObsBlock {
 /// The column loop of SparseGPT and GPTQ over one block: for j = 0 .. width - 1, in every row,
 ///
 ///     q       = 0 where pruned, else w_j; then scale * (code - zero) with
-///               code = clamp(round(q / scale) + zero, 0, max code)
+///               code = clamp(round(q / scale) + zero, 0, max code), or as LevelView has it
 ///     e_j     = (w_j - q) / U_jj
 ///     w_k    -= e_j * U_jk            for the block's columns k > j
 ///

@@ -45,6 +45,22 @@ struct RowPlacement {
   std::int64_t product_rows = 0;
 };
 
+/// Codes of any size for an entropy coder, on steps that follow from what errors cost.
+///
+/// OBS with H'^-1 = U^T U leaves sum_rj (w - q)_rj^2 / U_jj^2 of a linear's error, which row r's
+/// weight f_r turns into loss. Rounding to multiples of a step D adds D^2 / 12 to the square and
+/// takes h(w) - log2 D bits, so at equal gain a bit everywhere
+///
+///     D(r, j) = step * f_r^(-1/2) * U_jj ,
+///
+/// with one `step` for the whole model (reverse water-filling; where D exceeds the spread of a
+/// column its codes become zeros by themselves). f_r counts as at least 1 % of its mean and U_jj as
+/// at least a tenth of its median: what few tokens show is not believed further.
+struct LevelOptions {
+  torch::Tensor row_weight;  ///< f (rows) float64, >= 0
+  double step = 0.0;         ///< > 0
+};
+
 /// How one weight matrix is pruned and quantized: see compress_sparsegpt().
 struct CompressOptions {
   double sparsity = 0.0;     ///< share of weights to zero, [0, 1); 0: none
@@ -66,6 +82,8 @@ struct CompressOptions {
   const blocks::BlockType* block_type = nullptr;
   /// Columns in groups of their own widths, instead of wbits and groupsize. Unset: all alike.
   std::optional<quant::ColumnGroups> groups;
+  /// Levels for an entropy coder, instead of codes of wbits. Unset: codes.
+  std::optional<LevelOptions> levels;
   double percdamp = 0.01;        ///< share of mean(diag H) added to the diagonal, (0, 1]
   std::int64_t blocksize = 128;  ///< columns updated together
   RefineOptions refine;
@@ -73,7 +91,7 @@ struct CompressOptions {
 
   [[nodiscard]] bool prunes() const { return sparsity > 0.0 || prune_n > 0; }
   [[nodiscard]] bool quantizes() const {
-    return wbits < 16 || groups.has_value() || block_type != nullptr;
+    return wbits < 16 || groups.has_value() || block_type != nullptr || levels.has_value();
   }
 
   /// Throws Error(kUsage) naming the field, its value and its range, or the two fields that exclude
@@ -108,6 +126,9 @@ struct CompressedMatrix {
   std::optional<quant::BlockFactors> blocks;  ///< of a matrix in blocks
   /// With stored_scales: scale is float16 times 2 to this power.
   std::optional<int> scale_exponent;
+  /// With levels: the steps, instead of scale and zero_point, and (rows, N) int16 instead of codes.
+  std::optional<quant::LevelGrid> level_grid;
+  torch::Tensor levels;
 };
 
 /// H of one distinct input, factorised once for all linears that read it.
@@ -208,6 +229,12 @@ struct DriftTarget {
 /// descent on the codes and scales. L0 descent zeroes exactly floor(rows * N * sparsity) weights;
 /// kept weights whose final code means 0 join the mask of an unstructured result. `loss` is then
 /// output_error / 2.
+///
+/// With options.levels every weight takes the level of least cost, kernels::LevelView: the error
+/// that OBS leaves, (f_r D^2 / step^2) (x - k)^2 / U_jj^2 in units of a step, plus
+/// quant::kBitPrice a bit of the level. What a level takes is read off those of the whole matrix:
+/// before the sweep of the nearest ones, before each sweep of the polish of the current ones. The
+/// steps of rows then take their least-squares values. A matrix with levels stays on one device.
 ///
 /// Results do not depend on the number of threads beyond the rounding of matrix products, nor on
 /// the number of devices of options.rows. A matrix whose rows share grids (GridSharing::kColumn,

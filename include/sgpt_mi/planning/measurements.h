@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "sgpt_mi/obs/curves.h"
+
 namespace sgpt_mi::planning {
 
 /// Damage of pruning a linear to some share. Damages are expected losses: with Fisher sensitivity
@@ -29,6 +31,12 @@ struct TypePoint {
   double damage = 0.0;
 };
 
+/// What levels of several steps take and do in a linear, at one sparsity.
+struct LevelCurve {
+  double sparsity = 0.0;  ///< of the mask that it was measured with
+  std::vector<obs::LevelPoint> points;  ///< ascending steps
+};
+
 /// What planning knows of one linear.
 struct LinearCurves {
   std::string name;
@@ -41,6 +49,8 @@ struct LinearCurves {
   std::vector<PrunePoint> pruning;           ///< ascending sparsity; empty: not measured
   std::vector<CodingCurve> coding;           ///< empty: not measured
   std::vector<TypePoint> types;              ///< empty: not measured
+  std::vector<LevelCurve> levels;            ///< empty: not measured
+  std::vector<double> row_weight;            ///< f (rows) of the levels' steps
 
   [[nodiscard]] std::int64_t weights() const { return rows * columns; }
   /// Log-linear between the measured sparsities and beyond the last two, quadratic from 0 at 0 to

@@ -17,6 +17,8 @@ struct RdPlan {
   std::string name;  ///< "uniform", "sparsity", "sparsity and widths" ...
   std::map<std::string, LinearChoice> linears;
   double predicted_damage = 0.0;  ///< sum of the measured damages
+  double step = 0.0;              ///< of levels: obs::LevelOptions::step of all linears
+  std::int64_t level_bits = 0;    ///< of levels: what all linears may take together
 };
 
 /// The plans that are worth comparing, the plainest first: all linears alike (where the target

@@ -8,6 +8,7 @@
 
 #include "sgpt_mi/blocks/block_types.h"
 #include "sgpt_mi/kernels/obs_block.h"
+#include "sgpt_mi/quant/level_grid.h"
 
 namespace sgpt_mi::quant {
 
@@ -67,6 +68,11 @@ struct Grid {
   torch::Tensor max_code;          ///< (G) float32: 2^bits - 1
   std::vector<int> bits_of_group;  ///< G entries
   std::optional<BlockFactors> blocks;  ///< of which scale and offset are the products
+  /// Takes the place of all the others: levels of any size instead of codes.
+  std::optional<LevelGrid> levels;
+
+  /// Whether it rounds to anything.
+  [[nodiscard]] bool defined() const { return scale.defined() || levels.has_value(); }
 
   /// For the column loop over columns `first` and following of a matrix of `rows` rows.
   [[nodiscard]] kernels::GridView view(std::int64_t first, std::int64_t rows) const;

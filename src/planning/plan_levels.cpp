@@ -1,0 +1,111 @@
+#include "sgpt_mi/planning/plan_levels.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::planning {
+namespace {
+
+constexpr int kHalvings = 60;  // of a bracket of 2^80
+
+/// The curve at a sparsity: between the two measured masks around it.
+LevelCurve curve_at(const LinearCurves& linear, double sparsity) {
+  ensure(!linear.levels.empty(), "planning: the levels of a linear were not measured");
+  const auto nearer = [&](const LevelCurve& a, const LevelCurve& b) {
+    return std::abs(a.sparsity - sparsity) < std::abs(b.sparsity - sparsity);
+  };
+  return *std::min_element(linear.levels.begin(), linear.levels.end(), nearer);
+}
+
+double damage_at(const LevelCurve& curve, double step) {
+  const auto& points = curve.points;
+  auto upper = std::find_if(points.begin(), points.end(),
+                            [&](const obs::LevelPoint& point) { return point.step >= step; });
+  if (upper == points.begin()) {  // high rate: the square of the step
+    return upper->damage * std::pow(step / upper->step, 2.0);
+  }
+  if (upper == points.end()) return points.back().damage;
+  const auto lower = std::prev(upper);
+  const double share = std::log(step / lower->step) / std::log(upper->step / lower->step);
+  return std::exp((1.0 - share) * std::log(std::max(lower->damage, 1e-300)) +
+                  share * std::log(std::max(upper->damage, 1e-300)));
+}
+
+}  // namespace
+
+double side_bits(std::int64_t rows, std::int64_t columns) {
+  return 16.0 * static_cast<double>(rows + columns);
+}
+
+double bits_at(const LevelDemand& demand, double step) {
+  const auto& points = demand.curve->points;
+  const auto above = std::find_if(points.begin(), points.end(),
+                                  [&](const obs::LevelPoint& point) { return point.step >= step; });
+  double bits = 0.0;
+  if (above == points.begin()) {
+    bits = above->bits + std::log2(above->step / step);
+  } else if (above == points.end()) {
+    bits = points.back().bits * points.back().step / step;
+  } else {
+    const auto below = std::prev(above);
+    const double share = std::log(step / below->step) / std::log(above->step / below->step);
+    bits = (1.0 - share) * below->bits + share * above->bits;
+  }
+  return demand.weights * std::max(0.0, bits + demand.extra_bits) + demand.side_bits;
+}
+
+double step_for(const std::vector<LevelDemand>& demands, double bits) {
+  ensure(!demands.empty(), "planning: no levels to choose a step for");
+  const double middle = std::log2(demands.front().curve->points.front().step);
+  double low = middle - 40.0;
+  double high = middle + 40.0;
+  for (int i = 0; i < kHalvings; ++i) {
+    const double tried = 0.5 * (low + high);
+    double taken = 0.0;
+    for (const LevelDemand& demand : demands) taken += bits_at(demand, std::exp2(tried));
+    (taken > bits ? low : high) = tried;
+  }
+  return std::exp2(high);
+}
+
+void plan_levels(const Measurements& measurements, double stored_bits, Choices& choices,
+                 RdPlan& plan) {
+  std::vector<LevelDemand> demands;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const LinearCurves& linear = measurements.linears[i];
+    choices[i].row_weight = linear.row_weight;
+    choices[i].levels = curve_at(linear, choices[i].sparsity);
+    demands.push_back({&choices[i].levels, static_cast<double>(linear.weights()),
+                       side_bits(linear.rows, linear.columns)});
+  }
+  const double bits = stored_bits * static_cast<double>(all_weights(measurements));
+  plan.level_bits = static_cast<std::int64_t>(bits);
+  plan.step = step_for(demands, bits);
+  for (const LinearChoice& choice : choices) {
+    plan.predicted_damage += damage_at(choice.levels, plan.step);
+  }
+}
+
+double stored_bits_of_codes(const Measurements& measurements, const PlanGoal& goal) {
+  const double target = goal.plan.widths.target.average_bits;
+  const double narrow = std::clamp(std::floor(target), 2.0, 7.0);
+  double stored = 0.0;
+  for (const LinearCurves& linear : measurements.linears) {
+    LinearChoice choice;
+    choice.sparsity = goal.matrix.prune_m > 0 ? static_cast<double>(goal.matrix.prune_n) /
+                                                    static_cast<double>(goal.matrix.prune_m)
+                                              : goal.matrix.sparsity;
+    choice.unit_bits = {static_cast<int>(narrow)};
+    const auto of_narrow =
+        static_cast<double>(stored_bits_of(linear, choice, goal.matrix, goal.grids));
+    choice.unit_bits = {static_cast<int>(narrow) + 1};
+    const auto of_wide =
+        static_cast<double>(stored_bits_of(linear, choice, goal.matrix, goal.grids));
+    stored += of_narrow + (target - narrow) * (of_wide - of_narrow);
+  }
+  return stored / static_cast<double>(all_weights(measurements));
+}
+
+}  // namespace sgpt_mi::planning
