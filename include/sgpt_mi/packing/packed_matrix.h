@@ -16,7 +16,7 @@
 
 namespace sgpt_mi::packing {
 
-// The packed form of one compressed matrix, version 1.
+// The packed form of one compressed matrix, version 2.
 //
 // Matrix NAME (the checkpoint's tensor NAME.weight) of `rows` x `columns` weights is stored as the
 // tensors below in a safetensors file. A part without bytes is left out. All numbers are
@@ -24,7 +24,7 @@ namespace sgpt_mi::packing {
 // (counted from the least significant), unused bits of the last byte are 0.
 //
 // NAME.packed, U8 [44], the record:
-//    0  u32  format version, 1
+//    0  u32  format version, 2
 //    4  u32  rows, 1 .. 2^31 - 1        rows * columns is at most 2^48
 //    8  u32  columns, 1 .. 2^31 - 1
 //   12  u32  grid rows: `rows`, or 1 when all rows share their grids; 0: not quantized
@@ -35,22 +35,27 @@ namespace sgpt_mi::packing {
 //   32  i16  scale exponent e, -125 .. 112; 0 when not quantized
 //   34  u8   type of the dense matrix: 0 F32, 1 F16, 2 BF16
 //   35  u8   layout: 0 dense, all weights are stored, a pruned one as its grid's zero point (or as
-//            the value 0); 1 bitmask, only kept weights are stored; 2 as 1, with N:M ranks
+//            the value 0); 1 bitmask, only kept weights are stored; 2 as 1, with N:M ranks;
+//            3 coded, all weights are stored as entropy-coded levels, a pruned one as the level 0
 //   36  u8   N:M pattern of layout 2, 1 <= n < m <= 8: n zeros ...
-//   37  u8   ... in every m weights of a row, m divides columns; both 0 in layouts 0 and 1
-//   38  u8   bits of every code, 2 .. 8; 0: they differ (NAME.bits), or not quantized
-//   39  u8   0
-//   40  u32  CRC-32 (as in zlib) of NAME, bytes 0 to 39 and the other parts in the order below
+//   37  u8   ... in every m weights of a row, m divides columns; both 0 in other layouts
+//   38  u8   bits of every code, 2 .. 8; 0: they differ (NAME.bits), or not quantized; in layout 3
+//            1 where there is NAME.column_scale, 0 where every column's scale is 1
+//   39  i8   exponent of the columns' scales in layout 3, -125 .. 112; 0 without them
+//   40  u32  CRC-32 (as in zlib) of NAME, bytes 0 to 39 and the other parts in the order below; in
+//            layout 3 without NAME.codes, whose chunks have checksums of their own in NAME.tables
 //
 // NAME.codes, U8 [bytes]: one bit stream per width that occurs, ascending, each starting at a whole
 //   byte: the codes of the columns of that width, row by row, columns in natural order; in layouts
-//   1 and 2 kept weights only.
+//   1 and 2 kept weights only. In layout 3 the chunks of the matrix of levels, one after the other,
+//   and in NAME.tables, U8 [bytes], how to read them: both as in entropy/coded_levels.h.
 // NAME.values, F32, F16 or BF16 [stored], when not quantized: the stored weights, row by row.
 // NAME.mask, U8 [bytes]. Layout 1: a bit stream with one bit per weight, row by row: 1 is kept.
 //   Layout 2: a bit stream with ceil(log2 C(m, n)) bits per m weights, row by row: the rank of
 //   their kept set among all sets of m - n places, ordered as binary numbers whose bit i is place i
 //   (the combinatorial number system). 2:4 takes 3 bits per 4 weights.
 // NAME.scale, F16 [grid rows, G]: positive and finite; the scale is this times 2^e.
+// NAME.column_scale, F16 [columns], layout 3: positive and finite; times 2^(byte 39).
 // NAME.zero_point, U8 [bytes]: as NAME.codes, for a matrix of grid rows x G zero points, each as
 //   wide as its group's codes.
 // NAME.group, U8 [bytes]: a bit stream of `columns` labels of ceil(log2 G) bits, each below G.
@@ -61,14 +66,20 @@ namespace sgpt_mi::packing {
 //     round(scale(r, g) * (code - zero_point(r, g)))
 //
 // with a product in float32 and one rounding to the type of the dense matrix (nearest, ties to
-// even), r = 0 for shared grids; +0 where pruned.
+// even), r = 0 for shared grids; +0 where pruned. In layout 3 it is
+//
+//     round((scale(r, g) * column_scale(j)) * level)
+//
+// with two products in float32; the largest product of scales is finite. There are no zero points,
+// mask and widths in layout 3.
 
-inline constexpr std::uint32_t kPackedFormatVersion = 1;
+inline constexpr std::uint32_t kPackedFormatVersion = 2;
 
 /// A compressed matrix as plain arrays that somebody else owns; columns in natural order.
 ///
-/// Either `codes` with a grid, or `values` without. Where a weight is pruned, its code or value is
-/// not read.
+/// Either `codes` with a grid, or `levels` with a grid that has no zero points, or `values` without.
+/// Where a weight is pruned, its code or value is not read. With `levels`, which are entropy-coded,
+/// `pruned`, the pattern, `zero_point` and `bits_of_group` are left empty.
 struct CodedMatrix {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
@@ -86,6 +97,17 @@ struct CodedMatrix {
   std::span<const int> bits_of_group;             ///< (G): 2 .. 8
   /// Every zero point is half of its range, 2^(bits - 1): a format may leave them out.
   bool symmetric = false;
+  /// (rows, columns) signed whole numbers, 0 where pruned.
+  std::span<const std::int16_t> levels = {};
+  /// (columns) binary16 patterns, positive, finite; empty: all 1. Read with `levels`.
+  std::span<const std::uint16_t> column_scale = {};
+  int column_exponent = 0;  ///< a column's scale is its pattern's value * 2^this; -125 .. 112
+
+  /// G.
+  [[nodiscard]] std::int64_t groups() const {
+    if (levels.empty()) return static_cast<std::int64_t>(bits_of_group.size());
+    return grid_rows == 0 ? 0 : static_cast<std::int64_t>(scale.size()) / grid_rows;
+  }
 };
 
 /// The tensors of a packed matrix, in the order of the checksum.
@@ -97,9 +119,11 @@ enum class PackedPartKind : std::uint8_t {
   kScale,
   kZeroPoint,
   kGroup,
-  kBits
+  kBits,
+  kTables,
+  kColumnScale
 };
-inline constexpr std::size_t kPackedPartKinds = 8;
+inline constexpr std::size_t kPackedPartKinds = 10;
 
 /// What follows NAME in the part's tensor name: ".packed", ".codes" ...
 [[nodiscard]] std::string_view packed_suffix(PackedPartKind kind);
@@ -132,22 +156,28 @@ struct PackedMatrixInfo {
   std::int64_t stored = 0;     ///< weights with a code or a value of their own
   std::int64_t grid_rows = 0;  ///< 0: not quantized
   std::int64_t groups = 0;
-  std::array<std::int64_t, kWidths> weights_of_width{};  ///< pruned ones included; [0]: values
+  int tables = 0;  ///< of the entropy coder; 0: codes of fixed widths, or values
+  /// Pruned ones included; [0]: values. All 0 where the weights are entropy-coded.
+  std::array<std::int64_t, kWidths> weights_of_width{};
   PackedSize size;                                       ///< of the parts as found
 
   /// Bits of all parts over the number of weights.
   [[nodiscard]] double stored_bits_per_weight() const;
 };
 
-/// The parts of a matrix in the layout that takes fewest bytes (dense when equal).
+/// The parts of a matrix: coded where it has levels, else in the layout that takes fewest bytes
+/// (dense when equal). The result does not depend on the number of threads.
 ///
-/// Cost: a few operations per weight; memory: the parts and one byte per weight.
+/// Cost: a few operations per weight, about ten where it has levels; memory: the parts and one byte
+/// per weight.
 /// \throws Error(kInternal) naming the matrix: arrays that contradict each other, a code, label,
 ///                          width or scale out of range, a mask that breaks its N:M pattern.
 [[nodiscard]] std::vector<PackedPart> pack_matrix(const std::string& name,
-                                                  const CodedMatrix& matrix);
+                                                  const CodedMatrix& matrix,
+                                                  const ParallelFor& parallel_for = serial_for());
 
-/// The bytes of these parts.
+/// The bytes of these parts. What a matrix with levels will take is known from its parts alone:
+/// packed_size(pack_matrix(name, matrix)); predict_packed_size() is for the other ones.
 [[nodiscard]] PackedSize packed_size(std::span<const PackedPart> parts);
 
 /// The parts of matrix `name` that the source has.

@@ -10,7 +10,7 @@ namespace sgpt_mi::packing {
 struct CodedMatrix;
 
 /// How the weights of a packed matrix lie: see packed_matrix.h.
-enum class PackedLayout : std::uint8_t { kDense = 0, kBitmask = 1, kRanks = 2 };
+enum class PackedLayout : std::uint8_t { kDense = 0, kBitmask = 1, kRanks = 2, kCoded = 3 };
 
 /// Code widths are array indices here: 2 to 8; matrices that are not quantized use index 0.
 inline constexpr std::size_t kWidths = 9;
@@ -36,14 +36,15 @@ struct PackedShape {
 /// Bytes of a packed matrix by part.
 struct PackedSize {
   std::int64_t record = 0;
-  std::int64_t codes = 0;  ///< or values, when not quantized
+  std::int64_t codes = 0;   ///< or values, when not quantized
+  std::int64_t tables = 0;  ///< of entropy-coded matrices, with their labels and chunks
   std::int64_t mask = 0;
-  std::int64_t scale = 0;
+  std::int64_t scale = 0;  ///< of rows, groups and columns
   std::int64_t zero_point = 0;
   std::int64_t permutation = 0;  ///< labels of the columns and widths of the groups
 
   [[nodiscard]] std::int64_t total() const {
-    return record + codes + mask + scale + zero_point + permutation;
+    return record + codes + tables + mask + scale + zero_point + permutation;
   }
   PackedSize& operator+=(const PackedSize& other);
   bool operator==(const PackedSize&) const = default;
@@ -54,10 +55,12 @@ struct PackedSize {
 [[nodiscard]] PackedLayout packed_layout(const PackedShape& shape);
 
 /// The bytes that pack_matrix writes for a matrix of this shape, exactly, without the entries of
-/// the safetensors header. Cost: about a hundred operations.
+/// the safetensors header. Cost: about a hundred operations. Not for matrices with levels, whose
+/// size follows from their contents.
 [[nodiscard]] PackedSize predict_packed_size(const PackedShape& shape);
 
-/// The shape of a matrix: one pass over its mask.
+/// The shape of a matrix without levels: one pass over its mask.
+/// \throws Error(kInternal) a matrix with levels.
 [[nodiscard]] PackedShape packed_shape(const CodedMatrix& matrix);
 
 /// Columns per group when column j is in group j / this for all j; 0 when labels are needed.

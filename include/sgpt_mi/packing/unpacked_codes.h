@@ -24,16 +24,20 @@ struct UnpackedCodes {
   std::vector<std::uint8_t> zero_point;  ///< (grid_rows, G)
   std::vector<std::int32_t> group_of_column;
   std::vector<int> bits_of_group;
+  std::vector<std::int16_t> levels;         ///< (rows, columns), instead of codes
+  std::vector<std::uint16_t> column_scale;  ///< (columns) binary16 patterns, with levels; or empty
+  int column_exponent = 0;
 
   /// Of this object's memory. Whether it is symmetric follows from the zero points.
   [[nodiscard]] CodedMatrix view() const;
 
-  /// Gives the same scales another exponent. False where a scale is no positive float16 then; the
+  /// Gives the same scales (of rows, not of columns) another exponent. False where a scale is no positive float16 then; the
   /// scales are of no use in that case.
   [[nodiscard]] bool set_exponent(int exponent);
 };
 
-/// The codes, mask and grids of a quantized matrix, checked as unpack_matrix() checks.
+/// The codes, mask and grids of a quantized matrix, or its levels and scales where it is
+/// entropy-coded, checked as unpack_matrix() checks.
 /// \throws Error(kInput) as unpack_matrix; Error(kInternal) a matrix that is not quantized.
 [[nodiscard]] UnpackedCodes unpack_codes(const PackedParts& parts,
                                          const ParallelFor& parallel_for = serial_for());
