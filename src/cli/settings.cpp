@@ -1,5 +1,6 @@
 #include "sgpt_mi/cli/settings.h"
 
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <string_view>
@@ -149,6 +150,36 @@ pipeline::FormatWishes format_wishes(const flags::ResolvedSettings& settings) {
   return wishes;
 }
 
+/// What only codes of a fixed width have.
+constexpr std::array<const char*, 14> kFixedFlags{
+    "n_groups",   "grouping",   "groupsize",     "static_groups", "sym",    "attention_bits",
+    "ffn_bits",   "levels",     "width_plan",    "clustering",    "mse",    "mi_method",
+    "weighted_clip", "grid_after_mask"};
+
+/// Whether levels for an entropy coder take the place of codes.
+bool takes_levels(const flags::ResolvedSettings& settings, const pipeline::CompressRun& run) {
+  const std::string& coding = settings.values.coding;
+  if (coding != "auto" && coding != "fixed" && coding != "entropy") {
+    fail(ErrorKind::kUsage, "coding: '{}' is unknown; there are auto, fixed, entropy", coding);
+  }
+  if (coding == "fixed" || !asks_for_codes(settings.values)) return false;
+  const bool typed = coding == "entropy";
+  if (!run.format.holds_codes || !run.format.grids.levels) {
+    if (!typed) return false;
+    fail(ErrorKind::kUsage, "coding: entropy-coded levels are held by --format packed alone");
+  }
+  if (run.compression.method != compress::Method::kRd) return typed;
+  for (const char* key : kFixedFlags) {
+    if (!asked(settings, key)) continue;
+    if (!typed) return false;
+    fail(ErrorKind::kUsage,
+         "--{} is about grids of a fixed width, and --coding entropy has a step for every row and "
+         "column; leave one of them out",
+         key);
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string model_of(const flags::Settings& typed) {
@@ -170,6 +201,8 @@ pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
       typed.format, run.compression.quantizes() || (run.compression.plan && asks_for_codes(typed)));
   pipeline::take_format(run, format_wishes(settings));
   if (run.compression.plan && asks_for_codes(typed)) set_base_width(run.compression);
+  run.compression.entropy = takes_levels(settings, run);
+  run.compression.keep_embeddings = typed.keep_embeddings;
   run.compression.types = type_options(typed, run.format, run.compression);
   if (run.compression.types) run.compression.matrix.wbits = 16;
   run.compression.selection = {typed.minlayer, typed.maxlayer, typed.prune_only, typed.invert};

@@ -1,5 +1,7 @@
 #include "coded_copy.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <cmath>
 #include <span>
 
@@ -17,6 +19,11 @@ std::span<const T> elements(const torch::Tensor& tensor) {
   return {static_cast<const T*>(tensor.const_data_ptr()), static_cast<std::size_t>(tensor.numel())};
 }
 
+/// The float16 patterns of numbers that are such times 2 to a power.
+torch::Tensor patterns_of(const torch::Tensor& numbers, int exponent) {
+  return on_host(numbers.to(torch::kFloat64) * std::ldexp(1.0, -exponent), torch::kFloat16);
+}
+
 }  // namespace
 
 CodedCopy::CodedCopy(const obs::CompressedMatrix& matrix, const torch::Tensor& rounded,
@@ -24,6 +31,10 @@ CodedCopy::CodedCopy(const obs::CompressedMatrix& matrix, const torch::Tensor& r
   view_.rows = rounded.size(0);
   view_.columns = rounded.size(1);
   view_.dtype = dtype;
+  if (matrix.level_grid) {
+    take_levels(matrix);
+    return;
+  }
   if (options.prunes()) {
     pruned_ = on_host(matrix.pruned, torch::kUInt8);
     view_.pruned = elements<std::uint8_t>(pruned_);
@@ -42,8 +53,7 @@ CodedCopy::CodedCopy(const obs::CompressedMatrix& matrix, const torch::Tensor& r
 void CodedCopy::take_codes(const obs::CompressedMatrix& matrix) {
   ensure(matrix.scale_exponent.has_value(), "pipeline: a matrix to pack has no stored scales");
   codes_ = on_host(matrix.codes, torch::kUInt8);
-  scale_ = on_host(matrix.scale.to(torch::kFloat64) * std::ldexp(1.0, -*matrix.scale_exponent),
-                   torch::kFloat16);
+  scale_ = patterns_of(matrix.scale, *matrix.scale_exponent);
   zero_point_ = on_host(matrix.zero_point, torch::kUInt8);
   group_of_column_ = on_host(matrix.group_of_column, torch::kInt32);
   bits_of_group_ = matrix.bits_of_group;
@@ -54,6 +64,21 @@ void CodedCopy::take_codes(const obs::CompressedMatrix& matrix) {
   view_.zero_point = elements<std::uint8_t>(zero_point_);
   view_.group_of_column = elements<std::int32_t>(group_of_column_);
   view_.bits_of_group = bits_of_group_;
+}
+
+void CodedCopy::take_levels(const obs::CompressedMatrix& matrix) {
+  const quant::LevelGrid& grid = *matrix.level_grid;
+  levels_ = on_host(matrix.levels, torch::kInt16);
+  scale_ = patterns_of(grid.row_step, grid.row_exponent);
+  column_scale_ = patterns_of(grid.column_step, grid.column_exponent);
+  group_of_column_ = at::zeros({view_.columns}, torch::kInt32);
+  view_.levels = elements<std::int16_t>(levels_);
+  view_.grid_rows = view_.rows;
+  view_.scale = elements<std::uint16_t>(scale_);
+  view_.scale_exponent = grid.row_exponent;
+  view_.column_scale = elements<std::uint16_t>(column_scale_);
+  view_.column_exponent = grid.column_exponent;
+  view_.group_of_column = elements<std::int32_t>(group_of_column_);
 }
 
 }  // namespace sgpt_mi::compress

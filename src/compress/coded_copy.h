@@ -24,11 +24,14 @@ class CodedCopy {
 
  private:
   void take_codes(const obs::CompressedMatrix& matrix);
+  void take_levels(const obs::CompressedMatrix& matrix);
 
   torch::Tensor codes_;
   torch::Tensor values_;
   torch::Tensor pruned_;
+  torch::Tensor levels_;
   torch::Tensor scale_;
+  torch::Tensor column_scale_;
   torch::Tensor zero_point_;
   torch::Tensor group_of_column_;
   std::vector<int> bits_of_group_;

@@ -1,5 +1,6 @@
 #include "sgpt_mi/compress/compress_blocks.h"
 
+#include "end_levels.h"
 #include "end_matrices.h"
 #include "rd_check.h"
 #include "sgpt_mi/core/error.h"
@@ -37,54 +38,80 @@ walk::BlockWalk walk_of(const BlockRun& run) {
   return walk;
 }
 
+/// Embedding and head of a run, in blocks or as levels; null: they stay as they are.
+struct Ends {
+  const EndMatrices* blocks = nullptr;
+  EndLevels* levels = nullptr;
+};
+
 /// Compresses all blocks, then tunes the model where that is asked for.
-/// \param ends  embedding and head in blocks, or null; \param plan  of their types, or null.
-BlockResult compress(const BlockRun& run, SiteCompressor compressor, const EndMatrices* ends,
-                     const planning::RdPlan* plan) {
-  walk::walk_blocks(walk_of(run), [&](model::Block& block, walk::SiteInput& input) {
+/// \param budget  of levels, or null; \param plan  or null.
+BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends& ends,
+                     LevelBudget* budget, const planning::RdPlan* plan) {
+  formats::MemoryStore student(run.saved_types);
+  BlockResult of_ends;
+  walk::BlockWalk walk = walk_of(run);
+  std::optional<model::Model> embedding;
+  if (ends.levels != nullptr) {
+    ends.levels->compress(*plan, *budget, student, of_ends);
+    walk.embedding = &embedding.emplace(run.model.spec(), student);
+  }
+  walk::walk_blocks(walk, [&](model::Block& block, walk::SiteInput& input) {
     compressor.handle(block, input);
   });
-  std::map<std::string, const blocks::BlockType*> types;
-  formats::MemoryStore student(run.saved_types);
-  if (ends != nullptr) ends->finish(plan, types, compressor.tunes() ? &student : nullptr);
+  if (ends.blocks != nullptr) {
+    ends.blocks->finish(plan, of_ends.block_types, compressor.tunes() ? &student : nullptr);
+  }
   if (compressor.tunes()) compressor.finish_model(student);
   BlockResult result = compressor.take_result();
-  result.block_types.merge(types);
+  result.block_types.merge(of_ends.block_types);
+  result.ends = std::move(of_ends.ends);
+  result.packed += of_ends.packed;
   return result;
+}
+
+BlockResult compress_by(const BlockRun& run, const planning::RdPlan& plan, const Ends& ends) {
+  std::optional<LevelBudget> budget;
+  if (plan.step > 0.0) budget.emplace(plan);
+  LevelBudget* levels = budget ? &*budget : nullptr;
+  return compress(run, SiteCompressor(run, plan, levels), ends, levels, &plan);
 }
 
 }  // namespace
 
 BlockResult compress_planned_blocks(const BlockRun& run, const planning::RdPlan& plan) {
-  return compress(run, SiteCompressor(run, plan), nullptr, nullptr);
+  return compress_by(run, plan, {});
 }
 
 BlockResult compress_blocks(const BlockRun& run) {
   ensure(run.settings.batch_windows >= 1,
          "compress: blocks are compressed in batches of no window");
-  std::optional<EndMatrices> made;
-  if (run.settings.types) made.emplace(run);
-  const EndMatrices* ends = made ? &*made : nullptr;
+  std::optional<EndMatrices> end_blocks;
+  std::optional<EndLevels> end_levels;
+  if (run.settings.types) end_blocks.emplace(run);
+  if (!run.settings.level_ends.empty()) end_levels.emplace(run);
+  const Ends ends{end_blocks ? &*end_blocks : nullptr, end_levels ? &*end_levels : nullptr};
   if (run.settings.plan) {
     const planning::PlanGoal goal = run.settings.goal();
     planning::Measurements measurements = planning::load_or_measure(
         {run.model, run.placement, run.windows, run.settings.selection, goal,
-         run.settings.batch_windows, run.activations, run.timings, run.measurement_key});
-    if (ends != nullptr) {
-      ends->measure(measurements);
+         run.settings.batch_windows, run.activations, run.timings, run.measurement_key,
+         end_levels ? &end_levels->moments() : nullptr});
+    if (end_levels) end_levels->measure(measurements);
+    if (end_blocks) {
+      end_blocks->measure(measurements);
       const std::string& path = run.settings.plan->measurements;
       if (!path.empty()) planning::write_measurements(measurements, path);
     }
-    const planning::RdPlan plan =
-        choose_plan(run, planning::make_plans(measurements, goal, run.stored_bits));
-    return compress(run, SiteCompressor(run, plan), ends, &plan);
+    return compress_by(
+        run, choose_plan(run, planning::make_plans(measurements, goal, run.stored_bits)), ends);
   }
-  if (!run.settings.widths) return compress(run, SiteCompressor(run), ends, nullptr);
+  if (!run.settings.widths) return compress(run, SiteCompressor(run), ends, nullptr, nullptr);
   widths::WidthPlanner planner(
       {*run.settings.widths, run.settings.matrix, run.settings.selection, run.stored_bits},
       run.model);
   if (run.settings.widths->target.over_model) planner.measure_model(walk_of(run));
-  return compress(run, SiteCompressor(run, planner), ends, nullptr);
+  return compress(run, SiteCompressor(run, planner), ends, nullptr, nullptr);
 }
 
 }  // namespace sgpt_mi::compress

@@ -33,6 +33,10 @@ std::vector<LinearInfo> linears_of(const Block& block, model::Site site) {
   return linears;
 }
 
+torch::Tensor row_weight_of(const planning::LinearChoice& choice, torch::Device device) {
+  return torch::tensor(choice.row_weight, torch::kFloat64).to(device);
+}
+
 }  // namespace
 
 BlockResult SiteCompressor::take_result() { return std::move(result_); }
@@ -148,6 +152,24 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
   return std::move(*best);
 }
 
+/// Compresses to levels of the step that the budget gives; the last linear of the model until all
+/// fit into it.
+obs::CompressResult SiteCompressor::compress_levels(const torch::Tensor& weight,
+                                                    const SiteWork& work,
+                                                    obs::CompressOptions& options,
+                                                    const LinearInfo& linear) {
+  const DType dtype = run_.saved_types.dtype_of(linear.name + ".weight");
+  while (true) {
+    options.levels->step = levels_->step_for(linear.name);
+    obs::CompressResult result = compress_matrix(weight, work, options, linear.name);
+    const walk::StageTimer timer(run_.timings, "pack", linear.name);
+    const CodedCopy coded(result.matrix, result.matrix.weight, options, dtype);
+    const std::int64_t bytes =
+        packing::packed_size(packing::pack_matrix(linear.name, coded.view())).total();
+    if (levels_->settle(linear.name, 8 * bytes)) return result;
+  }
+}
+
 /// W0 of the drift correction; nothing where the streams have not parted.
 std::optional<obs::DriftTarget> SiteCompressor::drift_target(const torch::Tensor& weight,
                                                              const SiteWork& work) const {
@@ -168,6 +190,7 @@ obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
   const planning::LinearChoice& choice = rd_plan_->linears.at(linear.name);
   if (options.prune_m == 0) options.sparsity = choice.sparsity;
   options.block_type = choice.block_type;
+  if (levels_ != nullptr) options.levels = obs::LevelOptions{row_weight_of(choice, run_.placement.device)};
   if (choice.unit_bits.empty()) return options;
   if (choice.grid_columns == 0 && choice.unit_bits.size() == 1) {
     options.wbits = choice.unit_bits.front();
@@ -204,7 +227,8 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
     if (rd_plan_ == nullptr && run_.settings.types) {
       done.options.block_type = run_.settings.types->fixed(linear.name, linear.columns);
     }
-    done.result = compress_matrix(target, work, done.options, linear.name);
+    done.result = levels_ != nullptr ? compress_levels(target, work, done.options, linear)
+                          : compress_matrix(target, work, done.options, linear.name);
   }
   for (const auto& [step, seconds] : done.result.seconds) run_.timings["obs_" + step] += seconds;
   return done;
@@ -282,7 +306,9 @@ std::int64_t SiteCompressor::store_linear(const tuning::CompressedLinear& done) 
   const CodedCopy coded(done.matrix, values, run_.settings.matrix,
                         model::from_scalar_type(values.scalar_type()));
   const packing::PackedSize size =
-      run_.settings.grids.matrix_size(packing::packed_shape(coded.view()));
+      done.matrix.level_grid
+          ? packing::packed_size(packing::pack_matrix(done.linear.name, coded.view()))
+          : run_.settings.grids.matrix_size(packing::packed_shape(coded.view()));
   if (run_.store.takes_codes()) {
     run_.store.put_matrix(done.linear.name, coded.view(), size);
   } else {

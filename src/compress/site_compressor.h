@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "level_budget.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
@@ -29,7 +30,9 @@ class SiteCompressor {
   SiteCompressor(const BlockRun& run, widths::WidthPlanner& planner)
       : run_(run), planner_(&planner) {}
   /// Sparsities and widths of a measured plan, which names every selected linear.
-  SiteCompressor(const BlockRun& run, const planning::RdPlan& plan) : run_(run), rd_plan_(&plan) {}
+  /// \param levels  of a plan of levels, else null.
+  SiteCompressor(const BlockRun& run, const planning::RdPlan& plan, LevelBudget* levels)
+      : run_(run), rd_plan_(&plan), levels_(levels) {}
 
   /// Compresses the selected linears that read the site and replaces them in the block.
   void handle(model::Block& block, walk::SiteInput& input);
@@ -80,6 +83,10 @@ class SiteCompressor {
   [[nodiscard]] obs::CompressResult compress_planned(const torch::Tensor& weight,
                                                      const SiteWork& work, widths::LinearPlan& plan,
                                                      const model::LinearInfo& linear);
+  [[nodiscard]] obs::CompressResult compress_levels(const torch::Tensor& weight,
+                                                    const SiteWork& work,
+                                                    obs::CompressOptions& options,
+                                                    const model::LinearInfo& linear);
   [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight,
                                            const model::LinearInfo& linear, const SiteWork& work);
   [[nodiscard]] std::optional<obs::DriftTarget> drift_target(const torch::Tensor& weight,
@@ -101,6 +108,7 @@ class SiteCompressor {
   const BlockRun& run_;
   widths::WidthPlanner* planner_ = nullptr;
   const planning::RdPlan* rd_plan_ = nullptr;
+  LevelBudget* levels_ = nullptr;
   std::int64_t done_ = 0;
   Pending pending_;
   BlockResult result_;

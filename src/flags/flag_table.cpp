@@ -234,6 +234,12 @@ std::vector<FlagRow> output_flags() {
        "packed: codes, masks, grids; hf: dense tensors; gguf: one file for llama.cpp; gptq, "
        "compressed-tensors: what transformers and vLLM read; auto: packed when quantized",
        kCommon},
+      {"coding", &S::coding, "auto|fixed|entropy", kOutput, kRuns, true,
+       "of format packed: codes of fixed widths, or levels for an entropy coder; auto: entropy with "
+       "rd, unless a flag asks for groups, grids or widths",
+       kCommon},
+      {"keep_embeddings", &S::keep_embeddings, "", kOutput, kRuns, true,
+       "embedding and head stay as they are; with entropy coding they are compressed too"},
       {"gguf_type", &S::gguf_type, "TYPE", kOutput, kRuns, true,
        "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it types "
        "are "

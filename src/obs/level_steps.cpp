@@ -13,17 +13,11 @@
 namespace sgpt_mi::obs {
 namespace {
 
-constexpr std::int64_t kSampledRows = 128;
+constexpr std::int64_t kSampledRows = 128;    // at least
+constexpr std::int64_t kMostRowsForOne = 16;  // of very many
 constexpr int kMeasuredSteps = 20;
 constexpr double kLeastRowShare = 0.01;    // of the mean of f
 constexpr double kLeastColumnShare = 0.1;  // of the median of U_jj
-
-/// f (rows) float64, floored; ones where all is 0.
-torch::Tensor floored_rows(const torch::Tensor& row_weight) {
-  const double mean = row_weight.mean().item<double>();
-  if (!(mean > 0.0)) return at::ones_like(row_weight);
-  return row_weight.clamp_min(kLeastRowShare * mean);
-}
 
 /// U_jj (N) float64 in the natural column order.
 torch::Tensor diagonal_of(const PreparedInput& input) {
@@ -47,14 +41,18 @@ torch::Tensor float32_of(const torch::Tensor& tensor) {
 
 }  // namespace
 
+torch::Tensor floored_row_weight(const torch::Tensor& row_weight) {
+  const double mean = row_weight.mean().item<double>();
+  if (!(mean > 0.0)) return at::ones_like(row_weight);
+  return row_weight.clamp_min(kLeastRowShare * mean);
+}
+
 quant::LevelGrid level_steps(const PreparedInput& input, const LevelOptions& options) {
   ensure(options.step > 0.0, "obs: the step of levels is not above 0");
-  const torch::Tensor rows = floored_rows(options.row_weight).rsqrt();
+  const torch::Tensor rows = options.row_weight.rsqrt();
   const torch::Tensor diagonal = diagonal_of(input);
-  // Both factors near 1, so that neither leaves float16 whatever the unit of f and H.
-  const double middle = rows.median().item<double>();
-  quant::LevelGrid grid = quant::make_level_grid(
-      rows / middle, floored_columns(diagonal) * (options.step * middle));
+  quant::LevelGrid grid = quant::make_level_grid(rows, floored_columns(diagonal) * options.step,
+                                                 options.row_exponent);
   const torch::Tensor of_row = grid.row_step.to(torch::kFloat64) / (rows * options.step);
   grid.row_cost = float32_of(of_row.square());
   grid.column_cost = float32_of((grid.column_step / diagonal).square());
@@ -70,7 +68,7 @@ quant::LevelGrid find_level_grid(const torch::Tensor& weight, const PreparedInpu
 
 void use_descent_costs(quant::LevelGrid& grid, const torch::Tensor& diagonal,
                        const LevelOptions& options) {
-  const torch::Tensor rows = floored_rows(options.row_weight).rsqrt();
+  const torch::Tensor rows = options.row_weight.rsqrt();
   const torch::Tensor of_row = grid.row_step.to(torch::kFloat64) / (rows * options.step);
   grid.row_cost = float32_of(of_row.square());
   grid.column_cost = float32_of(grid.column_step.square() * diagonal);
@@ -79,7 +77,7 @@ void use_descent_costs(quant::LevelGrid& grid, const torch::Tensor& diagonal,
 std::vector<LevelPoint> measure_levels(const torch::Tensor& weight, const PreparedInput& input,
                                        const torch::Tensor& row_weight) {
   const std::int64_t all = weight.size(0);
-  const std::int64_t count = std::min(all, kSampledRows);
+  const std::int64_t count = std::min(all, std::max(kSampledRows, all / kMostRowsForOne));
   const torch::Tensor rows =
       (at::arange(count, row_weight.options().dtype(torch::kInt64)) * all).floor_divide(count);
   const torch::Tensor values = weight.index_select(0, rows).to(torch::kFloat32);

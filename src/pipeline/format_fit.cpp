@@ -77,6 +77,15 @@ std::vector<formats::MatrixShape> end_matrices(const Session& session) {
   return ends;
 }
 
+/// Embedding and head that get levels: not where projections stand between them and the blocks.
+std::vector<formats::MatrixShape> level_ends(const Session& session,
+                                             const CompressionSettings& settings) {
+  const model::ModelSpec& spec = session.model.spec();
+  const bool projected = spec.word_embed_dim != 0 && spec.word_embed_dim != spec.hidden;
+  if (!settings.entropy || !settings.plan || settings.keep_embeddings || projected) return {};
+  return end_matrices(session);
+}
+
 /// The smallest file that types can make of a model.
 struct SmallestFile {
   std::int64_t bytes = 0;
@@ -199,6 +208,7 @@ void warn_of_format(const CompressRun& run, const Session& session, report::Even
 compress::CompressionSettings with_types(const CompressRun& run, const Session& session,
                                          const formats::SavedTypes& saved) {
   CompressionSettings result = run.compression;
+  result.level_ends = level_ends(session, result);
   if (!result.types) return result;
   planning::TypeOptions& types = *result.types;
   types.ends = end_matrices(session);

@@ -240,6 +240,7 @@ SizeBudget size_budget(const formats::SavedTypes& types, const model::Model& mod
   for (const model::LinearInfo& linear : walk::selected_linears(model, settings.selection)) {
     selected.push_back({linear.name, linear.rows, linear.columns});
   }
+  selected.insert(selected.end(), settings.level_ends.begin(), settings.level_ends.end());
   SizeBudget budget{formats::fixed_size(types, selected), std::nullopt};
   const widths::WidthTarget* target = settings.width_target();
   const bool by_types = settings.types && target != nullptr && target->bytes;  // their budget_bits

@@ -135,11 +135,11 @@ void check_measurements(const CompressRun& run, const PreparedRun& prepared,
 }
 
 compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
+                               compress::CompressionSettings settings,
                                std::optional<double> stored_bits, formats::WeightStore& store) {
   const walk::StageTimer timer(job.report.timings, "compress");
   job.events.stage("compress", job.prepared.selected_linears);
   Session& session = job.prepared.session;
-  compress::CompressionSettings settings = with_types(job.run, session, types);
   settings.matrix.rows = session.rows;
   settings.batch_windows = job.prepared.memory.batch_windows;
   return compress::compress_blocks(
@@ -153,11 +153,14 @@ std::string report_bytes(const RunReport& report) { return io::json_text(to_json
 
 /// Runs the blocks into the store and fills in what the report says of them.
 void compress_into(const Job& job, const formats::SavedTypes& types, formats::WeightStore& store) {
-  const SizeBudget budget = size_budget(types, job.prepared.session.model, job.run.compression);
-  compress::BlockResult result = compress(job, types, budget.stored_bits, store);
+  const compress::CompressionSettings settings =
+      with_types(job.run, job.prepared.session, types);
+  const SizeBudget budget = size_budget(types, job.prepared.session.model, settings);
+  compress::BlockResult result = compress(job, types, settings, budget.stored_bits, store);
   if (job.pictures != nullptr) *job.pictures = std::move(result.pictures);
   RunReport& report = job.report;
   report.layers = std::move(result.layers);
+  report.ends = std::move(result.ends);
   report.tuning = result.tuning;
   std::int64_t dense = static_cast<std::int64_t>(types.bytes());
   formats::GgufSize blocks;
@@ -228,7 +231,8 @@ void compress_in_memory(const Job& job) {
 void report_dense(RunReport& report, Workbench& bench, const CompressRun& run,
                   PreparedRun& prepared, report::Events& events) {
   const walk::StageTimer timer(report.timings, "eval_dense");
-  const DenseEvaluation& dense = bench.dense_evaluation(run.eval, run.format.holds_blocks, events);
+  const DenseEvaluation& dense = bench.dense_evaluation(
+      run.eval, run.format.holds_blocks || run.compression.entropy, events);
   for (std::size_t i = 0; i < dense.figures.size(); ++i) {
     report.perplexity[i].dense = dense.figures[i];
   }

@@ -1,4 +1,4 @@
-#include "output_fisher.h"
+#include "sgpt_mi/planning/output_fisher.h"
 
 #include <torch/csrc/autograd/autograd.h>
 
@@ -80,6 +80,7 @@ class FisherPass {
     run_forward();
     start_at_head();
     for (std::int64_t layer = layers - 1; layer >= first_; --layer) pass_back(layer);
+    if (run_.ends != nullptr && first_ == 0) finish_at_embedding();
     return std::move(fisher_);
   }
 
@@ -90,6 +91,8 @@ class FisherPass {
   void start_at_head();
   [[nodiscard]] torch::Tensor head_gradient(const torch::Tensor& final_hidden,
                                             const torch::Tensor& targets) const;
+  void add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& logits) const;
+  void finish_at_embedding() const;
   void pass_back(std::int64_t layer);
   void watch_outputs(Block& block, std::int64_t layer);
   void finish(const LinearInfo& linear, const torch::Tensor& sums);
@@ -162,12 +165,42 @@ torch::Tensor FisherPass::head_gradient(const torch::Tensor& final_hidden,
     const std::int64_t count = std::min(length, tokens - begin);
     const torch::Tensor piece = leaf(final_hidden.narrow(0, begin, count));
     const torch::Tensor logits = run_.model.logits(piece, run_.placement);
+    if (run_.ends != nullptr) add_at_head(piece.detach(), logits.detach());
     const torch::Tensor loss =
         at::cross_entropy_loss(logits.to(at_least_float(logits.scalar_type())),
                                targets.narrow(0, begin, count), {}, at::Reduction::Sum);
     gradient.narrow(0, begin, count).copy_(pull_back(loss, piece, at::ones_like(loss)));
   }
   return gradient;
+}
+
+/// Adds some tokens to the means at the head.
+void FisherPass::add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& logits) const {
+  const at::NoGradGuard no_grad;
+  EndMoments& ends = *run_.ends;
+  const double share =
+      1.0 / static_cast<double>(run_.windows_used * (run_.windows.seqlen - 1));
+  const torch::Tensor states = final_hidden.to(torch::kFloat64);
+  const torch::Tensor moment = states.t().matmul(states);
+  const torch::Tensor p = at::softmax(logits.to(torch::kFloat32), -1);
+  if (!ends.hidden.defined()) {
+    ends.hidden = at::zeros_like(moment);
+    ends.logit = at::zeros({p.size(1)}, moment.options());
+    ends.probability = at::zeros({p.size(1)}, moment.options());
+  }
+  ends.hidden.add_(moment, share);
+  ends.logit.add_((p * (1.0 - p)).sum(0), share);
+  ends.probability.add_(p.sum(0), share);
+}
+
+void FisherPass::finish_at_embedding() const {
+  const auto tokens = static_cast<double>(run_.windows_used * run_.windows.seqlen);
+  torch::Tensor& sum = run_.ends->gradient;
+  for (const ScaledGradient& batch : gradients_) {
+    const torch::Tensor g = batch.value.flatten(0, -2).to(torch::kFloat64) / batch.scale;
+    const torch::Tensor moment = g.t().matmul(g) / tokens;
+    sum = sum.defined() ? sum + moment : moment;
+  }
 }
 
 /// Gradients with respect to the last block's output: position t is scored against id t + 1.

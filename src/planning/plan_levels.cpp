@@ -71,20 +71,26 @@ double step_for(const std::vector<LevelDemand>& demands, double bits) {
 }
 
 void plan_levels(const Measurements& measurements, double stored_bits, Choices& choices,
-                 RdPlan& plan) {
+                 std::optional<Choices>& ends, RdPlan& plan) {
   std::vector<LevelDemand> demands;
-  for (std::size_t i = 0; i < choices.size(); ++i) {
-    const LinearCurves& linear = measurements.linears[i];
-    choices[i].row_weight = linear.row_weight;
-    choices[i].levels = curve_at(linear, choices[i].sparsity);
-    demands.push_back({&choices[i].levels, static_cast<double>(linear.weights()),
+  double weights = 0.0;
+  const auto add = [&](const LinearCurves& linear, LinearChoice& choice) {
+    choice.row_weight = linear.row_weight;
+    choice.levels = curve_at(linear, choice.sparsity);
+    choice.unit_of_column = linear.unit_of_column;
+    demands.push_back({&choice.levels, static_cast<double>(linear.weights()),
                        side_bits(linear.rows, linear.columns)});
+    weights += demands.back().weights;
+  };
+  for (std::size_t i = 0; i < choices.size(); ++i) add(measurements.linears[i], choices[i]);
+  if (ends) {
+    ends->resize(measurements.ends.size());
+    for (std::size_t i = 0; i < ends->size(); ++i) add(measurements.ends[i], (*ends)[i]);
   }
-  const double bits = stored_bits * static_cast<double>(all_weights(measurements));
-  plan.level_bits = static_cast<std::int64_t>(bits);
-  plan.step = step_for(demands, bits);
-  for (const LinearChoice& choice : choices) {
-    plan.predicted_damage += damage_at(choice.levels, plan.step);
+  plan.level_bits = static_cast<std::int64_t>(stored_bits * weights);
+  plan.step = step_for(demands, stored_bits * weights);
+  for (const LevelDemand& demand : demands) {
+    plan.predicted_damage += damage_at(*demand.curve, plan.step);
   }
 }
 

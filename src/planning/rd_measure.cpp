@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "output_fisher.h"
 #include "plan_widths.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
@@ -194,11 +193,12 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
 void Measurer::measure_levels(LinearCurves& curves, const obs::PruneCurve& pruned,
                               const obs::CurveInput& with, double unit) const {
   check_interrupt();
+  const torch::Tensor rows = obs::floored_row_weight(with.row_weight);
   LevelCurve curve{pruned.pruned.to(torch::kFloat64).mean().item<double>(),
-                   obs::measure_levels(pruned.weight, with.input, with.row_weight)};
+                   obs::measure_levels(pruned.weight, with.input, rows)};
   for (obs::LevelPoint& point : curve.points) point.damage *= unit;
   curves.levels.push_back(std::move(curve));
-  const torch::Tensor weights = with.row_weight.to(torch::kCPU).contiguous();
+  const torch::Tensor weights = rows.to(torch::kCPU).contiguous();
   const double* first = weights.const_data_ptr<double>();
   curves.row_weight.assign(first, first + weights.numel());
 }
@@ -289,7 +289,7 @@ Measurements measure_model(const MeasureRun& run) {
   FisherMap fisher;
   if (plan.sensitivity == Sensitivity::kFisher) {
     fisher = output_fisher(
-        {run.model, run.placement, windows, windows.windows, run.selection, 1, run.timings});
+        {run.model, run.placement, windows, windows.windows, run.selection, 1, run.timings, run.ends});
   }
   const walk::BlockWalk walk{
       run.model,

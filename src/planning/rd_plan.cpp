@@ -118,12 +118,18 @@ RdPlan named(std::string name, const Measurements& measurements, const PlanGoal&
   return plan;
 }
 
-/// Sparsities as chosen, levels within so many stored bits a weight.
+/// Sparsities as chosen, levels within so many stored bits a weight; of a budget of bytes embedding
+/// and head take their part.
 RdPlan level_plan(std::string name, const Measurements& measurements, const PlanGoal& goal,
                   double stored_bits, Choices choices) {
   RdPlan levels;
-  plan_levels(measurements, stored_bits, choices, levels);
+  std::optional<Choices> ends;
+  if (goal.plan.widths.target.bytes) ends.emplace();
+  plan_levels(measurements, stored_bits, choices, ends, levels);
   RdPlan plan = named(std::move(name), measurements, goal, choices);
+  for (std::size_t i = 0; ends && i < ends->size(); ++i) {
+    plan.linears.emplace(measurements.ends[i].name, (*ends)[i]);
+  }
   plan.predicted_damage += levels.predicted_damage;
   plan.step = levels.step;
   plan.level_bits = levels.level_bits;

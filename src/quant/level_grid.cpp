@@ -77,11 +77,12 @@ LevelGrid LevelGrid::of_rows(const torch::Tensor& rows) const {
   return result;
 }
 
-LevelGrid make_level_grid(const torch::Tensor& row_step, const torch::Tensor& column_step) {
+LevelGrid make_level_grid(const torch::Tensor& row_step, const torch::Tensor& column_step,
+                          std::optional<int> row_exponent) {
   LevelGrid grid;
   grid.row_step = row_step.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
   grid.column_step = column_step.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
-  grid.row_exponent = scale_exponent_for(grid.row_step);
+  grid.row_exponent = row_exponent ? *row_exponent : scale_exponent_for(grid.row_step);
   grid.column_exponent = scale_exponent_for(grid.column_step);
   round_to_stored(grid.row_step, grid.row_exponent);
   round_to_stored(grid.column_step, grid.column_exponent);

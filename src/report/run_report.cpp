@@ -104,6 +104,12 @@ nlohmann::ordered_json to_json(const RunReport& report) {
   }
   json["layers"] = Json::array();
   for (const LayerReport& layer : report.layers) json["layers"].push_back(layer_json(layer));
+  for (const EndReport& end : report.ends) {
+    json["ends"].push_back({{"name", end.name},
+                            {"rows", end.rows},
+                            {"columns", end.columns},
+                            {"bytes", end.bytes}});
+  }
   if (report.totals) json["totals"] = totals_json(*report.totals);
   if (report.dense_bytes) json["dense_bytes"] = *report.dense_bytes;
   if (report.tuning) {

@@ -114,7 +114,13 @@ class Walker {
         space_(walk.placement.device, walk.activations),
         states_(space_, static_cast<std::size_t>((walk.windows.windows + walk.batch_windows - 1) /
                                                  walk.batch_windows)) {
-    embed_windows();
+    embed_windows(walk_.model);
+    if (walk_.embedding == nullptr) return;
+    if (walk_.dense_stream) {
+      dense_ = states_.copy();
+      residuals_part_ = true;
+    }
+    embed_windows(*walk_.embedding);
   }
 
   void run() {
@@ -131,7 +137,7 @@ class Walker {
   }
 
  private:
-  void embed_windows();
+  void embed_windows(model::Model& model);
   [[nodiscard]] std::unique_ptr<Block> load() const;
   void calibrate_together(Block& block);
   void calibrate_batch(const Block& block, model::BlockState state, Collectors& collectors);
@@ -158,16 +164,16 @@ class Walker {
   std::int64_t layer_ = 0;
 };
 
-void Walker::embed_windows() {
+void Walker::embed_windows(model::Model& model) {
   const StageTimer timer(walk_.timings, "propagate");
   walk_.model.read_ahead(0, walk_.placement);
   const auto ids = torch::from_blob(const_cast<std::int32_t*>(walk_.windows.ids.data()),
                                     {walk_.windows.windows, walk_.windows.seqlen}, torch::kInt32);
   std::size_t index = 0;
   for (const torch::Tensor& batch : ids.split(walk_.batch_windows)) {
-    states_.put(index++, {walk_.model.embed(batch.to(torch::kInt64), walk_.placement), {}});
+    states_.put(index++, {model.embed(batch.to(torch::kInt64), walk_.placement), {}});
   }
-  walk_.model.release_ends();
+  model.release_ends();
 }
 
 std::unique_ptr<Block> Walker::load() const {

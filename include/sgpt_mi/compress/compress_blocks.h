@@ -56,6 +56,7 @@ struct BlockResult {
   std::vector<GroupPicture> pictures;
   /// Of a format that holds blocks: the types of linears, embedding and head by name.
   std::map<std::string, const blocks::BlockType*> block_types;
+  std::vector<report::EndReport> ends;         ///< embedding and head as levels
   std::optional<report::TuningReport> tuning;  ///< where the model was tuned
 };
 

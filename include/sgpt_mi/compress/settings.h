@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sgpt_mi/formats/grid_limits.h"
+#include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/plan_options.h"
 #include "sgpt_mi/walk/layer_selection.h"
@@ -45,6 +47,10 @@ struct CompressionSettings {
   std::int64_t tune = 0;        ///< calibration windows for tuning::tune_model(); 0: off
   std::optional<planning::TypeOptions> types;  ///< of a format that holds blocks: their types
   std::optional<planning::PlanOptions> plan;   ///< unset: all linears get one sparsity and width
+  /// Of levels: embedding and head, which get them too.
+  std::vector<formats::MatrixShape> level_ends;
+  bool keep_embeddings = false;    ///< they stay as they are
+  bool entropy = false;            ///< levels for an entropy coder take the place of codes
   std::int64_t batch_windows = 0;  ///< windows in one forward; 0: chosen by the memory plan
   formats::GridLimits grids;       ///< of the format that sizes are counted in
 
@@ -56,7 +62,7 @@ struct CompressionSettings {
   /// The target of widths that are chosen; nullptr when all are alike.
   [[nodiscard]] const widths::WidthTarget* width_target() const;
   /// What the measured plan is for; there must be one.
-  [[nodiscard]] planning::PlanGoal goal() const { return {matrix, plan.value(), types, grids}; }
+  [[nodiscard]] planning::PlanGoal goal() const { return {matrix, plan.value(), types, grids, entropy}; }
 
   /// Throws Error(kUsage) naming a field out of its range, or two that contradict each other.
   void validate() const;

@@ -62,6 +62,8 @@ struct Settings {
   std::string batch_windows = "auto";
   std::string save;
   std::string format = "auto";
+  std::string coding = "auto";
+  bool keep_embeddings = false;
   std::string gguf_type;
   std::string gguf_types;
   std::string shard_bytes = "0";

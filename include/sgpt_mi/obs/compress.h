@@ -57,9 +57,14 @@ struct RowPlacement {
 /// column its codes become zeros by themselves). f_r counts as at least 1 % of its mean and U_jj as
 /// at least a tenth of its median: what few tokens show is not believed further.
 struct LevelOptions {
-  torch::Tensor row_weight;  ///< f (rows) float64, >= 0
+  torch::Tensor row_weight;  ///< f (rows) float64, > 0: floored_row_weight()
   double step = 0.0;         ///< > 0
+  /// quant::LevelGrid::row_exponent; unset: one that suits these rows.
+  std::optional<int> row_exponent = std::nullopt;
 };
+
+/// f (rows) float64, at least 1 % of its mean; ones where all is 0.
+[[nodiscard]] torch::Tensor floored_row_weight(const torch::Tensor& row_weight);
 
 /// How one weight matrix is pruned and quantized: see compress_sparsegpt().
 struct CompressOptions {

@@ -72,10 +72,10 @@ struct LevelPoint {
 
 /// What levels of several steps take and do, as the nearest ones without compensation, which at
 /// equal steps do about the same: from about 8 bits a weight down to nearly none, in steps of half
-/// an octave. Of many rows 128 stand for all.
+/// an octave. Of many rows 128 stand for all, of very many one of 16.
 ///
 /// \param weight  (rows, N), zero where it is pruned.
-/// Cost: about 20 points, some passes over 128 rows each.
+/// Cost: 20 points, some passes over those rows each.
 [[nodiscard]] std::vector<LevelPoint> measure_levels(const torch::Tensor& weight,
                                                      const PreparedInput& input,
                                                      const torch::Tensor& row_weight);

@@ -67,6 +67,7 @@ struct Measurements {
   /// What it depends on: model and text hashes, measured windows, damping, units, sensitivity.
   nlohmann::json key = nlohmann::json::object();
   std::vector<LinearCurves> linears;  ///< in processing order
+  std::vector<LinearCurves> ends;     ///< embedding and head, where levels of them are planned
 };
 
 [[nodiscard]] nlohmann::json to_json(const Measurements& measurements);

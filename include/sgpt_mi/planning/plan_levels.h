@@ -30,8 +30,9 @@ struct LevelDemand {
 
 /// Gives choices, whose sparsities are made, one step for all linears, with which they take
 /// `stored_bits` a weight: plan.step, plan.level_bits, plan.predicted_damage.
+/// \param ends  choices of Measurements::ends; with them these matrices count in the budget.
 void plan_levels(const Measurements& measurements, double stored_bits, Choices& choices,
-                 RdPlan& plan);
+                 std::optional<Choices>& ends, RdPlan& plan);
 
 /// The stored bits a weight that codes of the target's average width would take, at the goal's
 /// sparsity: what a target in code bits leaves for levels.

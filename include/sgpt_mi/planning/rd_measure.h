@@ -8,6 +8,7 @@
 #include "sgpt_mi/memory/activation_space.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/planning/measurements.h"
+#include "sgpt_mi/planning/output_fisher.h"
 #include "sgpt_mi/planning/plan_options.h"
 #include "sgpt_mi/text/windows.h"
 #include "sgpt_mi/walk/layer_selection.h"
@@ -26,6 +27,8 @@ struct MeasureRun {
   std::map<std::string, double>& timings;  ///< adds to the stages
   /// What a measurement depends on: Measurements::key. Read with goal.plan.measurements.
   const nlohmann::json& key;
+  /// Filled where a backward pass is made; nullptr: not wanted.
+  EndMoments* ends = nullptr;
 };
 
 /// Measures what planning needs in one pass of the first goal.plan.windows calibration windows

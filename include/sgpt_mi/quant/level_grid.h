@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "sgpt_mi/kernels/obs_block.h"
 
@@ -34,8 +35,10 @@ struct LevelGrid {
 };
 
 /// Rounds steps, (rows) and (N) float, to what a file holds; costs and prices are still missing.
+/// \param row_exponent  unset: one that suits these rows.
 [[nodiscard]] LevelGrid make_level_grid(const torch::Tensor& row_step,
-                                        const torch::Tensor& column_step);
+                                        const torch::Tensor& column_step,
+                                        std::optional<int> row_exponent = std::nullopt);
 
 /// Levels nearest to the weights, (rows, N) int16: clamp(round(w / step)) within +-32767.
 [[nodiscard]] torch::Tensor nearest_levels(const torch::Tensor& weight, const LevelGrid& grid);

@@ -112,6 +112,14 @@ struct PerplexityReport {
 };
 
 /// What end-to-end tuning did to the divergence from the dense model, nats a token, on calibration
+/// An embedding or a head that was compressed beside the linears.
+struct EndReport {
+  std::string name;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t bytes = 0;  ///< as saved
+};
+
 /// windows that it did not see itself.
 struct TuningReport {
   std::int64_t windows = 0;  ///< asked for
@@ -131,6 +139,7 @@ struct RunReport {
   std::optional<CalibrationReport> calibration;
   std::vector<LayerReport> layers;
   std::optional<TotalsReport> totals;
+  std::vector<EndReport> ends;  ///< beside the layers, where they were compressed too
   std::optional<TuningReport> tuning;
   std::vector<PerplexityReport> perplexity;  ///< in the order asked for
   std::map<std::string, double> timings;     ///< stage -> seconds

@@ -53,6 +53,8 @@ struct BlockWalk {
   /// The handler leaves the norms of the block as they are: a site's input that lies on the device
   /// is then kept until its linears are applied, instead of being normed again.
   bool keeps_norms = false;
+  /// Whose embedding the compressed stream starts from; nullptr: the model's own.
+  model::Model* embedding = nullptr;
 };
 
 /// Calls the handler for every site that a selected linear reads, in forward order.
@@ -64,7 +66,8 @@ struct BlockWalk {
 ///
 /// With a dense stream the windows also pass through the blocks as they are loaded, beside the
 /// compressed stream: each block is loaded once, and at every site the dense stream goes first,
-/// before the handler replaces the weights. Until the first handled site both are one.
+/// before the handler replaces the weights. Until the first handled site both are one, unless the
+/// compressed stream has an embedding of its own.
 ///
 /// While a block is worked on, the next one is read ahead (Model::read_ahead).
 ///

@@ -1,4 +1,4 @@
-#include "planning/output_fisher.h"
+#include "sgpt_mi/planning/output_fisher.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

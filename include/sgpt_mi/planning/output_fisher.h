@@ -12,6 +12,17 @@
 
 namespace sgpt_mi::planning {
 
+/// What a backward pass sees at both ends of a model, of which errors in the embedding and in the
+/// head are weighed: means over tokens.
+struct EndMoments {
+  torch::Tensor hidden;       ///< E h h^T of what the head reads, (head input)^2 float64
+  torch::Tensor logit;        ///< E p (1 - p) of each next token's probability p, (vocab) float64
+  torch::Tensor probability;  ///< E p, (vocab) float64
+  /// E g g^T of the loss's gradient at the first block's input, (hidden)^2 float64; undefined where
+  /// the pass ends at a later block.
+  torch::Tensor gradient;
+};
+
 /// A backward pass of calibration windows through a model.
 struct FisherRun {
   model::Model& model;
@@ -21,6 +32,7 @@ struct FisherRun {
   const walk::LayerSelection& selection;
   std::int64_t batch_windows = 1;          ///< windows whose graph is in memory at once, >= 1
   std::map<std::string, double>& timings;  ///< adds to "fisher"
+  EndMoments* ends = nullptr;              ///< filled; nullptr: not wanted
 };
 
 /// How much the loss depends on every output row of the selected linears, by linear name:

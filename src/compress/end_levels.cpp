@@ -1,0 +1,141 @@
+#include "end_levels.h"
+
+#include <ATen/ops/cat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "coded_copy.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/obs/curves.h"
+#include "sgpt_mi/quant/grid.h"
+#include "sgpt_mi/walk/stage_clock.h"
+
+namespace sgpt_mi::compress {
+namespace {
+
+/// Rows compressed at a time: a table of 128,256 rows of 4,096 would take 2 GB a temporary.
+constexpr std::int64_t kRowsAtOnce = 4096;
+
+std::string tensor_of(const formats::MatrixShape& matrix) { return matrix.name + ".weight"; }
+
+bool is_head(const formats::MatrixShape& matrix) { return matrix.name.ends_with("lm_head"); }
+
+double trace(const torch::Tensor& matrix) { return matrix.trace().item<double>(); }
+
+}  // namespace
+
+EndLevels::EndLevels(const BlockRun& run) : run_(run) {
+  for (const formats::MatrixShape& shape : run.settings.level_ends) ends_.push_back({shape, {}, {}});
+}
+
+torch::Tensor EndLevels::weight_of(const formats::MatrixShape& shape) const {
+  return model::to_torch(run_.saved_types.read(tensor_of(shape)));
+}
+
+void EndLevels::weigh(End& end) const {
+  torch::Tensor rows;
+  torch::Tensor moment;
+  const double logits = moments_.logit.sum().item<double>();
+  const double tokens = moments_.probability.sum().item<double>();
+  if (is_head(end.shape)) {
+    rows = moments_.logit;
+    moment = moments_.hidden;
+  } else if (!run_.model.spec().tied_head) {
+    rows = moments_.probability;
+    moment = moments_.gradient;
+  } else {
+    rows = moments_.logit * trace(moments_.hidden) + moments_.probability * trace(moments_.gradient);
+    moment = (moments_.hidden * logits + moments_.gradient * tokens) / rows.sum();
+  }
+  end.row_weight = obs::floored_row_weight(rows);
+  // The scale of calib::LayerStats::hessian().
+  const double scale = 2.0 * static_cast<double>(run_.windows.seqlen);
+  end.input = obs::prepare_input((moment * scale).to(torch::kFloat32), run_.settings.matrix,
+                                 end.shape.name);
+}
+
+void EndLevels::measure(planning::Measurements& measurements) {
+  const walk::StageTimer timer(run_.timings, "end_matrices");
+  if (!moments_.gradient.defined()) {
+    moments_ = {};
+    const text::TokenWindows windows = text::first_windows(
+        run_.windows,
+        planning::split_windows(run_.windows.windows, *run_.settings.plan).measured);
+    const walk::LayerSelection all;
+    static_cast<void>(planning::output_fisher(
+        {run_.model, run_.placement, windows, windows.windows, all, 1, run_.timings, &moments_}));
+  }
+  const double per_token = 0.5 / static_cast<double>(run_.windows.seqlen);
+  measurements.ends.clear();
+  for (End& end : ends_) {
+    check_interrupt();
+    weigh(end);
+    planning::LinearCurves& curves = measurements.ends.emplace_back();
+    curves.name = end.shape.name;
+    curves.rows = end.shape.rows;
+    curves.columns = end.shape.columns;
+    curves.unit_of_column.assign(static_cast<std::size_t>(curves.columns), 0);
+    planning::LevelCurve curve{
+        0.0, obs::measure_levels(weight_of(end.shape).to(torch::kFloat32), end.input, end.row_weight)};
+    for (obs::LevelPoint& point : curve.points) point.damage *= 0.5 * per_token;
+    curves.levels.push_back(std::move(curve));
+    const double* first = end.row_weight.const_data_ptr<double>();
+    curves.row_weight.assign(first, first + end.row_weight.numel());
+  }
+}
+
+obs::CompressedMatrix EndLevels::compress_rows(const End& end, double step) const {
+  const torch::Tensor matrix = weight_of(end.shape);
+  obs::CompressOptions options = run_.settings.matrix;
+  options.sparsity = 0.0;
+  options.prune_n = options.prune_m = 0;
+  const int exponent = quant::scale_exponent_for(end.row_weight.rsqrt().to(torch::kFloat32));
+  std::vector<torch::Tensor> levels;
+  std::vector<torch::Tensor> row_steps;
+  std::vector<torch::Tensor> values;
+  obs::CompressedMatrix result;
+  for (std::int64_t first = 0; first < end.shape.rows; first += kRowsAtOnce) {
+    check_interrupt();
+    const std::int64_t count = std::min(kRowsAtOnce, end.shape.rows - first);
+    options.levels = obs::LevelOptions{end.row_weight.narrow(0, first, count), step, exponent};
+    obs::CompressedMatrix part =
+        obs::compress_sparsegpt(matrix.narrow(0, first, count), end.input, options, end.shape.name)
+            .matrix;
+    levels.push_back(std::move(part.levels));
+    row_steps.push_back(part.level_grid->row_step);
+    values.push_back(part.weight.to(matrix.scalar_type()));
+    if (first == 0) result.level_grid = std::move(part.level_grid);
+  }
+  result.levels = at::cat(levels);
+  result.weight = at::cat(values);
+  result.level_grid->row_step = at::cat(row_steps);
+  return result;
+}
+
+void EndLevels::compress(const planning::RdPlan& plan, LevelBudget& budget,
+                         formats::WeightStore& copy, BlockResult& result) {
+  const walk::StageTimer timer(run_.timings, "end_matrices");
+  for (const End& end : ends_) {
+    const bool counts = plan.linears.contains(end.shape.name);
+    const double step = counts ? budget.step_for(end.shape.name) : plan.step;
+    const obs::CompressedMatrix matrix = compress_rows(end, step);
+    const CodedCopy coded(matrix, matrix.weight, run_.settings.matrix,
+                          model::from_scalar_type(matrix.weight.scalar_type()));
+    const packing::PackedSize size =
+        packing::packed_size(packing::pack_matrix(end.shape.name, coded.view()));
+    if (counts) static_cast<void>(budget.settle(end.shape.name, 8 * size.total()));
+    const containers::TensorData dense = model::to_tensor_data(tensor_of(end.shape), matrix.weight);
+    if (run_.store.takes_codes()) {
+      run_.store.put_matrix(end.shape.name, coded.view(), size);
+    } else {
+      run_.store.put(dense);
+    }
+    copy.put(dense);
+    result.packed += size;
+    result.ends.push_back({end.shape.name, end.shape.rows, end.shape.columns, size.total()});
+  }
+}
+
+}  // namespace sgpt_mi::compress
