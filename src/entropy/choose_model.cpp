@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -163,9 +162,8 @@ LevelModel choose_model(std::span<const std::int16_t> levels, std::int64_t rows,
   for (const LabelRule rule :
        {LabelRule{0, 0}, {1, 0}, {0, 1}, {1, 1}, {2, 0}, {0, 2}, {2, 2}}) {
     TableRange range = best_range(histograms_by_sum(pairs, rule));
-    range.bits +=
-        static_cast<double>(rows) * label_width(relabelled(row_label, rule.row_step)) +
-        static_cast<double>(columns) * label_width(relabelled(column_label, rule.column_step));
+    range.bits += label_bits(relabelled(row_label, rule.row_step)) +
+                  label_bits(relabelled(column_label, rule.column_step));
     if (range.bits >= best.bits) continue;
     best = range;
     best_rule = rule;

@@ -9,6 +9,7 @@ namespace sgpt_mi::entropy {
 namespace {
 
 constexpr double kWordBits = 16.0;
+constexpr int kMostBits = 4;  // stored behind a frequency's leading 1
 
 /// The symbols of a table beside the escape: indices begin .. end - 1.
 struct SymbolRange {
@@ -39,20 +40,15 @@ Histogram escaped_outside(const Histogram& histogram, SymbolRange range) {
   return result;
 }
 
-/// Adds `step` (1 or -1) to the frequency where it costs least, or gains most.
-void adjust(const Histogram& counts, int step, FrequencyTable& table) {
-  std::size_t best = 0;
-  double best_gain = -std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; i < kSymbols; ++i) {
-    const int frequency = table.frequency[i];
-    if (counts[i] == 0 || frequency + step < 1) continue;
-    // The change of count * log2(frequency), up to a factor.
-    const double gain = step * static_cast<double>(counts[i]) / (frequency + 0.5 * step);
-    if (gain <= best_gain) continue;
-    best = i;
-    best_gain = gain;
-  }
-  table.frequency[best] = static_cast<std::uint16_t>(table.frequency[best] + step);
+/// The bits of a frequency behind its leading 1 that are stored.
+int stored_bits(int width) { return std::clamp(width - 1, 0, kMostBits); }
+
+/// A frequency with as many bits as are stored, next to a number (or not above it), at least 1.
+std::uint32_t rounded(double number, bool nearest) {
+  const int width = std::max(1, 1 + std::ilogb(std::max(1.0, number)));
+  const double step = std::exp2(width - 1 - stored_bits(width));
+  const double steps = nearest ? std::nearbyint(number / step) : std::floor(number / step);
+  return static_cast<std::uint32_t>(std::max(1.0, steps * step));
 }
 
 /// Frequencies in proportion to the counts, at least 1 where there is one.
@@ -60,40 +56,46 @@ FrequencyTable in_proportion(const Histogram& counts) {
   FrequencyTable table;
   double total = 0.0;
   for (const std::uint64_t count : counts) total += static_cast<double>(count);
-  if (total == 0.0) {
-    table.frequency[0] = kernels::kSlots;
-    return table;
+  table.rest = static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) -
+                                        counts.begin());
+  const auto share = [&](std::size_t i) {
+    return static_cast<double>(counts[i]) / std::max(1.0, total) * kernels::kSlots;
+  };
+  // Where rounding to the nearest leaves the most frequent symbol too little, there are many
+  // symbols about as frequent, and rounding down costs less.
+  for (const bool nearest : {true, false}) {
+    double left = kernels::kSlots;
+    for (std::size_t i = 0; i < kSymbols; ++i) {
+      if (counts[i] == 0 || i == table.rest) continue;
+      table.frequency[i] = static_cast<std::uint16_t>(rounded(share(i), nearest));
+      left -= table.frequency[i];
+    }
+    table.frequency[table.rest] = static_cast<std::uint16_t>(std::max(1.0, left));
+    if (left >= 0.75 * share(table.rest)) return table;
   }
-  int left = kernels::kSlots;
-  for (std::size_t i = 0; i < kSymbols; ++i) {
-    if (counts[i] == 0) continue;
-    const double share = static_cast<double>(counts[i]) / total * kernels::kSlots;
-    table.frequency[i] = static_cast<std::uint16_t>(std::max(1.0, std::nearbyint(share)));
-    left -= table.frequency[i];
-  }
-  for (; left > 0; --left) adjust(counts, 1, table);
-  for (; left < 0; ++left) adjust(counts, -1, table);
   return table;
 }
 
-/// Calls visit(frequency, change of its bits) for the frequencies that are stored.
+/// Calls visit(frequency, code of the change of its width) for the frequencies that are stored.
 template <typename Visit>
 void for_stored(const FrequencyTable& table, SymbolRange range, const Visit& visit) {
   int before = 0;
-  const auto next = [&](std::uint16_t frequency) {
-    const int bits = std::bit_width(frequency);
-    const int change = bits - before;
-    before = bits;
-    visit(frequency, static_cast<std::uint32_t>(change >= 0 ? 2 * change : -2 * change - 1) + 1);
+  const auto next = [&](std::size_t symbol) {
+    if (symbol == table.rest) return;
+    const int width = std::bit_width(table.frequency[symbol]);
+    const int change = width - before;
+    before = width;
+    visit(table.frequency[symbol],
+          static_cast<std::uint32_t>(change >= 0 ? 2 * change : -2 * change - 1) + 1);
   };
-  next(table.frequency[0]);
-  for (std::size_t i = range.begin; i < range.end; ++i) next(table.frequency[i]);
+  next(0);
+  for (std::size_t i = range.begin; i < range.end; ++i) next(i);
 }
 
 double table_bits(const FrequencyTable& table) {
-  double bits = 16.0;
+  double bits = 24.0;
   for_stored(table, range_of(table.frequency, 1), [&](std::uint16_t frequency, std::uint32_t code) {
-    bits += 2.0 * std::bit_width(code) - 1.0 + std::max(0, std::bit_width(frequency) - 1);
+    bits += 2.0 * std::bit_width(code) - 1.0 + stored_bits(std::bit_width(frequency));
   });
   return bits;
 }
@@ -117,11 +119,11 @@ double coded_bits(const FrequencyTable& table, const Histogram& histogram) {
                                                 std::log2(std::max(1, +table.frequency[0])));
 }
 
-FrequencyTable fit_table(const Histogram& histogram) {
+FrequencyTable fit_table(const Histogram& histogram, std::uint64_t most_least) {
   FrequencyTable best;
   double best_bits = std::numeric_limits<double>::infinity();
   SymbolRange before{0, 0};
-  for (std::uint64_t least = 1; before != SymbolRange{}; least *= 2) {
+  for (std::uint64_t least = 1; least <= most_least && before != SymbolRange{}; least *= 2) {
     const SymbolRange range = range_of(histogram, least);
     if (range == before) continue;
     before = range;
@@ -138,9 +140,12 @@ void put_table(const FrequencyTable& table, BitWriter& out) {
   const SymbolRange range = range_of(table.frequency, 1);
   out.put(static_cast<std::uint32_t>(range.begin - 1), 8);
   out.put(static_cast<std::uint32_t>(range.end - range.begin), 8);
+  out.put(static_cast<std::uint32_t>(table.rest == 0 ? 0 : table.rest - range.begin + 1), 8);
   for_stored(table, range, [&](std::uint16_t frequency, std::uint32_t code) {
+    const int width = std::bit_width(frequency);
     out.put_gamma(code);
-    out.put(frequency, std::max(0, std::bit_width(frequency) - 1));
+    out.put(static_cast<std::uint32_t>(frequency) >> (std::max(1, width) - 1 - stored_bits(width)),
+            stored_bits(width));
   });
 }
 
@@ -148,26 +153,26 @@ bool take_table(BitReader& bits, FrequencyTable& table) {
   table = {};
   const std::size_t begin = bits.take(8) + 1;
   const std::size_t end = begin + bits.take(8);
-  if (end > kSymbols) return false;
+  const std::size_t rest = bits.take(8);
+  table.rest = rest == 0 ? 0 : begin + rest - 1;
+  if (end > kSymbols || table.rest >= end) return false;
   int width = 0;
   std::uint32_t sum = 0;
-  const auto take = [&](std::uint16_t& frequency) {
+  for (std::size_t i = 0; i < end; i = i == 0 ? begin : i + 1) {
+    if (i == table.rest) continue;
     const std::uint32_t code = bits.take_gamma();
-    if (code == 0 || code > 27) return false;
     const auto half = static_cast<int>(code / 2);
     width += code % 2 == 1 ? half : -half;
-    if (width < 0 || width > kernels::kFrequencyBits + 1) return false;
-    if (width > 0) {
-      frequency = static_cast<std::uint16_t>(1U << (width - 1) | bits.take(width - 1));
-    }
-    sum += frequency;
-    return true;
-  };
-  if (!take(table.frequency[0])) return false;
-  for (std::size_t i = begin; i < end; ++i) {
-    if (!take(table.frequency[i])) return false;
+    if (code == 0 || width < 0 || width > kernels::kFrequencyBits) return false;
+    if (width == 0) continue;
+    const int stored = stored_bits(width);
+    const std::uint32_t leading = 1U << stored | bits.take(stored);
+    table.frequency[i] = static_cast<std::uint16_t>(leading << (width - 1 - stored));
+    sum += table.frequency[i];
   }
-  return sum == kernels::kSlots;
+  if (sum >= kernels::kSlots) return false;
+  table.frequency[table.rest] = static_cast<std::uint16_t>(kernels::kSlots - sum);
+  return true;
 }
 
 }  // namespace sgpt_mi::entropy

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "bit_stream.h"
 #include "sgpt_mi/kernels/decode_levels.h"
@@ -19,14 +20,19 @@ using Histogram = std::array<std::uint64_t, kSymbols>;
   return index > 0 && index < static_cast<int>(kSymbols) ? static_cast<std::size_t>(index) : 0;
 }
 
-/// Frequencies that add up to kernels::kSlots.
+/// Frequencies that add up to kernels::kSlots. All but that of the symbol `rest`, which has what the
+/// others leave, have 1 to 5 significant bits.
 struct FrequencyTable {
   std::array<std::uint16_t, kSymbols> frequency{};
+  std::size_t rest = 0;
 };
 
 /// The table that codes levels with this histogram in the fewest bits, its own included; index 0
 /// counts the levels that no symbol stands for.
-[[nodiscard]] FrequencyTable fit_table(const Histogram& histogram);
+/// \param most_least  symbols that occur this often are never escaped; 1: none is.
+[[nodiscard]] FrequencyTable fit_table(
+    const Histogram& histogram,
+    std::uint64_t most_least = std::numeric_limits<std::uint64_t>::max());
 
 /// Bits of the table and of what it codes, escaped levels included.
 [[nodiscard]] double coded_bits(const FrequencyTable& table, const Histogram& histogram);

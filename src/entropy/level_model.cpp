@@ -1,7 +1,6 @@
 #include "level_model.h"
 
 #include <algorithm>
-#include <bit>
 #include <numeric>
 #include <utility>
 
@@ -29,10 +28,6 @@ kernels::LevelStreams chunks_of(std::int64_t rows, std::int64_t columns) {
       parts > 1 ? 1 : divided_up(rows, std::max<std::int64_t>(1, rounded_chunks(rows * columns)));
   streams.chunk_places = parts > 1 ? divided_up(columns, parts) : columns;
   return streams;
-}
-
-int label_width(std::span<const std::uint8_t> labels) {
-  return std::bit_width(*std::max_element(labels.begin(), labels.end()));
 }
 
 ArrangedModel::ArrangedModel(LevelModel model, std::int64_t rows, std::int64_t columns)

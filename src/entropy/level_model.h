@@ -6,12 +6,11 @@
 #include <vector>
 
 #include "frequency_table.h"
+#include "level_labels.h"
 #include "sgpt_mi/kernels/decode_levels.h"
 
 namespace sgpt_mi::entropy {
 
-inline constexpr int kLabelBits = 4;
-inline constexpr int kLabels = 1 << kLabelBits;
 inline constexpr int kMostBase = 2 * (kLabels - 1);
 inline constexpr std::size_t kHeaderBytes = 4;
 /// Of a chunk in `tables`: its checksum and the words of its lanes.
@@ -29,9 +28,6 @@ struct LevelModel {
 /// The model with fewest bytes, those of the levels included, among a few.
 [[nodiscard]] LevelModel choose_model(std::span<const std::int16_t> levels, std::int64_t rows,
                                       std::int64_t columns);
-
-/// The bits that the largest label takes.
-[[nodiscard]] int label_width(std::span<const std::uint8_t> labels);
 
 /// A model with its columns sorted and its chunks cut, as the kernel takes them.
 class ArrangedModel {

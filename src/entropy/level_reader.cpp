@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "level_labels.h"
 #include "level_model.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/entropy/coded_levels.h"
@@ -34,10 +35,12 @@ int header_number(const CodedView& coded, std::size_t at, const char* what, int 
   return number;
 }
 
-std::vector<std::uint8_t> take_labels(BitReader& bits, std::int64_t count, int width) {
+std::vector<std::uint8_t> read_labels(const CodedView& coded, BitReader& bits, bool stored,
+                                      std::int64_t count, const char* what) {
   std::vector<std::uint8_t> labels(static_cast<std::size_t>(count));
-  if (width == 0) return labels;
-  for (std::uint8_t& label : labels) label = static_cast<std::uint8_t>(bits.take(width));
+  if (stored && !take_labels(bits, labels)) {
+    refuse(coded.tables_name, "holds no {} labels of {}: the file is damaged", count, what);
+  }
   return labels;
 }
 
@@ -49,16 +52,11 @@ LevelModel read_model(const CodedView& coded, const kernels::LevelStreams& chunk
   LevelModel model;
   model.tables.resize(static_cast<std::size_t>(table_count(coded)));
   model.base = header_number(coded, 1, "base", 0, kMostBase);
-  const int row_width = header_number(coded, 2, "bits of a row's label", 0, kLabelBits);
-  const int column_width = header_number(coded, 3, "bits of a column's label", 0, kLabelBits);
-  const std::span<const std::byte> stream = coded.tables.subspan(first_bits(chunks));
-  if (chunks.rows * row_width + chunks.columns * column_width >
-      8 * static_cast<std::int64_t>(stream.size())) {
-    refuse(coded.tables_name, "ends in its labels: the file is damaged");
-  }
-  BitReader bits(stream);
-  model.row_label = take_labels(bits, chunks.rows, row_width);
-  model.column_label = take_labels(bits, chunks.columns, column_width);
+  const bool rows = header_number(coded, 2, "labels of rows", 0, 1) == 1;
+  const bool columns = header_number(coded, 3, "labels of columns", 0, 1) == 1;
+  BitReader bits(coded.tables.subspan(first_bits(chunks)));
+  model.row_label = read_labels(coded, bits, rows, chunks.rows, "rows");
+  model.column_label = read_labels(coded, bits, columns, chunks.columns, "columns");
   for (std::size_t i = 0; i < model.tables.size(); ++i) {
     if (!take_table(bits, model.tables[i])) {
       refuse(coded.tables_name,
@@ -76,15 +74,7 @@ LevelModel read_model(const CodedView& coded, const kernels::LevelStreams& chunk
 std::vector<std::uint32_t> slots_of(const std::vector<FrequencyTable>& tables) {
   std::vector<std::uint32_t> slots;
   slots.reserve(tables.size() * kernels::kSlots);
-  for (const FrequencyTable& table : tables) {
-    for (std::size_t i = 0; i < kSymbols; ++i) {
-      const std::uint32_t frequency = table.frequency[i];
-      for (std::uint32_t place = 0; place < frequency; ++place) {
-        slots.push_back(
-            kernels::level_slot(static_cast<int>(i) + kernels::kEscape, frequency, place));
-      }
-    }
-  }
+  for (const FrequencyTable& table : tables) append_slots(table, slots);
   return slots;
 }
 
@@ -114,8 +104,8 @@ CodedBounds coded_bounds(std::int64_t rows, std::int64_t columns) {
   CodedBounds bounds;
   bounds.least_tables = static_cast<std::int64_t>(kHeaderBytes) +
                         chunks * static_cast<std::int64_t>(kChunkBytes) + 3;
-  bounds.most_tables = bounds.least_tables + (rows + columns) * kLabelBits / 8 +
-                       kernels::kMostLevelTables * kMostTableBytes + 1;
+  bounds.most_tables = bounds.least_tables + 2 * (rows + columns + 2) +
+                       (kernels::kMostLevelTables + 2) * kMostTableBytes;
   bounds.least_streams = chunks * kernels::kLevelLanes * kStateBytes;
   bounds.most_streams = chunks * kernels::kLevelLanes * kMostLaneBytes;
   return bounds;

@@ -69,10 +69,10 @@ void decode_groups(const std::uint32_t* slots, const std::uint16_t* table, std::
     for (std::size_t l = 0; l < kLanes; ++l) {
       const std::uint32_t slot = slots[table[l] + (state[l] & (kSlots - 1))];
       const std::uint32_t low = state_behind(state[l], slot);
-      const bool takes = low < kLowestState;
+      const std::uint32_t takes = low < kLowestState ? 1 : 0;
       const std::uint32_t refilled = low << 16 | word_at(next[l]);
-      state[l] = takes ? refilled : low;
-      next[l] += takes ? 2 : 0;
+      state[l] = low ^ ((low ^ refilled) & (0U - takes));
+      next[l] += 2 * takes;
       levels[l] = static_cast<std::int16_t>(symbol_of(slot));
     }
     table += kLanes;

@@ -26,16 +26,6 @@ SGPT_MI_HOST_DEVICE inline LevelLane open_lane(const LevelStreams& streams, std:
           streams.bytes + streams.lane_begin[lane + 1]};
 }
 
-/// The state behind a slot, which may be below kLowestState then.
-SGPT_MI_HOST_DEVICE inline std::uint32_t state_behind(std::uint32_t state, std::uint32_t slot) {
-  return ((slot >> kFrequencyBits & (kSlots - 1)) + 1) * (state >> kFrequencyBits) +
-         (slot & (kSlots - 1));
-}
-
-SGPT_MI_HOST_DEVICE inline int symbol_of(std::uint32_t slot) {
-  return static_cast<std::int32_t>(slot) >> 24;
-}
-
 /// The next symbol of a lane; where its words are used up, the state stays low.
 SGPT_MI_HOST_DEVICE inline int next_symbol(LevelLane& lane, const std::uint32_t* table) {
   const std::uint32_t slot = table[lane.state & (kSlots - 1)];

@@ -37,16 +37,20 @@ namespace sgpt_mi::entropy {
 // `tables`:
 //    0  u8   number of tables K, 1 .. 16
 //    1  u8   base, 0 .. 30
-//    2  u8   bits of a row's label, 0 .. 4
-//    3  u8   bits of a column's label, 0 .. 4
+//    2  u8   1 where rows have labels, 0 where all are 0
+//    3  u8   the same for columns
 //    4  20 bytes per chunk: u32 CRC-32 (as in zlib) of its lanes; 8 times u16, the words of a lane
 //   ..  bit stream: labels of the rows, labels of the columns, tables
 //
-//   A table is 8 bits b and 8 bits n, b + n at most 255: it has n symbols from b - 127 on; then the
-//   frequencies of the escape and of these symbols. A frequency is the change of the bits that it
-//   takes (0 .. 13; 0 before the first one) as change >= 0 ? 2 * change : -2 * change - 1, plus 1,
-//   in Elias' gamma code (as many zeros as bits follow the leading 1, then the number from its
-//   leading 1 down), then its bits below the leading 1.
+//   Labels are a table of theirs, then one lane: 32 bits of state, words of 16 bits, as many as
+//   decoding takes.
+//   A table is 8 bits b, 8 bits n and 8 bits m, b + n at most 255, m at most n: it has the escape
+//   and n symbols from b - 127 on; then their frequencies, but for that of the escape (m is 0) or
+//   the m-th symbol, which is what the others leave of 4096, at least 1. A frequency is the change
+//   of its width, the bits that it takes (0 .. 12; 0 before the first one), as change >= 0 ?
+//   2 * change + 1 : -2 * change in Elias' gamma code (as many zeros as bits follow the leading 1,
+//   then the number from its leading 1 down); then the at most 4 bits below its own leading 1; the
+//   bits below these are 0.
 //
 // `streams`: the chunks, of each its lanes, one after the other.
 

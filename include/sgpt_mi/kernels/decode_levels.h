@@ -24,6 +24,16 @@ SGPT_MI_HOST_DEVICE constexpr std::uint32_t level_slot(int symbol, std::uint32_t
   return static_cast<std::uint32_t>(symbol) << 24 | (frequency - 1) << kFrequencyBits | place;
 }
 
+/// The state behind a slot, which may be below kLowestState then.
+SGPT_MI_HOST_DEVICE inline std::uint32_t state_behind(std::uint32_t state, std::uint32_t slot) {
+  return ((slot >> kFrequencyBits & (kSlots - 1)) + 1) * (state >> kFrequencyBits) +
+         (slot & (kSlots - 1));
+}
+
+SGPT_MI_HOST_DEVICE inline int symbol_of(std::uint32_t slot) {
+  return static_cast<std::int32_t>(slot) >> 24;
+}
+
 /// A matrix of rANS-coded levels: whole numbers of 16 bits, in chunks of `chunk_rows` rows and
 /// `chunk_places` places, row of chunks by row of chunks. A place of a row has a column; a level's
 /// table is clamp(row label + label of its place - base, 0, tables - 1). In a chunk the levels go
