@@ -29,8 +29,9 @@ __global__ void decode_lanes(LevelStreams streams) {
     LevelLane state = open_lane(streams, lane);
     bool escapes = false;
     for (std::int64_t i = first; i < chunk.count(); i += kLevelLanes) {
-      const std::uint32_t slot = first_slot(streams, streams.row_label[chunk.row + i / chunk.places],
-                                            streams.place_label[chunk.place + i % chunk.places]);
+      const std::uint32_t slot =
+          first_slot(streams, streams.row_label[chunk.row + i / chunk.places],
+                     streams.place_label[chunk.place + i % chunk.places]);
       const int symbol = next_symbol(state, streams.slot + slot);
       escapes = escapes || symbol == kEscape;
       *level_at(streams, chunk, i) = static_cast<std::int16_t>(symbol);

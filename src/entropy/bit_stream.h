@@ -69,9 +69,8 @@ class BitReader {
  private:
   std::uint32_t take_bit() {
     const std::size_t byte = at_ / 8;
-    const std::uint32_t bit = byte < bytes_.size()
-                                  ? std::to_integer<std::uint32_t>(bytes_[byte]) >> at_ % 8 & 1U
-                                  : 0U;
+    const std::uint32_t bit =
+        byte < bytes_.size() ? std::to_integer<std::uint32_t>(bytes_[byte]) >> at_ % 8 & 1U : 0U;
     ++at_;
     return bit;
   }

@@ -86,7 +86,7 @@ void add(const Histogram& from, Histogram& to) {
 double estimated_bits(const Histogram& histogram) {
   constexpr double kSymbolBits = 6.0;  // of a frequency in the table
   double total = 0.0;
-  double bits = 16.0;
+  double bits = 24.0;
   for (const std::uint64_t count : histogram) {
     if (count == 0) continue;
     const auto n = static_cast<double>(count);
@@ -152,15 +152,14 @@ std::vector<Histogram> histograms_by_sum(const std::vector<Histogram>& pairs, La
 
 LevelModel choose_model(std::span<const std::int16_t> levels, std::int64_t rows,
                         std::int64_t columns) {
-  const MeanSizes means = mean_sizes(levels, static_cast<std::size_t>(rows),
-                                     static_cast<std::size_t>(columns));
+  const MeanSizes means =
+      mean_sizes(levels, static_cast<std::size_t>(rows), static_cast<std::size_t>(columns));
   const std::vector<std::uint8_t> row_label = labels_of(means.row);
   const std::vector<std::uint8_t> column_label = labels_of(means.column);
   const std::vector<Histogram> pairs = pair_histograms(levels, row_label, column_label);
   LabelRule best_rule;
   TableRange best;
-  for (const LabelRule rule :
-       {LabelRule{0, 0}, {1, 0}, {0, 1}, {1, 1}, {2, 0}, {0, 2}, {2, 2}}) {
+  for (const LabelRule rule : {LabelRule{0, 0}, {1, 0}, {0, 1}, {1, 1}, {2, 0}, {0, 2}, {2, 2}}) {
     TableRange range = best_range(histograms_by_sum(pairs, rule));
     range.bits += label_bits(relabelled(row_label, rule.row_step)) +
                   label_bits(relabelled(column_label, rule.column_step));

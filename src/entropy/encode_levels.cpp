@@ -81,9 +81,9 @@ CodedLevels encode_levels(std::span<const std::int16_t> levels, std::int64_t row
     }
   });
   CodedLevels coded;
-  for (const int number : {static_cast<int>(model.tables.size()), model.base,
-                           has_labels(model.row_label) ? 1 : 0,
-                           has_labels(model.column_label) ? 1 : 0}) {
+  for (const int number :
+       {static_cast<int>(model.tables.size()), model.base, has_labels(model.row_label) ? 1 : 0,
+        has_labels(model.column_label) ? 1 : 0}) {
     coded.tables.push_back(static_cast<std::byte>(number));
   }
   for (CodedChunk& chunk : chunks) {

@@ -56,8 +56,8 @@ FrequencyTable in_proportion(const Histogram& counts) {
   FrequencyTable table;
   double total = 0.0;
   for (const std::uint64_t count : counts) total += static_cast<double>(count);
-  table.rest = static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) -
-                                        counts.begin());
+  table.rest =
+      static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
   const auto share = [&](std::size_t i) {
     return static_cast<double>(counts[i]) / std::max(1.0, total) * kernels::kSlots;
   };

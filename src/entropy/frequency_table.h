@@ -20,8 +20,8 @@ using Histogram = std::array<std::uint64_t, kSymbols>;
   return index > 0 && index < static_cast<int>(kSymbols) ? static_cast<std::size_t>(index) : 0;
 }
 
-/// Frequencies that add up to kernels::kSlots. All but that of the symbol `rest`, which has what the
-/// others leave, have 1 to 5 significant bits.
+/// Frequencies that add up to kernels::kSlots. All but that of the symbol `rest`, which has what
+/// the others leave, have 1 to 5 significant bits.
 struct FrequencyTable {
   std::array<std::uint16_t, kSymbols> frequency{};
   std::size_t rest = 0;

@@ -42,7 +42,8 @@ class LaneWriter {
       words_.push_back(static_cast<std::uint16_t>(state_));
       state_ >>= 16;
     }
-    state_ = (state_ / slots->count << kernels::kFrequencyBits) + state_ % slots->count + slots->first;
+    state_ =
+        (state_ / slots->count << kernels::kFrequencyBits) + state_ % slots->count + slots->first;
   }
 
   /// State and words of a lane without escapes.

@@ -55,7 +55,8 @@ void append_slots(const FrequencyTable& table, std::vector<std::uint32_t>& slots
   for (std::size_t i = 0; i < kSymbols; ++i) {
     const std::uint32_t frequency = table.frequency[i];
     for (std::uint32_t place = 0; place < frequency; ++place) {
-      slots.push_back(kernels::level_slot(static_cast<int>(i) + kernels::kEscape, frequency, place));
+      slots.push_back(
+          kernels::level_slot(static_cast<int>(i) + kernels::kEscape, frequency, place));
     }
   }
 }

@@ -42,11 +42,10 @@ ArrangedModel::ArrangedModel(LevelModel model, std::int64_t rows, std::int64_t c
   }
   column_of_place_.resize(labels.size());
   std::iota(column_of_place_.begin(), column_of_place_.end(), 0);
-  std::stable_sort(column_of_place_.begin(), column_of_place_.end(),
-                   [&](std::int32_t a, std::int32_t b) {
-                     return labels[static_cast<std::size_t>(a)] <
-                            labels[static_cast<std::size_t>(b)];
-                   });
+  std::stable_sort(
+      column_of_place_.begin(), column_of_place_.end(), [&](std::int32_t a, std::int32_t b) {
+        return labels[static_cast<std::size_t>(a)] < labels[static_cast<std::size_t>(b)];
+      });
   for (const std::int32_t column : column_of_place_) {
     place_label_.push_back(labels[static_cast<std::size_t>(column)]);
   }

@@ -102,8 +102,8 @@ CodedBounds coded_bounds(std::int64_t rows, std::int64_t columns) {
   constexpr std::int64_t kMostLaneBytes = kStateBytes + 2 * 0xffff;
   const std::int64_t chunks = chunks_of(rows, columns).chunks();
   CodedBounds bounds;
-  bounds.least_tables = static_cast<std::int64_t>(kHeaderBytes) +
-                        chunks * static_cast<std::int64_t>(kChunkBytes) + 3;
+  bounds.least_tables =
+      static_cast<std::int64_t>(kHeaderBytes) + chunks * static_cast<std::int64_t>(kChunkBytes) + 3;
   bounds.most_tables = bounds.least_tables + 2 * (rows + columns + 2) +
                        (kernels::kMostLevelTables + 2) * kMostTableBytes;
   bounds.least_streams = chunks * kernels::kLevelLanes * kStateBytes;

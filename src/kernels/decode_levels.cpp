@@ -97,8 +97,8 @@ void decode_symbols(const LevelStreams& streams, const std::vector<std::uint16_t
   }
   for (; i < count; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    levels[i] = static_cast<std::int16_t>(
-        next_symbol(lanes[at % kLanes], streams.slot + table[at]));
+    levels[i] =
+        static_cast<std::int16_t>(next_symbol(lanes[at % kLanes], streams.slot + table[at]));
   }
 }
 

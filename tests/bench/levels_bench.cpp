@@ -45,9 +45,8 @@ void decode(benchmark::State& state, const test::LevelForm& form) {
   const entropy::LevelReader reader({coded.tables, coded.streams, "tables", "streams"}, form.rows,
                                     form.columns);
   for (auto step : state) {
-    reader.for_bands(serial_for(), [](const entropy::LevelBand& band) {
-      benchmark::DoNotOptimize(band.levels);
-    });
+    reader.for_bands(serial_for(),
+                     [](const entropy::LevelBand& band) { benchmark::DoNotOptimize(band.levels); });
   }
   count_bytes(state, problem, coded);
 }
@@ -62,7 +61,7 @@ void encode(benchmark::State& state, const test::LevelForm& form) {
   count_bytes(state, problem, coded);
 }
 
-#define SGPT_MI_LEVELS(name, ...)                                                \
+#define SGPT_MI_LEVELS(name, ...)                                                       \
   BENCHMARK_CAPTURE(decode, name, form_of(__VA_ARGS__))->Unit(benchmark::kMillisecond); \
   BENCHMARK_CAPTURE(encode, name, form_of(__VA_ARGS__))->Unit(benchmark::kMillisecond)
 SGPT_MI_LEVELS(gauss_2_bits_576, 576, 2, false);

@@ -11,9 +11,9 @@ namespace sgpt_mi::test {
 struct LevelForm {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
-  double size = 1.0;         ///< typical standard deviation of a level
-  bool laplace = false;      ///< instead of a Gauss distribution
-  double row_spread = 0.0;   ///< standard deviation of the octaves by which rows differ
+  double size = 1.0;        ///< typical standard deviation of a level
+  bool laplace = false;     ///< instead of a Gauss distribution
+  double row_spread = 0.0;  ///< standard deviation of the octaves by which rows differ
   double column_spread = 0.0;
 };
 

@@ -122,7 +122,8 @@ class LevelReader {
   void for_bands(const ParallelFor& parallel_for, const UseBand& use) const;
 
   /// The whole matrix: (rows, columns). Throws as for_bands().
-  [[nodiscard]] std::vector<std::int16_t> read(const ParallelFor& parallel_for = serial_for()) const;
+  [[nodiscard]] std::vector<std::int16_t> read(
+      const ParallelFor& parallel_for = serial_for()) const;
 
   /// What kernels::decode_levels needs, without a place for the result; for whoever uploads it to a
   /// device. Points into the reader and the coded bytes; the chunks' checksums are not checked.

@@ -49,15 +49,15 @@ struct LevelStreams {
   std::int64_t columns = 0;
   std::int64_t chunk_rows = 0;
   std::int64_t chunk_places = 0;
-  const std::uint8_t* row_label = nullptr;         ///< (rows)
-  const std::uint8_t* place_label = nullptr;       ///< (columns)
-  const std::int32_t* column_of_place = nullptr;   ///< (columns); nullptr: 0, 1, 2 ...
+  const std::uint8_t* row_label = nullptr;        ///< (rows)
+  const std::uint8_t* place_label = nullptr;      ///< (columns)
+  const std::int32_t* column_of_place = nullptr;  ///< (columns); nullptr: 0, 1, 2 ...
   int base = 0;
-  int tables = 0;                                  ///< 1 .. kMostLevelTables
-  const std::uint32_t* slot = nullptr;             ///< (tables, 2^kFrequencyBits)
-  const std::uint8_t* bytes = nullptr;             ///< the lanes, one after the other
-  const std::int64_t* lane_begin = nullptr;        ///< (chunks * kLevelLanes + 1) into `bytes`
-  std::int16_t* levels = nullptr;                  ///< (rows, columns), out
+  int tables = 0;                            ///< 1 .. kMostLevelTables
+  const std::uint32_t* slot = nullptr;       ///< (tables, 2^kFrequencyBits)
+  const std::uint8_t* bytes = nullptr;       ///< the lanes, one after the other
+  const std::int64_t* lane_begin = nullptr;  ///< (chunks * kLevelLanes + 1) into `bytes`
+  std::int16_t* levels = nullptr;            ///< (rows, columns), out
   std::uint8_t* ended = nullptr;  ///< (chunks), out: 1 where every lane ended with its last word
 
   [[nodiscard]] SGPT_MI_HOST_DEVICE std::int64_t chunks_of_row() const {
