@@ -23,6 +23,7 @@ constexpr GridLimits gptq_limits(Symmetry symmetry) {
   limits.column_widths = false;
   limits.shared_rows = false;
   limits.pruned_only = false;
+  limits.levels = false;
   limits.one_width = true;
   limits.symmetry = symmetry;
   limits.scale_exponent = 0;
@@ -43,6 +44,7 @@ constexpr GridLimits compressed_tensors_limits() {
   limits.column_widths = false;
   limits.shared_rows = false;
   limits.pruned_only = false;
+  limits.levels = false;
   limits.symmetry = Symmetry::kImplied;
   limits.scale_exponent = 0;
   limits.exact_values = true;

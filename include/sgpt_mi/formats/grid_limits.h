@@ -30,6 +30,7 @@ struct GridLimits {
   bool column_widths = true;  ///< columns of one tensor may differ in width
   bool shared_rows = true;    ///< rows may share their grids
   bool pruned_only = true;    ///< holds matrices without codes
+  bool levels = true;         ///< holds entropy-coded levels, with steps by row and column
   /// Widths differ by tensor only where a flag asks for it (--target_avg_bits and its like).
   bool one_width = false;
   Symmetry symmetry = Symmetry::kAsAsked;

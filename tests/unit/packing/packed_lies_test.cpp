@@ -95,7 +95,7 @@ std::vector<Lie> record_lies() {
     return [=](Parts& parts) { set_record(parts, offset, size, value); };
   };
   return {
-      {"Version", Example::kDense, record(0, 4, 2), "format version 2"},
+      {"Version", Example::kDense, record(0, 4, 1), "format version 1; this program reads version 2"},
       {"NoRows", Example::kDense, record(4, 4, 0), "rows 0"},
       {"NegativeRows", Example::kDense, record(4, 4, 0xffffffffU), "rows 4294967295"},
       {"MoreRows", Example::kDense, record(4, 4, 6), "stored weights 60; 72"},
@@ -126,7 +126,7 @@ std::vector<Lie> record_lies() {
       {"NegativeExponent", Example::kDense, record(32, 2, 0x8000), "scale exponent -32768"},
       {"Type", Example::kDense, record(34, 1, 3), "type 3"},
       {"OtherTypeOfValues", Example::kValues, record(34, 1, 0), "m.values is BF16; F32"},
-      {"Layout", Example::kDense, record(35, 1, 3), "layout 3"},
+      {"Layout", Example::kDense, record(35, 1, 4), "layout 4"},
       {"MaskWithoutPart", Example::kDense, record(35, 1, 1), "m.mask is missing"},
       {"RanksWithoutPattern", Example::kMixed, record(35, 1, 2), " m 0;"},
       {"PatternWithoutRanks", Example::kDense, record(36, 1, 1), " n 1;"},

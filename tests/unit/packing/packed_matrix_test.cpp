@@ -162,7 +162,7 @@ TEST(PackedMatrix, BytesAreThoseOfTheFormatNote) {
   std::vector<std::byte> record = bytes_of(parts, PackedPartKind::kRecord);
   record.resize(40);
   EXPECT_EQ(record,
-            bytes(1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,  //
+            bytes(2, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,  //
                   8, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 0, 0, 0, 0, 0));
   EXPECT_EQ(parts.size(), 6U);
   EXPECT_EQ(parts[0].info.name, "m.packed");
