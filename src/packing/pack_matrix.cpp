@@ -242,10 +242,12 @@ void add_grid(const CodedMatrix& matrix, const PackedRecord& record, PartList& p
   if (record.width == 0) parts.add(PackedPartKind::kBits, pack_widths(matrix.bits_of_group));
 }
 
-void add_levels(const CodedMatrix& matrix, const ParallelFor& parallel_for, PartList& parts) {
+void add_levels(const CodedMatrix& matrix, const PackedRecord& record,
+                const ParallelFor& parallel_for, PartList& parts) {
   entropy::CodedLevels coded =
       entropy::encode_levels(matrix.levels, matrix.rows, matrix.columns, parallel_for);
   parts.add(PackedPartKind::kCodes, std::move(coded.streams));
+  add_grid(matrix, record, parts);
   parts.add(PackedPartKind::kTables, std::move(coded.tables));
   const auto scale = std::as_bytes(matrix.column_scale);
   parts.add(PackedPartKind::kColumnScale, DType::kF16, {matrix.columns},
@@ -270,8 +272,10 @@ std::vector<PackedPart> pack_matrix(const std::string& name, const CodedMatrix& 
   const auto unsealed = record_bytes(record);
   parts.add(PackedPartKind::kRecord, {unsealed.begin(), unsealed.end()});
   if (record.coded()) {
-    add_levels(matrix, parallel_for, parts);
-  } else if (record.quantized()) {
+    add_levels(matrix, record, parallel_for, parts);
+    return std::move(parts).sealed(record);
+  }
+  if (record.quantized()) {
     const StreamOrder order =
         stream_order(column_widths(matrix.group_of_column, matrix.bits_of_group));
     parts.add(PackedPartKind::kCodes, record.masked()
