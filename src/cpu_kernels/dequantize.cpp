@@ -25,6 +25,12 @@ SGPT_MI_SIMD_CLONES void dequantize_kept(const CodeRow& row, float* __restrict v
   }
 }
 
+SGPT_MI_SIMD_CLONES void scale_levels(const std::int16_t* __restrict levels,
+                                      const float* __restrict step, std::int64_t columns,
+                                      float* __restrict values) {
+  for (std::int64_t j = 0; j < columns; ++j) values[j] = step[j] * static_cast<float>(levels[j]);
+}
+
 SGPT_MI_SIMD_CLONES void round_all_to_half(const float* __restrict values, std::int64_t count,
                                            std::uint16_t* __restrict out) {
   for (std::int64_t i = 0; i < count; ++i) out[i] = kernels::float_to_half(values[i]);
@@ -40,6 +46,11 @@ SGPT_MI_SIMD_CLONES void round_all_to_bfloat16(const float* __restrict values, s
 void dequantize_row(const CodeRow& row, float* values) {
   if (row.kept != nullptr) return dequantize_kept(row, values);
   dequantize_all(row.codes, row.scale, row.zero, row.columns, values);
+}
+
+void dequantize_levels(const std::int16_t* levels, const float* step, std::int64_t columns,
+                       float* values) {
+  scale_levels(levels, step, columns, values);
 }
 
 void round_to_half(const float* values, std::int64_t count, std::uint16_t* out) {

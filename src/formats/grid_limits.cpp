@@ -92,6 +92,10 @@ void require_held(const GridLimits& limits, const GridRequest& request, std::str
 }
 
 std::string why_not_held(const GridLimits& limits, const packing::CodedMatrix& matrix) {
+  if (!matrix.levels.empty()) {
+    if (limits.levels) return {};
+    return "entropy-coded levels with a step of their own for every row and column";
+  }
   const std::span<const int> bits = matrix.bits_of_group;
   const auto other =
       std::find_if(bits.begin(), bits.end(), [&](int width) { return !limits.holds_width(width); });

@@ -25,7 +25,7 @@ FixedSize fixed_size(const SavedTypes& types, const std::vector<MatrixShape>& se
     replaced.insert(matrix.name + ".weight");
     size.selected_weights += matrix.rows * matrix.columns;
     size.header_bytes += static_cast<std::int64_t>(packing::kPackedPartKinds) *
-                         header_entry(matrix.name + ".zero_point");
+                         header_entry(matrix.name + ".column_scale");
   }
   for (const containers::TensorInfo& info : types.tensors()) {
     if (replaced.contains(info.name)) continue;
@@ -40,6 +40,7 @@ std::map<std::string, std::int64_t> bytes_by_part(std::int64_t dense_bytes,
   std::map<std::string, std::int64_t> parts{{"dense", dense_bytes}};
   if (packed.total() == 0) return parts;
   parts["codes"] = packed.codes;
+  if (packed.tables != 0) parts["tables"] = packed.tables;
   parts["mask"] = packed.mask;
   parts["scale"] = packed.scale;
   parts["zero_point"] = packed.zero_point;

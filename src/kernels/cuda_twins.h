@@ -5,6 +5,7 @@
 
 #include "sgpt_mi/kernels/affinity.h"
 #include "sgpt_mi/kernels/correlation.h"
+#include "sgpt_mi/kernels/decode_levels.h"
 #include "sgpt_mi/kernels/dequantize_packed.h"
 #include "sgpt_mi/kernels/descend_block.h"
 #include "sgpt_mi/kernels/fit_grid.h"
@@ -30,5 +31,7 @@ void find_degrees(const AffinityDegrees& degrees, void* stream);
 void scale_rows(const RowScaling& scaling, void* stream);
 
 void dequantize_packed(const PackedWeights& packed, void* stream);
+
+void decode_levels(const LevelStreams& streams, void* stream);
 
 }  // namespace sgpt_mi::kernels::cuda

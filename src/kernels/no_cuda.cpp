@@ -37,4 +37,8 @@ void dequantize_packed(const PackedWeights& /*packed*/, void* /*stream*/) {
   refuse("dequantization");
 }
 
+void decode_levels(const LevelStreams& /*streams*/, void* /*stream*/) {
+  refuse("decoding of levels");
+}
+
 }  // namespace sgpt_mi::kernels::cuda

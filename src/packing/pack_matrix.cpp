@@ -1,10 +1,14 @@
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "packed_columns.h"
 #include "packed_mask.h"
 #include "packed_record.h"
+#include "part_list.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/entropy/coded_levels.h"
+#include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/kernels/pack_bits.h"
 #include "sgpt_mi/packing/packed_matrix.h"
 
@@ -25,10 +29,14 @@ class Checks {
     require(matrix_.dtype == DType::kF32 || matrix_.dtype == DType::kF16 ||
                 matrix_.dtype == DType::kBF16,
             "its type is not F32, F16 or BF16");
-    require(matrix_.codes.empty() != matrix_.values.empty(),
-            "it needs codes or values, and not both");
+    require((matrix_.codes.empty() ? 0 : 1) + (matrix_.values.empty() ? 0 : 1) +
+                    (matrix_.levels.empty() ? 0 : 1) ==
+                1,
+            "it needs codes, levels or values, and only one of them");
     mask();
-    if (matrix_.codes.empty()) {
+    if (!matrix_.levels.empty()) {
+      levels();
+    } else if (matrix_.codes.empty()) {
       require(matrix_.values.size() == weights() * dtype_size(matrix_.dtype),
               "its values are not rows * columns of its type");
     } else {
@@ -65,26 +73,58 @@ class Checks {
 
   void grid() const {
     const auto& widths = matrix_.bits_of_group;
-    const auto& labels = matrix_.group_of_column;
-    const auto groups = static_cast<std::int64_t>(widths.size());
-    require(groups >= 1 && groups <= matrix_.columns, "it has no groups, or more than columns");
+    scales();
+    require(matrix_.zero_point.size() == matrix_.scale.size(),
+            "its zero points are not grid rows * groups");
     require(std::all_of(widths.begin(), widths.end(), [](int b) { return b >= 2 && b <= 8; }),
             "a group's width is not 2 to 8");
+  }
+
+  void levels() const {
+    require(matrix_.levels.size() == weights(), "its levels are not rows * columns");
+    require(matrix_.pruned.empty() && matrix_.zero_point.empty() && matrix_.bits_of_group.empty(),
+            "beside levels it has a mask, zero points or widths");
+    require(matrix_.grid_rows >= 1 &&
+                static_cast<std::int64_t>(matrix_.scale.size()) % matrix_.grid_rows == 0,
+            "its scales are not grid rows * groups");
+    scales();
+    const auto& columns = matrix_.column_scale;
+    require(columns.empty() ? matrix_.column_exponent == 0
+                            : columns.size() == static_cast<std::size_t>(matrix_.columns),
+            "its columns' scales are not one per column, or none without an exponent");
+    positive(columns, matrix_.column_exponent);
+    if (columns.empty()) return;
+    const auto largest = [](std::span<const std::uint16_t> scales, int exponent) {
+      return std::ldexp(kernels::half_to_float(*std::max_element(scales.begin(), scales.end())),
+                        exponent);
+    };
+    require(std::isfinite(largest(matrix_.scale, matrix_.scale_exponent) *
+                          largest(columns, matrix_.column_exponent)),
+            "a product of scales is infinite");
+  }
+
+  /// What codes and levels have in common.
+  void scales() const {
+    const std::int64_t groups = matrix_.groups();
+    const auto& labels = matrix_.group_of_column;
+    require(groups >= 1 && groups <= matrix_.columns, "it has no groups, or more than columns");
     require(labels.size() == static_cast<std::size_t>(matrix_.columns) &&
                 std::all_of(labels.begin(), labels.end(),
                             [&](std::int32_t g) { return g >= 0 && g < groups; }),
             "its labels are not one per column, each below the number of groups");
     require(matrix_.grid_rows == 1 || matrix_.grid_rows == matrix_.rows,
             "its grids are neither shared nor one per row");
-    const auto grids = static_cast<std::size_t>(matrix_.grid_rows * groups);
-    require(matrix_.scale.size() == grids && matrix_.zero_point.size() == grids,
-            "its scales and zero points are not grid rows * groups");
-    require(std::all_of(matrix_.scale.begin(), matrix_.scale.end(),
+    require(matrix_.scale.size() == static_cast<std::size_t>(matrix_.grid_rows * groups),
+            "its scales are not grid rows * groups");
+    positive(matrix_.scale, matrix_.scale_exponent);
+  }
+
+  void positive(std::span<const std::uint16_t> scales, int exponent) const {
+    require(std::all_of(scales.begin(), scales.end(),
                         [](std::uint16_t scale) { return scale >= 1 && scale < 0x7c00; }),
             "a scale is not positive and finite");
-    require(
-        matrix_.scale_exponent >= kMinScaleExponent && matrix_.scale_exponent <= kMaxScaleExponent,
-        "its scale exponent is not between -125 and 112");
+    require(exponent >= kMinScaleExponent && exponent <= kMaxScaleExponent,
+            "a scale exponent is not between -125 and 112");
   }
 
   const std::string& name_;
@@ -152,47 +192,27 @@ Bytes pack_values(const CodedMatrix& matrix, bool masked) {
   return out;
 }
 
-/// Collects the parts; those without bytes are left out.
-class PartList {
- public:
-  explicit PartList(const std::string& name) : name_(name) {}
+void add_grid_fields(const CodedMatrix& matrix, PackedRecord& record) {
+  record.grid_rows = matrix.grid_rows;
+  record.groups = matrix.groups();
+  record.run_length = packed_run_length(matrix);
+  record.scale_exponent = matrix.scale_exponent;
+}
 
-  void add(PackedPartKind kind, Bytes bytes) {
-    const auto count = static_cast<std::int64_t>(bytes.size());
-    add(kind, DType::kU8, {count}, std::move(bytes));
-  }
-
-  void add(PackedPartKind kind, DType dtype, std::vector<std::int64_t> shape, Bytes bytes) {
-    if (bytes.empty()) return;
-    const std::string part = name_ + std::string(packed_suffix(kind));
-    parts_.push_back({kind, {part, dtype, std::move(shape)}, std::move(bytes)});
-  }
-
-  /// The parts, with the record's checksum filled in.
-  std::vector<PackedPart> sealed(PackedRecord record) && {
-    PackedParts found{{}, name_, {}};
-    for (const PackedPart& part : parts_) {
-      found.parts[static_cast<std::size_t>(part.kind)] =
-          containers::TensorData{part.info, part.bytes, nullptr};
-    }
-    record.checksum = packed_checksum(found);
-    const auto bytes = record_bytes(record);
-    parts_.front().bytes.assign(bytes.begin(), bytes.end());
-    return std::move(parts_);
-  }
-
- private:
-  const std::string& name_;
-  std::vector<PackedPart> parts_;
-};
-
-PackedRecord record_of(const CodedMatrix& matrix, const PackedShape& shape) {
+PackedRecord record_of(const CodedMatrix& matrix) {
   PackedRecord record;
   record.rows = matrix.rows;
   record.columns = matrix.columns;
   record.dtype = matrix.dtype;
-  record.layout = packed_layout(shape);
   record.stored = record.weights();
+  if (!matrix.levels.empty()) {
+    record.layout = PackedLayout::kCoded;
+    add_grid_fields(matrix, record);
+    record.column_scaled = !matrix.column_scale.empty();
+    record.column_exponent = matrix.column_exponent;
+    return record;
+  }
+  record.layout = packed_layout(packed_shape(matrix));
   if (record.masked()) {
     record.stored -= std::count(matrix.pruned.begin(), matrix.pruned.end(), 1);
   }
@@ -201,11 +221,8 @@ PackedRecord record_of(const CodedMatrix& matrix, const PackedShape& shape) {
     record.prune_m = matrix.prune_m;
   }
   if (matrix.codes.empty()) return record;
+  add_grid_fields(matrix, record);
   const auto& widths = matrix.bits_of_group;
-  record.grid_rows = matrix.grid_rows;
-  record.groups = static_cast<std::int64_t>(widths.size());
-  record.run_length = packed_run_length(matrix);
-  record.scale_exponent = matrix.scale_exponent;
   const bool uniform =
       std::all_of(widths.begin(), widths.end(), [&](int b) { return b == widths.front(); });
   record.width = uniform ? widths.front() : 0;
@@ -216,12 +233,25 @@ void add_grid(const CodedMatrix& matrix, const PackedRecord& record, PartList& p
   const auto scale = std::as_bytes(matrix.scale);
   parts.add(PackedPartKind::kScale, DType::kF16, {record.grid_rows, record.groups},
             {scale.begin(), scale.end()});
-  parts.add(PackedPartKind::kZeroPoint,
-            pack_streams(matrix.zero_point, {}, stream_order(matrix.bits_of_group)));
   if (record.run_length == 0) {
     parts.add(PackedPartKind::kGroup, pack_labels(matrix.group_of_column, record.groups));
   }
+  if (record.coded()) return;
+  parts.add(PackedPartKind::kZeroPoint,
+            pack_streams(matrix.zero_point, {}, stream_order(matrix.bits_of_group)));
   if (record.width == 0) parts.add(PackedPartKind::kBits, pack_widths(matrix.bits_of_group));
+}
+
+void add_levels(const CodedMatrix& matrix, const PackedRecord& record,
+                const ParallelFor& parallel_for, PartList& parts) {
+  entropy::CodedLevels coded =
+      entropy::encode_levels(matrix.levels, matrix.rows, matrix.columns, parallel_for);
+  parts.add(PackedPartKind::kCodes, std::move(coded.streams));
+  add_grid(matrix, record, parts);
+  parts.add(PackedPartKind::kTables, std::move(coded.tables));
+  const auto scale = std::as_bytes(matrix.column_scale);
+  parts.add(PackedPartKind::kColumnScale, DType::kF16, {matrix.columns},
+            {scale.begin(), scale.end()});
 }
 
 }  // namespace
@@ -234,12 +264,17 @@ PackedSize packed_size(std::span<const PackedPart> parts) {
   return size;
 }
 
-std::vector<PackedPart> pack_matrix(const std::string& name, const CodedMatrix& matrix) {
+std::vector<PackedPart> pack_matrix(const std::string& name, const CodedMatrix& matrix,
+                                    const ParallelFor& parallel_for) {
   Checks(name, matrix).run();
-  const PackedRecord record = record_of(matrix, packed_shape(matrix));
+  const PackedRecord record = record_of(matrix);
   PartList parts(name);
   const auto unsealed = record_bytes(record);
   parts.add(PackedPartKind::kRecord, {unsealed.begin(), unsealed.end()});
+  if (record.coded()) {
+    add_levels(matrix, record, parallel_for, parts);
+    return std::move(parts).sealed(record);
+  }
   if (record.quantized()) {
     const StreamOrder order =
         stream_order(column_widths(matrix.group_of_column, matrix.bits_of_group));

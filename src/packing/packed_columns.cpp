@@ -44,6 +44,7 @@ std::vector<std::int32_t> read_labels(const PackedParts& parts, const PackedReco
 }
 
 std::vector<int> read_widths(const PackedParts& parts, const PackedRecord& record) {
+  if (record.coded()) return {};
   std::vector<int> widths(static_cast<std::size_t>(record.groups), record.width);
   if (record.width != 0) return widths;
   const std::span<const std::byte> stream = parts.at(PackedPartKind::kBits)->bytes;

@@ -38,7 +38,7 @@ struct StreamOrder {
 /// The bit stream of the groups' widths.
 [[nodiscard]] std::vector<std::byte> pack_widths(std::span<const int> bits_of_group);
 
-/// Which grid each column has, and how wide each grid's codes are.
+/// Which grid each column has, and how wide each grid's codes are (none in layout 3).
 struct ColumnGroups {
   std::vector<std::int32_t> group_of_column;
   std::vector<int> bits_of_group;

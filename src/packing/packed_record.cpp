@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "sgpt_mi/entropy/coded_levels.h"
 #include "sgpt_mi/io/byte_cursor.h"
 #include "sgpt_mi/kernels/pack_bits.h"
 
@@ -19,7 +20,8 @@ namespace {
 constexpr std::size_t kChecksumOffset = 40;
 
 constexpr std::array<std::string_view, kPackedPartKinds> kSuffixes{
-    ".packed", ".codes", ".values", ".mask", ".scale", ".zero_point", ".group", ".bits"};
+    ".packed",     ".codes", ".values", ".mask",   ".scale",
+    ".zero_point", ".group", ".bits",   ".tables", ".column_scale"};
 constexpr std::array<DType, 3> kDenseTypes{DType::kF32, DType::kF16, DType::kBF16};
 
 template <typename T>
@@ -52,6 +54,18 @@ std::optional<Expected> coded(const PackedRecord& record, std::int64_t count) {
   return Expected{DType::kU8, {kernels::packed_bytes(count, 2)}, count + 7};
 }
 
+/// The parts that hold the weights of layout 3.
+void expect_levels(const PackedRecord& record, ExpectedParts& expected) {
+  const entropy::CodedBounds bounds = entropy::coded_bounds(record.rows, record.columns);
+  expected[index_of(PackedPartKind::kCodes)] = {
+      DType::kU8, {bounds.least_streams}, bounds.most_streams};
+  expected[index_of(PackedPartKind::kTables)] = {
+      DType::kU8, {bounds.least_tables}, bounds.most_tables};
+  if (record.column_scaled) {
+    expected[index_of(PackedPartKind::kColumnScale)] = {DType::kF16, {record.columns}, 0};
+  }
+}
+
 ExpectedParts expected_parts(const PackedRecord& record) {
   ExpectedParts expected;
   const auto expect = [&](PackedPartKind kind, std::optional<Expected> part) {
@@ -72,12 +86,16 @@ ExpectedParts expected_parts(const PackedRecord& record) {
     return expected;
   }
   const std::int64_t grids = record.grid_rows * record.groups;
-  expect(PackedPartKind::kCodes, coded(record, record.stored));
   expect(PackedPartKind::kScale, Expected{DType::kF16, {record.grid_rows, record.groups}, 0});
-  expect(PackedPartKind::kZeroPoint, coded(record, grids));
   if (record.run_length == 0) {
     expect(PackedPartKind::kGroup, exactly((record.columns * label_bits(record.groups) + 7) / 8));
   }
+  if (record.coded()) {
+    expect_levels(record, expected);
+    return expected;
+  }
+  expect(PackedPartKind::kCodes, coded(record, record.stored));
+  expect(PackedPartKind::kZeroPoint, coded(record, grids));
   if (record.width == 0) {
     expect(PackedPartKind::kBits, exactly(kernels::packed_bytes(record.groups, kGroupWidthBits)));
   }
@@ -123,12 +141,20 @@ void check_range(const PackedParts& parts, const char* field, std::int64_t value
 }
 
 void check_grid(const PackedParts& parts, const PackedRecord& record) {
+  if (record.coded()) check_range(parts, "grid rows", record.grid_rows, 1, record.rows);
   if (!record.quantized()) {
     check_range(parts, "groups", record.groups, 0, 0);
     check_range(parts, "columns per group", record.run_length, 0, 0);
     check_range(parts, "scale exponent", record.scale_exponent, 0, 0);
     check_range(parts, "bits", record.width, 0, 0);
+    check_range(parts, "byte 39", record.column_exponent, 0, 0);
     return;
+  }
+  if (record.coded() && record.column_scaled) {
+    check_range(parts, "column exponent", record.column_exponent, kMinScaleExponent,
+                kMaxScaleExponent);
+  } else {
+    check_range(parts, "byte 39", record.column_exponent, 0, 0);
   }
   if (record.grid_rows != 1) {
     check_range(parts, "grid rows", record.grid_rows, record.rows, record.rows);
@@ -185,12 +211,17 @@ PackedRecord parse_record(const PackedParts& parts, std::span<const std::byte> b
   record.scale_exponent = io::number_at<std::int16_t>(bytes.subspan(32));
   check_range(parts, "type", u8(34), 0, static_cast<int>(kDenseTypes.size()) - 1);
   record.dtype = kDenseTypes[std::to_integer<std::size_t>(bytes[34])];
-  check_range(parts, "layout", u8(35), 0, 2);
+  check_range(parts, "layout", u8(35), 0, static_cast<int>(PackedLayout::kCoded));
   record.layout = static_cast<PackedLayout>(u8(35));
   record.prune_n = u8(36);
   record.prune_m = u8(37);
-  record.width = u8(38);
-  check_range(parts, "byte 39", u8(39), 0, 0);
+  if (record.coded()) {
+    check_range(parts, "byte 38", u8(38), 0, 1);
+    record.column_scaled = u8(38) == 1;
+  } else {
+    record.width = u8(38);
+  }
+  record.column_exponent = io::number_at<std::int8_t>(bytes.subspan(39));
   record.checksum = u32(kChecksumOffset);
   return record;
 }
@@ -230,7 +261,10 @@ std::int64_t& entry_of(PackedSize& size, PackedPartKind kind) {
       return size.codes;
     case PackedPartKind::kMask:
       return size.mask;
+    case PackedPartKind::kTables:
+      return size.tables;
     case PackedPartKind::kScale:
+    case PackedPartKind::kColumnScale:
       return size.scale;
     case PackedPartKind::kZeroPoint:
       return size.zero_point;
@@ -256,7 +290,8 @@ std::array<std::byte, kRecordBytes> record_bytes(const PackedRecord& record) {
   put_number<std::uint8_t>(bytes, 35, static_cast<int>(record.layout));
   put_number<std::uint8_t>(bytes, 36, record.prune_n);
   put_number<std::uint8_t>(bytes, 37, record.prune_m);
-  put_number<std::uint8_t>(bytes, 38, record.width);
+  put_number<std::uint8_t>(bytes, 38, record.coded() ? record.column_scaled : record.width);
+  put_number<std::int8_t>(bytes, 39, record.column_exponent);
   put_number<std::uint32_t>(bytes, kChecksumOffset, record.checksum);
   return bytes;
 }
@@ -283,6 +318,8 @@ std::uint32_t packed_checksum(const PackedParts& parts, const ParallelFor& paral
       continue_crc(::crc32_z(0, nullptr, 0), std::as_bytes(std::span(parts.name)), parallel_for);
   for (std::size_t kind = 0; kind < kPackedPartKinds; ++kind) {
     const std::optional<containers::TensorData>& part = parts.parts[kind];
+    // A coded matrix's chunks have checksums of their own, so that they can be read one by one.
+    if (kind == index_of(PackedPartKind::kCodes) && parts.at(PackedPartKind::kTables)) continue;
     if (!part) continue;
     std::span<const std::byte> bytes = part->bytes;
     if (kind == index_of(PackedPartKind::kRecord)) {

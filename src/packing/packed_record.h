@@ -35,10 +35,15 @@ struct PackedRecord {
   int prune_n = 0;
   int prune_m = 0;
   int width = 0;
+  bool column_scaled = false;  ///< of layout 3
+  int column_exponent = 0;
   std::uint32_t checksum = 0;
 
   [[nodiscard]] bool quantized() const { return grid_rows != 0; }
-  [[nodiscard]] bool masked() const { return layout != PackedLayout::kDense; }
+  [[nodiscard]] bool coded() const { return layout == PackedLayout::kCoded; }
+  [[nodiscard]] bool masked() const {
+    return layout == PackedLayout::kBitmask || layout == PackedLayout::kRanks;
+  }
   [[nodiscard]] std::int64_t weights() const { return rows * columns; }
 };
 

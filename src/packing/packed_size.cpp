@@ -53,6 +53,7 @@ std::int64_t PackedShape::groups() const {
 PackedSize& PackedSize::operator+=(const PackedSize& other) {
   record += other.record;
   codes += other.codes;
+  tables += other.tables;
   mask += other.mask;
   scale += other.scale;
   zero_point += other.zero_point;
@@ -99,7 +100,7 @@ PackedSize predict_packed_size(const PackedShape& shape) {
 
 std::int64_t packed_run_length(const CodedMatrix& matrix) {
   const auto labels = matrix.group_of_column;
-  const auto groups = static_cast<std::int64_t>(matrix.bits_of_group.size());
+  const std::int64_t groups = matrix.groups();
   const auto next = std::find_if(labels.begin(), labels.end(), [](auto g) { return g != 0; });
   const auto run = static_cast<std::int64_t>(next - labels.begin());
   if (run == 0 || (matrix.columns + run - 1) / run != groups) return 0;
@@ -110,6 +111,8 @@ std::int64_t packed_run_length(const CodedMatrix& matrix) {
 }
 
 PackedShape packed_shape(const CodedMatrix& matrix) {
+  ensure(matrix.levels.empty(),
+         "io: the size of entropy-coded levels does not follow from a shape");
   PackedShape shape;
   shape.rows = matrix.rows;
   shape.columns = matrix.columns;

@@ -7,11 +7,14 @@
 #include "packed_mask.h"
 #include "packed_record.h"
 #include "packed_rows.h"
+#include "packed_values.h"
 #include "sgpt_mi/cpu_kernels/dequantize.h"
+#include "sgpt_mi/entropy/coded_levels.h"
 #include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/packing/packed_matrix.h"
 #include "sgpt_mi/packing/packed_streams.h"
 #include "sgpt_mi/packing/unpacked_codes.h"
+#include "unpack_levels.h"
 
 namespace sgpt_mi::packing {
 namespace {
@@ -52,21 +55,6 @@ std::vector<std::uint8_t> read_zero_points(const PackedParts& parts, const Packe
   return zeros;
 }
 
-std::vector<std::uint16_t> read_scales(const PackedParts& parts) {
-  const std::span<const std::byte> bytes = parts.at(PackedPartKind::kScale)->bytes;
-  std::vector<std::uint16_t> scales(bytes.size() / sizeof(std::uint16_t));
-  std::memcpy(scales.data(), bytes.data(), bytes.size());
-  for (std::size_t i = 0; i < scales.size(); ++i) {
-    if (scales[i] == 0 || scales[i] >= 0x7c00U) {  // infinity, NaN and negative ones lie above
-      refuse_packed(parts,
-                    "part {}.scale holds the pattern {:#06x} at place {}; a positive, finite "
-                    "number was expected",
-                    parts.name, scales[i], i);
-    }
-  }
-  return scales;
-}
-
 /// The grids of a matrix as floats, and each column's.
 class Grids {
  public:
@@ -77,10 +65,7 @@ class Grids {
     const std::vector<std::uint8_t> zeros =
         read_zero_points(parts, record, {{}, columns.bits_of_group});
     zero_.assign(zeros.begin(), zeros.end());
-    const float unit = std::ldexp(1.0F, record.scale_exponent);
-    for (const std::uint16_t scale : read_scales(parts)) {
-      scale_.push_back(kernels::half_to_float(scale) * unit);
-    }
+    scale_ = scales_as_floats(parts, PackedPartKind::kScale, record.scale_exponent);
   }
 
   [[nodiscard]] bool shared() const { return shared_; }
@@ -113,22 +98,6 @@ class Grids {
 };
 
 // --- rows -----------------------------------------------------------------------------------
-
-/// Rounds a row of floats to the dense type.
-void store_row(const std::vector<float>& values, DType dtype, std::vector<std::uint16_t>& rounded,
-               std::byte* out) {
-  if (dtype == DType::kF32) {
-    std::memcpy(out, values.data(), values.size() * sizeof(float));
-    return;
-  }
-  const auto count = static_cast<std::int64_t>(values.size());
-  if (dtype == DType::kF16) {
-    cpu_kernels::round_to_half(values.data(), count, rounded.data());
-  } else {
-    cpu_kernels::round_to_bfloat16(values.data(), count, rounded.data());
-  }
-  std::memcpy(out, rounded.data(), rounded.size() * sizeof(std::uint16_t));
-}
 
 std::vector<std::byte> unpack_coded(const PackedParts& parts, const PackedRecord& record,
                                     const ParallelFor& parallel_for) {
@@ -243,7 +212,10 @@ PackedMatrixInfo describe_packed(const PackedParts& parts) {
   info.stored = record.stored;
   info.grid_rows = record.grid_rows;
   info.groups = record.groups;
-  if (record.quantized()) {
+  if (record.coded()) {
+    info.tables = entropy::table_count(coded_view(parts));
+    (void)read_column_groups(parts, record);
+  } else if (record.quantized()) {
     const ColumnGroups groups = read_column_groups(parts, record);
     for (const int width : column_widths(groups.group_of_column, groups.bits_of_group)) {
       info.weights_of_width[static_cast<std::size_t>(width)] += record.rows;
@@ -262,6 +234,7 @@ PackedMatrixInfo describe_packed(const PackedParts& parts) {
 
 std::vector<std::byte> unpack_matrix(const PackedParts& parts, const ParallelFor& parallel_for) {
   const PackedRecord record = checked_record(parts, parallel_for);
+  if (record.coded()) return unpack_levels(parts, record, parallel_for);
   return record.quantized() ? unpack_coded(parts, record, parallel_for)
                             : unpack_values(parts, record, parallel_for);
 }
@@ -269,6 +242,7 @@ std::vector<std::byte> unpack_matrix(const PackedParts& parts, const ParallelFor
 UnpackedCodes unpack_codes(const PackedParts& parts, const ParallelFor& parallel_for) {
   const PackedRecord record = checked_record(parts, parallel_for);
   ensure(record.quantized(), "io: the codes of a matrix without codes were asked for");
+  if (record.coded()) return read_levels(parts, record, parallel_for);
   ColumnGroups groups = read_column_groups(parts, record);
   const PackedRows rows(parts, record,
                         stream_order(column_widths(groups.group_of_column, groups.bits_of_group)),
@@ -281,7 +255,7 @@ UnpackedCodes unpack_codes(const PackedParts& parts, const ParallelFor& parallel
   result.prune_n = record.prune_n;
   result.prune_m = record.prune_m;
   result.grid_rows = record.grid_rows;
-  result.scale = read_scales(parts);
+  result.scale = read_scales(parts, PackedPartKind::kScale);
   result.scale_exponent = record.scale_exponent;
   result.zero_point = read_zero_points(parts, record, {{}, groups.bits_of_group});
   result.codes.resize(static_cast<std::size_t>(record.weights()));
@@ -301,13 +275,14 @@ UnpackedCodes unpack_codes(const PackedParts& parts, const ParallelFor& parallel
 
 CodedMatrix UnpackedCodes::view() const {
   const std::size_t groups = bits_of_group.size();
-  bool symmetric = true;
+  bool symmetric = levels.empty();
   for (std::size_t i = 0; i < zero_point.size() && symmetric; ++i) {
     symmetric = zero_point[i] == 1 << (bits_of_group[i % groups] - 1);
   }
-  return {rows,           columns,    dtype,           codes,         {},
-          pruned,         prune_n,    prune_m,         grid_rows,     scale,
-          scale_exponent, zero_point, group_of_column, bits_of_group, symmetric};
+  return {rows,           columns,      dtype,           codes,         {},
+          pruned,         prune_n,      prune_m,         grid_rows,     scale,
+          scale_exponent, zero_point,   group_of_column, bits_of_group, symmetric,
+          levels,         column_scale, column_exponent};
 }
 
 bool UnpackedCodes::set_exponent(int exponent) {
@@ -323,7 +298,8 @@ bool UnpackedCodes::set_exponent(int exponent) {
 
 PackedStreams read_packed_streams(const PackedParts& parts, const ParallelFor& parallel_for) {
   const PackedRecord record = checked_record(parts, parallel_for);
-  ensure(record.quantized(), "io: the code streams of a matrix without codes were asked for");
+  ensure(record.quantized() && !record.coded(),
+         "io: the code streams of a matrix without codes were asked for");
   ColumnGroups groups = read_column_groups(parts, record);
   const PackedRows rows(parts, record,
                         stream_order(column_widths(groups.group_of_column, groups.bits_of_group)),

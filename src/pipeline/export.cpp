@@ -32,7 +32,8 @@ packing::UnpackedCodes codes_for(const formats::Format& format, const formats::C
                                  const packing::PackedMatrixInfo& matrix) {
   const auto refuse = [&](const std::string& what) {
     fail(ErrorKind::kUsage,
-         "export: {} has {}, which format {} does not hold; export it as hf, or compress the dense "
+         "export: {} has {}, which format {} does not hold; export it as hf or gguf, or compress "
+         "the dense "
          "model for this format: {}",
          matrix.name, what, format.name, compress_command(format));
   };
@@ -45,6 +46,13 @@ packing::UnpackedCodes codes_for(const formats::Format& format, const formats::C
   return codes;
 }
 
+/// Bytes that a format takes for a matrix. Entropy-coded ones are coded to be counted.
+packing::PackedSize size_of(const formats::Format& format, const packing::UnpackedCodes& codes) {
+  const packing::CodedMatrix matrix = codes.view();
+  if (!matrix.levels.empty()) return packing::packed_size(packing::pack_matrix("", matrix));
+  return format.grids.matrix_size(packing::packed_shape(matrix));
+}
+
 /// Bytes that the weight files will have, those of a format with codes after a look at every
 /// matrix: its size follows from widths and masks, which formats lay out in their own ways.
 std::int64_t bytes_to_write(const formats::Format& format, const formats::Checkpoint& checkpoint,
@@ -55,7 +63,7 @@ std::int64_t bytes_to_write(const formats::Format& format, const formats::Checkp
   for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
     check_interrupt();
     const packing::UnpackedCodes codes = codes_for(format, *checkpoint.codes, matrix);
-    bytes += format.grids.matrix_size(packing::packed_shape(codes.view())).total();
+    bytes += size_of(format, codes).total();
     shapes.push_back({matrix.name, codes.rows, codes.columns});
   }
   const formats::FixedSize fixed = formats::fixed_size(types, shapes);
@@ -71,12 +79,12 @@ void put_codes(const formats::Format& format, const formats::Checkpoint& checkpo
   for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
     check_interrupt();
     const packing::UnpackedCodes codes = codes_for(format, *checkpoint.codes, matrix);
-    store.put_matrix(matrix.name, codes.view(),
-                     format.grids.matrix_size(packing::packed_shape(codes.view())));
+    store.put_matrix(matrix.name, codes.view(), size_of(format, codes));
+    events.progress(++done);
+    if (!codes.levels.empty()) continue;  // no width, no zero points
     const auto groups = static_cast<std::int64_t>(codes.bits_of_group.size());
     schemes.emplace(codes.bits_of_group.front(), groups == 1 ? -1 : codes.columns / groups);
     symmetric = symmetric && codes.view().symmetric;
-    events.progress(++done);
   }
   const formats::GridLimits& grids = format.grids;
   if (schemes.size() > 1 && !grids.mixed_note.empty()) {

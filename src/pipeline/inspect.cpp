@@ -117,6 +117,8 @@ std::string layout_name(const packing::PackedMatrixInfo& matrix) {
       return "bitmask";
     case packing::PackedLayout::kRanks:
       return fmt::format("{}:{} ranks", matrix.prune_m - matrix.prune_n, matrix.prune_m);
+    case packing::PackedLayout::kCoded:
+      return fmt::format("coded, {} tables", matrix.tables);
   }
   return "?";
 }
@@ -124,14 +126,15 @@ std::string layout_name(const packing::PackedMatrixInfo& matrix) {
 /// The packed matrices, then what the file's parts take.
 std::string packed_tables(const ModelSummary& summary) {
   std::vector<std::vector<std::string>> matrices{{"packed matrix", "layout", "kept", "groups",
-                                                  "codes", "mask", "scales", "zero points",
-                                                  "permutation", "bits/weight"}};
+                                                  "codes", "tables", "mask", "scales",
+                                                  "zero points", "permutation", "bits/weight"}};
   for (const packing::PackedMatrixInfo& matrix : summary.packed_matrices) {
     const packing::PackedSize& size = matrix.size;
     matrices.push_back(
-        {matrix.name, layout_name(matrix), percent(matrix.stored, matrix.dense.count()),
-         std::to_string(matrix.groups), std::to_string(size.codes), std::to_string(size.mask),
-         std::to_string(size.scale), std::to_string(size.zero_point),
+        {matrix.name, layout_name(matrix),
+         matrix.tables > 0 ? "-" : percent(matrix.stored, matrix.dense.count()),
+         std::to_string(matrix.groups), std::to_string(size.codes), std::to_string(size.tables),
+         std::to_string(size.mask), std::to_string(size.scale), std::to_string(size.zero_point),
          std::to_string(size.permutation), fmt::format("{:.4f}", matrix.stored_bits_per_weight())});
   }
   const report::TotalsReport& totals = *summary.packed;
@@ -164,6 +167,7 @@ nlohmann::ordered_json packed_json(const ModelSummary& summary) {
                                 {"stored_weights", matrix.stored},
                                 {"groups", matrix.groups},
                                 {"codes", size.codes},
+                                {"tables", size.tables},
                                 {"mask", size.mask},
                                 {"scale", size.scale},
                                 {"zero_point", size.zero_point},

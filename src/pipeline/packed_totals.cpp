@@ -21,6 +21,10 @@ std::optional<report::TotalsReport> packed_totals(const formats::Checkpoint& che
     totals.weights += matrix.dense.count();
     kept += matrix.stored;
     packed += matrix.size;
+    if (matrix.tables > 0) {
+      code_bits += 8.0 * static_cast<double>(matrix.size.codes + matrix.size.tables);
+      totals.bit_histogram["coded"] += matrix.dense.count();
+    }
     for (std::size_t width = 0; width < packing::kWidths; ++width) {
       const std::int64_t weights = matrix.weights_of_width[width];
       if (weights == 0) continue;

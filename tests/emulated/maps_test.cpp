@@ -15,6 +15,7 @@ TEST(EmulatedTwins, Correlate) { emulate(twins::correlate); }
 TEST(EmulatedTwins, FindDegrees) { emulate(twins::find_degrees); }
 TEST(EmulatedTwins, ScaleRows) { emulate(twins::scale_rows); }
 TEST(EmulatedTwins, DequantizePacked) { emulate(twins::dequantize_packed); }
+TEST(EmulatedTwins, DecodeLevels) { emulate(twins::decode_levels); }
 
 }  // namespace
 }  // namespace sgpt_mi::test

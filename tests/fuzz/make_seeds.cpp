@@ -84,7 +84,7 @@ std::string packed_matrix(const sgpt_mi::test::PackedForm& form) {
   return text;
 }
 
-/// Seeds of every layout: mixed widths under a bitmask, ranks, dense codes, values.
+/// Seeds of every layout: mixed widths under a bitmask, ranks, dense codes, values, levels.
 void write_packed_matrices(const std::filesystem::path& folder) {
   sgpt_mi::test::PackedForm form;
   form.masked = true;
@@ -98,6 +98,10 @@ void write_packed_matrices(const std::filesystem::path& folder) {
   form.widths.clear();
   write(folder, "packed_matrix", packed_matrix(form), "values");
   write(folder, "packed_matrix", packed_matrix({}), "dense");
+  form = {};
+  form.groups = 3;
+  form.levels = form.column_scaled = true;
+  write(folder, "packed_matrix", packed_matrix(form), "levels");
 }
 
 /// A safetensors file of these tensors.

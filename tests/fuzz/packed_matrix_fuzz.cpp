@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "fuzz_target.h"
+#include "support/coded_chunks.h"
 #include "support/packed_examples.h"
 
 namespace {
@@ -12,6 +13,8 @@ using sgpt_mi::packing::PackedPartKind;
 
 /// The record's fields that decide how other parts are typed and shaped.
 struct Hints {
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
   std::int64_t grid_rows = 0;
   std::int64_t groups = 0;
   std::uint8_t type = 0;
@@ -23,6 +26,8 @@ struct Hints {
       std::memcpy(&number, record.data() + at, sizeof number);
       return static_cast<std::int64_t>(number);
     };
+    rows = u32(4);
+    columns = u32(8);
     grid_rows = u32(12);
     groups = u32(16);
     type = std::to_integer<std::uint8_t>(record[34]);
@@ -52,7 +57,9 @@ void shape_parts(std::vector<PackedPart>& parts) {
   const Hints hints(parts.front().bytes);
   constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
   for (PackedPart& part : parts) {
-    if (part.kind == PackedPartKind::kScale) part.info.dtype = DType::kF16;
+    if (part.kind == PackedPartKind::kScale || part.kind == PackedPartKind::kColumnScale) {
+      part.info.dtype = DType::kF16;
+    }
     if (part.kind == PackedPartKind::kValues) part.info.dtype = kTypes[hints.type % 3];
     const std::size_t size = sgpt_mi::dtype_size(part.info.dtype);
     part.bytes.resize(part.bytes.size() / size * size);
@@ -64,6 +71,23 @@ void shape_parts(std::vector<PackedPart>& parts) {
   }
 }
 
+/// Checksums of the chunks of a matrix of levels that the reader believes.
+void reseal_levels(std::vector<PackedPart>& parts) {
+  const Hints hints(parts.front().bytes);
+  constexpr std::int64_t kMostSide = 1 << 20;
+  if (hints.rows < 1 || hints.columns < 1 || hints.rows > kMostSide || hints.columns > kMostSide) {
+    return;
+  }
+  const auto find = [&](PackedPartKind kind) {
+    return std::find_if(parts.begin(), parts.end(),
+                        [&](const PackedPart& part) { return part.kind == kind; });
+  };
+  const auto tables = find(PackedPartKind::kTables);
+  const auto codes = find(PackedPartKind::kCodes);
+  if (tables == parts.end() || codes == parts.end()) return;
+  sgpt_mi::test::reseal_chunks(hints.rows, hints.columns, tables->bytes, codes->bytes);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -73,6 +97,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     shape_parts(parts);
     PackedPart& record = parts.front();
     if (record.kind == PackedPartKind::kRecord && record.bytes.size() == 44) {
+      reseal_levels(parts);
       sgpt_mi::test::reseal("m", parts);  // else no input would pass the checksum
     }
     const sgpt_mi::packing::PackedParts found = sgpt_mi::test::found("m", parts);

@@ -53,5 +53,10 @@ TEST(KernelTwins, DequantizePacked) {
   twins::dequantize_packed(gpu());
 }
 
+TEST(KernelTwins, DecodeLevels) {
+  SGPT_MI_GPU_OR_SKIP();
+  twins::decode_levels(gpu());
+}
+
 }  // namespace
 }  // namespace sgpt_mi::test

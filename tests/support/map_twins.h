@@ -8,10 +8,11 @@
 
 #include "sgpt_mi/kernels/affinity.h"
 #include "support/correlation_problem.h"
+#include "support/level_streams.h"
 #include "support/packed_weights.h"
 #include "support/twin_device.h"
 
-// Maps over channels and dequantization: every device gives the CPU twin's bits and writes
+// Maps over channels, dequantization and decoding: every device gives the CPU twin's bits and writes
 // nothing outside its results.
 namespace sgpt_mi::test::twins {
 
@@ -78,6 +79,15 @@ inline void dequantize_packed(TwinDevice device) {
     SCOPED_TRACE(shape.text());
     const PackedProblem problem(shape, ++seed);
     expect_same(problem.run(device), problem.expected(), PackedProblem::kGuard, "bytes");
+  }
+}
+
+inline void decode_levels(TwinDevice device) {
+  unsigned seed = 0;
+  for (const LevelShape& shape : level_shapes()) {
+    SCOPED_TRACE(seed);
+    const LevelProblem problem(shape, ++seed);
+    expect_same(problem.run(device), problem.expected(), LevelProblem::kGuard, "levels");
   }
 }
 

@@ -23,6 +23,8 @@ struct PackedForm {
   double sparsity = 0.5;  ///< of an unstructured mask
   int prune_n = 0;
   int prune_m = 0;
+  bool levels = false;         ///< instead of codes
+  bool column_scaled = false;  ///< with levels
 };
 
 /// A packing::CodedMatrix with memory of its own.
@@ -41,10 +43,15 @@ struct CodedMatrixBuffers {
   std::vector<std::uint8_t> zero_point;
   std::vector<std::int32_t> group_of_column;
   std::vector<int> bits_of_group;
+  std::vector<std::int16_t> levels;
+  std::vector<std::uint16_t> column_scale;
+  int column_exponent = 0;
 
   [[nodiscard]] packing::CodedMatrix view() const {
-    return {rows,    columns,   dtype, codes,          values,     pruned,          prune_n,
-            prune_m, grid_rows, scale, scale_exponent, zero_point, group_of_column, bits_of_group};
+    return {rows,           columns,      dtype,           codes,         values,
+            pruned,         prune_n,      prune_m,         grid_rows,     scale,
+            scale_exponent, zero_point,   group_of_column, bits_of_group, false,
+            levels,         column_scale, column_exponent};
   }
 };
 
@@ -57,7 +64,11 @@ class RandomMatrix {
     matrix_.columns = form.columns;
     matrix_.dtype = form.dtype;
     if (form.masked) make_mask();
-    form.widths.empty() ? make_values() : make_codes();
+    if (form.levels) {
+      make_levels();
+    } else {
+      form.widths.empty() ? make_values() : make_codes();
+    }
   }
 
   [[nodiscard]] const CodedMatrixBuffers& buffers() const { return matrix_; }
@@ -104,6 +115,36 @@ class RandomMatrix {
       matrix_.bits_of_group.push_back(form_.widths[static_cast<std::size_t>(
           draw(0, static_cast<int>(form_.widths.size()) - 1))]);
     }
+    make_scales();
+    for (std::int64_t row = 0; row < matrix_.grid_rows; ++row) {
+      for (const int bits : matrix_.bits_of_group) {
+        matrix_.zero_point.push_back(static_cast<std::uint8_t>(draw(0, (1 << bits) - 1)));
+      }
+    }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(form_.rows * form_.columns); ++i) {
+      const auto column = i % static_cast<std::size_t>(form_.columns);
+      const auto group = static_cast<std::size_t>(matrix_.group_of_column[column]);
+      const int last = pruned(i) ? 255 : (1 << matrix_.bits_of_group[group]) - 1;
+      matrix_.codes.push_back(static_cast<std::uint8_t>(draw(0, last)));
+    }
+  }
+
+  /// Mostly small levels; the largest product of scales is finite.
+  void make_levels() {
+    make_scales();
+    if (form_.column_scaled) {
+      matrix_.column_exponent = draw(-125, std::min(112, 95 - matrix_.scale_exponent));
+      for (std::int64_t j = 0; j < form_.columns; ++j) {
+        matrix_.column_scale.push_back(static_cast<std::uint16_t>(draw(1, 0x7bff)));
+      }
+    }
+    for (std::int64_t i = 0; i < form_.rows * form_.columns; ++i) {
+      const int size = draw(0, 40) == 0 ? 32767 : 3;
+      matrix_.levels.push_back(static_cast<std::int16_t>(draw(-size, size)));
+    }
+  }
+
+  void make_scales() {
     const std::int64_t run = (form_.columns + form_.groups - 1) / form_.groups;
     for (std::int64_t j = 0; j < form_.columns; ++j) {
       const std::int64_t group =
@@ -112,18 +153,8 @@ class RandomMatrix {
     }
     matrix_.grid_rows = form_.shared ? 1 : form_.rows;
     matrix_.scale_exponent = draw(-125, 112);
-    for (std::int64_t row = 0; row < matrix_.grid_rows; ++row) {
-      for (std::size_t g = 0; g < groups; ++g) {
-        matrix_.scale.push_back(static_cast<std::uint16_t>(draw(1, 0x7bff)));
-        matrix_.zero_point.push_back(
-            static_cast<std::uint8_t>(draw(0, (1 << matrix_.bits_of_group[g]) - 1)));
-      }
-    }
-    for (std::size_t i = 0; i < static_cast<std::size_t>(form_.rows * form_.columns); ++i) {
-      const auto column = i % static_cast<std::size_t>(form_.columns);
-      const auto group = static_cast<std::size_t>(matrix_.group_of_column[column]);
-      const int last = pruned(i) ? 255 : (1 << matrix_.bits_of_group[group]) - 1;
-      matrix_.codes.push_back(static_cast<std::uint8_t>(draw(0, last)));
+    for (std::int64_t i = 0; i < matrix_.grid_rows * form_.groups; ++i) {
+      matrix_.scale.push_back(static_cast<std::uint16_t>(draw(1, 0x7bff)));
     }
   }
 

@@ -17,6 +17,11 @@ struct CodeRow {
 /// \param values  out: (columns)
 void dequantize_row(const CodeRow& row, float* values);
 
+/// The values step * level of a row in float32, as many as columns.
+/// \param values  out: (columns)
+void dequantize_levels(const std::int16_t* levels, const float* step, std::int64_t columns,
+                       float* values);
+
 /// Rounds `count` floats to binary16 or bfloat16 bit patterns: float_to_half and float_to_bfloat16
 /// of each.
 void round_to_half(const float* values, std::int64_t count, std::uint16_t* out);

@@ -18,7 +18,7 @@ namespace sgpt_mi::formats {
 // A packed checkpoint is a folder with config.json and safetensors, one file or shards with an
 // index. config.json is the dense model's with one more member:
 //
-//     "quantization_config": {"quant_method": "sgpt-mi", "format_version": 1,
+//     "quantization_config": {"quant_method": "sgpt-mi", "format_version": 2,
 //                             "matrices": ["model.layers.0.self_attn.q_proj", ...]}
 //
 // Each matrix NAME listed is stored as the tensors of packing/packed_matrix.h instead of

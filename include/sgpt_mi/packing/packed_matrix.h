@@ -77,9 +77,9 @@ inline constexpr std::uint32_t kPackedFormatVersion = 2;
 
 /// A compressed matrix as plain arrays that somebody else owns; columns in natural order.
 ///
-/// Either `codes` with a grid, or `levels` with a grid that has no zero points, or `values` without.
-/// Where a weight is pruned, its code or value is not read. With `levels`, which are entropy-coded,
-/// `pruned`, the pattern, `zero_point` and `bits_of_group` are left empty.
+/// Either `codes` with a grid, or `levels` with a grid that has no zero points, or `values`
+/// without. Where a weight is pruned, its code or value is not read. With `levels`, which are
+/// entropy-coded, `pruned`, the pattern, `zero_point` and `bits_of_group` are left empty.
 struct CodedMatrix {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
@@ -159,7 +159,7 @@ struct PackedMatrixInfo {
   int tables = 0;  ///< of the entropy coder; 0: codes of fixed widths, or values
   /// Pruned ones included; [0]: values. All 0 where the weights are entropy-coded.
   std::array<std::int64_t, kWidths> weights_of_width{};
-  PackedSize size;                                       ///< of the parts as found
+  PackedSize size;  ///< of the parts as found
 
   /// Bits of all parts over the number of weights.
   [[nodiscard]] double stored_bits_per_weight() const;

@@ -31,8 +31,8 @@ struct UnpackedCodes {
   /// Of this object's memory. Whether it is symmetric follows from the zero points.
   [[nodiscard]] CodedMatrix view() const;
 
-  /// Gives the same scales (of rows, not of columns) another exponent. False where a scale is no positive float16 then; the
-  /// scales are of no use in that case.
+  /// Gives the same scales (of rows, not of columns) another exponent. False where a scale is no
+  /// positive float16 then; the scales are of no use in that case.
   [[nodiscard]] bool set_exponent(int exponent);
 };
 

@@ -143,9 +143,9 @@ TEST_F(PackedFolder, SplitsIntoShards) {
 }
 
 TEST_F(PackedFolder, OtherVersionsAreRefused) {
-  set_config(R"({"quant_method":"sgpt-mi","format_version":2,"matrices":[]})");
-  EXPECT_THAT(open_error(), AllOf(HasSubstr("format_version 2"), HasSubstr("reads version 1")));
-  set_config(R"({"quant_method":"sgpt-mi","format_version":"1","matrices":[]})");
+  set_config(R"({"quant_method":"sgpt-mi","format_version":1,"matrices":[]})");
+  EXPECT_THAT(open_error(), AllOf(HasSubstr("format_version 1"), HasSubstr("reads version 2")));
+  set_config(R"({"quant_method":"sgpt-mi","format_version":"2","matrices":[]})");
   EXPECT_THAT(open_error(), HasSubstr("no \"format_version\""));
   set_config(R"({"quant_method":"sgpt-mi","matrices":[]})");
   EXPECT_THAT(open_error(), HasSubstr("no \"format_version\""));
@@ -153,7 +153,7 @@ TEST_F(PackedFolder, OtherVersionsAreRefused) {
 
 TEST_F(PackedFolder, BadListsOfMatricesAreRefused) {
   const auto with_list = [&](const std::string& list) {
-    set_config(R"({"quant_method":"sgpt-mi","format_version":1)" + list + "}");
+    set_config(R"({"quant_method":"sgpt-mi","format_version":2)" + list + "}");
     return open_error();
   };
   EXPECT_THAT(with_list(""), HasSubstr("no \"matrices\""));

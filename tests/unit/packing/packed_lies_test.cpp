@@ -52,7 +52,7 @@ void add(Parts& parts, PackedPartKind kind, DType dtype, std::int64_t count) {
 }
 
 /// Examples to lie about. 5 x 12 weights.
-enum class Example { kDense, kMixed, kRanks, kValues };
+enum class Example { kDense, kMixed, kRanks, kValues, kLevels };
 
 Parts example(Example which) {
   PackedForm form;
@@ -79,6 +79,10 @@ Parts example(Example which) {
       form.widths.clear();
       form.masked = true;
       break;
+    case Example::kLevels:
+      form.groups = 3;
+      form.labels = form.levels = form.column_scaled = true;
+      break;
   }
   return pack_matrix("m", test::random_matrix(form, engine).view());
 }
@@ -95,7 +99,8 @@ std::vector<Lie> record_lies() {
     return [=](Parts& parts) { set_record(parts, offset, size, value); };
   };
   return {
-      {"Version", Example::kDense, record(0, 4, 2), "format version 2"},
+      {"Version", Example::kDense, record(0, 4, 1),
+       "format version 1; this program reads version 2"},
       {"NoRows", Example::kDense, record(4, 4, 0), "rows 0"},
       {"NegativeRows", Example::kDense, record(4, 4, 0xffffffffU), "rows 4294967295"},
       {"MoreRows", Example::kDense, record(4, 4, 6), "stored weights 60; 72"},
@@ -126,7 +131,7 @@ std::vector<Lie> record_lies() {
       {"NegativeExponent", Example::kDense, record(32, 2, 0x8000), "scale exponent -32768"},
       {"Type", Example::kDense, record(34, 1, 3), "type 3"},
       {"OtherTypeOfValues", Example::kValues, record(34, 1, 0), "m.values is BF16; F32"},
-      {"Layout", Example::kDense, record(35, 1, 3), "layout 3"},
+      {"Layout", Example::kDense, record(35, 1, 4), "layout 4"},
       {"MaskWithoutPart", Example::kDense, record(35, 1, 1), "m.mask is missing"},
       {"RanksWithoutPattern", Example::kMixed, record(35, 1, 2), " m 0;"},
       {"PatternWithoutRanks", Example::kDense, record(36, 1, 1), " n 1;"},
@@ -141,6 +146,29 @@ std::vector<Lie> record_lies() {
       {"BitsMissing", Example::kDense, record(38, 1, 0), "m.bits is missing"},
       {"BitsOfValues", Example::kValues, record(38, 1, 4), "bits 4"},
       {"Reserved", Example::kDense, record(39, 1, 1), "byte 39"},
+      {"ReservedOfValues", Example::kValues, record(39, 1, 1), "byte 39"},
+      {"LevelsWithoutGrid", Example::kLevels, record(12, 4, 0), "grid rows 0"},
+      {"LevelsWithPattern", Example::kLevels, record(36, 1, 1), " n 1;"},
+      {"FewerLevels", Example::kLevels, record(24, 8, 59), "stored weights 59"},
+      {"ColumnScales", Example::kLevels, record(38, 1, 2), "byte 38 2"},
+      {"NeedlessColumnExponent", Example::kLevels,
+       [](Parts& p) { set_record(p, 38, 1, 0), set_record(p, 39, 1, 1); }, "byte 39 1"},
+      {"NeedlessColumnScale", Example::kLevels, [](Parts& p) { set_record(p, 38, 2, 0); },
+       "m.column_scale is there"},
+      {"ColumnExponent", Example::kLevels, record(39, 1, 0x80), "column exponent -128"},
+      {"InfiniteProduct", Example::kLevels,
+       [](Parts& p) {
+         set_record(p, 32, 2, 112), set_record(p, 39, 1, 112);
+         for (const auto kind : {PackedPartKind::kScale, PackedPartKind::kColumnScale}) {
+           part_of(p, kind).bytes[0] = part_of(p, kind).bytes[1] = std::byte{0x3c};
+         }
+       },
+       "infinite product"},
+      {"LevelsAsCodes", Example::kLevels, record(35, 5, 4 << 24), "m.codes has shape"},
+      {"CodesAsLevels", Example::kDense, [](Parts& p) { set_record(p, 35, 4, 3); },
+       "m.codes has shape"},
+      {"MoreLevels", Example::kLevels,
+       [](Parts& p) { set_record(p, 4, 4, 6), set_record(p, 24, 8, 72); }, "grid rows 5; 6"},
   };
 }
 
@@ -213,6 +241,29 @@ std::vector<Lie> part_lies() {
       {"RanksAfterTheEnd", Example::kRanks, last_bit(Kind::kMask), "m.mask has bits set"},
       {"LabelsAfterTheEnd", Example::kMixed, last_bit(Kind::kGroup), "m.group has bits set"},
       {"BitsAfterTheEnd", Example::kMixed, last_bit(Kind::kBits), "m.bits has bits set"},
+      {"NoTables", Example::kLevels, without(Kind::kTables), "m.tables is missing"},
+      {"NoLevels", Example::kLevels, without(Kind::kCodes), "m.codes is missing"},
+      {"NoColumnScale", Example::kLevels, without(Kind::kColumnScale), "m.column_scale is missing"},
+      {"NeedlessZeroPoint", Example::kLevels, with(Kind::kZeroPoint), "m.zero_point is there"},
+      {"NeedlessTables", Example::kDense, with(Kind::kTables), "m.tables is there"},
+      {"CutColumnScale", Example::kLevels, [](Parts& p) { resize(p, Kind::kColumnScale, 22); },
+       "m.column_scale has shape [11]"},
+      {"NegativeColumnScale", Example::kLevels, last_bit(Kind::kColumnScale),
+       "m.column_scale holds the pattern"},
+      {"LabelOfLevelsTooLarge", Example::kLevels,
+       [](Parts& p) { part_of(p, Kind::kGroup).bytes[0] |= std::byte{3}; },
+       "column 0 into group 3; there are 3"},
+      {"FarTooFewTables", Example::kLevels, [](Parts& p) { resize(p, Kind::kTables, 20); },
+       "m.tables has shape [20]"},
+      {"FarTooManyTables", Example::kLevels, [](Parts& p) { resize(p, Kind::kTables, 100'000); },
+       "m.tables has shape [100000]"},
+      {"LongTables", Example::kLevels, longer(Kind::kTables),
+       "part m.tables does not end with its last table"},
+      {"NumberOfTables", Example::kLevels,
+       [](Parts& p) { part_of(p, Kind::kTables).bytes[0] = std::byte{17}; },
+       "part m.tables has tables 17"},
+      {"LongStreams", Example::kLevels, longer(Kind::kCodes), "its tables demand"},
+      {"OtherStreams", Example::kLevels, last_bit(Kind::kCodes), "part m.codes has checksum"},
   };
 }
 
@@ -237,7 +288,7 @@ INSTANTIATE_TEST_SUITE_P(Part, PackedLies, ::testing::ValuesIn(part_lies()), nam
 
 TEST(PackedChecksum, FindsEveryFlippedBit) {
   for (const Example which :
-       {Example::kDense, Example::kMixed, Example::kRanks, Example::kValues}) {
+       {Example::kDense, Example::kMixed, Example::kRanks, Example::kValues, Example::kLevels}) {
     const Parts good = example(which);
     for (std::size_t part = 0; part < good.size(); ++part) {
       for (std::size_t bit = 0; bit < 8 * good[part].bytes.size(); ++bit) {

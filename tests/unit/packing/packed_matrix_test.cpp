@@ -8,6 +8,7 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/kernels/half.h"
+#include "sgpt_mi/packing/unpacked_codes.h"
 #include "support/packed_examples.h"
 #include "support/threads.h"
 
@@ -26,16 +27,27 @@ std::vector<std::byte> expected_dense(const CodedMatrixBuffers& matrix) {
   std::vector<std::byte> dense(static_cast<std::size_t>(matrix.rows) * columns * size);
   for (std::size_t i = 0; i < dense.size() / size; ++i) {
     if (!matrix.pruned.empty() && matrix.pruned[i] != 0) continue;
-    if (matrix.codes.empty()) {
+    if (!matrix.values.empty()) {
       std::memcpy(&dense[i * size], &matrix.values[i * size], size);
       continue;
     }
     const auto group = static_cast<std::size_t>(matrix.group_of_column[i % columns]);
     const std::size_t grid_row = matrix.grid_rows == 1 ? 0 : i / columns;
-    const std::size_t grid = grid_row * matrix.bits_of_group.size() + group;
+    const std::size_t groups = matrix.scale.size() / static_cast<std::size_t>(matrix.grid_rows);
+    const std::size_t grid = grid_row * groups + group;
     const float scale =
         std::ldexp(kernels::half_to_float(matrix.scale[grid]), matrix.scale_exponent);
-    const float value = scale * static_cast<float>(matrix.codes[i] - matrix.zero_point[grid]);
+    float value = 0.0F;
+    if (matrix.levels.empty()) {
+      value = scale * static_cast<float>(matrix.codes[i] - matrix.zero_point[grid]);
+    } else {
+      const float of_column =
+          matrix.column_scale.empty()
+              ? 1.0F
+              : std::ldexp(kernels::half_to_float(matrix.column_scale[i % columns]),
+                           matrix.column_exponent);
+      value = scale * of_column * static_cast<float>(matrix.levels[i]);
+    }
     if (matrix.dtype == DType::kF32) {
       std::memcpy(&dense[i * size], &value, size);
     } else {
@@ -51,11 +63,17 @@ void expect_round_trip(const CodedMatrixBuffers& matrix) {
   const std::vector<PackedPart> parts = pack_matrix("m", matrix.view());
   const PackedParts view = found("m", parts);
   ASSERT_EQ(unpack_matrix(view), expected_dense(matrix));
-  ASSERT_EQ(predict_packed_size(packed_shape(matrix.view())), packed_size(parts));
+  if (matrix.levels.empty()) {
+    ASSERT_EQ(predict_packed_size(packed_shape(matrix.view())), packed_size(parts));
+  }
   const PackedMatrixInfo info = describe_packed(view);
   ASSERT_EQ(info.size, packed_size(parts));
   ASSERT_EQ(info.dense.shape, (std::vector<std::int64_t>{matrix.rows, matrix.columns}));
   ASSERT_EQ(info.dense.dtype, matrix.dtype);
+  ASSERT_EQ(info.tables > 0, !matrix.levels.empty());
+  if (!matrix.values.empty()) return;
+  const std::vector<PackedPart> again = pack_matrix("m", unpack_codes(view).view());
+  for (std::size_t i = 0; i < parts.size(); ++i) ASSERT_EQ(again[i].bytes, parts[i].bytes) << i;
 }
 
 PackedForm random_form(std::mt19937& engine) {
@@ -74,9 +92,15 @@ PackedForm random_form(std::mt19937& engine) {
     std::tie(form.prune_n, form.prune_m) = patterns[static_cast<std::size_t>(draw(0, 8))];
     form.columns = form.prune_m * draw(1, 5);
   }
-  switch (draw(0, 3)) {
+  switch (draw(0, 4)) {
     case 0:
       form.widths = {};
+      break;
+    case 4:
+      form.levels = true;
+      form.masked = false;
+      form.prune_n = form.prune_m = 0;
+      form.column_scaled = draw(0, 1) == 0;
       break;
     case 1:
       form.widths = {2, 3, 4, 5, 6, 7, 8};
@@ -114,14 +138,16 @@ TEST(PackedMatrix, AnyNumberOfThreadsGivesTheSameBytes) {
   form.masked = true;
   form.prune_n = 2;
   form.prune_m = 4;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 4; ++i) {
     const CodedMatrixBuffers matrix = random_matrix(form, engine);
     const std::vector<PackedPart> parts = pack_matrix("m", matrix.view());
     const std::vector<std::byte> serial = unpack_matrix(found("m", parts));
     EXPECT_EQ(serial, expected_dense(matrix));
     EXPECT_EQ(unpack_matrix(found("m", parts), test::threaded_for(3)), serial);
-    form.prune_n = form.prune_m = 0;  // then a bitmask, then values
+    form.prune_n = form.prune_m = 0;  // then a bitmask, then values, then levels
     if (i == 1) form.widths.clear();
+    form.levels = form.column_scaled = i == 2;
+    form.masked = i != 2;
   }
 }
 
@@ -162,7 +188,7 @@ TEST(PackedMatrix, BytesAreThoseOfTheFormatNote) {
   std::vector<std::byte> record = bytes_of(parts, PackedPartKind::kRecord);
   record.resize(40);
   EXPECT_EQ(record,
-            bytes(1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,  //
+            bytes(2, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,  //
                   8, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 0, 0, 0, 0, 0));
   EXPECT_EQ(parts.size(), 6U);
   EXPECT_EQ(parts[0].info.name, "m.packed");
@@ -171,6 +197,45 @@ TEST(PackedMatrix, BytesAreThoseOfTheFormatNote) {
   std::vector<std::uint16_t> half(4);
   std::memcpy(half.data(), dense.data(), 8);
   EXPECT_EQ(half, (std::vector<std::uint16_t>{0x0000, 0xc600, 0x3c00, 0x3c00}));
+}
+
+TEST(PackedMatrix, LevelsHaveAStepOfTheirOwnByRowAndColumn) {
+  CodedMatrixBuffers matrix;
+  matrix.rows = 2;
+  matrix.columns = 3;
+  matrix.dtype = DType::kF32;
+  matrix.levels = {1, -2, 300,  //
+                   0, -1, 5};
+  matrix.grid_rows = 2;
+  matrix.scale = {0x3c00, 0x4200};  // 1, 3
+  matrix.scale_exponent = -1;
+  matrix.group_of_column = {0, 0, 0};
+  matrix.column_scale = {0x3c00, 0x4000, 0x3800};  // 1, 2, 0.5
+  matrix.column_exponent = 2;
+  const std::vector<PackedPart> parts = pack_matrix("m", matrix.view());
+  ASSERT_EQ(parts.size(), 5U);
+  EXPECT_EQ(parts[3].info.name, "m.tables");
+  EXPECT_EQ(parts[4].info.name, "m.column_scale");
+  std::vector<std::byte> record = bytes_of(parts, PackedPartKind::kRecord);
+  record.resize(40);
+  EXPECT_EQ(record,
+            bytes(2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0,  //
+                  6, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 3, 0, 0, 1, 2));
+  const std::vector<std::byte> dense = unpack_matrix(found("m", parts));
+  std::vector<float> values(6);
+  std::memcpy(values.data(), dense.data(), dense.size());
+  // Steps 0.5 and 1.5 times 4, 8 and 2.
+  EXPECT_EQ(values, (std::vector<float>{2.0F, -8.0F, 300.0F, 0.0F, -12.0F, 15.0F}));
+  const PackedMatrixInfo info = describe_packed(found("m", parts));
+  EXPECT_EQ(info.layout, PackedLayout::kCoded);
+  EXPECT_EQ(info.weights_of_width, (std::array<std::int64_t, kWidths>{}));
+  EXPECT_EQ(info.size.tables, static_cast<std::int64_t>(parts[3].bytes.size()));
+  EXPECT_DOUBLE_EQ(info.stored_bits_per_weight(),
+                   8.0 * static_cast<double>(packed_size(parts).total()) / 6.0);
+  UnpackedCodes codes = unpack_codes(found("m", parts));
+  EXPECT_TRUE(codes.set_exponent(0));
+  EXPECT_EQ(codes.scale, (std::vector<std::uint16_t>{0x3800, 0x3e00}));  // 0.5, 1.5
+  EXPECT_EQ(unpack_matrix(found("m", pack_matrix("m", codes.view()))), dense);
 }
 
 TEST(PackedMatrix, RanksAreOrderedAsBinaryNumbers) {
@@ -274,6 +339,37 @@ TEST(PackedMatrix, ContradictoryMatricesAreTheCallersBug) {
   expect_refused("an exponent out of range", [](auto& m) { m.scale_exponent = 113; });
   expect_refused("a zero point too wide", [](auto& m) { m.zero_point[0] = 16; });
   expect_refused("grids of two rows", [](auto& m) { m.grid_rows = 2; });
+  expect_refused("codes and levels", [](auto& m) { m.levels.resize(64); });
+}
+
+TEST(PackedMatrix, ContradictoryLevelsAreTheCallersBug) {
+  std::mt19937 engine(10);
+  PackedForm form;
+  form.levels = form.column_scaled = true;
+  const CodedMatrixBuffers good = random_matrix(form, engine);
+  EXPECT_THROW((void)packed_shape(good.view()), Error);
+  const auto expect_refused = [&](const char* what, auto&& change) {
+    CodedMatrixBuffers bad = good;
+    change(bad);
+    EXPECT_THROW((void)pack_matrix("m", bad.view()), Error) << what;
+  };
+  expect_refused("too few levels", [](auto& m) { m.levels.pop_back(); });
+  expect_refused("a mask", [](auto& m) { m.pruned.resize(64); });
+  expect_refused("zero points", [](auto& m) { m.zero_point.resize(4); });
+  expect_refused("widths", [](auto& m) { m.bits_of_group = {4}; });
+  expect_refused("too few scales", [](auto& m) { m.scale.pop_back(); });
+  expect_refused("no grid rows", [](auto& m) { m.grid_rows = 0; });
+  expect_refused("too few columns' scales", [](auto& m) { m.column_scale.pop_back(); });
+  expect_refused("a column's scale of 0", [](auto& m) { m.column_scale[3] = 0; });
+  expect_refused("a column exponent out of range", [](auto& m) { m.column_exponent = -126; });
+  expect_refused("an exponent without scales", [](auto& m) {
+    m.column_scale.clear();
+    m.column_exponent = 1;
+  });
+  expect_refused("an infinite product", [](auto& m) {
+    m.scale_exponent = m.column_exponent = 112;
+    m.scale[0] = m.column_scale[0] = 0x3c00;
+  });
 }
 
 }  // namespace

@@ -91,6 +91,10 @@ TEST(PackedStreams, RefusesWhatUnpackMatrixRefusesAndValues) {
   values.widths = {};
   parts = pack_matrix("m", test::random_matrix(values, engine).view());
   EXPECT_THROW(static_cast<void>(read_packed_streams(found("m", parts))), Error);
+  PackedForm levels;
+  levels.levels = true;
+  const std::vector<PackedPart> coded = pack_matrix("m", random_matrix(levels, engine).view());
+  EXPECT_THROW(static_cast<void>(read_packed_streams(found("m", coded))), Error);
 }
 
 }  // namespace
