@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "coded_copy.h"
+#include "end_shapes.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/obs/curves.h"
@@ -15,14 +16,9 @@
 namespace sgpt_mi::compress {
 namespace {
 
-/// Rows compressed at a time: a table of 128,256 rows of 4,096 would take 2 GB a temporary.
-constexpr std::int64_t kRowsAtOnce = 4096;
-
-std::string tensor_of(const formats::MatrixShape& matrix) { return matrix.name + ".weight"; }
-
 bool is_head(const formats::MatrixShape& matrix) { return matrix.name.ends_with("lm_head"); }
 
-double trace(const torch::Tensor& matrix) { return matrix.trace().item<double>(); }
+double trace_of(const torch::Tensor& matrix) { return matrix.trace().item<double>(); }
 
 }  // namespace
 
@@ -46,7 +42,7 @@ void EndLevels::weigh(End& end) const {
     rows = moments_.probability;
     moment = moments_.gradient;
   } else {
-    rows = moments_.logit * trace(moments_.hidden) + moments_.probability * trace(moments_.gradient);
+    rows = moments_.logit * trace_of(moments_.hidden) + moments_.probability * trace_of(moments_.gradient);
     moment = (moments_.hidden * logits + moments_.gradient * tokens) / rows.sum();
   }
   end.row_weight = obs::floored_row_weight(rows);
@@ -96,9 +92,9 @@ obs::CompressedMatrix EndLevels::compress_rows(const End& end, double step) cons
   std::vector<torch::Tensor> row_steps;
   std::vector<torch::Tensor> values;
   obs::CompressedMatrix result;
-  for (std::int64_t first = 0; first < end.shape.rows; first += kRowsAtOnce) {
+  for (std::int64_t first = 0; first < end.shape.rows; first += kEndRowsAtOnce) {
     check_interrupt();
-    const std::int64_t count = std::min(kRowsAtOnce, end.shape.rows - first);
+    const std::int64_t count = std::min(kEndRowsAtOnce, end.shape.rows - first);
     options.levels = obs::LevelOptions{end.row_weight.narrow(0, first, count), step, exponent};
     obs::CompressedMatrix part =
         obs::compress_sparsegpt(matrix.narrow(0, first, count), end.input, options, end.shape.name)

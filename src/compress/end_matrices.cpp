@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "end_shapes.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/eval/perplexity.h"
@@ -14,9 +15,6 @@
 
 namespace sgpt_mi::compress {
 namespace {
-
-/// Rows rounded at a time: a table of 128,256 rows of 4,096 would take 2 GB a temporary.
-constexpr std::int64_t kRowsAtOnce = 4096;
 
 /// A matrix in blocks, and the values that the blocks decode to.
 struct Rounded {
@@ -29,9 +27,9 @@ Rounded round_to_type(const torch::Tensor& matrix, const blocks::BlockType& type
   const std::int64_t rows = matrix.size(0);
   Rounded result{{}, at::empty(matrix.sizes(), saved)};
   const torch::Tensor importance = at::ones({matrix.size(1)}, torch::kFloat32);
-  for (std::int64_t first = 0; first < rows; first += kRowsAtOnce) {
+  for (std::int64_t first = 0; first < rows; first += kEndRowsAtOnce) {
     check_interrupt();
-    const std::int64_t count = std::min(kRowsAtOnce, rows - first);
+    const std::int64_t count = std::min(kEndRowsAtOnce, rows - first);
     const torch::Tensor part = matrix.narrow(0, first, count).to(torch::kFloat32).contiguous();
     quant::Grid grid = quant::make_block_grid(count, part.size(1), type, torch::kCPU);
     quant::fit_block_columns(grid, 0, part, importance);
@@ -42,8 +40,6 @@ Rounded round_to_type(const torch::Tensor& matrix, const blocks::BlockType& type
   }
   return result;
 }
-
-std::string tensor_of(const formats::MatrixShape& matrix) { return matrix.name + ".weight"; }
 
 }  // namespace
 

@@ -26,14 +26,21 @@ class LevelBudget {
 
  private:
   [[nodiscard]] std::int64_t left() const { return budget_ - taken_; }
+  [[nodiscard]] bool fits_last(const std::string& name, double step, std::int64_t unused);
 
   std::map<std::string, planning::LevelDemand> open_;
   std::int64_t budget_ = 0;
   std::int64_t taken_ = 0;
-  double done_weights_;
+  double done_weights_ = 0.0;  // of what was done, and a little doubt
   double extra_bits_ = 0.0;  // that all done took beyond their curves
-  double last_step_ = 0.0;   // of the last linear, 0 before it was tried
-  int tries_ = 0;            // of the last linear
+  // Of the last linear: the step of the next try, 0 before there was one; the finest that fitted
+  // and the coarsest that did not.
+  double last_step_ = 0.0;
+  double fitting_ = 0.0;
+  double exceeding_ = 0.0;
+  double tried_step_ = 0.0;
+  std::int64_t tried_unused_ = 0;
+  int tries_ = 0;
 };
 
 }  // namespace sgpt_mi::compress
