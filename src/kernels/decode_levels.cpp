@@ -29,8 +29,8 @@ void check_streams(const LevelStreams& streams) {
 
 /// The first slots of the tables of all levels of a chunk, in the chunk's order.
 std::unique_ptr<std::uint16_t[]> tables_of(const LevelStreams& streams, const LevelChunk& chunk) {
-  auto result = std::make_unique_for_overwrite<std::uint16_t[]>(
-      static_cast<std::size_t>(chunk.count()));
+  auto result =
+      std::make_unique_for_overwrite<std::uint16_t[]>(static_cast<std::size_t>(chunk.count()));
   std::array<const std::uint16_t*, 256> made{};  // the row with each label
   for (std::int64_t r = 0; r < chunk.rows; ++r) {
     std::uint16_t* row = result.get() + r * chunk.places;
