@@ -10,42 +10,53 @@ namespace {
 constexpr int kThreads = 256;
 static_assert(kThreads % kLevelLanes == 0);
 
-/// A level of the matrix: its chunk's place and the address of its value.
-__device__ std::int16_t* level_at(const LevelStreams& streams, const LevelChunk& chunk,
-                                  std::int64_t i) {
-  const std::int64_t row = chunk.row + i / chunk.places;
-  return streams.levels + row * streams.columns +
-         column_at(streams, chunk.place + i % chunk.places);
+/// Calls visit(row, place) for the levels of a lane, in its order.
+template <typename Visit>
+__device__ void for_levels(const LevelChunk& chunk, std::int64_t lane, const Visit& visit) {
+  std::int64_t row = lane / chunk.places;
+  std::int64_t place = lane % chunk.places;
+  while (row < chunk.rows) {
+    visit(chunk.row + row, chunk.place + place);
+    place += kLevelLanes;
+    while (place >= chunk.places) {
+      place -= chunk.places;
+      ++row;
+    }
+  }
+}
+
+/// Decodes a lane; false where it does not end with its last word.
+__device__ bool decode_lane(const LevelStreams& streams, std::int64_t index) {
+  const LevelChunk chunk = level_chunk(streams, index / kLevelLanes);
+  const std::int64_t first = index % kLevelLanes;
+  LevelLane lane = open_lane(streams, index);
+  bool escapes = false;
+  for_levels(chunk, first, [&](std::int64_t row, std::int64_t place) {
+    const std::uint32_t slot =
+        first_slot(streams, streams.row_label[row], streams.place_label[place]);
+    const int symbol = next_symbol(lane, streams.slot + slot);
+    escapes = escapes || symbol == kEscape;
+    streams.levels[row * streams.columns + column_at(streams, place)] =
+        static_cast<std::int16_t>(symbol);
+  });
+  if (!escapes) return is_spent(lane);
+  for_levels(chunk, first, [&](std::int64_t row, std::int64_t place) {
+    std::int16_t& level = streams.levels[row * streams.columns + column_at(streams, place)];
+    if (level == kEscape) level = next_escape(lane);
+  });
+  return is_spent(lane);
 }
 
 /// One thread per lane; the lanes of a chunk are neighbours in a warp.
 __global__ void decode_lanes(LevelStreams streams) {
   const std::int64_t lane = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const bool exists = lane < streams.chunks() * kLevelLanes;
-  bool spent = true;
-  if (exists) {
-    const LevelChunk chunk = level_chunk(streams, lane / kLevelLanes);
-    const std::int64_t first = lane % kLevelLanes;
-    LevelLane state = open_lane(streams, lane);
-    bool escapes = false;
-    for (std::int64_t i = first; i < chunk.count(); i += kLevelLanes) {
-      const std::uint32_t slot =
-          first_slot(streams, streams.row_label[chunk.row + i / chunk.places],
-                     streams.place_label[chunk.place + i % chunk.places]);
-      const int symbol = next_symbol(state, streams.slot + slot);
-      escapes = escapes || symbol == kEscape;
-      *level_at(streams, chunk, i) = static_cast<std::int16_t>(symbol);
-    }
-    for (std::int64_t i = first; escapes && i < chunk.count(); i += kLevelLanes) {
-      std::int16_t* level = level_at(streams, chunk, i);
-      if (*level == kEscape) *level = next_escape(state);
-    }
-    spent = is_spent(state);
-  }
+  const bool spent = exists && decode_lane(streams, lane);
   const unsigned all_spent = __ballot_sync(kAllLanes, spent ? 1 : 0);
   if (exists && lane % kLevelLanes == 0) {
-    const unsigned of_chunk = all_spent >> lane_index() & ((1U << kLevelLanes) - 1U);
-    streams.ended[lane / kLevelLanes] = of_chunk == (1U << kLevelLanes) - 1U ? 1 : 0;
+    constexpr unsigned kAllOfChunk = (1U << kLevelLanes) - 1U;
+    const bool ended = (all_spent >> lane_index() & kAllOfChunk) == kAllOfChunk;
+    streams.ended[lane / kLevelLanes] = ended ? 1 : 0;
   }
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <vector>
+#include <memory>
 
 #include "cuda_twins.h"
 #include "level_walk.h"
@@ -28,11 +28,12 @@ void check_streams(const LevelStreams& streams) {
 }
 
 /// The first slots of the tables of all levels of a chunk, in the chunk's order.
-std::vector<std::uint16_t> tables_of(const LevelStreams& streams, const LevelChunk& chunk) {
-  std::vector<std::uint16_t> result(static_cast<std::size_t>(chunk.count()));
+std::unique_ptr<std::uint16_t[]> tables_of(const LevelStreams& streams, const LevelChunk& chunk) {
+  auto result =
+      std::make_unique_for_overwrite<std::uint16_t[]>(static_cast<std::size_t>(chunk.count()));
   std::array<const std::uint16_t*, 256> made{};  // the row with each label
   for (std::int64_t r = 0; r < chunk.rows; ++r) {
-    std::uint16_t* row = result.data() + r * chunk.places;
+    std::uint16_t* row = result.get() + r * chunk.places;
     const std::uint8_t label = streams.row_label[chunk.row + r];
     if (made[label] != nullptr) {
       std::copy_n(made[label], chunk.places, row);
@@ -85,14 +86,15 @@ void decode_groups(const std::uint32_t* slots, const std::uint16_t* table, std::
 }
 
 /// The symbols of a chunk, in its order.
-void decode_symbols(const LevelStreams& streams, const std::vector<std::uint16_t>& table,
-                    Lanes& lanes, std::int16_t* levels) {
-  const auto count = static_cast<std::int64_t>(table.size());
+void decode_symbols(const LevelStreams& streams, const LevelChunk& chunk, Lanes& lanes,
+                    std::int16_t* levels) {
+  const std::unique_ptr<std::uint16_t[]> table = tables_of(streams, chunk);
+  const std::int64_t count = chunk.count();
   std::int64_t i = 0;
   while (i + kLevelLanes <= count) {
     const std::int64_t groups = std::min(words_left(lanes), (count - i) / kLevelLanes);
     if (groups == 0) break;
-    decode_groups(streams.slot, table.data() + i, groups, lanes, levels + i);
+    decode_groups(streams.slot, table.get() + i, groups, lanes, levels + i);
     i += groups * kLevelLanes;
   }
   for (; i < count; ++i) {
@@ -111,15 +113,18 @@ bool decode_level_chunk(const LevelStreams& streams, std::int64_t index, std::in
   for (std::size_t l = 0; l < kLanes; ++l) {
     lanes[l] = open_lane(streams, index * kLevelLanes + static_cast<std::int64_t>(l));
   }
-  std::vector<std::int16_t> decoded(static_cast<std::size_t>(chunk.count()));
-  decode_symbols(streams, tables_of(streams, chunk), lanes, decoded.data());
+  const std::int64_t count = chunk.count();
+  const auto decoded =
+      std::make_unique_for_overwrite<std::int16_t[]>(static_cast<std::size_t>(count));
+  decode_symbols(streams, chunk, lanes, decoded.get());
   const auto escaped = static_cast<std::int16_t>(kEscape);
-  for (auto at = std::find(decoded.begin(), decoded.end(), escaped); at != decoded.end();
-       at = std::find(at + 1, decoded.end(), escaped)) {
-    *at = next_escape(lanes[static_cast<std::size_t>(at - decoded.begin()) % kLanes]);
+  std::int16_t* const end = decoded.get() + count;
+  for (std::int16_t* at = std::find(decoded.get(), end, escaped); at != end;
+       at = std::find(at + 1, end, escaped)) {
+    *at = next_escape(lanes[static_cast<std::size_t>(at - decoded.get()) % kLanes]);
   }
   for (std::int64_t r = 0; r < chunk.rows; ++r) {
-    const std::int16_t* row = decoded.data() + r * chunk.places;
+    const std::int16_t* row = decoded.get() + r * chunk.places;
     std::int16_t* out = levels + r * stride;
     if (streams.column_of_place == nullptr) {
       std::copy_n(row, chunk.places, out + chunk.place);

@@ -27,6 +27,14 @@ test::PackedForm half_pruned(std::vector<int> widths, int prune_n, int prune_m) 
   return form;
 }
 
+/// Levels of 7 equally frequent values, which take 2.8 bits, with a scale of each row and column.
+test::PackedForm levels() {
+  test::PackedForm form = form_of({});
+  form.groups = 1;
+  form.levels = form.column_scaled = true;
+  return form;
+}
+
 /// Packed parts to the dense matrix, one thread. Rates: weights, and bytes of the dense matrix.
 void unpack(benchmark::State& state, const test::PackedForm& form) {
   std::mt19937 engine(1);
@@ -48,6 +56,8 @@ BENCHMARK_CAPTURE(unpack, two_of_four_4_bits, half_pruned({4}, 2, 4))
     ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(unpack, bitmask_values, half_pruned({}, 0, 0))->Unit(benchmark::kMillisecond);
 
+BENCHMARK_CAPTURE(unpack, levels, levels())->Unit(benchmark::kMillisecond);
+
 /// The way back, one thread. Rate: weights.
 void pack(benchmark::State& state, const test::PackedForm& form) {
   std::mt19937 engine(1);
@@ -57,6 +67,7 @@ void pack(benchmark::State& state, const test::PackedForm& form) {
 }
 BENCHMARK_CAPTURE(pack, dense_4_bits, form_of({4}))->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(pack, bitmask_4_bits, half_pruned({4}, 0, 0))->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(pack, levels, levels())->Unit(benchmark::kMillisecond);
 
 /// The size that the allocator asks for.
 void predict(benchmark::State& state) {

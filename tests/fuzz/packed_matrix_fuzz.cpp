@@ -65,7 +65,8 @@ void shape_parts(std::vector<PackedPart>& parts) {
     part.bytes.resize(part.bytes.size() / size * size);
     const auto count = static_cast<std::int64_t>(part.bytes.size() / size);
     part.info.shape = {count};
-    if (part.kind == PackedPartKind::kScale && hints.grid_rows * hints.groups == count) {
+    if (part.kind == PackedPartKind::kScale && hints.groups > 0 && count % hints.groups == 0 &&
+        hints.grid_rows == count / hints.groups) {
       part.info.shape = {hints.grid_rows, hints.groups};
     }
   }

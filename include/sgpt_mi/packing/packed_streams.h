@@ -42,7 +42,8 @@ struct PackedStreams {
 ///
 /// Cost: one pass over the bytes for the checksum, one over the mask.
 ///
-/// \throws Error(kInput) as unpack_matrix; Error(kInternal) a matrix that is not quantized.
+/// \throws Error(kInput) as unpack_matrix; Error(kInternal) a matrix that is not quantized, or
+///         entropy-coded: kernels::decode_levels takes what entropy::LevelReader::streams() says.
 [[nodiscard]] PackedStreams read_packed_streams(const PackedParts& parts,
                                                 const ParallelFor& parallel_for = serial_for());
 

@@ -118,6 +118,11 @@ TEST(GridLimits, SaysWhatAMatrixHasThatAFormatDoesNotHold) {
   EXPECT_THAT(reason("gptq", {8, 64, DType::kF32, {6}, 1}), HasSubstr("6 bits"));
   EXPECT_THAT(reason("gptq", {8, 64, DType::kF32, {4}, 1, false, true}), HasSubstr("share"));
   EXPECT_THAT(reason("packed", {8, 64, DType::kF32, {2, 5}, 9, true, true}), IsEmpty());
+  test::PackedForm levels;
+  levels.levels = true;
+  EXPECT_THAT(reason("packed", levels), IsEmpty());
+  EXPECT_THAT(reason("gptq", levels), HasSubstr("entropy-coded levels"));
+  EXPECT_THAT(reason("compressed-tensors", levels), HasSubstr("entropy-coded levels"));
 }
 
 }  // namespace

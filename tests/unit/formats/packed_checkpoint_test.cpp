@@ -28,8 +28,8 @@ containers::TensorData dense_tensor(const std::string& name, const std::string& 
   return {{name, DType::kU8, {static_cast<std::int64_t>(text.size())}}, bytes_of(*owner), owner};
 }
 
-/// A folder with matrices "a.q" (quantized) and "a.k" (pruned only) and the dense "a.q.bias",
-/// "norm.weight".
+/// A folder with matrices "a.q" (quantized), "a.k" (pruned only) and "b.c" (entropy-coded) and the
+/// dense "a.q.bias", "norm.weight".
 class PackedFolder : public ::testing::Test {
  protected:
   void write(std::size_t shard_bytes) {
@@ -47,6 +47,10 @@ class PackedFolder : public ::testing::Test {
     writer.put_dense(dense_tensor("a.q.bias", "bias"));
     size_ += writer.put_matrix("a.k", k_.view());
     writer.put_dense(dense_tensor("norm.weight", "norm!"));
+    form = {};
+    form.levels = form.column_scaled = true;
+    c_ = test::random_matrix(form, engine);
+    size_ += writer.put_matrix("b.c", c_.view());
     writer.finish({{"model_type", "opt"}});
   }
 
@@ -94,8 +98,9 @@ class PackedFolder : public ::testing::Test {
       EXPECT_EQ(checkpoint.tensors->read(info.name).bytes.size(), info.bytes());
     }
     EXPECT_THAT(names, ::testing::UnorderedElementsAre("a.q.weight", "a.q.bias", "a.k.weight",
-                                                       "norm.weight"));
-    for (const auto& [name, matrix] : {std::pair("a.q", &q_), std::pair("a.k", &k_)}) {
+                                                       "b.c.weight", "norm.weight"));
+    for (const auto& [name, matrix] :
+         {std::pair("a.q", &q_), std::pair("a.k", &k_), std::pair("b.c", &c_)}) {
       const auto parts = packing::pack_matrix(name, matrix->view());
       const containers::TensorData data = checkpoint.tensors->read(std::string(name) + ".weight");
       EXPECT_EQ(data.info.shape, (std::vector<std::int64_t>{matrix->rows, matrix->columns}));
@@ -109,6 +114,7 @@ class PackedFolder : public ::testing::Test {
   TemporaryFolder folder_;
   test::CodedMatrixBuffers q_;
   test::CodedMatrixBuffers k_;
+  test::CodedMatrixBuffers c_;
   packing::PackedSize size_;
 };
 
@@ -124,14 +130,33 @@ TEST_F(PackedFolder, LooksLikeTheDenseModel) {
 
 TEST_F(PackedFolder, StatesItsBytesByPart) {
   const Checkpoint checkpoint = open();
-  ASSERT_EQ(checkpoint.packed_matrices.size(), 2U);
+  ASSERT_EQ(checkpoint.packed_matrices.size(), 3U);
   packing::PackedSize size;
   for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) size += matrix.size;
   EXPECT_EQ(size, size_);
   packing::PackedSize predicted = packing::predict_packed_size(packing::packed_shape(q_.view()));
   predicted += packing::predict_packed_size(packing::packed_shape(k_.view()));
+  predicted += packing::packed_size(packing::pack_matrix("b.c", c_.view()));
   EXPECT_EQ(size, predicted);
   EXPECT_EQ(checkpoint.packed_matrices[0].name, "a.q");
+}
+
+TEST_F(PackedFolder, HandsOutLevels) {
+  const packing::UnpackedCodes codes = open().codes->read_codes("b.c");
+  EXPECT_EQ(codes.levels, c_.levels);
+  EXPECT_EQ(codes.column_scale, c_.column_scale);
+  EXPECT_EQ(codes.column_exponent, c_.column_exponent);
+  EXPECT_TRUE(codes.codes.empty());
+}
+
+TEST_F(PackedFolder, ADamagedChunkIsNamed) {
+  std::map<std::string, packing::PackedPart> tensors = stored();
+  tensors["b.c.codes"].bytes[1] ^= std::byte{4};
+  store(tensors);
+  const Checkpoint checkpoint = open();
+  EXPECT_THAT(input_error([&] { (void)checkpoint.tensors->read("b.c.weight"); }),
+              AllOf(HasSubstr(folder_.path().string()), HasSubstr("matrix 'b.c'"),
+                    HasSubstr("part b.c.codes has checksum"), HasSubstr("in chunk 0")));
 }
 
 TEST_F(PackedFolder, SplitsIntoShards) {
