@@ -20,7 +20,7 @@ class BitWriter {
 
   /// Elias' gamma code of a number above 0.
   void put_gamma(std::uint32_t value) {
-    const int bits = std::bit_width(value);
+    const auto bits = static_cast<int>(std::bit_width(value));
     for (int i = 1; i < bits; ++i) put_bit(0);
     for (int i = bits; i-- > 0;) put_bit(value >> i & 1U);
   }

@@ -10,8 +10,9 @@ namespace sgpt_mi::entropy {
 namespace {
 
 constexpr double kLabelsPerOctave = 4.0;
+constexpr double kMedianLabel = 8.0;
 constexpr std::size_t kSums = kMostBase + 1;
-constexpr std::size_t kPairs = kLabels * kLabels;
+constexpr std::size_t kPairs = std::size_t{kLabels} * kLabels;
 
 /// The mean size of a level by row and by column.
 struct MeanSizes {
@@ -47,7 +48,7 @@ std::vector<std::uint8_t> labels_of(const std::vector<double>& means) {
   std::vector<std::uint8_t> labels;
   for (const double mean : means) {
     const double octaves = mean > 0.0 ? std::log2(mean / median) : -kLabels;
-    const double label = std::nearbyint(kLabelsPerOctave * octaves) + kLabels / 2;
+    const double label = std::nearbyint(kLabelsPerOctave * octaves) + kMedianLabel;
     labels.push_back(static_cast<std::uint8_t>(std::clamp(label, 0.0, kLabels - 1.0)));
   }
   return labels;
@@ -131,6 +132,7 @@ TableRange best_range(const std::vector<Histogram>& by_sum) {
 /// Labels by a rule, the smallest of them 0.
 std::vector<std::uint8_t> relabelled(const std::vector<std::uint8_t>& labels, int step) {
   std::vector<std::uint8_t> result;
+  result.reserve(labels.size());
   for (const std::uint8_t label : labels) {
     result.push_back(static_cast<std::uint8_t>(label_by(step, label)));
   }

@@ -98,8 +98,8 @@ std::vector<std::int64_t> lane_begins(const CodedView& coded, std::int64_t chunk
 }  // namespace
 
 CodedBounds coded_bounds(std::int64_t rows, std::int64_t columns) {
-  constexpr std::int64_t kMostTableBytes = (16 + kSymbols * (2 * 5 + kernels::kFrequencyBits)) / 8;
-  constexpr std::int64_t kMostLaneBytes = kStateBytes + 2 * 0xffff;
+  constexpr std::int64_t kMostTableBytes = (24 + kSymbols * (2 * 5 + kernels::kFrequencyBits)) / 8;
+  constexpr std::int64_t kMostLaneBytes = kStateBytes + 2 * std::int64_t{0xffff};
   const std::int64_t chunks = chunks_of(rows, columns).chunks();
   CodedBounds bounds;
   bounds.least_tables =

@@ -70,9 +70,9 @@ void decode_groups(const std::uint32_t* slots, const std::uint16_t* table, std::
     for (std::size_t l = 0; l < kLanes; ++l) {
       const std::uint32_t slot = slots[table[l] + (state[l] & (kSlots - 1))];
       const std::uint32_t low = state_behind(state[l], slot);
-      const std::uint32_t takes = low < kLowestState ? 1 : 0;
+      const std::size_t takes = low < kLowestState ? 1 : 0;
       const std::uint32_t refilled = low << 16 | word_at(next[l]);
-      state[l] = low ^ ((low ^ refilled) & (0U - takes));
+      state[l] = low ^ ((low ^ refilled) & (0U - static_cast<std::uint32_t>(takes)));
       next[l] += 2 * takes;
       levels[l] = static_cast<std::int16_t>(symbol_of(slot));
     }

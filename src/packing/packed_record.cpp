@@ -221,7 +221,7 @@ PackedRecord parse_record(const PackedParts& parts, std::span<const std::byte> b
   } else {
     record.width = u8(38);
   }
-  record.column_exponent = io::number_at<std::int8_t>(bytes.subspan(39));
+  record.column_exponent = u8(39) < 128 ? u8(39) : u8(39) - 256;
   record.checksum = u32(kChecksumOffset);
   return record;
 }
