@@ -74,7 +74,8 @@ void EndLevels::measure(planning::Measurements& measurements) {
     curves.columns = end.shape.columns;
     curves.unit_of_column.assign(static_cast<std::size_t>(curves.columns), 0);
     planning::LevelCurve curve{
-        0.0, obs::measure_levels(weight_of(end.shape).to(torch::kFloat32), end.input, end.row_weight)};
+        0.0, obs::measure_levels(weight_of(end.shape), {},
+                                 {end.input, run_.settings.matrix, end.row_weight})};
     for (obs::LevelPoint& point : curve.points) point.damage *= 0.5 * per_token;
     curves.levels.push_back(std::move(curve));
     const double* first = end.row_weight.const_data_ptr<double>();

@@ -92,7 +92,11 @@ void describe_widths(report::LayerReport& layer, const widths::LinearPlan& plan,
 }
 
 void describe_choice(report::LayerReport& layer, const obs::CompressOptions& options) {
-  if (!options.quantizes() || options.levels) return;
+  if (!options.quantizes()) return;
+  if (options.levels) {
+    layer.step = options.levels->step;
+    return;
+  }
   if (options.block_type != nullptr) {
     layer.type = options.block_type->name;
     layer.average_bits = options.block_type->code_bits;

@@ -323,7 +323,12 @@ void SiteCompressor::finish_linear(const tuning::CompressedLinear& done,
   std::map<std::string, double> clock;
   const walk::StageTimer timer(clock, "store", done.linear.name);
   const auto weights = static_cast<double>(done.linear.rows * done.linear.columns);
+  const packing::PackedSize before = result_.packed;
   layer.stored_bits = 8.0 * static_cast<double>(store_linear(done)) / weights;
+  if (layer.step) {
+    const std::int64_t bytes = result_.packed.codes + result_.packed.tables - before.codes - before.tables;
+    layer.average_bits = 8.0 * static_cast<double>(bytes) / weights;
+  }
   layer.seconds += timer.seconds();
   if (!tunes()) {
     run_.events.layer(layer);

@@ -1,7 +1,9 @@
 #include "sgpt_mi/obs/curves.h"
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -9,9 +11,11 @@
 #include "column_order.h"
 #include "descent.h"
 #include "input.h"
+#include "level_steps.h"
 #include "measures.h"
 #include "row_split.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/interrupt.h"
 #include "sweep.h"
 
 namespace sgpt_mi::obs {
@@ -20,6 +24,10 @@ namespace {
 /// Sweeps until the support of the first level has settled, and from one level to the next.
 constexpr int kFirstSweeps = 2;
 constexpr int kNextSweeps = 1;
+
+constexpr std::int64_t kSampledRows = 128;    // at least
+constexpr std::int64_t kMostRowsForOne = 16;  // of very many
+constexpr int kMeasuredSteps = 20;
 
 /// Some rows of a matrix that is pruned, on one device.
 struct PrunedRows {
@@ -133,6 +141,59 @@ Sweep coding_sweep(const torch::Tensor& weight, const torch::Tensor& pruned,
   return sweep;
 }
 
+/// Rows that stand for all, in the natural column order.
+struct SampledRows {
+  torch::Tensor weight;      // (n, N) float32
+  torch::Tensor pruned;      // (n, N) bool
+  torch::Tensor row_weight;  // (n) float64
+  double stands_for = 1.0;   // how many rows each
+};
+
+SampledRows sample_rows(const torch::Tensor& weight, const torch::Tensor& pruned,
+                        const CurveInput& measure) {
+  const std::int64_t all = weight.size(0);
+  const std::int64_t count = std::min(all, std::max(kSampledRows, all / kMostRowsForOne));
+  const torch::Tensor rows =
+      (at::arange(count, measure.row_weight.options().dtype(torch::kInt64)) * all)
+          .floor_divide(count);
+  SampledRows sample;
+  sample.weight = weight.index_select(0, rows).to(torch::kFloat32);
+  sample.pruned = pruned.defined() ? pruned.index_select(0, rows)
+                                   : at::zeros(sample.weight.sizes(),
+                                               sample.weight.options().dtype(torch::kBool));
+  sample.row_weight = measure.row_weight.index_select(0, rows);
+  sample.stands_for = static_cast<double>(all) / static_cast<double>(count);
+  return sample;
+}
+
+/// The step of which the typical level is 2^6.
+double finest_step(const torch::Tensor& weight, const quant::LevelGrid& unit) {
+  const torch::Tensor wanted = (weight / (unit.row_step.unsqueeze(1) * unit.column_step)).square_();
+  const double spread = std::sqrt(wanted.mean(torch::kFloat64).item<double>());
+  return spread > 0.0 ? spread / 64.0 : 1.0;
+}
+
+LevelPoint measure_step(const SampledRows& sample, const CurveInput& measure, double step) {
+  const ColumnOrder order = order_of(measure.input);
+  CompressOptions options = measure.options;
+  options.levels = LevelOptions{sample.row_weight, step};
+  options.rows = {};
+  quant::Grid grid;
+  grid.levels = find_level_grid(sample.weight, measure.input, *options.levels);
+  if (order.forward.defined()) grid.levels = grid.levels->with_columns(order.forward);
+  std::vector<Sweep> sweeps;
+  Sweep& sweep = sweeps.emplace_back(
+      order.apply(sample.weight, 1).clone(at::MemoryFormat::Contiguous), measure.input.upper,
+      options);
+  sweep.use_mask(order.apply(sample.pruned, 1).contiguous());
+  sweep.use_grid(grid);
+  Sweep::run(sweeps);
+  const torch::Tensor levels = quant::nearest_levels(sweep.weight(), *grid.levels);
+  return {step,
+          quant::level_tables(levels).total_bits / static_cast<double>(levels.numel()),
+          2.0 * sweep.row_loss().mul(sample.row_weight).sum().item<double>()};
+}
+
 }  // namespace
 
 PruneCurve measure_pruning(const torch::Tensor& weight, const CurveInput& curve,
@@ -205,6 +266,21 @@ double measure_blocks(const torch::Tensor& weight, const torch::Tensor& pruned,
   Sweep::run(sweeps);
   const torch::Tensor losses = split.gather([&](std::size_t i) { return sweeps[i].row_loss(); });
   return 2.0 * losses.mul(curve.row_weight).sum().item<double>();
+}
+
+std::vector<LevelPoint> measure_levels(const torch::Tensor& weight, const torch::Tensor& pruned,
+                                       const CurveInput& measure) {
+  const SampledRows sample = sample_rows(weight, pruned, measure);
+  const double finest =
+      finest_step(sample.weight, level_steps(measure.input, {sample.row_weight, 1.0}));
+  std::vector<LevelPoint> points;
+  for (int i = 0; i < kMeasuredSteps; ++i) {
+    check_interrupt();
+    LevelPoint point = measure_step(sample, measure, finest * std::exp2(0.5 * i));
+    point.damage *= sample.stands_for;
+    points.push_back(point);
+  }
+  return points;
 }
 
 double output_energy(const torch::Tensor& weight, const torch::Tensor& hessian) {

@@ -10,15 +10,6 @@ namespace {
 
 constexpr int kHalvings = 60;  // of a bracket of 2^80
 
-/// The curve at a sparsity: between the two measured masks around it.
-LevelCurve curve_at(const LinearCurves& linear, double sparsity) {
-  ensure(!linear.levels.empty(), "planning: the levels of a linear were not measured");
-  const auto nearer = [&](const LevelCurve& a, const LevelCurve& b) {
-    return std::abs(a.sparsity - sparsity) < std::abs(b.sparsity - sparsity);
-  };
-  return *std::min_element(linear.levels.begin(), linear.levels.end(), nearer);
-}
-
 double damage_at(const LevelCurve& curve, double step) {
   const auto& points = curve.points;
   auto upper = std::find_if(points.begin(), points.end(),
@@ -33,6 +24,35 @@ double damage_at(const LevelCurve& curve, double step) {
                   share * std::log(std::max(upper->damage, 1e-300)));
 }
 
+/// Bits a weight at a step.
+double level_bits_at(const LevelCurve& curve, double step) {
+  const auto& points = curve.points;
+  const auto above = std::find_if(points.begin(), points.end(),
+                                  [&](const obs::LevelPoint& point) { return point.step >= step; });
+  if (above == points.begin()) return above->bits + std::log2(above->step / step);
+  if (above == points.end()) return points.back().bits * points.back().step / step;
+  const auto below = std::prev(above);
+  const double share = std::log(step / below->step) / std::log(above->step / below->step);
+  return (1.0 - share) * below->bits + share * above->bits;
+}
+
+/// The curve at a sparsity: linear in it between the two masks that were measured, constant beyond.
+LevelCurve curve_at(const LinearCurves& linear, double sparsity) {
+  ensure(!linear.levels.empty(), "planning: the levels of a linear were not measured");
+  const auto [least, most] = std::minmax_element(
+      linear.levels.begin(), linear.levels.end(),
+      [](const LevelCurve& a, const LevelCurve& b) { return a.sparsity < b.sparsity; });
+  if (most->sparsity <= least->sparsity) return *most;
+  const double share =
+      std::clamp((sparsity - least->sparsity) / (most->sparsity - least->sparsity), 0.0, 1.0);
+  LevelCurve curve{sparsity, most->points};
+  for (obs::LevelPoint& point : curve.points) {
+    point.bits = (1.0 - share) * level_bits_at(*least, point.step) + share * point.bits;
+    point.damage = (1.0 - share) * damage_at(*least, point.step) + share * point.damage;
+  }
+  return curve;
+}
+
 }  // namespace
 
 double side_bits(std::int64_t rows, std::int64_t columns) {
@@ -40,20 +60,8 @@ double side_bits(std::int64_t rows, std::int64_t columns) {
 }
 
 double bits_at(const LevelDemand& demand, double step) {
-  const auto& points = demand.curve->points;
-  const auto above = std::find_if(points.begin(), points.end(),
-                                  [&](const obs::LevelPoint& point) { return point.step >= step; });
-  double bits = 0.0;
-  if (above == points.begin()) {
-    bits = above->bits + std::log2(above->step / step);
-  } else if (above == points.end()) {
-    bits = points.back().bits * points.back().step / step;
-  } else {
-    const auto below = std::prev(above);
-    const double share = std::log(step / below->step) / std::log(above->step / below->step);
-    bits = (1.0 - share) * below->bits + share * above->bits;
-  }
-  return demand.weights * std::max(0.0, bits + demand.extra_bits) + demand.side_bits;
+  const double bits = level_bits_at(*demand.curve, step) + demand.extra_bits;
+  return demand.weights * std::max(0.0, bits) + demand.side_bits;
 }
 
 double step_for(const std::vector<LevelDemand>& demands, double bits) {

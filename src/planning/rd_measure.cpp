@@ -195,7 +195,8 @@ void Measurer::measure_levels(LinearCurves& curves, const obs::PruneCurve& prune
   check_interrupt();
   const torch::Tensor rows = obs::floored_row_weight(with.row_weight);
   LevelCurve curve{pruned.pruned.to(torch::kFloat64).mean().item<double>(),
-                   obs::measure_levels(pruned.weight, with.input, rows)};
+                   obs::measure_levels(pruned.weight, pruned.pruned,
+                                       {with.input, with.options, rows})};
   for (obs::LevelPoint& point : curve.points) point.damage *= unit;
   curves.levels.push_back(std::move(curve));
   const torch::Tensor weights = rows.to(torch::kCPU).contiguous();

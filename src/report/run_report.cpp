@@ -63,6 +63,7 @@ Json layer_json(const LayerReport& layer) {
             {"importance_max", optional_json(layer.importance_max)},
             {"seconds", layer.seconds}};
   if (!layer.type.empty()) json["type"] = layer.type;
+  if (layer.step) json["step"] = *layer.step;
   if (layer.drift) json["drift"] = *layer.drift;
   return json;
 }
@@ -138,7 +139,7 @@ TotalsReport sum_layers(const std::vector<LayerReport>& layers, std::int64_t mod
     zeros += layer.sparsity * count;
     code_bits += layer.average_bits * count;
     stored_bits += layer.stored_bits * count;
-    totals.bit_histogram[fmt::format("{:g}", layer.average_bits)] += weights;
+    totals.bit_histogram[layer.step ? "coded" : fmt::format("{:g}", layer.average_bits)] += weights;
   }
   if (totals.weights > 0) {
     const auto count = static_cast<double>(totals.weights);

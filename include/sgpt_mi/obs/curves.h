@@ -63,22 +63,23 @@ struct CurveInput {
 [[nodiscard]] double measure_blocks(const torch::Tensor& weight, const torch::Tensor& pruned,
                                     const CurveInput& curve);
 
-/// A matrix rounded to levels, LevelOptions, of one step.
+/// A matrix swept to levels, LevelOptions, of one step.
 struct LevelPoint {
   double step = 0.0;
   double bits = 0.0;    ///< a weight: the entropy of the levels given quant::LevelTables
   double damage = 0.0;  ///< sum_rj f_r (w - q)_rj^2 / U_jj^2
 };
 
-/// What levels of several steps take and do, as the nearest ones without compensation, which at
-/// equal steps do about the same: from about 8 bits a weight down to nearly none, in steps of half
-/// an octave. Of many rows 128 stand for all, of very many one of 16.
+/// What levels of several steps take and do: one OBS sweep each, from about 8 bits a weight down to
+/// nearly none, in steps of half an octave. Of many rows 128 stand for all, of very many one of 16.
 ///
-/// \param weight  (rows, N), zero where it is pruned.
-/// Cost: 20 points, some passes over those rows each.
+/// \param weight   (rows, N) float32, zero where pruned.
+/// \param pruned   (rows, N) bool; undefined: none is.
+/// \param measure  its row_weight as floored_row_weight() gives it.
+/// Cost: 20 sweeps over those rows.
 [[nodiscard]] std::vector<LevelPoint> measure_levels(const torch::Tensor& weight,
-                                                     const PreparedInput& input,
-                                                     const torch::Tensor& row_weight);
+                                                     const torch::Tensor& pruned,
+                                                     const CurveInput& measure);
 
 /// trace(W H W^T): the energy of a linear's output, to which errors are related where no gradient
 /// is at hand. Cost: rows * N^2 / 2 multiply-adds.
