@@ -45,6 +45,7 @@ void EndLevels::weigh(End& end) const {
     rows = moments_.logit * trace_of(moments_.hidden) + moments_.probability * trace_of(moments_.gradient);
     moment = (moments_.hidden * logits + moments_.gradient * tokens) / rows.sum();
   }
+  if (const char* A = getenv("END_A")) { double al = atof(A); double G = atof(getenv("END_G")); double m = rows.mean().item<double>(); rows = (rows / m).pow(al); rows = rows / rows.mean() * m * G; }
   end.row_weight = obs::floored_row_weight(rows);
   // The scale of calib::LayerStats::hessian().
   const double scale = 2.0 * static_cast<double>(run_.windows.seqlen);

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bincount.h>
+#include <ATen/ops/cummax.h>
 #include <ATen/ops/where.h>
 
 #include <cmath>
@@ -14,6 +15,10 @@ namespace sgpt_mi::quant {
 namespace {
 
 constexpr std::int64_t kMagnitudes = 32;  // that have a price: kernels::LevelView
+/// Magnitudes that are counted one by one; larger ones by octave, up to 48 * 2^10.
+constexpr std::int64_t kCounted = 48;
+constexpr std::int64_t kOctaves = 10;
+constexpr std::int64_t kBuckets = kCounted + kOctaves;
 constexpr double kMostLevel = 32767.0;
 /// Classes of rows and columns: a matrix has few that differ by more than 2^8.
 constexpr std::int64_t kClasses = 16;
@@ -30,12 +35,25 @@ torch::Tensor classes_of(const torch::Tensor& mean) {
       .to(torch::kInt32);
 }
 
-/// Bits of each magnitude: -log2 of its share, and a sign for all but 0. Magnitudes that do not
-/// occur are priced as if half of one did.
+/// The bucket of each magnitude, int32.
+torch::Tensor buckets_of(const torch::Tensor& magnitude) {
+  const torch::Tensor octave =
+      (magnitude.to(torch::kFloat32) / static_cast<double>(kCounted)).log2_().floor_();
+  return at::where(magnitude.lt(kCounted), magnitude,
+                   (octave.clamp_(0, static_cast<double>(kOctaves - 1)) + static_cast<double>(kCounted))
+                       .to(torch::kInt32));
+}
+
+/// Bits of a level in each bucket, by table: -log2 of its share, a sign for all but 0, and its place
+/// within an octave. What does not occur counts as half of one that does.
 torch::Tensor bits_of(const torch::Tensor& counts) {
   const torch::Tensor seen = counts.to(torch::kFloat64) + 0.5;
   torch::Tensor bits = (seen.sum(1, /*keepdim=*/true) / seen).log2_();
-  bits.narrow(1, 1, kMagnitudes - 1).add_(1.0);
+  bits.narrow(1, 1, kBuckets - 1).add_(1.0);
+  for (std::int64_t octave = 0; octave < kOctaves; ++octave) {
+    bits.select(1, kCounted + octave)
+        .add_(std::log2(static_cast<double>(kCounted)) + static_cast<double>(octave));
+  }
   return bits;
 }
 
@@ -105,13 +123,14 @@ LevelTables level_tables(const torch::Tensor& levels) {
   tables.column_table = classes_of(size.mean(0)) - static_cast<std::int32_t>(kClasses / 2);
   const torch::Tensor table = (tables.row_table.unsqueeze(1) + tables.column_table.unsqueeze(0))
                                   .clamp_(0, kClasses - 1)
-                                  .mul_(kMagnitudes);
-  const torch::Tensor counts = at::bincount(
-      (table + magnitude.clamp_max(kMagnitudes - 1)).flatten(), {}, kClasses * kMagnitudes);
-  const torch::Tensor by_table = counts.view({kClasses, kMagnitudes});
-  const torch::Tensor bits = bits_of(by_table);
-  tables.total_bits = (bits * by_table).sum().item<double>();
-  tables.bits = bits.to(torch::kFloat32);
+                                  .mul_(kBuckets);
+  const torch::Tensor counts =
+      at::bincount((table + buckets_of(magnitude)).flatten(), {}, kClasses * kBuckets)
+          .view({kClasses, kBuckets});
+  const torch::Tensor bits = bits_of(counts);
+  tables.total_bits = (bits * counts).sum().item<double>();
+  // A larger magnitude never costs less: few of them are counted, by chance unevenly.
+  tables.bits = std::get<0>(at::cummax(bits.narrow(1, 0, kMagnitudes), 1)).to(torch::kFloat32);
   return tables;
 }
 
