@@ -27,12 +27,16 @@ torch::Tensor patterns_of(const torch::Tensor& numbers, int exponent) {
 }  // namespace
 
 CodedCopy::CodedCopy(const obs::CompressedMatrix& matrix, const torch::Tensor& rounded,
-                     const obs::CompressOptions& options, DType dtype) {
+                     const obs::CompressOptions& options, DType dtype, bool entropy) {
   view_.rows = rounded.size(0);
   view_.columns = rounded.size(1);
   view_.dtype = dtype;
   if (matrix.level_grid) {
     take_levels(matrix);
+    return;
+  }
+  if (entropy && matrix.codes.defined()) {
+    take_levels_of_codes(matrix);
     return;
   }
   if (options.prunes()) {
@@ -79,6 +83,23 @@ void CodedCopy::take_levels(const obs::CompressedMatrix& matrix) {
   view_.column_scale = elements<std::uint16_t>(column_scale_);
   view_.column_exponent = grid.column_exponent;
   view_.group_of_column = elements<std::int32_t>(group_of_column_);
+}
+
+void CodedCopy::take_levels_of_codes(const obs::CompressedMatrix& matrix) {
+  take_codes(matrix);
+  const torch::Tensor zero = matrix.zero_point.index_select(1, matrix.group_of_column);
+  levels_ = on_host((matrix.codes.to(torch::kFloat32) - zero).masked_fill_(matrix.pruned, 0.0),
+                    torch::kInt16);
+  view_.levels = elements<std::int16_t>(levels_);
+  view_.codes = {};
+  view_.zero_point = {};
+  view_.bits_of_group = {};
+}
+
+packing::PackedSize CodedCopy::size(const std::string& name,
+                                    const formats::GridLimits& grids) const {
+  if (view_.levels.empty()) return grids.matrix_size(packing::packed_shape(view_));
+  return packing::packed_size(packing::pack_matrix(name, view_));
 }
 
 }  // namespace sgpt_mi::compress

@@ -45,8 +45,8 @@ void EndLevels::weigh(End& end) const {
     rows = moments_.logit * trace_of(moments_.hidden) + moments_.probability * trace_of(moments_.gradient);
     moment = (moments_.hidden * logits + moments_.gradient * tokens) / rows.sum();
   }
-  if (const char* A = getenv("END_A")) { double al = atof(A); double G = atof(getenv("END_G")); double m = rows.mean().item<double>(); rows = (rows / m).pow(al); rows = rows / rows.mean() * m * G; }
-  end.row_weight = obs::floored_row_weight(rows);
+  const torch::Tensor doubted = rows.sqrt();
+  end.row_weight = obs::floored_row_weight(doubted * (rows.mean() / doubted.mean()));
   // The scale of calib::LayerStats::hessian().
   const double scale = 2.0 * static_cast<double>(run_.windows.seqlen);
   end.input = obs::prepare_input((moment * scale).to(torch::kFloat32), run_.settings.matrix,
@@ -120,9 +120,8 @@ void EndLevels::compress(const planning::RdPlan& plan, LevelBudget& budget,
     const double step = counts ? budget.step_for(end.shape.name) : plan.step;
     const obs::CompressedMatrix matrix = compress_rows(end, step);
     const CodedCopy coded(matrix, matrix.weight, run_.settings.matrix,
-                          model::from_scalar_type(matrix.weight.scalar_type()));
-    const packing::PackedSize size =
-        packing::packed_size(packing::pack_matrix(end.shape.name, coded.view()));
+                          model::from_scalar_type(matrix.weight.scalar_type()), true);
+    const packing::PackedSize size = coded.size(end.shape.name, run_.settings.grids);
     if (counts) static_cast<void>(budget.settle(end.shape.name, 8 * size.total()));
     const containers::TensorData dense = model::to_tensor_data(tensor_of(end.shape), matrix.weight);
     if (run_.store.takes_codes()) {

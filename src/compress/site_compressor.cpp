@@ -108,10 +108,11 @@ obs::CompressResult SiteCompressor::compress_matrix(const torch::Tensor& weight,
   return obs::compress_sparsegpt(weight, work.prepared, options, name);
 }
 
-std::int64_t SiteCompressor::packed_bits(const obs::CompressResult& result, DType dtype) const {
+std::int64_t SiteCompressor::packed_bits(const obs::CompressResult& result, const std::string& name,
+                                         DType dtype) const {
   const torch::Tensor rounded = result.matrix.weight.to(model::to_scalar_type(dtype));
-  const CodedCopy coded(result.matrix, rounded, run_.settings.matrix, dtype);
-  return 8 * run_.settings.grids.matrix_size(packing::packed_shape(coded.view())).total();
+  const CodedCopy coded(result.matrix, rounded, run_.settings.matrix, dtype, run_.settings.entropy);
+  return 8 * coded.size(name, run_.settings.grids).total();
 }
 
 /// Compresses with the planned widths. A stored size depends on the mask, which depends a little on
@@ -131,7 +132,7 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
     options.groups = widths::column_groups(plan.units, plan.bits, widths.sharing);
     obs::CompressResult result = compress_matrix(weight, work, options, linear.name);
     if (!planner_->counts_storage()) return result;
-    const std::int64_t size = packed_bits(result, dtype);
+    const std::int64_t size = packed_bits(result, linear.name, dtype);
     const torch::Tensor pruned = result.matrix.pruned;
     if (size <= plan.budget_bits && size > best_size) {
       best = std::move(result);
@@ -163,10 +164,8 @@ obs::CompressResult SiteCompressor::compress_levels(const torch::Tensor& weight,
     options.levels->step = levels_->step_for(linear.name);
     obs::CompressResult result = compress_matrix(weight, work, options, linear.name);
     const walk::StageTimer timer(run_.timings, "pack", linear.name);
-    const CodedCopy coded(result.matrix, result.matrix.weight, options, dtype);
-    const std::int64_t bytes =
-        packing::packed_size(packing::pack_matrix(linear.name, coded.view())).total();
-    if (levels_->settle(linear.name, 8 * bytes)) return result;
+    const std::int64_t bits = packed_bits(result, linear.name, dtype);
+    if (levels_->settle(linear.name, bits)) return result;
   }
 }
 
@@ -304,11 +303,8 @@ std::int64_t SiteCompressor::store_linear(const tuning::CompressedLinear& done) 
   }
   const walk::StageTimer packing(run_.timings, "pack", done.linear.name);
   const CodedCopy coded(done.matrix, values, run_.settings.matrix,
-                        model::from_scalar_type(values.scalar_type()));
-  const packing::PackedSize size =
-      done.matrix.level_grid
-          ? packing::packed_size(packing::pack_matrix(done.linear.name, coded.view()))
-          : run_.settings.grids.matrix_size(packing::packed_shape(coded.view()));
+                        model::from_scalar_type(values.scalar_type()), run_.settings.entropy);
+  const packing::PackedSize size = coded.size(done.linear.name, run_.settings.grids);
   if (run_.store.takes_codes()) {
     run_.store.put_matrix(done.linear.name, coded.view(), size);
   } else {
@@ -325,9 +321,11 @@ void SiteCompressor::finish_linear(const tuning::CompressedLinear& done,
   const auto weights = static_cast<double>(done.linear.rows * done.linear.columns);
   const packing::PackedSize before = result_.packed;
   layer.stored_bits = 8.0 * static_cast<double>(store_linear(done)) / weights;
-  if (layer.step) {
-    const std::int64_t bytes = result_.packed.codes + result_.packed.tables - before.codes - before.tables;
+  if (run_.settings.entropy) {
+    const std::int64_t bytes =
+        result_.packed.codes + result_.packed.tables - before.codes - before.tables;
     layer.average_bits = 8.0 * static_cast<double>(bytes) / weights;
+    layer.coded = true;
   }
   layer.seconds += timer.seconds();
   if (!tunes()) {

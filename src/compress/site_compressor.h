@@ -93,7 +93,8 @@ class SiteCompressor {
                                                              const SiteWork& work) const;
   [[nodiscard]] obs::CompressOptions planned_options(const model::LinearInfo& linear,
                                                      const SiteWork& work) const;
-  [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, DType dtype) const;
+  [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result,
+                                         const std::string& name, DType dtype) const;
   void finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer);
   void finish_tensor(const std::string& name, const torch::Tensor& rounded);
   [[nodiscard]] std::int64_t store_linear(const tuning::CompressedLinear& done);

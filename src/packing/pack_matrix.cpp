@@ -207,6 +207,7 @@ PackedRecord record_of(const CodedMatrix& matrix) {
   record.stored = record.weights();
   if (!matrix.levels.empty()) {
     record.layout = PackedLayout::kCoded;
+    record.stored -= std::count(matrix.levels.begin(), matrix.levels.end(), 0);
     add_grid_fields(matrix, record);
     record.column_scaled = !matrix.column_scale.empty();
     record.column_exponent = matrix.column_exponent;

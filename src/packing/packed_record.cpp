@@ -176,7 +176,8 @@ void check_layout(const PackedParts& parts, const PackedRecord& record) {
   if (record.layout != PackedLayout::kRanks) {
     check_range(parts, "n", record.prune_n, 0, 0);
     check_range(parts, "m", record.prune_m, 0, 0);
-    check_range(parts, "stored weights", record.stored, record.masked() ? 0 : weights, weights);
+    const bool counted = record.masked() || record.layout == PackedLayout::kCoded;
+    check_range(parts, "stored weights", record.stored, counted ? 0 : weights, weights);
     return;
   }
   check_range(parts, "m", record.prune_m, 2, kMaxRankedColumns);

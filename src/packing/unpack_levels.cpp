@@ -1,6 +1,7 @@
 #include "unpack_levels.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <utility>
 
@@ -10,6 +11,15 @@
 
 namespace sgpt_mi::packing {
 namespace {
+
+std::int64_t count_kept(const std::int16_t* levels, std::int64_t count) {
+  return count - std::count(levels, levels + count, 0);
+}
+
+void require_kept(const PackedParts& parts, const PackedRecord& record, std::int64_t kept) {
+  if (kept == record.stored) return;
+  refuse_packed(parts, "{} of its levels are not 0 where the record has {}", kept, record.stored);
+}
 
 /// The steps between the values of a matrix's levels.
 class Steps {
@@ -65,7 +75,9 @@ std::vector<std::byte> unpack_levels(const PackedParts& parts, const PackedRecor
   const auto columns = static_cast<std::size_t>(record.columns);
   const std::size_t row_bytes = columns * dtype_size(record.dtype);
   std::vector<std::byte> out(static_cast<std::size_t>(record.rows) * row_bytes);
+  std::atomic<std::int64_t> kept = 0;
   reader.for_bands(parallel_for, [&](const entropy::LevelBand& band) {
+    kept += count_kept(band.levels, band.rows * record.columns);
     std::vector<float> step(columns);
     std::vector<float> values(columns);
     std::vector<std::uint16_t> rounded(columns);
@@ -77,6 +89,7 @@ std::vector<std::byte> unpack_levels(const PackedParts& parts, const PackedRecor
                 out.data() + static_cast<std::size_t>(band.row + row) * row_bytes);
     }
   });
+  require_kept(parts, record, kept);
   return out;
 }
 
@@ -97,6 +110,8 @@ UnpackedCodes read_levels(const PackedParts& parts, const PackedRecord& record,
   }
   result.levels =
       entropy::LevelReader(coded_view(parts), record.rows, record.columns).read(parallel_for);
+  require_kept(parts, record,
+               count_kept(result.levels.data(), static_cast<std::int64_t>(result.levels.size())));
   return result;
 }
 

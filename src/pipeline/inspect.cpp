@@ -132,7 +132,7 @@ std::string packed_tables(const ModelSummary& summary) {
     const packing::PackedSize& size = matrix.size;
     matrices.push_back(
         {matrix.name, layout_name(matrix),
-         matrix.tables > 0 ? "-" : percent(matrix.stored, matrix.dense.count()),
+         percent(matrix.stored, matrix.dense.count()),
          std::to_string(matrix.groups), std::to_string(size.codes), std::to_string(size.tables),
          std::to_string(size.mask), std::to_string(size.scale), std::to_string(size.zero_point),
          std::to_string(size.permutation), fmt::format("{:.4f}", matrix.stored_bits_per_weight())});

@@ -139,7 +139,7 @@ TotalsReport sum_layers(const std::vector<LayerReport>& layers, std::int64_t mod
     zeros += layer.sparsity * count;
     code_bits += layer.average_bits * count;
     stored_bits += layer.stored_bits * count;
-    totals.bit_histogram[layer.step ? "coded" : fmt::format("{:g}", layer.average_bits)] += weights;
+    totals.bit_histogram[layer.coded ? "coded" : fmt::format("{:g}", layer.average_bits)] += weights;
   }
   if (totals.weights > 0) {
     const auto count = static_cast<double>(totals.weights);

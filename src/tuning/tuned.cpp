@@ -60,7 +60,9 @@ void TunedVector::move(const torch::Tensor& gradient, const AdamStep& step) {
 TunedMatrix::TunedMatrix(const obs::CompressedMatrix& matrix)
     : matrix_(matrix),
       scale_theta_(factor_sizes(matrix), matrix.weight.device(), kRate),
-      offset_theta_(factor_sizes(matrix), matrix.weight.device(), kRate) {
+      offset_theta_(factor_sizes(matrix), matrix.weight.device(), kRate),
+      column_theta_({1, matrix.level_grid ? matrix.weight.size(1) : 1}, matrix.weight.device(),
+                    kRate) {
   if (matrix_.blocks) {
     factor_of_column_ =
         at::arange(matrix_.weight.size(1), matrix_.weight.options().dtype(torch::kInt64))
@@ -93,6 +95,7 @@ torch::Tensor TunedMatrix::over_factors(const torch::Tensor& values) const {
 torch::Tensor TunedMatrix::value() const {
   const torch::Tensor scale = over_columns(scale_theta_.value().exp());
   const torch::Tensor offset = offset_part();
+  if (matrix_.level_grid) return matrix_.weight * scale * column_theta_.value().exp();
   if (!offset.defined()) return matrix_.weight * scale;
   return (matrix_.weight - offset)
       .mul_(scale)
@@ -101,6 +104,12 @@ torch::Tensor TunedMatrix::value() const {
 
 void TunedMatrix::move(const torch::Tensor& gradient, const AdamStep& step) {
   const torch::Tensor offset = offset_part();
+  if (matrix_.level_grid) {
+    const torch::Tensor moved = gradient * value();  // by theta, of every value
+    scale_theta_.move(moved.sum(1, /*keepdim=*/true), step);
+    column_theta_.move(moved.sum(0, /*keepdim=*/true), step);
+    return;
+  }
   const torch::Tensor scaled = offset.defined() ? matrix_.weight - offset : matrix_.weight;
   scale_theta_.move(over_factors(gradient * scaled).mul_(scale_theta_.value().exp()), step);
   if (!offset.defined()) return;
@@ -110,10 +119,12 @@ void TunedMatrix::move(const torch::Tensor& gradient, const AdamStep& step) {
 void TunedMatrix::scale(double factor) {
   scale_theta_.scale(factor);
   offset_theta_.scale(factor);
+  column_theta_.scale(factor);
 }
 
 obs::CompressedMatrix TunedMatrix::settled() const {
   if (matrix_.blocks) return settled_blocks();
+  if (matrix_.level_grid) return settled_levels();
   if (matrix_.codes.defined()) return settled_grid();
   obs::CompressedMatrix matrix = matrix_;
   matrix.weight = value();
@@ -125,6 +136,17 @@ obs::CompressedMatrix TunedMatrix::settled_grid() const {
   matrix.scale = matrix_.scale * scale_theta_.value().exp();
   if (matrix.scale_exponent) quant::round_to_stored(matrix.scale, *matrix.scale_exponent);
   matrix.weight = quant::dequantize(matrix.codes, grid_of(matrix)).masked_fill_(matrix.pruned, 0.0);
+  return matrix;
+}
+
+obs::CompressedMatrix TunedMatrix::settled_levels() const {
+  obs::CompressedMatrix matrix = matrix_;
+  quant::LevelGrid& grid = matrix.level_grid.value();
+  grid.row_step = grid.row_step * scale_theta_.value().squeeze(1).exp();
+  grid.column_step = grid.column_step * column_theta_.value().squeeze(0).exp();
+  quant::round_to_stored(grid.row_step, grid.row_exponent);
+  quant::round_to_stored(grid.column_step, grid.column_exponent);
+  matrix.weight = quant::values_of(matrix.levels, grid);
   return matrix;
 }
 

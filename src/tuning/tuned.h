@@ -27,8 +27,9 @@ class TunedVector {
 /// The factors of a compressed matrix; masks, codes, zero points and whole-number scales stay.
 ///
 /// A matrix with a grid has a factor e^theta for each of its scales. One in blocks has one for each
-/// block's scale and, where its type has minima, one for each block's minimum; a pruned matrix
-/// without codes has one for each row.
+/// block's scale and, where its type has minima, one for each block's minimum; one of levels has one
+/// for each row's and one for each column's step; a pruned matrix without codes has one for each
+/// row.
 class TunedMatrix {
  public:
   /// Keeps a reference to the matrix's tensors.
@@ -47,11 +48,13 @@ class TunedMatrix {
   [[nodiscard]] torch::Tensor offset_part() const;
   [[nodiscard]] obs::CompressedMatrix settled_grid() const;
   [[nodiscard]] obs::CompressedMatrix settled_blocks() const;
+  [[nodiscard]] obs::CompressedMatrix settled_levels() const;
 
   obs::CompressedMatrix matrix_;
   torch::Tensor factor_of_column_;  ///< (N) int64; undefined: one factor a row
   Theta scale_theta_;
   Theta offset_theta_;
+  Theta column_theta_;  ///< (1, N) of levels
 };
 
 }  // namespace sgpt_mi::tuning

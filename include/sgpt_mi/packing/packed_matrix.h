@@ -31,7 +31,8 @@ namespace sgpt_mi::packing {
 //   16  u32  groups G of columns, 1 .. columns; 0: not quantized
 //   20  u32  columns per group: column j is in group j / this (the last group may be shorter);
 //            0: NAME.group has the labels, or not quantized
-//   24  u64  weights stored: all of them, or those that the mask keeps
+//   24  u64  weights stored: all of them, those that the mask keeps, or in layout 3 those whose
+//            level is not 0
 //   32  i16  scale exponent e, -125 .. 112; 0 when not quantized
 //   34  u8   type of the dense matrix: 0 F32, 1 F16, 2 BF16
 //   35  u8   layout: 0 dense, all weights are stored, a pruned one as its grid's zero point (or as

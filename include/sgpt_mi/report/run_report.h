@@ -53,6 +53,7 @@ struct LayerReport {
   double sparsity = 0.0;        ///< share of exact zeros
   double average_bits = 0.0;    ///< code bits a weight; the stored type's bits when not quantized
   double stored_bits = 0.0;     ///< bits a weight takes in the saved file
+  bool coded = false;           ///< by entropy: average_bits is then what the codes take
   std::optional<double> step;   ///< of levels: obs::LevelOptions::step
   double loss = 0.0;            ///< sum (w - q)^2 / (2 U_jj^2), H with the factor 2 / sequences
   double output_error = 0.0;    ///< trace(dW H dW^T) / trace(W H W^T)
