@@ -75,7 +75,19 @@ std::string describe_types(const compress::CompressionSettings& settings) {
                      types.by_name.empty() ? "" : ", others by name");
 }
 
+/// What levels are planned for. A target in code bits means the size of such codes.
+std::string describe_levels(const compress::CompressionSettings& settings) {
+  const widths::WidthTarget& target = settings.plan->widths.target;
+  std::string size = describe_target(target);
+  if (!target.bytes && !target.stored_bits) {
+    size = fmt::format("no more bytes than {:g}-bit codes", target.average_bits);
+  }
+  return fmt::format("entropy-coded, steps by row and column, {}; embedding and head {}", size,
+                     settings.keep_embeddings ? "kept" : "too");
+}
+
 std::string describe_grid(const compress::CompressionSettings& settings) {
+  if (settings.entropy && settings.plan) return describe_levels(settings);
   if (settings.types) return describe_types(settings);
   if (settings.widths) return describe_widths(*settings.widths);
   const bool planned = settings.plan && settings.quantizes();

@@ -120,6 +120,7 @@ nlohmann::json measurement_key(const CompressRun& run, const PreparedRun& prepar
           {"n_groups", grouping.groups},
           {"pattern", {settings.matrix.prune_n, settings.matrix.prune_m}},
           {"block_types", types_key(settings)},
+          {"coding", settings.entropy ? "entropy" : "fixed"},
           {"linears",
            {selection.min_layer, selection.max_layer, selection.name_contains, selection.invert}}};
 }
@@ -293,6 +294,19 @@ void tell_sizes(const CompressRun& run, const planning::Measurements& measuremen
   events.plan("picture    " + picture.string());
 }
 
+/// Predicted damage against size, and what asking for zeros costs.
+void tell_levels(const planning::Measurements& measurements, const planning::PlanGoal& goal,
+                 const std::string& path, report::Events& events) {
+  events.plan(fmt::format("targets    from {}: predicted damage, nats a token", path));
+  events.plan("           stored bits   zeros as they come   half of the weights zero");
+  for (const planning::LevelTarget& target : planning::level_targets(measurements, goal)) {
+    events.plan(fmt::format("           {:11.1f}   {:18.6f}   {:>24}", target.stored_bits,
+                            target.damage,
+                            target.damage_at_half ? fmt::format("{:.6f}", *target.damage_at_half)
+                                                  : "not measured"));
+  }
+}
+
 /// The targets that a file of measurements makes possible, when there is one.
 void tell_targets(const CompressRun& run, const Session& session, report::Events& events) {
   const compress::CompressionSettings& settings = run.compression;
@@ -300,6 +314,7 @@ void tell_targets(const CompressRun& run, const Session& session, report::Events
   if (path.empty() || !std::filesystem::exists(path)) return;
   const planning::Measurements measurements = planning::read_measurements(path);
   if (run.compression.types) return tell_sizes(run, measurements, session, events);
+  if (run.compression.entropy) return tell_levels(measurements, settings.goal(), path, events);
   events.plan(fmt::format("targets    from {}; no other target is better in both columns", path));
   events.plan("           stored bits  sparsity  code bits  predicted damage");
   for (const planning::PlanPoint& point : planning::pareto_targets(measurements, settings.goal())) {

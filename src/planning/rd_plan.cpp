@@ -14,6 +14,8 @@ namespace sgpt_mi::planning {
 namespace {
 
 constexpr double kSparsityStep = 0.01;
+/// Bits a weight below which nearly all levels are 0.
+constexpr double kLeastLevelBits = 0.1;
 
 /// Share of the predicted damage that a plan must save to be tried beside a plainer one.
 constexpr double kLeastGain = 0.05;
@@ -159,13 +161,27 @@ Choices sparsity_choices(const Measurements& measurements, const PlanGoal& goal,
   return choices;
 }
 
+/// Levels may all be 0, but steps are stored.
+void require_levels(const Measurements& linears, std::optional<double> stored_bits) {
+  if (!stored_bits) return;
+  double side = 0.0;
+  for (const LinearCurves& linear : linears.linears) side += side_bits(linear.rows, linear.columns);
+  const double least = kLeastLevelBits + side / static_cast<double>(all_weights(linears));
+  if (*stored_bits >= least) return;
+  fail(ErrorKind::kUsage,
+       "alloc: the target is {:.4f} stored bits a weight; steps and the fewest levels take about "
+       "{:.4f}; ask for that or more",
+       *stored_bits, least);
+}
+
 }  // namespace
 
 void require_plannable(const Measurements& linears, const PlanGoal& goal,
                        std::optional<double> stored_bits) {
   if (goal.types) return require_types(linears, *goal.types, stored_bits);
   const widths::WidthOptions& widths = goal.plan.widths;
-  if (!goal.matrix.quantizes() || goal.levels) return;
+  if (!goal.matrix.quantizes()) return;
+  if (goal.levels) return require_levels(linears, stored_bits);
   if (goal.matrix.groupsize != -1 && (stored_bits || widths.grouping.groups != 1)) {
     fail(ErrorKind::kUsage, "groupsize: {} contradicts {}; leave it out", goal.matrix.groupsize,
          stored_bits ? "a stored size, for which rd chooses the group sizes itself"

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "emulated/twin_check.h"
@@ -28,6 +29,7 @@ struct ObsProblem {
   Matrix<float> zero{0, 0};
   std::vector<std::int32_t> group_of_column{};
   std::vector<float> max_code_of_group{};
+  std::optional<test::BlockLevels> levels = std::nullopt;
 
   void run(const Backend& backend) {
     ObsBlock block;
@@ -39,6 +41,7 @@ struct ObsProblem {
       block.grid = {scale.const_view(), zero.const_view(), group_of_column.data(),
                     max_code_of_group.data()};
     }
+    if (levels) block.grid.levels = levels->view();
     block.codes = codes.view();
     block.error = error.view();
     block.row_loss = row_loss.view().data;
@@ -88,6 +91,13 @@ void add_grids(ObsProblem& problem, bool shared) {
   problem.max_code_of_group = {3.0F, 7.0F, 15.0F, 255.0F};
 }
 
+/// Levels instead of grids.
+ObsProblem with_levels(ObsProblem problem) {
+  problem.group_of_column.clear();
+  problem.levels = test::block_levels(problem.weight.rows(), problem.weight.columns());
+  return problem;
+}
+
 void run_shared(ObsProblem& problem, const Backend& backend, bool shared) {
   if (!shared) return problem.run(backend);
   ObsBlock block;
@@ -110,6 +120,7 @@ void compare(const ObsProblem& problem, bool shared) {
   SCOPED_TRACE(testing::Message() << problem.weight.rows() << " x " << problem.weight.columns()
                                   << ", " << problem.pattern.n << " of " << problem.pattern.m
                                   << (problem.group_of_column.empty() ? "" : ", rounded")
+                                  << (problem.levels ? ", levels" : "")
                                   << (shared ? ", shared" : ""));
   ObsProblem cpu = problem;
   run_shared(cpu, {}, shared);
@@ -134,6 +145,7 @@ TEST(EmulatedTwins, ObsBlock) {
         compare(problem, false);
         add_grids(problem, false);
         compare(problem, false);
+        compare(with_levels(problem), false);
       }
     }
   }
@@ -145,6 +157,7 @@ TEST(EmulatedTwins, ObsBlockOfOddWidths) {
     compare(problem, false);
     add_grids(problem, false);
     compare(problem, false);
+    compare(with_levels(problem), false);
   }
 }
 
@@ -153,6 +166,7 @@ TEST(EmulatedTwins, ObsBlockOfManyRows) {
     ObsProblem problem = obs_problem(rows, 96, {2, 4}, static_cast<unsigned>(rows));
     add_grids(problem, false);
     compare(problem, false);
+    compare(with_levels(problem), false);
   }
 }
 
@@ -219,7 +233,8 @@ void compare_descents(const Problem& problem) {
   SCOPED_TRACE(testing::Message() << problem.rows() << " x " << problem.width() << ", support "
                                   << static_cast<int>(problem.support) << ", " << problem.pattern.n
                                   << " of " << problem.pattern.m
-                                  << (problem.group_of_column.empty() ? "" : ", rounded"));
+                                  << (problem.group_of_column.empty() ? "" : ", rounded")
+                                  << (problem.levels ? ", levels" : ""));
   Problem cpu = problem;
   cpu.run();
   test::in_both_orders([&] {
@@ -246,6 +261,7 @@ TEST(EmulatedTwins, DescendBlock) {
 TEST(EmulatedTwins, DescendBlockOfManyRows) {
   for (const std::int64_t rows : {32, 33, 70}) {
     compare_descents(with_grid(make_problem(rows, 48, 5, kPadding)));
+    compare_descents(with_levels(make_problem(rows, 48, 5, kPadding)));
     compare_descents(with_threshold(make_problem(rows, 48, 6, kPadding), 0.8F));
   }
 }

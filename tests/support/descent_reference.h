@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sgpt_mi/kernels/descend_block.h"
+#include "support/block_levels.h"
 #include "support/matrix.h"
 
 namespace sgpt_mi::test {
@@ -26,6 +27,7 @@ struct DescentReference {
   std::vector<std::int32_t> group_of_column;
   std::vector<T> max_code_of_group;
   Matrix<int> codes;
+  const BlockLevels* levels = nullptr;  // instead of scale and zero
 
   void run() {
     for (std::int64_t r = 0; r < weight.rows(); ++r) {
@@ -53,6 +55,7 @@ struct DescentReference {
     }
     if (pruned(r, j)) value = 0;
     if (scale.columns() > 0) value = round_to_grid(r, j, value);
+    if (levels != nullptr) value = levels->rounded(r, j, static_cast<float>(value));
     add_change(r, j, value - weight(r, j), j + 1, weight.columns());
     weight(r, j) = value;
   }

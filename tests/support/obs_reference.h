@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sgpt_mi/kernels/obs_block.h"
+#include "support/block_levels.h"
 #include "support/matrix.h"
 
 namespace sgpt_mi::test {
@@ -25,6 +26,7 @@ struct ObsReference {
   Matrix<int> codes;
   Matrix<T> error;
   std::vector<double> row_loss;
+  const BlockLevels* levels = nullptr;  // instead of scale and zero
 
   void run() {
     for (std::int64_t r = 0; r < weight.rows(); ++r) {
@@ -37,6 +39,7 @@ struct ObsReference {
     if (pattern.m > 0 && j % pattern.m == 0) choose_mask(r, j);
     T value = pruned(r, j) ? T{0} : weight(r, j);
     if (scale.columns() > 0) value = round_to_grid(r, j, value);
+    if (levels != nullptr) value = levels->rounded(r, j, static_cast<float>(value));
     error(r, j) = (weight(r, j) - value) / factor(j, j);
     row_loss[static_cast<std::size_t>(r)] +=
         0.5 * static_cast<double>(error(r, j)) * static_cast<double>(error(r, j));

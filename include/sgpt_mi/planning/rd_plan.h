@@ -59,6 +59,19 @@ struct PlanPoint {
 [[nodiscard]] std::vector<PlanPoint> pareto_targets(const Measurements& measurements,
                                                     const PlanGoal& goal);
 
+/// What levels are predicted to do at some size.
+struct LevelTarget {
+  double stored_bits = 0.0;  ///< a weight
+  double damage = 0.0;       ///< zeros as they come
+  /// With half of the weights asked to be zeros; nothing where pruning was not measured.
+  std::optional<double> damage_at_half;
+};
+
+/// From 1.5 to 6 stored bits a weight in steps of half a bit. Cost: one plan a target and sparsity;
+/// milliseconds.
+[[nodiscard]] std::vector<LevelTarget> level_targets(const Measurements& measurements,
+                                                     const PlanGoal& goal);
+
 /// What the types of all matrices that were measured can take together, and the damage then.
 struct TypedSize {
   std::int64_t bits = 0;

@@ -3,31 +3,26 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sgpt_mi/cli/settings.h"
-#include "sgpt_mi/core/error.h"
-#include "sgpt_mi/flags/arguments.h"
+#include "runs.h"
 #include "sgpt_mi/flags/flag_table.h"
-#include "support/temporary_folder.h"
 
 namespace sgpt_mi::cli {
 namespace {
 
-using test::error_of;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using Flags = std::vector<std::string>;
 
-pipeline::CompressRun run_of(const std::string& format, Flags flags) {
-  flags.insert(flags.begin(), {"compress", "m", "c4", "--format", format});
-  return to_compress_run(flags::parse_arguments(flags).settings);
+Flags with_format(const std::string& format, Flags flags) {
+  flags.insert(flags.begin(), {"--format", format});
+  return flags;
 }
 
 compress::CompressionSettings compression(const std::string& format, const Flags& flags) {
-  return run_of(format, flags).compression;
+  return cli::compression(with_format(format, flags));
 }
 
 std::string usage_error(const std::string& format, const Flags& flags) {
-  return error_of(ErrorKind::kUsage, [&] { static_cast<void>(run_of(format, flags)); });
+  return cli::usage_error(with_format(format, flags));
 }
 
 TEST(FormatSettings, ScalesAreRoundedAsTheFormatStoresThem) {

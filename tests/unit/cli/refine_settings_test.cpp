@@ -3,10 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sgpt_mi/cli/settings.h"
-#include "sgpt_mi/core/error.h"
-#include "sgpt_mi/flags/arguments.h"
-#include "support/temporary_folder.h"
+#include "runs.h"
 
 namespace sgpt_mi::cli {
 namespace {
@@ -14,22 +11,10 @@ namespace {
 using compress::CompressionSettings;
 using test::error_of;
 using testing::HasSubstr;
-using Flags = std::vector<std::string>;
-
-pipeline::CompressRun run_of(Flags flags) {
-  flags.insert(flags.begin(), {"compress", "m", "c4"});
-  return to_compress_run(flags::parse_arguments(flags).settings);
-}
-
-CompressionSettings compression(const Flags& flags) { return run_of(flags).compression; }
 
 pipeline::CompareRun compare_run(Flags flags) {
   flags.insert(flags.begin(), {"compare", "m", "c4"});
   return to_compare_run(flags::parse_arguments(flags).settings);
-}
-
-std::string usage_error(const Flags& flags) {
-  return error_of(ErrorKind::kUsage, [&] { static_cast<void>(run_of(flags)); });
 }
 
 /// What decides the steps of two runs.
@@ -207,7 +192,7 @@ TEST(Plan, UnitsAreWholeLinearsUnlessGroupsAreAskedFor) {
 }
 
 TEST(Plan, QuantizesOnlyWhenAWidthOrASizeIsAskedFor) {
-  const pipeline::CompressRun pruned = run_of({"--sparsity", "0.5"});
+  const pipeline::CompressRun pruned = compress_run({"--sparsity", "0.5"});
   EXPECT_FALSE(pruned.compression.quantizes());
   EXPECT_EQ(pruned.format.name, "hf");
   const std::vector<Flags> asking{
@@ -218,7 +203,7 @@ TEST(Plan, QuantizesOnlyWhenAWidthOrASizeIsAskedFor) {
     for (const bool named : {false, true}) {  // 16 written out changes nothing
       if (named && flags.front() == "--wbits") continue;
       if (named) flags.insert(flags.end(), {"--wbits", "16"});
-      const pipeline::CompressRun run = run_of(flags);
+      const pipeline::CompressRun run = compress_run(flags);
       EXPECT_TRUE(run.compression.quantizes());
       EXPECT_EQ(run.format.name, "packed");
       EXPECT_TRUE(run.compression.matrix.stored_scales);

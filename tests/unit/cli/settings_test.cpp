@@ -8,25 +8,13 @@
 #include <sstream>
 
 #include "flags/completion.h"
-#include "sgpt_mi/core/error.h"
-#include "sgpt_mi/flags/arguments.h"
+#include "runs.h"
 #include "sgpt_mi/flags/flag_table.h"
-#include "support/temporary_folder.h"
 
 namespace sgpt_mi::cli {
 namespace {
 
-using test::error_of;
 using testing::HasSubstr;
-
-pipeline::CompressRun compress_run(std::vector<std::string> flags) {
-  flags.insert(flags.begin(), {"compress", "m", "c4"});
-  return to_compress_run(flags::parse_arguments(flags).settings);
-}
-
-std::string usage_error(const std::vector<std::string>& flags) {
-  return error_of(ErrorKind::kUsage, [&] { static_cast<void>(compress_run(flags)); });
-}
 
 TEST(CompressSettings, PatternCountsKeptAndPrunenCountsZeros) {
   const auto kept = compress_run({"--pattern", "1:4"}).compression.matrix;

@@ -36,7 +36,7 @@ LinearUnits random_units(std::int64_t count, std::mt19937& random) {
 
 std::int64_t packed_bits(const obs::CompressResult& result, const obs::CompressOptions& options) {
   const compress::CodedCopy coded(result.matrix, result.matrix.weight.to(torch::kFloat16), options,
-                                  DType::kF16);
+                                  DType::kF16, /*entropy=*/false);
   return 8 * packing::predict_packed_size(packing::packed_shape(coded.view())).total();
 }
 

@@ -9,6 +9,7 @@
 #include "sgpt_mi/core/error.h"
 #include "support/descent_reference.h"
 #include "support/threads.h"
+#include "whole_levels.h"
 
 namespace sgpt_mi::kernels {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 using test::DescentReference;
 
 /// Objective of a row: 1/2 (q - w0) H (q - w0)^T, and threshold / 2 for every weight that is not 0.
+/// With levels: what their costs say of the first, and their prices.
 double objective(const Problem& problem, std::int64_t row) {
   double sum = 0.0;
   for (std::int64_t j = 0; j < problem.width(); ++j) {
@@ -26,7 +28,15 @@ double objective(const Problem& problem, std::int64_t row) {
     }
     if (problem.weight(row, j) != 0.0F) sum += static_cast<double>(problem.threshold);
   }
-  return 0.5 * sum;
+  if (!problem.levels) return 0.5 * sum;
+  const test::BlockLevels& levels = *problem.levels;
+  const double step = levels.row_step[static_cast<std::size_t>(row)];
+  sum *= levels.row_cost[static_cast<std::size_t>(row)] / (step * step);
+  for (std::int64_t j = 0; j < problem.width(); ++j) {
+    const float level = std::nearbyint(problem.weight(row, j) / levels.step(row, j));
+    sum += levels.price_of(row, j, std::abs(level));
+  }
+  return sum;
 }
 
 template <typename T>
@@ -56,7 +66,8 @@ DescentReference<T> reference_of(const Problem& problem) {
       converted<T>(problem.zero),
       problem.group_of_column,
       {problem.max_code_of_group.begin(), problem.max_code_of_group.end()},
-      {problem.rows(), problem.width()}};
+      {problem.rows(), problem.width()},
+      problem.levels ? &*problem.levels : nullptr};
   reference.run();
   return reference;
 }
@@ -111,6 +122,29 @@ TEST(DescendBlock, RoundsToTheGridAndReturnsCodes) {
   EXPECT_EQ(problem.weight(0, 1), -1.0F);
   EXPECT_EQ(problem.codes(0, 2), 2) << "the zero point";
   EXPECT_EQ(problem.weight(0, 2), 0.0F);
+}
+
+TEST(DescendBlock, RoundsToThePricedLevelAndLeavesCodesAlone) {
+  Problem problem = make_empty(1, 4);
+  for (std::int64_t j = 0; j < 4; ++j) problem.target(0, j) = 1.4F;  // 2.8 steps
+  problem.find_gradient();
+  problem = with_levels(problem);
+  for (std::int64_t j = 0; j < 4; ++j) problem.pruned(0, j) = j == 3;
+  problem.levels->row_step = {0.25F};
+  problem.levels->column_step.assign(4, 2.0F);
+  problem.levels->row_cost = {1.0F};
+  problem.levels->column_cost.assign(4, 1.0F);
+  problem.levels->row_table = {0};
+  problem.levels->column_table = {0, 1, 2, 0};
+  problem.levels->price.assign(3, std::vector<float>(32, 1.0F));
+  problem.levels->price[1][2] = 0.3F;  // saves more than 0.8^2 - 0.2^2 = 0.6
+  problem.levels->price[2][0] = -7.0F;  // saves more than 2.8^2 - 0.2^2 = 7.8
+  problem.run();
+  EXPECT_EQ(problem.weight(0, 0), 1.5F) << "the nearest";
+  EXPECT_EQ(problem.weight(0, 1), 1.0F) << "the next one toward 0";
+  EXPECT_EQ(problem.weight(0, 2), 0.0F);
+  EXPECT_EQ(problem.weight(0, 3), 0.0F) << "pruned";
+  for (std::int64_t j = 0; j < 4; ++j) EXPECT_EQ(problem.codes(0, j), 77);
 }
 
 TEST(DescendBlock, CodesAgreeWithValues) {
@@ -339,6 +373,22 @@ TEST(DescendBlock, RefusesWhatDoesNotFit) {
   EXPECT_THROW(problem.run(), Error) << "a pattern nobody asked for";
   Problem rounded = with_threshold(with_grid(make_problem(2, 10, 15)), 1.0F);
   EXPECT_THROW(rounded.run(), Error) << "a grid without a given support";
+}
+
+TEST(DescendBlock, RefusesLevelsThatLackAPart) {
+  Problem problem = with_levels(make_problem(2, 10, 16));
+  test::expect_whole_levels_needed(problem.levels->view(), "descend_block",
+                                   [&](const LevelView& levels) {
+                                     DescentBlock block;
+                                     block.weight = problem.weight.view();
+                                     block.gradient = problem.gradient.const_view();
+                                     block.hessian = problem.hessian.const_view();
+                                     block.pruned = problem.pruned.view();
+                                     block.grid.levels = levels;
+                                     descend_block(block, {});
+                                   });
+  Problem threshold = with_threshold(with_levels(make_problem(2, 10, 17)), 1.0F);
+  EXPECT_THROW(threshold.run(), Error) << "levels without a given support";
 }
 
 TEST(DescendBlock, AcceptsNoRows) {

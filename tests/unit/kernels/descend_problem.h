@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "sgpt_mi/kernels/descend_block.h"
+#include "support/block_levels.h"
 #include "support/matrix.h"
 
 namespace sgpt_mi::kernels {
@@ -30,6 +32,7 @@ struct Problem {
   std::vector<std::int32_t> group_of_column;
   std::vector<float> max_code_of_group;
   Matrix<std::uint8_t> codes;
+  std::optional<test::BlockLevels> levels = std::nullopt;
 
   [[nodiscard]] std::int64_t rows() const { return weight.rows(); }
   [[nodiscard]] std::int64_t width() const { return weight.columns(); }
@@ -61,6 +64,7 @@ struct Problem {
       block.grid = {scale.const_view(), zero.const_view(), group_of_column.data(),
                     max_code_of_group.data()};
     }
+    if (levels) block.grid.levels = levels->view();
     block.codes = codes.view();
     descend_block(block, backend);
   }
@@ -143,6 +147,17 @@ inline Problem with_grid(Problem problem) {
   return problem;
 }
 
+/// Every third weight pruned; what levels cost is what they add to the objective.
+inline Problem with_levels(Problem problem) {
+  problem = with_every_third_pruned(std::move(problem));
+  problem.levels = test::block_levels(problem.rows(), problem.width());
+  for (std::int64_t j = 0; j < problem.width(); ++j) {
+    const float step = problem.levels->column_step[static_cast<std::size_t>(j)];
+    problem.levels->column_cost[static_cast<std::size_t>(j)] = step * step * problem.hessian(j, j);
+  }
+  return problem;
+}
+
 inline Problem with_threshold(Problem problem, float threshold) {
   problem.support = Support::kThreshold;
   problem.threshold = threshold;
@@ -161,12 +176,13 @@ inline Problem with_pattern(Problem problem, NmPattern pattern) {
   return problem;
 }
 
-/// One problem for each kind of support, and one with a grid.
+/// One problem for each kind of support, one with a grid and one with levels.
 inline std::vector<Problem> every_kind(std::int64_t rows, std::int64_t width, unsigned seed,
                                        std::int64_t padding = 0) {
   const std::int64_t whole_groups = 12 * ((width + 11) / 12);
   return {with_every_third_pruned(make_problem(rows, width, seed, padding)),
           with_grid(make_problem(rows, width, seed + 2, padding)),
+          with_levels(make_problem(rows, width, seed + 3, padding)),
           with_threshold(make_problem(rows, width, seed + 4, padding), 0.8F),
           with_pattern(make_problem(rows, whole_groups, seed + 6, padding), {2, 4}),
           with_pattern(make_problem(rows, whole_groups, seed + 8, padding), {5, 6})};

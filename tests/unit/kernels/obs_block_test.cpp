@@ -4,10 +4,12 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "sgpt_mi/core/error.h"
 #include "support/obs_reference.h"
 #include "support/threads.h"
+#include "whole_levels.h"
 
 namespace sgpt_mi::kernels {
 namespace {
@@ -30,8 +32,14 @@ struct Problem {
   std::vector<double> row_loss;
   Matrix<float> offset{0, 0};
   LevelTable table = {};
+  std::optional<test::BlockLevels> levels = std::nullopt;
 
   void run(const Backend& backend = {}) {
+    ObsBlock block = block_of();
+    obs_block(block, backend);
+  }
+
+  ObsBlock block_of() {
     ObsBlock block;
     block.weight = weight.view();
     block.factor = factor.const_view();
@@ -43,10 +51,11 @@ struct Problem {
       if (offset.rows() > 0) block.grid.offset = offset.const_view();
       block.grid.table = table;
     }
+    if (levels) block.grid.levels = levels->view();
     block.codes = codes.view();
     block.error = error.view();
     block.row_loss = row_loss.data();
-    obs_block(block, backend);
+    return block;
   }
 };
 
@@ -130,7 +139,8 @@ ObsReference<T> reference_of(const Problem& problem) {
                             {problem.max_code_of_group.begin(), problem.max_code_of_group.end()},
                             {problem.weight.rows(), problem.weight.columns()},
                             converted<T>(problem.error),
-                            problem.row_loss};
+                            problem.row_loss,
+                            problem.levels ? &*problem.levels : nullptr};
   reference.run();
   return reference;
 }
@@ -188,7 +198,7 @@ TEST(ObsBlock, RoundsToTheGridAndReturnsCodes) {
   EXPECT_EQ(problem.weight(0, 2), 0.0F);
 }
 
-/// Factor 1: no column moves another, and what is rounded is known.
+/// Factor 1: no column moves another, and what is rounded is known. One row, one group.
 Problem without_updates(const std::vector<float>& weights) {
   Problem problem = make_problem(1, static_cast<std::int64_t>(weights.size()), 1);
   problem.factor = Matrix<float>(problem.weight.columns(), problem.weight.columns());
@@ -230,6 +240,75 @@ TEST(ObsBlock, TablesTakeTheNearestLevel) {
     EXPECT_EQ(problem.codes(0, j), codes[static_cast<std::size_t>(j)]) << j;
     EXPECT_EQ(problem.weight(0, j), -0.5F * problem.table.level[code]) << j;
   }
+}
+
+/// Levels of one row: steps of 0.5, costs of 1, and these tables.
+test::BlockLevels half_steps(std::int64_t width, std::vector<std::vector<float>> price) {
+  test::BlockLevels levels;
+  levels.row_step = {0.25F};
+  levels.row_cost = {2.0F};
+  levels.row_table = {0};
+  levels.column_step.assign(static_cast<std::size_t>(width), 2.0F);
+  levels.column_cost.assign(static_cast<std::size_t>(width), 0.5F);
+  levels.column_table.assign(static_cast<std::size_t>(width), 0);
+  levels.price = std::move(price);
+  return levels;
+}
+
+TEST(ObsBlock, LevelsWithoutPricesAreTheNearest) {
+  const std::vector<float> weights{0.6F, -0.8F, 0.75F, -0.24F, 1e6F, -1e6F, 0.0F};
+  const std::vector<float> levels{1.0F, -2.0F, 2.0F, 0.0F, 32767.0F, -32767.0F, 0.0F};
+  Problem problem = without_updates(weights);
+  problem.levels = half_steps(7, {std::vector<float>(32, 3.0F)});
+  problem.run();
+  for (std::int64_t j = 0; j < 7; ++j) {
+    const float value = 0.5F * levels[static_cast<std::size_t>(j)];
+    EXPECT_EQ(problem.weight(0, j), value) << j;
+    EXPECT_EQ(problem.error(0, j), weights[static_cast<std::size_t>(j)] - value) << j;
+    EXPECT_EQ(problem.codes(0, j), 77) << "levels have no codes";
+  }
+}
+
+TEST(ObsBlock, TablesAreThoseOfRowAndColumnCutToTheRange) {
+  // Only the last table makes levels dear: its columns become 0.
+  Problem problem = without_updates({1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F});
+  problem.levels = half_steps(6, {std::vector<float>(32), std::vector<float>(32),
+                                  std::vector<float>(32, 50.0F)});
+  problem.levels->price[2][0] = 0.0F;
+  problem.levels->row_table = {-3};
+  problem.levels->column_table = {-4, 3, 4, 5, 6, 40};
+  problem.run();
+  for (std::int64_t j = 0; j < 6; ++j) {
+    EXPECT_EQ(problem.weight(0, j), j < 3 ? 1.0F : 0.0F) << j;
+  }
+}
+
+TEST(ObsBlock, PrunedWeightsAreLevelZero) {
+  Problem problem = make_problem(40, 24, 13);
+  prune_every_third(problem);
+  problem.levels = test::block_levels(40, 24);
+  problem.run();
+  int kept = 0;
+  for (std::int64_t r = 0; r < 40; ++r) {
+    for (std::int64_t j = 0; j < 24; ++j) {
+      if (problem.pruned(r, j)) {
+        ASSERT_EQ(problem.weight(r, j), 0.0F) << r << ", " << j;
+      }
+      kept += problem.weight(r, j) != 0.0F ? 1 : 0;
+    }
+  }
+  EXPECT_GT(kept, 40 * 24 / 4);
+}
+
+TEST(ObsBlock, RefusesLevelsThatLackAPart) {
+  Problem problem = make_problem(2, 10, 14);
+  problem.levels = test::block_levels(2, 10);
+  const ObsBlock block = problem.block_of();
+  test::expect_whole_levels_needed(block.grid.levels, "obs_block", [&](const LevelView& levels) {
+    ObsBlock changed = block;
+    changed.grid.levels = levels;
+    obs_block(changed, {});
+  });
 }
 
 TEST(ObsBlock, AScaleOfZeroHasOneValue) {
@@ -284,7 +363,10 @@ TEST(ObsBlock, EqualsThePlainLoopBitForBit) {
       Problem pattern = make_problem(rows, 12 * ((width + 11) / 12), 7);
       pattern.pattern = {2, 4};
       add_grid(pattern);
-      for (Problem* problem : {&pruned, &joint, &pattern}) {
+      Problem levels = make_problem(rows, width, 8);
+      prune_every_third(levels);
+      levels.levels = test::block_levels(rows, width);
+      for (Problem* problem : {&pruned, &joint, &pattern, &levels}) {
         const ObsReference<float> reference = reference_of<float>(*problem);
         problem->run();
         expect_same_bits(*problem, reference);
@@ -312,32 +394,44 @@ TEST(ObsBlock, IsCloseToTheLoopInDoublePrecision) {
 }
 
 TEST(ObsBlock, WritesNothingOutsideItsColumns) {
-  Problem problem = make_problem(37, 12, 9, 5);
-  problem.pattern = {3, 6};
-  add_grid(problem);
-  problem.run();
-  EXPECT_TRUE(problem.weight.padding_is(kGuard));
-  EXPECT_TRUE(problem.error.padding_is(kGuard));
-  EXPECT_TRUE(problem.codes.padding_is(77));
-  EXPECT_TRUE(problem.pruned.padding_is(false));
+  for (const bool levels : {false, true}) {
+    Problem problem = make_problem(37, 12, 9, 5);
+    problem.pattern = {3, 6};
+    if (levels) {
+      problem.levels = test::block_levels(37, 12);
+    } else {
+      add_grid(problem);
+    }
+    problem.run();
+    EXPECT_TRUE(problem.weight.padding_is(kGuard));
+    EXPECT_TRUE(problem.error.padding_is(kGuard));
+    EXPECT_TRUE(problem.codes.padding_is(77));
+    EXPECT_TRUE(problem.pruned.padding_is(false));
+  }
 }
 
 TEST(ObsBlock, DoesNotDependOnThreads) {
-  Problem one = make_problem(300, 48, 10);
-  one.pattern = {4, 8};
-  add_grid(one);
-  Problem four = one;
-  Backend threaded;
-  threaded.parallel_for = test::threaded_for(4);
-  one.run();
-  four.run(threaded);
-  for (std::int64_t r = 0; r < 300; ++r) {
-    for (std::int64_t j = 0; j < 48; ++j) {
-      ASSERT_EQ(one.weight(r, j), four.weight(r, j));
-      ASSERT_EQ(one.codes(r, j), four.codes(r, j));
+  for (const bool levels : {false, true}) {
+    Problem one = make_problem(300, 48, 10);
+    one.pattern = {4, 8};
+    if (levels) {
+      one.levels = test::block_levels(300, 48);
+    } else {
+      add_grid(one);
     }
+    Problem four = one;
+    Backend threaded;
+    threaded.parallel_for = test::threaded_for(4);
+    one.run();
+    four.run(threaded);
+    for (std::int64_t r = 0; r < 300; ++r) {
+      for (std::int64_t j = 0; j < 48; ++j) {
+        ASSERT_EQ(one.weight(r, j), four.weight(r, j));
+        ASSERT_EQ(one.codes(r, j), four.codes(r, j));
+      }
+    }
+    EXPECT_EQ(one.row_loss, four.row_loss);
   }
-  EXPECT_EQ(one.row_loss, four.row_loss);
 }
 
 TEST(ObsBlock, RefusesAPatternThatDoesNotDivideTheWidth) {

@@ -4,27 +4,10 @@
 
 #include <numeric>
 
-#include "support/random_tensor.h"
+#include "weighed_layer.h"
 
 namespace sgpt_mi::obs {
 namespace {
-
-constexpr std::int64_t kRows = 20;
-constexpr std::int64_t kColumns = 140;
-
-struct Layer {
-  torch::Tensor weight = test::normal(kRows, kColumns, 1);
-  PreparedInput input = prepare_input(test::correlated_hessian(kColumns, 500, 2), {}, "fc1");
-  CompressOptions options;
-  torch::Tensor row_weight = at::linspace(0.5, 2.0, kRows, torch::kFloat64);
-
-  [[nodiscard]] CurveInput curve() const { return {input, options, row_weight}; }
-  [[nodiscard]] double damage(const torch::Tensor& compressed) const {
-    const torch::Tensor e = (compressed - weight).to(torch::kFloat64);
-    const torch::Tensor rows = (e.matmul(input.damped().to(torch::kFloat64)) * e).sum(1);
-    return rows.mul(row_weight).sum().item<double>();
-  }
-};
 
 TEST(MeasurePruning, DamageIsThatOfTheWeightsAndGrows) {
   const Layer layer;

@@ -89,7 +89,7 @@ struct Settings {
   text::TokenWindows windows = some_windows();
 };
 
-Fisher fisher_of(const Scene& scene, const Settings& settings = {}) {
+Fisher fisher_of(const Scene& scene, const Settings& settings = {}, EndMoments* ends = nullptr) {
   model::Model model = scene.open();
   std::map<std::string, double> timings;
   const Fisher fisher = output_fisher({.model = model,
@@ -98,17 +98,30 @@ Fisher fisher_of(const Scene& scene, const Settings& settings = {}) {
                                        .windows_used = settings.windows_used,
                                        .selection = settings.selection,
                                        .batch_windows = settings.batch_windows,
-                                       .timings = timings});
+                                       .timings = timings,
+                                       .ends = ends});
   EXPECT_EQ(timings.count("fisher"), 1);
   return fisher;
 }
 
-/// The loss of windows, nats, in float64: what f is about. Outputs are shown to the observer.
-torch::Tensor loss_of(const Scene& scene, const torch::Tensor& ids, bool with_gradients,
-                      const std::function<void(const std::string&, const torch::Tensor&)>& watch) {
+using Watch = std::function<void(const std::string&, const torch::Tensor&)>;
+
+/// A model's forward pass over windows in float64, with its graph where gradients are wanted.
+struct Forward {
+  torch::Tensor embedded;      // (B, T, hidden): what the first block reads
+  torch::Tensor final_hidden;  // of the positions that are scored
+  torch::Tensor logits;        // of these
+  torch::Tensor loss;          // of the windows, nats: what f is about
+};
+
+/// Outputs are shown to the observer.
+Forward forward(const Scene& scene, const torch::Tensor& ids, bool with_gradients,
+                const Watch& watch) {
   const model::Placement where{torch::kCPU, torch::kFloat64};
   model::Model model = scene.open();
-  torch::Tensor hidden = model.embed(ids, where).requires_grad_(with_gradients);
+  Forward pass;
+  pass.embedded = model.embed(ids, where).requires_grad_(with_gradients);
+  torch::Tensor hidden = pass.embedded;
   for (std::int64_t layer = 0; layer < model.spec().layers; ++layer) {
     const auto block = model.load_block(layer, where);
     block->set_output_observer([&](const std::string& short_name, const torch::Tensor& output) {
@@ -118,10 +131,17 @@ torch::Tensor loss_of(const Scene& scene, const torch::Tensor& ids, bool with_gr
     });
     hidden = block->forward(hidden);
   }
-  const torch::Tensor logits = model.logits(model.final_hidden(hidden, where), where);
   const std::int64_t scored = ids.size(1) - 1;
-  return at::cross_entropy_loss(logits.narrow(1, 0, scored).flatten(0, 1),
-                                ids.narrow(1, 1, scored).flatten(), {}, at::Reduction::Sum);
+  pass.final_hidden = model.final_hidden(hidden, where).narrow(1, 0, scored).flatten(0, 1);
+  pass.logits = model.logits(pass.final_hidden, where);
+  pass.loss = at::cross_entropy_loss(pass.logits, ids.narrow(1, 1, scored).flatten(), {},
+                                     at::Reduction::Sum);
+  return pass;
+}
+
+torch::Tensor loss_of(const Scene& scene, const torch::Tensor& ids, bool with_gradients,
+                      const Watch& watch) {
+  return forward(scene, ids, with_gradients, watch).loss;
 }
 
 /// The gradient of every linear's output (B, T, rows), from one graph of the whole model.
@@ -306,6 +326,69 @@ TEST(OutputFisher, HalfTypesHoldSmallGradients) {
       EXPECT_LT(relative_difference(fisher, exact.at(name)), tolerance) << type << " " << name;
     }
   }
+}
+
+EndMoments ends_of(const Scene& scene, const Settings& settings = {}) {
+  EndMoments ends;
+  (void)fisher_of(scene, settings, &ends);
+  return ends;
+}
+
+TEST(EndMoments, AreThoseOfTheWholeModel) {
+  const torch::Tensor ids = ids_of(some_windows(), kWindows);
+  for (const Scene& scene : all_scenes()) {
+    SCOPED_TRACE(scene.name);
+    const EndMoments ends = ends_of(scene);
+    const Forward pass = forward(scene, ids, true, [](const auto&, const auto&) {});
+    const torch::Tensor states = pass.final_hidden.detach();
+    const auto tokens = static_cast<double>(states.size(0));
+    EXPECT_EQ(states.size(0), kWindows * (kTokens - 1));
+    EXPECT_LT(relative_difference(ends.hidden, states.t().matmul(states) / tokens), 1e-11);
+    const torch::Tensor p = at::softmax(pass.logits.detach(), -1);
+    // Probabilities are float32 numbers, and sums of a few of them.
+    EXPECT_LT(relative_difference(ends.probability, p.mean(0)), 1e-6);
+    EXPECT_LT(relative_difference(ends.logit, (p * (1.0 - p)).mean(0)), 1e-6);
+    EXPECT_NEAR(ends.probability.sum().item<double>(), 1.0, 1e-6);
+    const torch::Tensor gradient =
+        torch::autograd::grad({pass.loss}, {pass.embedded})[0].flatten(0, 1);
+    EXPECT_LT(relative_difference(ends.gradient, gradient.t().matmul(gradient) /
+                                                     static_cast<double>(gradient.size(0))),
+              1e-11);
+  }
+}
+
+TEST(EndMoments, AskingForThemChangesNothingElse) {
+  EndMoments ends;
+  const Fisher found = fisher_of(llama(), {}, &ends);
+  for (const auto& [name, fisher] : fisher_of(llama())) {
+    EXPECT_TRUE(fisher.equal(found.at(name))) << name;
+  }
+}
+
+TEST(EndMoments, AreMeansOverTheWindowsUsedInAnyBatches) {
+  Settings two;
+  two.windows_used = 2;
+  two.batch_windows = 1;
+  Settings cut = two;
+  cut.windows = some_windows(2);
+  cut.batch_windows = 2;
+  const EndMoments found = ends_of(llama(), two);
+  const EndMoments expected = ends_of(llama(), cut);
+  const EndMoments more = ends_of(llama());
+  for (const auto member : {&EndMoments::hidden, &EndMoments::logit, &EndMoments::probability,
+                            &EndMoments::gradient}) {
+    // Float64 sums in another order; of probabilities float32 ones.
+    EXPECT_LT(relative_difference(found.*member, expected.*member), 1e-6);
+    EXPECT_GT(relative_difference(found.*member, more.*member), 1e-3);
+  }
+}
+
+TEST(EndMoments, HaveNoGradientWhereThePassEndsLater) {
+  Settings settings;
+  settings.selection.min_layer = 1;
+  const EndMoments ends = ends_of(llama(), settings);
+  EXPECT_FALSE(ends.gradient.defined());
+  EXPECT_TRUE(ends.hidden.equal(ends_of(llama()).hidden));
 }
 
 TEST(OutputFisher, NonFiniteIsNamed) {

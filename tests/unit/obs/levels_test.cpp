@@ -1,0 +1,368 @@
+// Levels for an entropy coder: their steps, the sweep and the polish, and what measures them.
+
+#include <ATen/ops/eye.h>
+#include <ATen/ops/linspace.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "obs/level_steps.h"
+#include "sgpt_mi/core/error.h"
+#include "sgpt_mi/quant/level_grid.h"
+#include "support/temporary_folder.h"
+#include "weighed_layer.h"
+
+namespace sgpt_mi::obs {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr double kFloat16 = 0x1p-11;  // half a unit in the last place, relative
+constexpr double kFloat32 = 0x1p-23;
+// The dozens of sums of float32 products that a sweep is made of.
+constexpr double kRounding = 1e-4;
+// About 10 of these steps are a weight of this layer: 3 bits.
+constexpr double kStep = 1.0;
+
+std::int64_t count(const torch::Tensor& mask) { return mask.sum().item<std::int64_t>(); }
+
+double largest(const torch::Tensor& values) { return values.abs().max().item<double>(); }
+
+CompressOptions with_step(const Layer& layer, double step) {
+  CompressOptions options = layer.options;
+  options.levels = LevelOptions{layer.row_weight, step};
+  return options;
+}
+
+CompressResult compress(const Layer& layer, const CompressOptions& options) {
+  return compress_sparsegpt(layer.weight, layer.input, options, "fc1");
+}
+
+double bits_a_level(const torch::Tensor& levels) {
+  return quant::level_tables(levels).total_bits / static_cast<double>(levels.numel());
+}
+
+/// U_jj in the natural column order.
+torch::Tensor diagonal_of(const PreparedInput& input) {
+  const torch::Tensor diagonal = input.upper.diagonal().to(torch::kFloat64);
+  if (!input.column_order.defined()) return diagonal;
+  return at::empty_like(diagonal).index_copy_(0, input.column_order, diagonal);
+}
+
+/// row_step * column_step in double precision.
+torch::Tensor steps_of(const quant::LevelGrid& grid) {
+  return grid.row_step.to(torch::kFloat64).unsqueeze(1) * grid.column_step;
+}
+
+TEST(LevelSteps, FollowFromWhatErrorsCost) {
+  Layer layer;
+  for (const bool act_order : {false, true}) {
+    layer.options.act_order = act_order;
+    layer.input = prepare_input(layer.hessian, layer.options, "fc1");
+    const torch::Tensor diagonal = diagonal_of(layer.input);
+    const quant::LevelGrid grid = level_steps(layer.input, {layer.row_weight, 0.25});
+    const torch::Tensor row = layer.row_weight.rsqrt();
+    const torch::Tensor column =
+        0.25 * diagonal.clamp_min(0.1 * diagonal.median().item<double>());
+    EXPECT_LE(largest(grid.row_step / row - 1.0), kFloat16 + kFloat32);
+    EXPECT_LE(largest(grid.column_step / column - 1.0), kFloat16 + kFloat32);
+    // The cost of a squared level is what its error is in units of step^2.
+    const torch::Tensor expected = (steps_of(grid) / (0.25 * diagonal)).square() *
+                                   layer.row_weight.unsqueeze(1);
+    const torch::Tensor cost =
+        grid.row_cost.to(torch::kFloat64).unsqueeze(1) * grid.column_cost;
+    EXPECT_LE(largest(cost / expected - 1.0), 4 * kFloat32);
+  }
+}
+
+TEST(LevelSteps, FloorWhatFewTokensShow) {
+  // Row weights: a mean of 1, so that nothing counts as less than 0.01.
+  const torch::Tensor rows = torch::tensor({3.0, 0.992, 0.008, 0.0}, torch::kFloat64);
+  EXPECT_TRUE(floored_row_weight(rows).equal(
+      torch::tensor({3.0, 0.992, 0.01, 0.01}, torch::kFloat64)));
+  EXPECT_TRUE(floored_row_weight(at::zeros({3}, torch::kFloat64))
+                  .equal(at::ones({3}, torch::kFloat64)));
+  // Channel 2 is so loud that its U_jj is far below a tenth of the others'.
+  torch::Tensor hessian = at::eye(5);
+  hessian[2][2] = 1e4F;
+  CompressOptions options;
+  options.percdamp = 1e-7;
+  const PreparedInput input = prepare_input(hessian, options, "fc1");
+  const quant::LevelGrid grid = level_steps(input, {at::ones({1}, torch::kFloat64), 2.0});
+  const torch::Tensor diagonal = diagonal_of(input);
+  const double middle = diagonal[0].item<double>();
+  ASSERT_LT(diagonal[2].item<double>(), 0.02 * middle);
+  EXPECT_NEAR(grid.column_step[0].item<double>(), 2.0 * middle, 2.0 * kFloat16);
+  EXPECT_NEAR(grid.column_step[2].item<double>(), 0.2 * middle, 0.2 * kFloat16);
+  // Its errors cost what they do all the same: 0.1 / 0.01 times as much, squared.
+  EXPECT_NEAR(grid.column_cost[2].item<double>() / grid.column_cost[0].item<double>(), 100.0, 1.0);
+}
+
+TEST(LevelSteps, AStepOfZeroIsNone) {
+  const Layer layer;
+  EXPECT_THAT(test::error_of(ErrorKind::kInternal,
+                             [&] { (void)level_steps(layer.input, {layer.row_weight, 0.0}); }),
+              HasSubstr("step of levels is not above 0"));
+}
+
+TEST(Levels, ValuesAreWhatStepsAndLevelsDecodeTo) {
+  Layer layer;
+  for (const bool act_order : {false, true}) {
+    layer.options.act_order = act_order;
+    layer.input = prepare_input(layer.hessian, layer.options, "fc1");
+    for (const std::int64_t sweeps : {0, 3}) {
+      SCOPED_TRACE(testing::Message() << "act_order " << act_order << ", polish " << sweeps);
+      CompressOptions options = with_step(layer, kStep);
+      options.refine.polish_sweeps = sweeps;
+      options.refine.scale_step = sweeps > 0;
+      const CompressResult result = compress(layer, options);
+      const CompressedMatrix& matrix = result.matrix;
+      ASSERT_TRUE(matrix.level_grid.has_value());
+      EXPECT_EQ(matrix.levels.scalar_type(), torch::kInt16);
+      EXPECT_TRUE(matrix.weight.equal(quant::values_of(matrix.levels, *matrix.level_grid)));
+      EXPECT_FALSE(matrix.codes.defined() || matrix.scale.defined());
+      EXPECT_EQ(count(matrix.pruned), 0) << "a level of 0 is no mask";
+      // Steps in the natural order, and, until rows are fitted, those that were asked for.
+      const quant::LevelGrid expected = level_steps(layer.input, *options.levels);
+      EXPECT_TRUE(matrix.level_grid->column_step.equal(expected.column_step));
+      EXPECT_EQ(matrix.level_grid->row_step.equal(expected.row_step), sweeps == 0);
+      // 3 of them would leave about all of the weights.
+      EXPECT_LT(layer.damage(matrix.weight), 0.05 * layer.damage(at::zeros_like(layer.weight)));
+      const CompressResult again = compress(layer, options);
+      EXPECT_TRUE(again.matrix.levels.equal(matrix.levels));
+      EXPECT_TRUE(again.matrix.level_grid->row_step.equal(matrix.level_grid->row_step));
+      EXPECT_EQ(again.output_error, result.output_error);
+    }
+  }
+}
+
+TEST(Levels, AGivenRowExponentIsKept) {
+  const Layer layer;
+  CompressOptions options = with_step(layer, kStep);
+  options.levels->row_exponent = 3;
+  EXPECT_EQ(compress(layer, options).matrix.level_grid->row_exponent, 3);
+}
+
+// A diagonal H moves no weight, so every level is known: the one of least error and price.
+TEST(Levels, OfADiagonalHCostLeast) {
+  Layer layer;
+  layer.hessian = at::linspace(0.5, 3.0, kColumns, torch::kFloat32).diag();
+  layer.input = prepare_input(layer.hessian, {}, "fc1");
+  const CompressOptions options = with_step(layer, 1.5);
+  const CompressedMatrix matrix = compress(layer, options).matrix;
+  const quant::LevelGrid grid = level_steps(layer.input, *options.levels);
+  const torch::Tensor nearest = quant::nearest_levels(layer.weight, grid);
+  const quant::LevelTables tables = quant::level_tables(nearest);
+  const torch::Tensor cost = grid.row_cost.to(torch::kFloat64).unsqueeze(1) * grid.column_cost;
+  const torch::Tensor wanted = layer.weight.to(torch::kFloat64) / steps_of(grid);
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    for (std::int64_t j = 0; j < kColumns; ++j) {
+      const std::int64_t table = std::clamp<std::int64_t>(
+          tables.row_table[r].item<int>() + tables.column_table[j].item<int>(), 0,
+          tables.bits.size(0) - 1);
+      const auto cost_of = [&](std::int64_t level) {
+        const double away = wanted[r][j].item<double>() - static_cast<double>(level);
+        const double bits = tables.bits[table][std::abs(level)].item<double>();
+        return cost[r][j].item<double>() * away * away + quant::kBitPrice * bits;
+      };
+      const auto chosen = matrix.levels[r][j].item<std::int64_t>();
+      ASSERT_LE(std::abs(chosen), 20);
+      double least = cost_of(chosen);
+      for (std::int64_t level = -20; level <= 20; ++level) least = std::min(least, cost_of(level));
+      ASSERT_LE(cost_of(chosen), least + 1e-5) << r << ", " << j;
+    }
+  }
+  const std::int64_t moved = count(matrix.levels.ne(nearest));
+  EXPECT_GT(moved, kRows * kColumns / 50) << "prices decide something";
+  EXPECT_TRUE(matrix.levels.abs().le(nearest.abs()).all().item<bool>());
+}
+
+TEST(Levels, SmallerStepsTakeMoreBitsForLessError) {
+  const Layer layer;
+  double error = HUGE_VAL;
+  double bits = 0.0;
+  for (const double step : {4.0, 2.0, 1.0, 0.5, 0.25}) {
+    const CompressResult result = compress(layer, with_step(layer, step));
+    EXPECT_LT(result.output_error, error) << step;
+    EXPECT_GT(bits_a_level(result.matrix.levels), bits) << step;
+    error = result.output_error;
+    bits = bits_a_level(result.matrix.levels);
+  }
+}
+
+// Rounding errors of fine steps are uniform: a twelfth of a squared level each, and the costs say
+// what that is worth. A step half as large takes a bit more.
+TEST(Levels, FineStepsDoWhatHighRateTheorySays) {
+  const Layer layer;
+  constexpr double kFine = 0.5;
+  const CompressResult result = compress(layer, with_step(layer, kFine));
+  const quant::LevelGrid& grid = *result.matrix.level_grid;
+  const double cost =
+      (grid.row_cost.unsqueeze(1) * grid.column_cost).sum(torch::kFloat64).item<double>();
+  // 2,800 errors: their mean square is off by 2 % of itself (a standard deviation), and prices move
+  // some levels.
+  EXPECT_NEAR(layer.damage(result.matrix.weight) / (kFine * kFine * cost / 12.0), 1.0, 0.1);
+  const CompressResult finer = compress(layer, with_step(layer, kFine / 2.0));
+  EXPECT_NEAR(bits_a_level(finer.matrix.levels) - bits_a_level(result.matrix.levels), 1.0, 0.15);
+}
+
+TEST(Levels, MasksStayAsTheyWereChosen) {
+  const Layer layer;
+  CompressOptions options = with_step(layer, kStep);
+  options.sparsity = 0.5;
+  options.refine.l0_sweeps = 2;
+  options.refine.polish_sweeps = 2;
+  options.refine.scale_step = true;
+  CompressOptions pruning = options;
+  pruning.levels.reset();
+  const torch::Tensor mask = compress(layer, pruning).matrix.pruned;
+  ASSERT_EQ(count(mask), kRows * kColumns / 2);
+  const CompressedMatrix matrix = compress(layer, options).matrix;
+  EXPECT_TRUE(matrix.pruned.logical_or(mask).equal(matrix.pruned));
+  EXPECT_TRUE(matrix.pruned.equal(matrix.levels.eq(0)));
+  EXPECT_GT(count(matrix.pruned), count(mask)) << "levels of 0 join it";
+}
+
+TEST(Levels, PatternsStayExact) {
+  const Layer layer;
+  for (const std::int64_t l0_sweeps : {0, 2}) {
+    SCOPED_TRACE(l0_sweeps == 0 ? "chosen by the sweep" : "chosen before");
+    CompressOptions options = with_step(layer, kStep);
+    options.prune_n = 2;
+    options.prune_m = 4;
+    options.refine.l0_sweeps = l0_sweeps;
+    options.refine.polish_sweeps = 2;
+    const CompressedMatrix matrix = compress(layer, options).matrix;
+    EXPECT_TRUE(matrix.pruned.view({kRows, -1, 4}).sum(2).eq(2).all().item<bool>());
+    EXPECT_EQ(count(matrix.levels.masked_select(matrix.pruned).ne(0)), 0);
+    EXPECT_GT(count(matrix.levels.ne(0)), kRows * kColumns / 4);
+  }
+}
+
+/// What a polish lowers: the weighed error in units of the step, and the price of the levels by
+/// these tables.
+double objective(const Layer& layer, const torch::Tensor& weight, const torch::Tensor& levels,
+                 const quant::LevelTables& tables, double step) {
+  const torch::Tensor table = (tables.row_table.unsqueeze(1) + tables.column_table)
+                                  .clamp(0, tables.bits.size(0) - 1)
+                                  .to(torch::kInt64);
+  const torch::Tensor magnitude = levels.abs().to(torch::kInt64);
+  const torch::Tensor bits = tables.bits.flatten().index_select(
+      0, (table * tables.bits.size(1) + magnitude).flatten());
+  return layer.damage(weight) / (step * step) +
+         quant::kBitPrice * bits.sum(torch::kFloat64).item<double>();
+}
+
+TEST(Levels, PolishLowersErrorAndPricesTogether) {
+  const Layer layer;
+  for (const double step : {4.0, 2.0, 1.0}) {
+    SCOPED_TRACE(step);
+    CompressOptions options = with_step(layer, step);
+    CompressedMatrix before = compress(layer, options).matrix;
+    ASSERT_LT(largest(before.levels.to(torch::kFloat32)), 32);  // each has a price of its own
+    for (std::int64_t sweeps = 1; sweeps <= 3; ++sweeps) {
+      options.refine.polish_sweeps = sweeps;
+      const CompressedMatrix after = compress(layer, options).matrix;
+      // Prices of a sweep are those of the levels before it.
+      const quant::LevelTables tables = quant::level_tables(before.levels);
+      const double start = objective(layer, before.weight, before.levels, tables, step);
+      const double end = objective(layer, after.weight, after.levels, tables, step);
+      EXPECT_LE(end, start * (1 + kRounding)) << "sweep " << sweeps;
+      if (sweeps == 1) {
+        EXPECT_LT(end, 0.999 * start);
+      }
+      before = after;
+    }
+  }
+}
+
+TEST(Levels, FittedRowStepsLowerTheErrorOfTheSameLevels) {
+  const Layer layer;
+  CompressOptions options = with_step(layer, 2.0);
+  options.refine.polish_sweeps = 1;
+  const CompressedMatrix plain = compress(layer, options).matrix;
+  options.refine.scale_step = true;
+  const CompressedMatrix fitted = compress(layer, options).matrix;
+  EXPECT_TRUE(fitted.levels.equal(plain.levels));
+  EXPECT_LT(layer.damage(fitted.weight), 0.999 * layer.damage(plain.weight));
+  const quant::LevelGrid& grid = *fitted.level_grid;
+  const torch::Tensor stored = grid.row_step / std::exp2(grid.row_exponent);
+  EXPECT_TRUE(stored.to(torch::kFloat16).to(torch::kFloat32).equal(stored));
+}
+
+TEST(Levels, DeadChannelsStayZero) {
+  Layer layer;
+  layer.hessian.select(0, 7).zero_();
+  layer.hessian.select(1, 7).zero_();
+  layer.input = prepare_input(layer.hessian, {}, "fc1");
+  CompressOptions options = with_step(layer, kStep);
+  options.refine.polish_sweeps = 2;
+  options.refine.scale_step = true;
+  const CompressedMatrix matrix = compress(layer, options).matrix;
+  EXPECT_EQ(count(matrix.levels.select(1, 7).ne(0)), 0);
+  EXPECT_TRUE(matrix.weight.isfinite().all().item<bool>());
+}
+
+TEST(MeasureLevels, BitsFallAndDamageRisesWithTheStep) {
+  const Layer layer;
+  const std::vector<LevelPoint> points = measure_levels(layer.weight, {}, layer.curve());
+  ASSERT_EQ(points.size(), 20U);
+  EXPECT_GT(points.front().bits, 6.0);
+  EXPECT_LT(points.back().bits, 0.3);
+  for (std::size_t i = 1; i < points.size(); ++i) {
+    EXPECT_NEAR(points[i].step / points[i - 1].step, std::sqrt(2.0), 1e-12);
+    EXPECT_LT(points[i].bits, points[i - 1].bits) << i;
+    EXPECT_GT(points[i].damage, points[i - 1].damage) << i;
+  }
+}
+
+TEST(MeasureLevels, PointsAreThoseOfTheSweep) {
+  Layer layer;
+  for (const bool act_order : {false, true}) {
+    layer.options.act_order = act_order;
+    layer.input = prepare_input(layer.hessian, layer.options, "fc1");
+    for (const LevelPoint& point : measure_levels(layer.weight, {}, layer.curve())) {
+      const CompressedMatrix matrix = compress(layer, with_step(layer, point.step)).matrix;
+      EXPECT_DOUBLE_EQ(point.bits, bits_a_level(matrix.levels)) << point.step;
+      EXPECT_NEAR(point.damage, layer.damage(matrix.weight), 1e-3 * point.damage) << point.step;
+    }
+  }
+}
+
+TEST(MeasureLevels, PrunedWeightsStayZeroAndAddNoError) {
+  Layer layer;
+  const PruneCurve pruned = measure_pruning(layer.weight, layer.curve(), {0.5}, 0);
+  const std::vector<LevelPoint> points =
+      measure_levels(pruned.weight, pruned.pruned, layer.curve());
+  // A mask costs at most a bit a weight, and what is left half of the rest.
+  const std::vector<LevelPoint> dense = measure_levels(layer.weight, {}, layer.curve());
+  EXPECT_LT(points.front().bits, 1.0 + 0.55 * dense.front().bits);
+  // The error is that of Q's levels, not of Q: it vanishes with the step.
+  EXPECT_LT(points.front().damage, 0.01 * pruned.levels.front().damage);
+  CompressOptions options = with_step(layer, points[8].step);
+  options.refine.l0_sweeps = 1;  // a mask that is given
+  EXPECT_GT(points[8].bits, 0.0);
+}
+
+// Of 256 rows every second one is measured; here all others repeat them.
+TEST(MeasureLevels, SomeRowsStandForMany) {
+  Layer layer;
+  const torch::Tensor some = test::normal(128, kColumns, 5);
+  const torch::Tensor weights = at::linspace(0.5, 2.0, 128, torch::kFloat64);
+  const std::vector<LevelPoint> expected =
+      measure_levels(some, {}, {layer.input, layer.options, weights});
+  const std::vector<LevelPoint> found =
+      measure_levels(some.repeat_interleave(2, 0), {},
+                     {layer.input, layer.options, weights.repeat_interleave(2, 0)});
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].step, expected[i].step);
+    EXPECT_EQ(found[i].bits, expected[i].bits);
+    EXPECT_DOUBLE_EQ(found[i].damage, 2.0 * expected[i].damage);
+  }
+}
+
+}  // namespace
+}  // namespace sgpt_mi::obs
