@@ -97,7 +97,8 @@ obs::CompressedMatrix EndLevels::compress_rows(const End& end, double step) cons
   for (std::int64_t first = 0; first < end.shape.rows; first += kEndRowsAtOnce) {
     check_interrupt();
     const std::int64_t count = std::min(kEndRowsAtOnce, end.shape.rows - first);
-    options.levels = obs::LevelOptions{end.row_weight.narrow(0, first, count), step, exponent};
+    options.row_weight = end.row_weight.narrow(0, first, count);
+    options.levels = obs::LevelOptions{step, exponent};
     obs::CompressedMatrix part =
         obs::compress_sparsegpt(matrix.narrow(0, first, count), end.input, options, end.shape.name)
             .matrix;

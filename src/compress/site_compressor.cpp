@@ -189,7 +189,10 @@ obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
   const planning::LinearChoice& choice = rd_plan_->linears.at(linear.name);
   if (options.prune_m == 0) options.sparsity = choice.sparsity;
   options.block_type = choice.block_type;
-  if (levels_ != nullptr) options.levels = obs::LevelOptions{row_weight_of(choice, run_.placement.device)};
+  if (!choice.row_weight.empty()) {
+    options.row_weight = row_weight_of(choice, run_.placement.device);
+  }
+  if (levels_ != nullptr) options.levels.emplace();
   if (choice.unit_bits.empty()) return options;
   if (choice.grid_columns == 0 && choice.unit_bits.size() == 1) {
     options.wbits = choice.unit_bits.front();

@@ -55,7 +55,7 @@ class Pruning {
   void sweep_support(double sparsity);
   [[nodiscard]] PrunedLevel level() const;
   [[nodiscard]] torch::Tensor weight() const {
-    return split_.gather([&](std::size_t i) { return parts_[i].weight; });
+    return split_.gather([&](std::size_t i) { return parts_[i].weight; }) / root_;
   }
   [[nodiscard]] torch::Tensor pruned() const {
     return split_.gather([&](std::size_t i) { return parts_[i].pruned; });
@@ -64,14 +64,20 @@ class Pruning {
  private:
   const CurveInput& curve_;
   double weights_;  // how many
+  /// (rows, 1): rows times the roots of their weights have errors that count alike, for which one
+  /// threshold does.
+  torch::Tensor root_;
   RowSplit split_;
   std::vector<PrunedRows> parts_;
   std::vector<Descent> descents_;
 };
 
 Pruning::Pruning(const torch::Tensor& weight, const CurveInput& curve)
-    : curve_(curve), weights_(static_cast<double>(weight.numel())), split_(weight, curve.options) {
-  const std::vector<torch::Tensor> rows = split_.scatter(weight.to(torch::kFloat32));
+    : curve_(curve),
+      weights_(static_cast<double>(weight.numel())),
+      root_(floored_row_weight(curve.row_weight).sqrt().to(torch::kFloat32).unsqueeze(1)),
+      split_(weight, curve.options) {
+  const std::vector<torch::Tensor> rows = split_.scatter(weight.to(torch::kFloat32) * root_);
   split_.each([&](std::size_t i) {
     parts_.push_back(start_rows(rows[i], split_.input_of(i, curve_.input), split_.product_rows()));
   });
@@ -122,7 +128,8 @@ PrunedLevel Pruning::level() const {
       split_.gather([&](std::size_t i) { return descents_[i].row_errors(); });
   double zeros = 0.0;
   for (const PrunedRows& rows : parts_) zeros += rows.pruned.sum().item<double>();
-  return {zeros / weights_, errors.mul(curve_.row_weight).sum().item<double>()};
+  const torch::Tensor scale = root_.squeeze(1).to(torch::kFloat64).square();
+  return {zeros / weights_, errors.div(scale).mul(curve_.row_weight).sum().item<double>()};
 }
 
 /// The sweep that codes some rows by grids fitted to what is kept of them.
@@ -176,10 +183,10 @@ double finest_step(const torch::Tensor& weight, const quant::LevelGrid& unit) {
 LevelPoint measure_step(const SampledRows& sample, const CurveInput& measure, double step) {
   const ColumnOrder order = order_of(measure.input);
   CompressOptions options = measure.options;
-  options.levels = LevelOptions{sample.row_weight, step};
+  options.levels = LevelOptions{step};
   options.rows = {};
   quant::Grid grid;
-  grid.levels = find_level_grid(sample.weight, measure.input, *options.levels);
+  grid.levels = find_level_grid(sample.weight, sample.row_weight, measure.input, *options.levels);
   if (order.forward.defined()) grid.levels = grid.levels->with_columns(order.forward);
   std::vector<Sweep> sweeps;
   Sweep& sweep = sweeps.emplace_back(
@@ -216,7 +223,7 @@ PruneCurve measure_pruning(const torch::Tensor& weight, const CurveInput& curve,
     }
     result.levels.push_back(pruning.level());
     if (i != keep) continue;
-    result.weight = pruning.weight().clone();
+    result.weight = pruning.weight();
     result.pruned = pruning.pruned().clone();
   }
   return result;
@@ -272,7 +279,7 @@ std::vector<LevelPoint> measure_levels(const torch::Tensor& weight, const torch:
                                        const CurveInput& measure) {
   const SampledRows sample = sample_rows(weight, pruned, measure);
   const double finest =
-      finest_step(sample.weight, level_steps(measure.input, {sample.row_weight, 1.0}));
+      finest_step(sample.weight, level_steps(measure.input, sample.row_weight, {1.0}));
   std::vector<LevelPoint> points;
   for (int i = 0; i < kMeasuredSteps; ++i) {
     check_interrupt();

@@ -32,9 +32,10 @@ torch::Tensor floored_row_weight(const torch::Tensor& row_weight) {
   return row_weight.clamp_min(kLeastRowShare * mean);
 }
 
-quant::LevelGrid level_steps(const PreparedInput& input, const LevelOptions& options) {
+quant::LevelGrid level_steps(const PreparedInput& input, const torch::Tensor& row_weight,
+                             const LevelOptions& options) {
   ensure(options.step > 0.0, "obs: the step of levels is not above 0");
-  const torch::Tensor rows = options.row_weight.rsqrt();
+  const torch::Tensor rows = row_weight.rsqrt();
   const torch::Tensor diagonal = diagonal_of(input);
   quant::LevelGrid grid = quant::make_level_grid(rows, floored_columns(diagonal) * options.step,
                                                  options.row_exponent);
@@ -44,16 +45,16 @@ quant::LevelGrid level_steps(const PreparedInput& input, const LevelOptions& opt
   return grid;
 }
 
-quant::LevelGrid find_level_grid(const torch::Tensor& weight, const PreparedInput& input,
-                                 const LevelOptions& options) {
-  quant::LevelGrid grid = level_steps(input, options);
+quant::LevelGrid find_level_grid(const torch::Tensor& weight, const torch::Tensor& row_weight,
+                                 const PreparedInput& input, const LevelOptions& options) {
+  quant::LevelGrid grid = level_steps(input, row_weight, options);
   quant::set_prices(grid, quant::level_tables(quant::nearest_levels(weight, grid)));
   return grid;
 }
 
 void use_descent_costs(quant::LevelGrid& grid, const torch::Tensor& diagonal,
-                       const LevelOptions& options) {
-  const torch::Tensor rows = options.row_weight.rsqrt();
+                       const torch::Tensor& row_weight, const LevelOptions& options) {
+  const torch::Tensor rows = row_weight.rsqrt();
   const torch::Tensor of_row = grid.row_step.to(torch::kFloat64) / (rows * options.step);
   grid.row_cost = float32_of(of_row.square());
   grid.column_cost = float32_of(grid.column_step.square() * diagonal);

@@ -40,7 +40,9 @@ class StepClock {
 /// Some rows of a matrix on their way through the steps, on one device; the natural column order
 /// throughout.
 struct RefinedRows {
-  RefinedRows(torch::Tensor given, const PreparedInput& input, std::int64_t product_rows);
+  /// \param row_weight  of these rows; undefined: all alike.
+  RefinedRows(torch::Tensor given, const PreparedInput& input, std::int64_t product_rows,
+              torch::Tensor row_weight);
 
   [[nodiscard]] Sweep new_sweep(const CompressOptions& options) const;
   void take_sweep(const Sweep& sweep);
@@ -48,6 +50,7 @@ struct RefinedRows {
   ColumnOrder order;
   torch::Tensor upper;   // U
   torch::Tensor before;  // (rows, N) float32, as given
+  torch::Tensor row_weight;
   Problem problem;
   torch::Tensor weight;  // Q
   torch::Tensor pruned;
@@ -55,8 +58,12 @@ struct RefinedRows {
   quant::Grid grid;
 };
 
-RefinedRows::RefinedRows(torch::Tensor given, const PreparedInput& input, std::int64_t product_rows)
-    : order(order_of(input)), upper(input.upper), before(std::move(given)) {
+RefinedRows::RefinedRows(torch::Tensor given, const PreparedInput& input, std::int64_t product_rows,
+                         torch::Tensor weights)
+    : order(order_of(input)),
+      upper(input.upper),
+      before(std::move(given)),
+      row_weight(std::move(weights)) {
   problem.target = before.masked_fill(input.hessian.diagonal().eq(0), 0.0);
   problem.hessian = input.damped();
   problem.product_rows = product_rows;
@@ -65,7 +72,9 @@ RefinedRows::RefinedRows(torch::Tensor given, const PreparedInput& input, std::i
 }
 
 Sweep RefinedRows::new_sweep(const CompressOptions& options) const {
-  return {order.apply(problem.target, 1).clone(at::MemoryFormat::Contiguous), upper, options};
+  Sweep sweep(order.apply(problem.target, 1).clone(at::MemoryFormat::Contiguous), upper, options);
+  if (row_weight.defined()) sweep.weigh_masks(row_weight);
+  return sweep;
 }
 
 void RefinedRows::take_sweep(const Sweep& sweep) {
@@ -91,11 +100,13 @@ class Refinement {
   [[nodiscard]] CompressResult take(const std::string& name);
 
  private:
+  [[nodiscard]] bool prunes_first() const;
   void prune();
   void descend_support();
   void descend_to(std::int64_t zeros, std::vector<Descent>& descents);
   void refit_kept();
   [[nodiscard]] quant::Grid fit_grid(const RefinedRows& rows) const;
+  [[nodiscard]] torch::Tensor row_weight() const;
   [[nodiscard]] quant::Grid fit_levels(const RefinedRows& rows) const;
   void quantize();
   void polish();
@@ -119,14 +130,22 @@ Refinement::Refinement(const torch::Tensor& weight, const PreparedInput& input,
       scale_exponent_(scale_exponent(before_, options)),
       split_(before_, options) {
   std::vector<torch::Tensor> rows = split_.scatter(before_);
+  std::vector<torch::Tensor> weights(split_.size());
+  if (options.row_weight.defined()) weights = split_.scatter(options.row_weight);
   parts_.reserve(split_.size());
   split_.each([&](std::size_t i) {
-    parts_.emplace_back(std::move(rows[i]), split_.input_of(i, input_), split_.product_rows());
+    parts_.emplace_back(std::move(rows[i]), split_.input_of(i, input_), split_.product_rows(),
+                        std::move(weights[i]));
   });
 }
 
+/// Whether the mask is complete before any code is chosen.
+bool Refinement::prunes_first() const {
+  return options_.prunes() && (options_.refine.prunes_first() || !options_.quantizes());
+}
+
 void Refinement::run() {
-  if (options_.prunes() && (options_.refine.prunes_first() || !options_.quantizes())) {
+  if (prunes_first()) {
     prune();
     descend_support();
     refit_kept();
@@ -165,8 +184,8 @@ void Refinement::descend_support() {
   const std::int64_t sweeps = options_.refine.l0_sweeps;
   if (sweeps == 0) return;
   const StepClock clock(result_, "support");
-  std::vector<Descent> parts = descents();
   if (options_.prune_m > 0) {
+    std::vector<Descent> parts = descents();
     split_.each([&](std::size_t part) {
       for (std::int64_t i = 0; i < sweeps; ++i) {
         parts[part].sweep_pattern({options_.prune_n, options_.prune_m});
@@ -176,7 +195,26 @@ void Refinement::descend_support() {
   }
   const auto count = static_cast<std::int64_t>(
       std::floor(static_cast<double>(before_.numel()) * options_.sparsity));
-  if (count > 0) descend_to(count, parts);
+  if (count == 0) return;
+  // One price for the kept weights of all rows, and errors that count differently: a row times the
+  // root of its weight has errors that count alike.
+  std::vector<torch::Tensor> targets;
+  for (RefinedRows& rows : parts_) {
+    targets.push_back(rows.problem.target);
+    if (!rows.row_weight.defined()) continue;
+    const torch::Tensor root = rows.row_weight.sqrt().to(torch::kFloat32).unsqueeze(1);
+    rows.problem.target = rows.problem.target * root;
+    rows.weight.mul_(root);
+  }
+  std::vector<Descent> parts = descents();
+  descend_to(count, parts);
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    RefinedRows& rows = parts_[i];
+    rows.problem.target = targets[i];
+    if (rows.row_weight.defined()) {
+      rows.weight.div_(rows.row_weight.sqrt().to(torch::kFloat32).unsqueeze(1));
+    }
+  }
 }
 
 /// Sweeps of L0 descent that leave exactly so many zeros.
@@ -201,9 +239,14 @@ void Refinement::refit_kept() {
   });
 }
 
+torch::Tensor Refinement::row_weight() const {
+  if (options_.row_weight.defined()) return options_.row_weight;
+  return at::ones({before_.size(0)}, before_.options().dtype(torch::kFloat64));
+}
+
 quant::Grid Refinement::fit_levels(const RefinedRows& rows) const {
   quant::Grid grid;
-  grid.levels = find_level_grid(rows.weight, input_, *options_.levels);
+  grid.levels = find_level_grid(rows.weight, row_weight(), input_, *options_.levels);
   if (rows.order.forward.defined()) grid.levels = grid.levels->with_columns(rows.order.forward);
   return grid;
 }
@@ -255,7 +298,7 @@ void Refinement::polish_levels() {
   std::vector<Descent> descent = descents();
   for (std::int64_t sweep = 0; sweep < options_.refine.polish_sweeps; ++sweep) {
     quant::set_prices(grid, quant::level_tables(quant::nearest_levels(rows.weight, grid)));
-    use_descent_costs(grid, rows.problem.hessian.diagonal(), *options_.levels);
+    use_descent_costs(grid, rows.problem.hessian.diagonal(), row_weight(), *options_.levels);
     descent.front().sweep_codes(rows.grid, {});
     if (options_.refine.scale_step) descent.front().step_rows(grid);
   }

@@ -30,6 +30,10 @@ Sweep::Sweep(torch::Tensor weight, torch::Tensor upper, const CompressOptions& o
   row_loss_ = at::zeros({weight_.size(0)}, like.dtype(torch::kFloat64));
 }
 
+void Sweep::weigh_masks(const torch::Tensor& row_weight) {
+  mask_weight_ = row_weight.to(weight_.options()).unsqueeze(1);
+}
+
 void Sweep::use_mask(torch::Tensor pruned) {
   pruned_ = std::move(pruned);
   options_.sparsity = 0.0;
@@ -141,7 +145,9 @@ torch::Tensor Sweep::scores(std::int64_t first, std::int64_t end) const {
   const c10::DeviceGuard guard(weight_.device());
   const std::int64_t width = end - first;
   const torch::Tensor diagonal = upper_.diagonal().narrow(0, first, width);
-  return weight_.narrow(1, first, width).square().div_(diagonal.square());
+  torch::Tensor scores = weight_.narrow(1, first, width).square().div_(diagonal.square());
+  if (mask_weight_.defined()) scores.mul_(mask_weight_);
+  return scores;
 }
 
 /// A whole block where one begins, a group of it elsewhere. Pruned weights are values of the grid.

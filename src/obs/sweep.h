@@ -25,6 +25,9 @@ class Sweep {
   /// \param upper   U (N, N) float32.
   Sweep(torch::Tensor weight, torch::Tensor upper, const CompressOptions& options);
 
+  /// Multiplies the scores that an unstructured mask is chosen by with their rows' weights (rows).
+  void weigh_masks(const torch::Tensor& row_weight);
+
   /// Zeroes these weights (rows, N) instead of choosing a mask; of the sweep's column order.
   void use_mask(torch::Tensor pruned);
 
@@ -79,6 +82,7 @@ class Sweep {
   torch::Tensor error_;          // (rows, block), or (rows, far block)
   std::int64_t far_first_ = 0;
   std::int64_t far_end_ = 0;
+  torch::Tensor mask_weight_;  // (rows, 1), undefined: all alike
   torch::Tensor row_loss_;     // (rows) float64
   torch::Tensor row_weight_;   // (rows) float32, undefined: columns are not summed
   torch::Tensor column_loss_;  // (products, N) float64

@@ -157,6 +157,9 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
   curves.unit_of_column.resize(static_cast<std::size_t>(linear.columns), 0);
   curves.units = std::max<std::int64_t>(1, groups.groups);
   const auto [rows, unit] = row_weight(weight, linear, input);
+  const torch::Tensor floored = obs::floored_row_weight(rows).to(torch::kCPU).contiguous();
+  const double* first = floored.const_data_ptr<double>();
+  curves.row_weight.assign(first, first + floored.numel());
   const obs::CurveInput with{prepared, goal_.matrix, rows};
   const auto dense = [&] {
     return obs::PruneCurve{{},
@@ -199,9 +202,6 @@ void Measurer::measure_levels(LinearCurves& curves, const obs::PruneCurve& prune
                                        {with.input, with.options, rows})};
   for (obs::LevelPoint& point : curve.points) point.damage *= unit;
   curves.levels.push_back(std::move(curve));
-  const torch::Tensor weights = rows.to(torch::kCPU).contiguous();
-  const double* first = weights.const_data_ptr<double>();
-  curves.row_weight.assign(first, first + weights.numel());
 }
 
 /// Rows that stand for all in the measurement of block types: rows are sorted by their weight f and

@@ -148,6 +148,7 @@ Choices uniform_choices(const Measurements& measurements, const PlanGoal& goal) 
   Choices choices;
   for (const LinearCurves& linear : measurements.linears) {
     choices.push_back({pattern_share(goal.matrix), {}, linear.unit_of_column, 0});
+    choices.back().row_weight = linear.row_weight;
   }
   return choices;
 }

@@ -54,11 +54,10 @@ struct RowPlacement {
 ///     D(r, j) = step * f_r^(-1/2) * U_jj ,
 ///
 /// with one `step` for the whole model (reverse water-filling; where D exceeds the spread of a
-/// column its codes become zeros by themselves). f_r counts as at least 1 % of its mean and U_jj as
-/// at least a tenth of its median: what few tokens show is not believed further.
+/// column its codes become zeros by themselves). f is CompressOptions::row_weight, 1 without; U_jj
+/// counts as at least a tenth of its median: what few tokens show is not believed further.
 struct LevelOptions {
-  torch::Tensor row_weight;  ///< f (rows) float64, > 0: floored_row_weight()
-  double step = 0.0;         ///< > 0
+  double step = 0.0;  ///< > 0
   /// quant::LevelGrid::row_exponent; unset: one that suits these rows.
   std::optional<int> row_exponent = std::nullopt;
 };
@@ -87,6 +86,9 @@ struct CompressOptions {
   const blocks::BlockType* block_type = nullptr;
   /// Columns in groups of their own widths, instead of wbits and groupsize. Unset: all alike.
   std::optional<quant::ColumnGroups> groups;
+  /// f (rows) float64, > 0, of floored_row_weight(): how much a squared error of each output counts
+  /// where rows compete, for kept weights (unstructured) and for bits (levels). Undefined: alike.
+  torch::Tensor row_weight;
   /// Levels for an entropy coder, instead of codes of wbits. Unset: codes.
   std::optional<LevelOptions> levels;
   double percdamp = 0.01;        ///< share of mean(diag H) added to the diagonal, (0, 1]
@@ -217,8 +219,8 @@ struct DriftTarget {
 /// (Frantar & Alistarh 2023, arXiv 2301.00774; Frantar et al. 2022, 2210.17323.) Conventions:
 /// * Channels with H_jj = 0 are dead: their column is zeroed, their diagonal counts as 1.
 /// * An unstructured mask is chosen per block of `blocksize` columns from the weights as updated by
-///   then; the threshold is element int(count * sparsity) of the block's sorted scores and falls
-///   too.
+///   then; the threshold is element int(count * sparsity) of the block's sorted scores, each times
+///   its row's weight, and falls too.
 /// * An N:M mask is chosen per row and M columns when the sweep arrives there, the leftmost of
 /// equal
 ///   scores first. A block size that M does not divide is rounded down to a multiple, at least M.

@@ -33,6 +33,7 @@ struct CurveInput {
 /// Damage at several sparsities from one factorisation: a SparseGPT sweep that prunes to the first,
 /// two sweeps of L0 coordinate descent there and one at each further share. The share that is
 /// reached differs a little from the one asked for, because the threshold moves with the weights.
+/// Rows compete for kept weights with their errors' weights, as CompressOptions::row_weight has it.
 ///
 /// \param weight      (rows, N), any floating dtype.
 /// \param sparsities  ascending, in (0, 1). Ignored with an N:M pattern, which is one level.

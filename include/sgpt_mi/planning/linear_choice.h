@@ -18,10 +18,8 @@ struct LinearChoice {
   std::int64_t grid_columns = 0;  ///< columns that share a grid, as widths::grid_labels() has them;
                                   ///< 0: those of a unit, or obs::CompressOptions::groupsize
   const blocks::BlockType* block_type = nullptr;  ///< instead of units; nullptr: integer grids
-  /// Of levels for an entropy coder, instead of units: f (rows), empty without, and what they take
-  /// and do.
-  std::vector<double> row_weight = {};
-  LevelCurve levels = {};
+  std::vector<double> row_weight = {};  ///< obs::CompressOptions::row_weight (rows)
+  LevelCurve levels = {};  ///< of levels for an entropy coder, instead of units: what they take
 };
 
 /// Choices in the order of Measurements::linears.

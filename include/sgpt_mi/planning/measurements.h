@@ -50,7 +50,7 @@ struct LinearCurves {
   std::vector<CodingCurve> coding;           ///< empty: not measured
   std::vector<TypePoint> types;              ///< empty: not measured
   std::vector<LevelCurve> levels;            ///< empty: not measured
-  std::vector<double> row_weight;            ///< f (rows) of the levels' steps
+  std::vector<double> row_weight;            ///< obs::CompressOptions::row_weight (rows)
 
   [[nodiscard]] std::int64_t weights() const { return rows * columns; }
   /// Log-linear between the measured sparsities and beyond the last two, quadratic from 0 at 0 to

@@ -80,9 +80,11 @@ struct Forward {
   torch::Tensor output;
 };
 
-Forward forward(const Scene& made, const std::optional<Replacement>& replacement) {
+/// \param embedding  whose embedding it starts from.
+Forward forward(const Scene& made, const std::optional<Replacement>& replacement,
+                const Scene& embedding) {
   Forward record;
-  record.output = made.hidden();
+  record.output = embedding.hidden();
   for (std::int64_t layer = 0; layer < kLayers; ++layer) {
     const auto block = made.model->load_block(layer, {});
     if (layer == 0 && replacement) block->set_weight(replacement->first, replacement->second);
@@ -98,25 +100,31 @@ Forward forward(const Scene& made, const std::optional<Replacement>& replacement
   return record;
 }
 
+Forward forward(const Scene& made, const std::optional<Replacement>& replacement) {
+  return forward(made, replacement, made);
+}
+
 /// One walk over a scene.
 struct Walk {
   LayerSelection selection;
   bool true_sequential = true;
   bool dense_stream = true;
   std::map<std::string, double> timings = {};
+  model::Model* embedding = nullptr;
 
   void run(const Scene& made, const SiteHandler& handle) {
-    walk_blocks({*made.model,
-                 {},
-                 made.windows,
-                 selection,
-                 true_sequential,
-                 /*batch_windows=*/2,
-                 /*sample_tokens=*/0,
-                 timings,
-                 dense_stream,
-                 /*residual_drift=*/dense_stream},
-                handle);
+    BlockWalk walk{*made.model,
+                   {},
+                   made.windows,
+                   selection,
+                   true_sequential,
+                   /*batch_windows=*/2,
+                   /*sample_tokens=*/0,
+                   timings,
+                   dense_stream,
+                   /*residual_drift=*/dense_stream};
+    walk.embedding = embedding;
+    walk_blocks(walk, handle);
   }
 
   std::map<Place, SiteInput> run(const Scene& made, const std::optional<Replacement>& replacement) {
@@ -251,6 +259,43 @@ TEST(BlockWalk, BothStreamsPassSitesThatNobodySelected) {
     LayerSelection selection;
     selection.name_contains = made.last_linear;
     expect_drift_of_two_forwards(made, made.last_linear, Site::kMlpOut, selection);
+  }
+}
+
+/// The same model with token vectors a little off.
+Scene with_other_embedding(const Scene& made) {
+  auto tensors = dynamic_cast<const test::MemorySource&>(*made.checkpoint.tensors);
+  const std::string name =
+      made.family == "llama" ? "model.embed_tokens.weight" : "model.decoder.embed_tokens.weight";
+  const torch::Tensor& table = tensors.value(name);
+  tensors.put(name, table + 0.2 * test::normal(table.size(0), table.size(1), 9));
+  return scene(made.family, made.checkpoint.config, std::move(tensors));
+}
+
+TEST(BlockWalk, TheCompressedStreamStartsFromAnEmbeddingOfItsOwn) {
+  for (const Scene& made : scenes()) {
+    const Scene other = with_other_embedding(made);
+    const Replacement replacement = changed(made, made.last_linear);
+    const Forward dense = forward(made, std::nullopt);
+    const Forward compressed = forward(made, replacement, other);
+    Walk both{{}};
+    both.embedding = other.model.get();
+    const auto seen = both.run(made, replacement);
+    ASSERT_EQ(seen.size(), static_cast<std::size_t>(kLayers * model::kSites));
+    Walk plain{{}, true, false};
+    plain.embedding = other.model.get();
+    const auto alone = plain.run(made, replacement);
+    for (const auto& [place, input] : seen) {
+      SCOPED_TRACE(testing::Message() << made.family << ", layer " << place.first << ", site "
+                                      << static_cast<int>(place.second));
+      const torch::Tensor& x = compressed.moments.at(place).input;
+      expect_product(input.stats.second_moment_sum, x, x);
+      expect_drift(input, dense.moments.at(place), compressed.moments.at(place));
+      EXPECT_GT(whole(input).cross_sum.abs().max().item<double>(), 1e-3) << "from the first site";
+      EXPECT_TRUE(
+          alone.at(place).stats.second_moment_sum.equal(input.stats.second_moment_sum));
+      EXPECT_FALSE(alone.at(place).drift.has_value());
+    }
   }
 }
 
