@@ -27,6 +27,7 @@
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/report/statistics.h"
 #include "sgpt_mi/walk/trace.h"
+#include "type_settings.h"
 
 namespace sgpt_mi::cli {
 namespace {
@@ -143,7 +144,8 @@ void run_export(const flags::ResolvedSettings& settings) {
     fail(ErrorKind::kUsage, "export: nowhere to write; give -o DIR, or -o FILE of one in a file");
   }
   Console console(typed.quiet);
-  pipeline::export_model(model_of(typed), {typed.output, format, parse_bytes(typed.shard_bytes)},
+  pipeline::export_model(model_of(typed), {typed.output, format, parse_bytes(typed.shard_bytes),
+                                           export_types(typed, format)},
                          console);
 }
 

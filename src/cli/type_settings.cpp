@@ -50,18 +50,35 @@ const blocks::BlockType* type_of_width(int bits, bool needs_zero) {
        needs_zero ? " and an exact zero" : "");
 }
 
+/// Whether types are named. Throws Error(kUsage) where the format holds none.
+bool names_types(const flags::Settings& typed, const formats::Format& format) {
+  const bool named = !typed.gguf_type.empty() || !typed.gguf_types.empty();
+  if (!named || format.holds_blocks) return named;
+  fail(ErrorKind::kUsage, "gguf_type: format {} holds no blocks of ggml's types; use --format gguf",
+       format.name);
+}
+
 }  // namespace
+
+std::optional<planning::TypeOptions> export_types(const flags::Settings& typed,
+                                                  const formats::Format& format) {
+  if (!names_types(typed, format)) return std::nullopt;
+  if (typed.gguf_type.empty()) {
+    fail(ErrorKind::kUsage, "gguf_types: an export needs --gguf_type for all other matrices");
+  }
+  planning::TypeOptions types;
+  types.standard = parse_type("gguf_type", typed.gguf_type);
+  types.by_name = parse_types(typed.gguf_types);
+  types.validate();
+  return types;
+}
 
 std::optional<planning::TypeOptions> type_options(
     const flags::Settings& typed, const formats::Format& format,
     const compress::CompressionSettings& compression) {
-  const bool names_types = !typed.gguf_type.empty() || !typed.gguf_types.empty();
-  if (!format.holds_blocks) {
-    if (!names_types) return std::nullopt;
-    fail(ErrorKind::kUsage,
-         "gguf_type: format {} holds no blocks of ggml's types; use --format gguf", format.name);
-  }
-  if (!names_types && !asks_for_codes(typed)) return std::nullopt;
+  const bool named = names_types(typed, format);
+  if (!format.holds_blocks) return std::nullopt;
+  if (!named && !asks_for_codes(typed)) return std::nullopt;
   if (compress::has_widths(compression.method)) {
     fail(ErrorKind::kUsage,
          "method {} gives the columns of a matrix several widths, and format {} holds one type a "

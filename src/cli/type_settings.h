@@ -14,4 +14,9 @@ namespace sgpt_mi::cli {
     const flags::Settings& typed, const formats::Format& format,
     const compress::CompressionSettings& compression);
 
+/// The types of an export: --gguf_type and --gguf_types; nothing without both.
+/// \throws Error(kUsage) an unknown type, a format without blocks, names without --gguf_type.
+[[nodiscard]] std::optional<planning::TypeOptions> export_types(const flags::Settings& typed,
+                                                                const formats::Format& format);
+
 }  // namespace sgpt_mi::cli

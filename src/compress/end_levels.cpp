@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "coded_copy.h"
-#include "end_shapes.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/obs/curves.h"
@@ -15,6 +14,9 @@
 
 namespace sgpt_mi::compress {
 namespace {
+
+/// Rows compressed at a time: a table of 128,256 rows of 4,096 would take 2 GB a temporary.
+constexpr std::int64_t kRowsAtOnce = 4096;
 
 bool is_head(const formats::MatrixShape& matrix) { return matrix.name.ends_with("lm_head"); }
 
@@ -27,7 +29,7 @@ EndLevels::EndLevels(const BlockRun& run) : run_(run) {
 }
 
 torch::Tensor EndLevels::weight_of(const formats::MatrixShape& shape) const {
-  return model::to_torch(run_.saved_types.read(tensor_of(shape)));
+  return model::to_torch(run_.saved_types.read(shape.tensor()));
 }
 
 void EndLevels::weigh(End& end) const {
@@ -94,9 +96,9 @@ obs::CompressedMatrix EndLevels::compress_rows(const End& end, double step) cons
   std::vector<torch::Tensor> row_steps;
   std::vector<torch::Tensor> values;
   obs::CompressedMatrix result;
-  for (std::int64_t first = 0; first < end.shape.rows; first += kEndRowsAtOnce) {
+  for (std::int64_t first = 0; first < end.shape.rows; first += kRowsAtOnce) {
     check_interrupt();
-    const std::int64_t count = std::min(kEndRowsAtOnce, end.shape.rows - first);
+    const std::int64_t count = std::min(kRowsAtOnce, end.shape.rows - first);
     options.row_weight = end.row_weight.narrow(0, first, count);
     options.levels = obs::LevelOptions{step, exponent};
     obs::CompressedMatrix part =
@@ -124,7 +126,7 @@ void EndLevels::compress(const planning::RdPlan& plan, LevelBudget& budget,
                           model::from_scalar_type(matrix.weight.scalar_type()), true);
     const packing::PackedSize size = coded.size(end.shape.name, run_.settings.grids);
     if (counts) static_cast<void>(budget.settle(end.shape.name, 8 * size.total()));
-    const containers::TensorData dense = model::to_tensor_data(tensor_of(end.shape), matrix.weight);
+    const containers::TensorData dense = model::to_tensor_data(end.shape.tensor(), matrix.weight);
     if (run_.store.takes_codes()) {
       run_.store.put_matrix(end.shape.name, coded.view(), size);
     } else {

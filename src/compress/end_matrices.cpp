@@ -1,47 +1,14 @@
 #include "end_matrices.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/ones.h>
-
 #include <algorithm>
 #include <utility>
 
-#include "end_shapes.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/eval/perplexity.h"
 #include "sgpt_mi/quant/block_grid.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::compress {
-namespace {
-
-/// A matrix in blocks, and the values that the blocks decode to.
-struct Rounded {
-  std::vector<std::byte> bytes;
-  torch::Tensor values;  // of the checkpoint's type
-};
-
-Rounded round_to_type(const torch::Tensor& matrix, const blocks::BlockType& type,
-                      torch::ScalarType saved) {
-  const std::int64_t rows = matrix.size(0);
-  Rounded result{{}, at::empty(matrix.sizes(), saved)};
-  const torch::Tensor importance = at::ones({matrix.size(1)}, torch::kFloat32);
-  for (std::int64_t first = 0; first < rows; first += kEndRowsAtOnce) {
-    check_interrupt();
-    const std::int64_t count = std::min(kEndRowsAtOnce, rows - first);
-    const torch::Tensor part = matrix.narrow(0, first, count).to(torch::kFloat32).contiguous();
-    quant::Grid grid = quant::make_block_grid(count, part.size(1), type, torch::kCPU);
-    quant::fit_block_columns(grid, 0, part, importance);
-    const torch::Tensor codes = quant::quantize(part, grid);
-    result.values.narrow(0, first, count).copy_(quant::dequantize(codes, grid));
-    const std::vector<std::byte> bytes = quant::encode_blocks(codes, *grid.blocks);
-    result.bytes.insert(result.bytes.end(), bytes.begin(), bytes.end());
-  }
-  return result;
-}
-
-}  // namespace
 
 EndMatrices::EndMatrices(const BlockRun& run) : run_(run), matrices_(run.settings.types->ends) {}
 
@@ -72,12 +39,12 @@ void EndMatrices::measure(planning::Measurements& measurements) const {
     curves.rows = matrix.rows;
     curves.columns = matrix.columns;
     curves.unit_of_column.assign(static_cast<std::size_t>(matrix.columns), 0);
-    const containers::TensorData stored = run_.saved_types.read(tensor_of(matrix));
+    const containers::TensorData stored = run_.saved_types.read(matrix.tensor());
     for (const blocks::BlockType* type : types.end_menu(matrix.columns)) {
-      const Rounded rounded =
-          round_to_type(model::to_torch(stored), *type, model::to_scalar_type(stored.info.dtype));
+      const quant::BlockRounding rounded =
+          quant::round_to_blocks(model::to_torch(stored), *type, model::to_scalar_type(stored.info.dtype));
       formats::MemoryStore store(run_.saved_types);
-      store.put(model::to_tensor_data(tensor_of(matrix), rounded.values));
+      store.put(model::to_tensor_data(matrix.tensor(), rounded.values));
       model::Model changed(run_.model.spec(), store);
       const eval::PerplexityOptions compared{
           run_.placement, run_.settings.batch_windows, {}, nullptr, false, &dense};
@@ -96,15 +63,15 @@ void EndMatrices::finish(const planning::RdPlan* plan,
       type = plan->linears.at(matrix.name).block_type;
     }
     ensure(type != nullptr, "compress: an embedding or a head without a type");
-    const containers::TensorData stored = run_.saved_types.read(tensor_of(matrix));
-    const Rounded rounded =
-        round_to_type(model::to_torch(stored), *type, model::to_scalar_type(stored.info.dtype));
+    const containers::TensorData stored = run_.saved_types.read(matrix.tensor());
+    const quant::BlockRounding rounded =
+        quant::round_to_blocks(model::to_torch(stored), *type, model::to_scalar_type(stored.info.dtype));
     if (run_.store.takes_blocks()) {
       run_.store.put_blocks(matrix.name, {type, matrix.rows, matrix.columns, rounded.bytes});
     } else {
-      run_.store.put(model::to_tensor_data(tensor_of(matrix), rounded.values));
+      run_.store.put(model::to_tensor_data(matrix.tensor(), rounded.values));
     }
-    if (copy != nullptr) copy->put(model::to_tensor_data(tensor_of(matrix), rounded.values));
+    if (copy != nullptr) copy->put(model::to_tensor_data(matrix.tensor(), rounded.values));
     types[matrix.name] = type;
   }
 }

@@ -240,12 +240,12 @@ std::vector<FlagRow> output_flags() {
        kCommon},
       {"keep_embeddings", &S::keep_embeddings, "", kOutput, kRuns, true,
        "embedding and head stay as they are; with entropy coding they are compressed too"},
-      {"gguf_type", &S::gguf_type, "TYPE", kOutput, kRuns, true,
+      {"gguf_type", &S::gguf_type, "TYPE", kOutput, kRuns | kExport, true,
        "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it types "
        "are "
        "planned for --target_bytes or --target_stored_bits",
        kCommon},
-      {"gguf_types", &S::gguf_types, "NAME=TYPE,…", kOutput, kRuns, true,
+      {"gguf_types", &S::gguf_types, "NAME=TYPE,…", kOutput, kRuns | kExport, true,
        "types of some tensors: attn_v=Q6_K,token_embd=Q8_0"},
       {"shard_bytes", &S::shard_bytes, "SIZE", kOutput, kOneRun | kExport, true,
        "split the weights into files of at most this, such as 2GB; 0: as the format does"},

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "format_fit.h"
 #include "session.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
@@ -17,6 +18,8 @@
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/model.h"
+#include "sgpt_mi/quant/block_grid.h"
+#include "sgpt_mi/walk/layer_selection.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -95,6 +98,26 @@ void put_codes(const formats::Format& format, const formats::Checkpoint& checkpo
   }
 }
 
+/// Writes linears, embedding and head of a checkpoint in blocks.
+void put_blocks(const planning::TypeOptions& types, const formats::Checkpoint& checkpoint,
+                const model::Model& model, formats::SavingStore& store, report::Events& events) {
+  std::vector<formats::MatrixShape> matrices = end_matrices(checkpoint, model.spec());
+  for (const model::LinearInfo& linear : walk::selected_linears(model, {})) {
+    matrices.push_back({linear.name, linear.rows, linear.columns});
+  }
+  events.stage("export", static_cast<std::int64_t>(matrices.size()));
+  std::int64_t done = 0;
+  for (const formats::MatrixShape& matrix : matrices) {
+    check_interrupt();
+    const blocks::BlockType* type = types.fixed(matrix.name, matrix.columns);
+    const torch::Tensor dense = model::to_torch(checkpoint.tensors->read(matrix.tensor()));
+    const quant::BlockRounding rounded =
+        quant::round_to_blocks(dense, *type, dense.scalar_type());
+    store.put_blocks(matrix.name, {type, matrix.rows, matrix.columns, rounded.bytes});
+    events.progress(++done);
+  }
+}
+
 std::unordered_set<std::string> exact_tensors(const formats::Format& format,
                                               const formats::Checkpoint& checkpoint) {
   std::unordered_set<std::string> exact;
@@ -128,14 +151,15 @@ void export_model(const std::string& source, const ExportTarget& target, report:
   const auto store = format.open(target.path, checkpoint, types);
   if (target.shard_bytes > 0) store->split_above(target.shard_bytes);
   const auto steps = format.holds_codes ? checkpoint.packed_matrices.size() : 1U;
-  events.stage("export", static_cast<std::int64_t>(steps));
+  if (!target.types) events.stage("export", static_cast<std::int64_t>(steps));
   if (format.holds_codes) put_codes(format, checkpoint, *store, events);
+  if (target.types) put_blocks(*target.types, checkpoint, checked, *store, events);
   const std::filesystem::path report = location.path / formats::SavingStore::kReportFile;
   const bool has_report = location.is_folder() && std::filesystem::exists(report);
   store->finish([&](std::int64_t /*file_bytes*/) {
     return has_report ? documents::read_text_file(report) : std::string("{}\n");
   });
-  if (!format.holds_codes) events.progress(1);
+  if (!format.holds_codes && !target.types) events.progress(1);
   events.result(fmt::format("{} tensors of {} written to {}", types.tensors().size(),
                             checked.spec().model_type, target.path.string()));
 }

@@ -61,29 +61,13 @@ formats::GridRequest request_of(const CompressionSettings& settings) {
   return request;
 }
 
-/// Embedding and head of the LLaMA family, where the file has them as matrices of their own. A tied
-/// table may be kept under either name; a head beside the embedding it is tied to is left out.
-std::vector<formats::MatrixShape> end_matrices(const Session& session) {
-  constexpr std::string_view kEnding = ".weight";
-  std::vector<formats::MatrixShape> ends;
-  for (const std::string_view name : {"embed_tokens.weight", "lm_head.weight"}) {
-    if (!ends.empty() && session.model.spec().tied_head) break;
-    for (const containers::TensorInfo& info : session.checkpoint.tensors->tensors()) {
-      if (!info.name.ends_with(name)) continue;
-      ends.push_back({info.name.substr(0, info.name.size() - kEnding.size()), info.shape.at(0),
-                      info.shape.at(1)});
-    }
-  }
-  return ends;
-}
-
 /// Embedding and head that get levels: not where projections stand between them and the blocks.
 std::vector<formats::MatrixShape> level_ends(const Session& session,
                                              const CompressionSettings& settings) {
   const model::ModelSpec& spec = session.model.spec();
   const bool projected = spec.word_embed_dim != 0 && spec.word_embed_dim != spec.hidden;
   if (!settings.entropy || !settings.plan || settings.keep_embeddings || projected) return {};
-  return end_matrices(session);
+  return end_matrices(session.checkpoint, session.model.spec());
 }
 
 /// The smallest file that types can make of a model.
@@ -137,6 +121,21 @@ void warn_of_types(const planning::TypeOptions& types,
 }
 
 }  // namespace
+
+std::vector<formats::MatrixShape> end_matrices(const formats::Checkpoint& checkpoint,
+                                               const model::ModelSpec& spec) {
+  constexpr std::string_view kEnding = ".weight";
+  std::vector<formats::MatrixShape> ends;
+  for (const std::string_view name : {"embed_tokens.weight", "lm_head.weight"}) {
+    if (!ends.empty() && spec.tied_head) break;
+    for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
+      if (!info.name.ends_with(name)) continue;
+      ends.push_back({info.name.substr(0, info.name.size() - kEnding.size()), info.shape.at(0),
+                      info.shape.at(1)});
+    }
+  }
+  return ends;
+}
 
 void take_format(CompressRun& run, const FormatWishes& wishes) {
   const formats::GridLimits& grids = run.format.grids;
@@ -211,7 +210,7 @@ compress::CompressionSettings with_types(const CompressRun& run, const Session& 
   result.level_ends = level_ends(session, result);
   if (!result.types) return result;
   planning::TypeOptions& types = *result.types;
-  types.ends = end_matrices(session);
+  types.ends = end_matrices(session.checkpoint, session.model.spec());
   const widths::WidthTarget* target = result.width_target();
   if (target == nullptr || !target->bytes) return result;
   types.budget_bits = 0;  // embedding and head are planned too
@@ -233,7 +232,7 @@ std::int64_t bytes_without(const planning::Measurements& measurements,
                            const formats::SavedTypes& saved) {
   formats::BlockTypes types;
   std::int64_t measured = 0;
-  for (const formats::MatrixShape& end : end_matrices(session)) {
+  for (const formats::MatrixShape& end : end_matrices(session.checkpoint, session.model.spec())) {
     types[end.name] = settings.types->fixed_end(end);
   }
   for (const planning::LinearCurves& linear : measurements.linears) {
@@ -283,7 +282,7 @@ formats::SavedTypes saved_types(const Session& session, const CompressionSetting
     }
   }
   if (settings.types) {
-    for (const formats::MatrixShape& end : end_matrices(session))
+    for (const formats::MatrixShape& end : end_matrices(session.checkpoint, session.model.spec()))
       exact.insert(end.name + ".weight");
     const formats::SavedTypes as_stored(session.checkpoint);
     for (const containers::TensorInfo& info : session.checkpoint.tensors->tensors()) {

@@ -1,12 +1,20 @@
 #pragma once
 
+#include <vector>
+
 #include "session.h"
+#include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/planning/measurements.h"
 #include "sgpt_mi/report/events.h"
 
 namespace sgpt_mi::pipeline {
+
+/// Embedding and head, where the checkpoint has them as matrices of their own. A tied table may be
+/// kept under either name; a head beside the embedding it is tied to is left out.
+[[nodiscard]] std::vector<formats::MatrixShape> end_matrices(const formats::Checkpoint& checkpoint,
+                                                             const model::ModelSpec& spec);
 
 /// Throws Error(kUsage) naming what the run's format cannot hold of the run and the nearest that it
 /// can.

@@ -1,20 +1,25 @@
 #include "sgpt_mi/quant/block_grid.h"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "sgpt_mi/blocks/encode_blocks.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::quant {
 namespace {
+
+constexpr std::int64_t kRowsAtOnce = 4096;  // of round_to_blocks()
 
 /// The factors of a run of blocks and of their groups.
 struct Run {
@@ -231,6 +236,25 @@ std::vector<std::byte> encode_blocks(const torch::Tensor& codes, const BlockFact
 blocks::BlockScales block_scales(const BlockFactors& factors) {
   return {view_of<float>(factors.super_scale), view_of<float>(factors.super_minimum),
           view_of<float>(factors.sub_scale), view_of<float>(factors.sub_minimum)};
+}
+
+BlockRounding round_to_blocks(const torch::Tensor& matrix, const blocks::BlockType& type,
+                              torch::ScalarType values) {
+  const std::int64_t rows = matrix.size(0);
+  BlockRounding result{{}, at::empty(matrix.sizes(), values)};
+  const torch::Tensor importance = at::ones({matrix.size(1)}, torch::kFloat32);
+  for (std::int64_t first = 0; first < rows; first += kRowsAtOnce) {
+    check_interrupt();
+    const std::int64_t count = std::min(kRowsAtOnce, rows - first);
+    const torch::Tensor part = matrix.narrow(0, first, count).to(torch::kFloat32).contiguous();
+    Grid grid = make_block_grid(count, part.size(1), type, torch::kCPU);
+    fit_block_columns(grid, 0, part, importance);
+    const torch::Tensor codes = quantize(part, grid);
+    result.values.narrow(0, first, count).copy_(dequantize(codes, grid));
+    const std::vector<std::byte> bytes = encode_blocks(codes, *grid.blocks);
+    result.bytes.insert(result.bytes.end(), bytes.begin(), bytes.end());
+  }
+  return result;
 }
 
 }  // namespace sgpt_mi::quant

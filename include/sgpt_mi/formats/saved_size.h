@@ -16,6 +16,8 @@ struct MatrixShape {
   std::string name;
   std::int64_t rows = 0;
   std::int64_t columns = 0;
+
+  [[nodiscard]] std::string tensor() const { return name + ".weight"; }
 };
 
 /// What a saved model takes that does not depend on the chosen widths.

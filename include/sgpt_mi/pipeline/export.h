@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "sgpt_mi/formats/format.h"
+#include "sgpt_mi/planning/type_options.h"
 #include "sgpt_mi/report/events.h"
 
 namespace sgpt_mi::pipeline {
@@ -14,13 +16,16 @@ struct ExportTarget {
   std::filesystem::path path;
   formats::Format format;
   std::int64_t shard_bytes = 0;  ///< most bytes of one weight file; 0: the format's own choice
+  /// Of a format that holds blocks: matrices are rounded to the nearest values of these; unset: they
+  /// stay as they are.
+  std::optional<planning::TypeOptions> types = std::nullopt;
 };
 
 /// Writes a model folder in another format (formats::find_format). The folder appears complete or
 /// not at all. Memory: one tensor, and of formats with codes up to a shard.
 ///
 /// As dense tensors: the values that `eval` of the source computes with, in the checkpoint's own
-/// types. As codes: the same codes, scales and zero points, nothing is fitted again; a format with
+/// types. As blocks: the nearest values, without calibration text, which Q8_0 needs none of. As codes: the same codes, scales and zero points, nothing is fitted again; a format with
 /// exact values then decodes to their products as they are before they are rounded to the
 /// checkpoint's type.
 ///

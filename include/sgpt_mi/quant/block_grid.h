@@ -31,6 +31,19 @@ void fit_block_group(Grid& grid, std::int64_t group, const torch::Tensor& weight
 /// Sets scale and offset of some groups from the factors of their blocks.
 void update_block_groups(Grid& grid, std::int64_t first_group, std::int64_t groups);
 
+/// A matrix in blocks, and the values that the blocks decode to.
+struct BlockRounding {
+  std::vector<std::byte> bytes;
+  torch::Tensor values;  ///< (rows, N) of the type asked for, on the CPU
+};
+
+/// A matrix (rows, N) on the CPU rounded to the nearest values of blocks, all errors counting
+/// alike, 4,096 rows at a time: a table of 128,256 rows of 4,096 would take 2 GB a temporary.
+/// Throws Error(kInternal) when the columns are not whole blocks.
+[[nodiscard]] BlockRounding round_to_blocks(const torch::Tensor& matrix,
+                                            const blocks::BlockType& type,
+                                            torch::ScalarType values);
+
 /// What the codes of a matrix in blocks multiply their scales by, (rows, N) float32.
 [[nodiscard]] torch::Tensor levels(const torch::Tensor& codes, const Grid& grid);
 

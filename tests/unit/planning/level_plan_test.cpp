@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/fmt/fmt.h>
 
 #include <cmath>
 
@@ -256,12 +257,42 @@ TEST(MakePlans, OnlyABudgetOfBytesIsTheEndsToo) {
                                                                 measurements.ends[0].weights())));
 }
 
-TEST(MakePlans, LevelsNeedNoWidthThatReachesTheTarget) {
+TEST(MakePlans, LevelsReachSizesThatNoWidthDoes) {
   const Measurements measurements = with_levels();
   PlanGoal goal = level_goal(0.0, 4.0);
   EXPECT_NO_THROW(require_plannable(measurements, goal, 1.0));
   goal.levels = false;
   EXPECT_THROW(require_plannable(measurements, goal, 1.0), Error);
+  // Steps are 16 bits a row and a column: 16 (365 + 3 * 96) of 35,040 weights.
+  goal.levels = true;
+  const double steps = 16.0 * 653.0 / 35040.0;
+  EXPECT_NO_THROW(require_plannable(measurements, goal, steps + 0.101));
+  EXPECT_NO_THROW(require_plannable(measurements, goal, std::nullopt));
+  EXPECT_THAT(error_of(ErrorKind::kUsage,
+                       [&] { require_plannable(measurements, goal, steps + 0.099); }),
+              HasSubstr(fmt::format("the fewest levels take about {:.4f}", steps + 0.1)));
+}
+
+TEST(LevelTargets, LessDamageForMoreBitsAndWhatZerosCost) {
+  Measurements measurements = with_levels();
+  const std::vector<LevelTarget> targets = level_targets(measurements, level_goal(0.3, 4.0));
+  ASSERT_EQ(targets.size(), 10U);
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    EXPECT_EQ(targets[i].stored_bits, 1.5 + 0.5 * static_cast<double>(i));
+    const RdPlan plan =
+        make_plans(measurements, level_goal(0.0, 4.0), targets[i].stored_bits).front();
+    EXPECT_DOUBLE_EQ(targets[i].damage, plan.predicted_damage);
+    ASSERT_TRUE(targets[i].damage_at_half.has_value());
+    if (i == 0) continue;
+    EXPECT_LT(targets[i].damage, targets[i - 1].damage);
+    EXPECT_LT(*targets[i].damage_at_half, *targets[i - 1].damage_at_half);
+  }
+  // At many bits zeros save nothing worth what the mask costs.
+  EXPECT_GT(*targets.back().damage_at_half, targets.back().damage);
+  for (LinearCurves& curves : measurements.linears) curves.pruning.clear();
+  for (const LevelTarget& target : level_targets(measurements, level_goal(0.3, 4.0))) {
+    EXPECT_FALSE(target.damage_at_half.has_value());
+  }
 }
 
 /// What packed files take for all linears with codes of one width, bits a weight.

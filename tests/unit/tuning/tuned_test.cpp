@@ -40,9 +40,17 @@ obs::CompressedMatrix pruned() {
   return compressed(options, 24);
 }
 
+obs::CompressedMatrix on_levels() {
+  obs::CompressOptions options;
+  options.sparsity = 0.3;
+  options.levels = obs::LevelOptions{2.0};
+  return compressed(options, 24);
+}
+
 std::vector<obs::CompressedMatrix> all_kinds() {
-  return {pruned(),          on_grids(-1, 0.0),   on_grids(8, 0.4),  in_blocks("Q4_K"),
-          in_blocks("Q3_K"), in_blocks("IQ4_XS"), in_blocks("Q4_0"), in_blocks("Q2_K")};
+  return {pruned(),          on_levels(),         on_grids(-1, 0.0), on_grids(8, 0.4),
+          in_blocks("Q4_K"), in_blocks("Q3_K"),   in_blocks("IQ4_XS"), in_blocks("Q4_0"),
+          in_blocks("Q2_K")};
 }
 
 TEST(TunedMatrix, StartsWhereTheMatrixIs) {
@@ -61,6 +69,10 @@ TEST(TunedMatrix, FindsFactors) {
       const torch::Tensor offset = matrix.offset.index_select(1, matrix.group_of_column);
       target = 1.04 * (matrix.weight - offset) + 0.97 * offset;
     }
+    if (matrix.level_grid) {  // a factor for every row and one for every column
+      target = target * at::linspace(0.98, 1.02, 6).unsqueeze(1) *
+               at::linspace(1.02, 0.98, matrix.weight.size(1));
+    }
     TunedMatrix tuned(matrix);
     const auto error = [&](const torch::Tensor& value) {
       return (value - target).square().sum().item<double>();
@@ -74,6 +86,11 @@ TEST(TunedMatrix, FindsFactors) {
   }
 }
 
+void expect_stored(const torch::Tensor& scale, int exponent) {
+  const torch::Tensor mantissa = scale * std::ldexp(1.0, -exponent);
+  EXPECT_TRUE(mantissa.equal(mantissa.to(torch::kFloat16).to(torch::kFloat32)));
+}
+
 TEST(TunedMatrix, SettlesOnWhatIsStored) {
   for (const obs::CompressedMatrix& matrix : all_kinds()) {
     TunedMatrix tuned(matrix);
@@ -81,13 +98,19 @@ TEST(TunedMatrix, SettlesOnWhatIsStored) {
     const obs::CompressedMatrix settled = tuned.settled();
     EXPECT_TRUE(settled.pruned.equal(matrix.pruned));
     EXPECT_EQ(at::count_nonzero(settled.weight.masked_select(settled.pruned)).item<int>(), 0);
+    if (matrix.level_grid) {
+      const quant::LevelGrid& grid = *settled.level_grid;
+      EXPECT_TRUE(settled.levels.equal(matrix.levels));
+      EXPECT_TRUE(settled.weight.equal(quant::values_of(settled.levels, grid)));
+      expect_stored(grid.row_step, grid.row_exponent);
+      expect_stored(grid.column_step, grid.column_exponent);
+      EXPECT_FALSE(grid.row_step.equal(matrix.level_grid->row_step));
+      EXPECT_FALSE(grid.column_step.equal(matrix.level_grid->column_step));
+    }
     if (!matrix.codes.defined()) continue;
     EXPECT_TRUE(settled.codes.equal(matrix.codes));
     EXPECT_FALSE(settled.scale.equal(matrix.scale));
-    if (settled.scale_exponent) {
-      const torch::Tensor mantissa = settled.scale * std::ldexp(1.0, -*settled.scale_exponent);
-      EXPECT_TRUE(mantissa.equal(mantissa.to(torch::kFloat16).to(torch::kFloat32)));
-    }
+    if (settled.scale_exponent) expect_stored(settled.scale, *settled.scale_exponent);
   }
 }
 
