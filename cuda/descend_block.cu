@@ -55,7 +55,8 @@ __device__ void descend_column(const Row& row, std::int64_t j) {
   if (block.support == Support::kThreshold) pruned = !exceeds(value, diagonal, block.threshold);
   if (pruned) value = 0.0F;
   if (block.grid.rounds()) {
-    std::uint8_t* code = row.lane == 0 && block.grid.has_codes() ? block.codes.row(row.r) + j : nullptr;
+    std::uint8_t* code =
+        row.lane == 0 && block.grid.has_codes() ? block.codes.row(row.r) + j : nullptr;
     value = round_to_grid(block.grid, row.r, j, value, code);
   }
   add_change(row, j, value - weight, j + 1, block.weight.columns);

@@ -20,10 +20,10 @@
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/flags/arguments.h"
 #include "sgpt_mi/flags/version.h"
+#include "sgpt_mi/inspect/inspect.h"
 #include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/pipeline/export.h"
-#include "sgpt_mi/pipeline/inspect.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/report/statistics.h"
 #include "sgpt_mi/walk/trace.h"
@@ -117,7 +117,7 @@ void run_eval(const flags::ResolvedSettings& settings,
 
 void run_inspect(const flags::ResolvedSettings& settings) {
   check_places(settings.values);
-  const pipeline::ModelSummary summary = pipeline::inspect_model(model_of(settings.values));
+  const inspect::ModelSummary summary = inspect::inspect_model(model_of(settings.values));
   print_out(to_text(summary));
   write_report(settings.values.report, to_json(summary));
 }
@@ -144,9 +144,9 @@ void run_export(const flags::ResolvedSettings& settings) {
     fail(ErrorKind::kUsage, "export: nowhere to write; give -o DIR, or -o FILE of one in a file");
   }
   Console console(typed.quiet);
-  pipeline::export_model(model_of(typed), {typed.output, format, parse_bytes(typed.shard_bytes),
-                                           export_types(typed, format)},
-                         console);
+  pipeline::export_model(
+      model_of(typed),
+      {typed.output, format, parse_bytes(typed.shard_bytes), export_types(typed, format)}, console);
 }
 
 std::string read_standard_input() {

@@ -152,8 +152,8 @@ pipeline::FormatWishes format_wishes(const flags::ResolvedSettings& settings) {
 
 /// What only codes of a fixed width have.
 constexpr std::array<const char*, 14> kFixedFlags{
-    "n_groups",   "grouping",   "groupsize",     "static_groups", "sym",    "attention_bits",
-    "ffn_bits",   "levels",     "width_plan",    "clustering",    "mse",    "mi_method",
+    "n_groups",      "grouping",       "groupsize",  "static_groups", "sym", "attention_bits",
+    "ffn_bits",      "levels",         "width_plan", "clustering",    "mse", "mi_method",
     "weighted_clip", "grid_after_mask"};
 
 /// Whether levels for an entropy coder take the place of codes.

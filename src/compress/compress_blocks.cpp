@@ -56,9 +56,8 @@ BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends&
     ends.levels->compress(*plan, *budget, student, of_ends);
     walk.embedding = &embedding.emplace(run.model.spec(), student);
   }
-  walk::walk_blocks(walk, [&](model::Block& block, walk::SiteInput& input) {
-    compressor.handle(block, input);
-  });
+  walk::walk_blocks(
+      walk, [&](model::Block& block, walk::SiteInput& input) { compressor.handle(block, input); });
   if (ends.blocks != nullptr) {
     ends.blocks->finish(plan, of_ends.block_types, compressor.tunes() ? &student : nullptr);
   }

@@ -25,7 +25,8 @@ double trace_of(const torch::Tensor& matrix) { return matrix.trace().item<double
 }  // namespace
 
 EndLevels::EndLevels(const BlockRun& run) : run_(run) {
-  for (const formats::MatrixShape& shape : run.settings.level_ends) ends_.push_back({shape, {}, {}});
+  for (const formats::MatrixShape& shape : run.settings.level_ends)
+    ends_.push_back({shape, {}, {}});
 }
 
 torch::Tensor EndLevels::weight_of(const formats::MatrixShape& shape) const {
@@ -44,7 +45,8 @@ void EndLevels::weigh(End& end) const {
     rows = moments_.probability;
     moment = moments_.gradient;
   } else {
-    rows = moments_.logit * trace_of(moments_.hidden) + moments_.probability * trace_of(moments_.gradient);
+    rows = moments_.logit * trace_of(moments_.hidden) +
+           moments_.probability * trace_of(moments_.gradient);
     moment = (moments_.hidden * logits + moments_.gradient * tokens) / rows.sum();
   }
   const torch::Tensor doubted = rows.sqrt();
@@ -60,8 +62,7 @@ void EndLevels::measure(planning::Measurements& measurements) {
   if (!moments_.gradient.defined()) {
     moments_ = {};
     const text::TokenWindows windows = text::first_windows(
-        run_.windows,
-        planning::split_windows(run_.windows.windows, *run_.settings.plan).measured);
+        run_.windows, planning::split_windows(run_.windows.windows, *run_.settings.plan).measured);
     const walk::LayerSelection all;
     static_cast<void>(planning::output_fisher(
         {run_.model, run_.placement, windows, windows.windows, all, 1, run_.timings, &moments_}));

@@ -20,10 +20,10 @@ namespace sgpt_mi::compress {
 /// the sum of both, its rows' weights and one H in the proportions of the traces. Probabilities are
 /// the model's own, means over calibration text: they are above 0 for tokens that no text shows.
 /// Of the rows' weights the square root is taken, with the mean as it was: other texts have other
-/// rare tokens, and an error that is large enough to change which token is likeliest costs more than
-/// its square. SmolLM2, one block compressed, text of PTB, WikiText and TinyStories that nothing
-/// else is measured on: KL 0.048 at 3.0 bits a weight of the table, 0.413 at 1.6 bits with the
-/// weights as they are, 0.053 at 3.6 bits with equal weights.
+/// rare tokens, and an error that is large enough to change which token is likeliest costs more
+/// than its square. SmolLM2, one block compressed, text of PTB, WikiText and TinyStories that
+/// nothing else is measured on: KL 0.048 at 3.0 bits a weight of the table, 0.413 at 1.6 bits with
+/// the weights as they are, 0.053 at 3.6 bits with equal weights.
 class EndLevels {
  public:
   /// The matrices of settings.level_ends.

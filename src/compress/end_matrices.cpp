@@ -41,8 +41,8 @@ void EndMatrices::measure(planning::Measurements& measurements) const {
     curves.unit_of_column.assign(static_cast<std::size_t>(matrix.columns), 0);
     const containers::TensorData stored = run_.saved_types.read(matrix.tensor());
     for (const blocks::BlockType* type : types.end_menu(matrix.columns)) {
-      const quant::BlockRounding rounded =
-          quant::round_to_blocks(model::to_torch(stored), *type, model::to_scalar_type(stored.info.dtype));
+      const quant::BlockRounding rounded = quant::round_to_blocks(
+          model::to_torch(stored), *type, model::to_scalar_type(stored.info.dtype));
       formats::MemoryStore store(run_.saved_types);
       store.put(model::to_tensor_data(matrix.tensor(), rounded.values));
       model::Model changed(run_.model.spec(), store);
@@ -64,8 +64,8 @@ void EndMatrices::finish(const planning::RdPlan* plan,
     }
     ensure(type != nullptr, "compress: an embedding or a head without a type");
     const containers::TensorData stored = run_.saved_types.read(matrix.tensor());
-    const quant::BlockRounding rounded =
-        quant::round_to_blocks(model::to_torch(stored), *type, model::to_scalar_type(stored.info.dtype));
+    const quant::BlockRounding rounded = quant::round_to_blocks(
+        model::to_torch(stored), *type, model::to_scalar_type(stored.info.dtype));
     if (run_.store.takes_blocks()) {
       run_.store.put_blocks(matrix.name, {type, matrix.rows, matrix.columns, rounded.bytes});
     } else {

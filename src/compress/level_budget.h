@@ -32,7 +32,7 @@ class LevelBudget {
   std::int64_t budget_ = 0;
   std::int64_t taken_ = 0;
   double done_weights_ = 0.0;  // of what was done, and a little doubt
-  double extra_bits_ = 0.0;  // that all done took beyond their curves
+  double extra_bits_ = 0.0;    // that all done took beyond their curves
   // Of the last linear: the step of the next try, 0 before there was one; the finest that fitted
   // and the coarsest that did not.
   double last_step_ = 0.0;

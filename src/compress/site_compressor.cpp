@@ -230,7 +230,7 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
       done.options.block_type = run_.settings.types->fixed(linear.name, linear.columns);
     }
     done.result = levels_ != nullptr ? compress_levels(target, work, done.options, linear)
-                          : compress_matrix(target, work, done.options, linear.name);
+                                     : compress_matrix(target, work, done.options, linear.name);
   }
   for (const auto& [step, seconds] : done.result.seconds) run_.timings["obs_" + step] += seconds;
   return done;

@@ -54,7 +54,7 @@ class SiteCompressor {
     const walk::SiteInput& input;
     obs::PreparedInput prepared;
     widths::SiteGroups groups;
-    obs::ChannelMoments moments;  ///< with a planner only
+    widths::ChannelMoments moments;  ///< with a planner only
     std::int64_t constant_channels = 0;
   };
 
@@ -93,8 +93,8 @@ class SiteCompressor {
                                                              const SiteWork& work) const;
   [[nodiscard]] obs::CompressOptions planned_options(const model::LinearInfo& linear,
                                                      const SiteWork& work) const;
-  [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result,
-                                         const std::string& name, DType dtype) const;
+  [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, const std::string& name,
+                                         DType dtype) const;
   void finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer);
   void finish_tensor(const std::string& name, const torch::Tensor& rounded);
   [[nodiscard]] std::int64_t store_linear(const tuning::CompressedLinear& done);

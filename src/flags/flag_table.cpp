@@ -235,7 +235,8 @@ std::vector<FlagRow> output_flags() {
        "compressed-tensors: what transformers and vLLM read; auto: packed when quantized",
        kCommon},
       {"coding", &S::coding, "auto|fixed|entropy", kOutput, kRuns, true,
-       "of format packed: codes of fixed widths, or levels for an entropy coder; auto: entropy with "
+       "of format packed: codes of fixed widths, or levels for an entropy coder; auto: entropy "
+       "with "
        "rd, unless a flag asks for groups, grids or widths",
        kCommon},
       {"keep_embeddings", &S::keep_embeddings, "", kOutput, kRuns, true,

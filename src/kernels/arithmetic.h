@@ -43,8 +43,7 @@ constexpr std::int32_t kPricedLevels = 32;
 SGPT_MI_HOST_DEVICE inline float price_of_level(float magnitude, const float* price) {
   constexpr std::int32_t kLast = kPricedLevels - 1;
   if (magnitude < static_cast<float>(kLast)) return price[static_cast<std::int32_t>(magnitude)];
-  return price[kLast] +
-         (magnitude - static_cast<float>(kLast)) * (price[kLast] - price[kLast - 1]);
+  return price[kLast] + (magnitude - static_cast<float>(kLast)) * (price[kLast] - price[kLast - 1]);
 }
 
 /// The level k of least cost * (wanted - k)^2 + price(|k|) among the nearest one, its neighbour

@@ -26,8 +26,7 @@ inline bool has_grid_shape(const MatrixView<const float>& view, std::int64_t row
 inline void check_levels(const LevelView& levels, const char* op) {
   const bool whole = levels.row_step != nullptr && levels.row_cost != nullptr &&
                      levels.column_cost != nullptr && levels.row_table != nullptr &&
-                     levels.column_table != nullptr && levels.price != nullptr &&
-                     levels.tables > 0;
+                     levels.column_table != nullptr && levels.price != nullptr && levels.tables > 0;
   if (!whole) fail(ErrorKind::kInternal, "{}: a part of the levels is missing", op);
 }
 

@@ -14,6 +14,7 @@
 #include "sgpt_mi/containers/renamed_source.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/utf8.h"
+#include "sgpt_mi/model/random_model.h"
 
 namespace sgpt_mi::model {
 namespace {
@@ -236,6 +237,12 @@ formats::Checkpoint fit_checkpoint(formats::Checkpoint checkpoint) {
   checkpoint.notes.insert(checkpoint.notes.end(), fitting.notes().begin(), fitting.notes().end());
   checkpoint.tensors = containers::rename_tensors(std::move(checkpoint.tensors), fitting.kept());
   return checkpoint;
+}
+
+formats::Checkpoint open_model(const std::string& model, const ParallelFor& parallel_for) {
+  const formats::ModelLocation location = formats::locate_model(model);
+  if (location.is_random) return random_checkpoint(model.substr(model.find(':') + 1));
+  return fit_checkpoint(formats::open_checkpoint(location, parallel_for));
 }
 
 }  // namespace sgpt_mi::model

@@ -189,15 +189,14 @@ LevelPoint measure_step(const SampledRows& sample, const CurveInput& measure, do
   grid.levels = find_level_grid(sample.weight, sample.row_weight, measure.input, *options.levels);
   if (order.forward.defined()) grid.levels = grid.levels->with_columns(order.forward);
   std::vector<Sweep> sweeps;
-  Sweep& sweep = sweeps.emplace_back(
-      order.apply(sample.weight, 1).clone(at::MemoryFormat::Contiguous), measure.input.upper,
-      options);
+  Sweep& sweep =
+      sweeps.emplace_back(order.apply(sample.weight, 1).clone(at::MemoryFormat::Contiguous),
+                          measure.input.upper, options);
   sweep.use_mask(order.apply(sample.pruned, 1).contiguous());
   sweep.use_grid(grid);
   Sweep::run(sweeps);
   const torch::Tensor levels = quant::nearest_levels(sweep.weight(), *grid.levels);
-  return {step,
-          quant::level_tables(levels).total_bits / static_cast<double>(levels.numel()),
+  return {step, quant::level_tables(levels).total_bits / static_cast<double>(levels.numel()),
           2.0 * sweep.row_loss().mul(sample.row_weight).sum().item<double>()};
 }
 

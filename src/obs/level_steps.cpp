@@ -37,8 +37,8 @@ quant::LevelGrid level_steps(const PreparedInput& input, const torch::Tensor& ro
   ensure(options.step > 0.0, "obs: the step of levels is not above 0");
   const torch::Tensor rows = row_weight.rsqrt();
   const torch::Tensor diagonal = diagonal_of(input);
-  quant::LevelGrid grid = quant::make_level_grid(rows, floored_columns(diagonal) * options.step,
-                                                 options.row_exponent);
+  quant::LevelGrid grid =
+      quant::make_level_grid(rows, floored_columns(diagonal) * options.step, options.row_exponent);
   const torch::Tensor of_row = grid.row_step.to(torch::kFloat64) / (rows * options.step);
   grid.row_cost = float32_of(of_row.square());
   grid.column_cost = float32_of((grid.column_step / diagonal).square());

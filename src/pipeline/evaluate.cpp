@@ -9,11 +9,11 @@
 #include <set>
 #include <utility>
 
-#include "packed_totals.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/eval/perplexity.h"
 #include "sgpt_mi/formats/format.h"
+#include "sgpt_mi/inspect/packed_totals.h"
 #include "sgpt_mi/memory/memory_limits.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/walk/stage_clock.h"
@@ -179,7 +179,7 @@ void open_and_score(const EvalRun& run, report::RunReport& report, report::Event
   for (const text::EvalSet& set : sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
-  report.totals = packed_totals(session.checkpoint);
+  report.totals = inspect::packed_totals(session.checkpoint);
   const formats::ModelLocation& location = session.checkpoint.location;
   // Only the user knows whether a GGUF file is the compressed one of two.
   const bool compared = location.is_gguf && !run.dense_model.empty();

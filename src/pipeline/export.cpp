@@ -17,8 +17,10 @@
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/model/fit_checkpoint.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/quant/block_grid.h"
+#include "sgpt_mi/quant/tensor_view.h"
 #include "sgpt_mi/walk/layer_selection.h"
 
 namespace sgpt_mi::pipeline {
@@ -111,8 +113,7 @@ void put_blocks(const planning::TypeOptions& types, const formats::Checkpoint& c
     check_interrupt();
     const blocks::BlockType* type = types.fixed(matrix.name, matrix.columns);
     const torch::Tensor dense = model::to_torch(checkpoint.tensors->read(matrix.tensor()));
-    const quant::BlockRounding rounded =
-        quant::round_to_blocks(dense, *type, dense.scalar_type());
+    const quant::BlockRounding rounded = quant::round_to_blocks(dense, *type, dense.scalar_type());
     store.put_blocks(matrix.name, {type, matrix.rows, matrix.columns, rounded.bytes});
     events.progress(++done);
   }
@@ -138,7 +139,7 @@ void export_model(const std::string& source, const ExportTarget& target, report:
     fail(ErrorKind::kUsage, "export: {} is the source itself; give another name",
          target.path.string());
   }
-  const formats::Checkpoint checkpoint = open_model(source);
+  const formats::Checkpoint checkpoint = model::open_model(source, quant::torch_threads());
   tell_notes(checkpoint, events);
   if (format.holds_codes && checkpoint.codes == nullptr) {
     fail(ErrorKind::kUsage, "export: {} has no codes for format {}; compress it: {}", source,

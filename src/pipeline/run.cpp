@@ -25,6 +25,7 @@
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
 #include "sgpt_mi/plots/plots.h"
+#include "sgpt_mi/quant/tensor_view.h"
 #include "sgpt_mi/report/statistics.h"
 #include "sgpt_mi/walk/stage_clock.h"
 #include "workbench.h"
@@ -154,8 +155,7 @@ std::string report_bytes(const RunReport& report) { return io::json_text(to_json
 
 /// Runs the blocks into the store and fills in what the report says of them.
 void compress_into(const Job& job, const formats::SavedTypes& types, formats::WeightStore& store) {
-  const compress::CompressionSettings settings =
-      with_types(job.run, job.prepared.session, types);
+  const compress::CompressionSettings settings = with_types(job.run, job.prepared.session, types);
   const SizeBudget budget = size_budget(types, job.prepared.session.model, settings);
   compress::BlockResult result = compress(job, types, settings, budget.stored_bits, store);
   if (job.pictures != nullptr) *job.pictures = std::move(result.pictures);
@@ -211,7 +211,7 @@ void compress_and_save(const Job& job) {
   }
   check_saved_size(job.report, job.run.save_dir);
   const formats::Checkpoint saved =
-      formats::open_checkpoint(formats::locate_model(job.run.save_dir), torch_threads());
+      formats::open_checkpoint(formats::locate_model(job.run.save_dir), quant::torch_threads());
   model::Model model(saved);
   score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
              {true, prepared.dense_states}, job.events);
@@ -232,8 +232,8 @@ void compress_in_memory(const Job& job) {
 void report_dense(RunReport& report, Workbench& bench, const CompressRun& run,
                   PreparedRun& prepared, report::Events& events) {
   const walk::StageTimer timer(report.timings, "eval_dense");
-  const DenseEvaluation& dense = bench.dense_evaluation(
-      run.eval, run.format.holds_blocks || run.compression.entropy, events);
+  const DenseEvaluation& dense =
+      bench.dense_evaluation(run.eval, run.format.holds_blocks || run.compression.entropy, events);
   for (std::size_t i = 0; i < dense.figures.size(); ++i) {
     report.perplexity[i].dense = dense.figures[i];
   }
@@ -300,10 +300,9 @@ void tell_levels(const planning::Measurements& measurements, const planning::Pla
   events.plan(fmt::format("targets    from {}: predicted damage, nats a token", path));
   events.plan("           stored bits   zeros as they come   half of the weights zero");
   for (const planning::LevelTarget& target : planning::level_targets(measurements, goal)) {
-    events.plan(fmt::format("           {:11.1f}   {:18.6f}   {:>24}", target.stored_bits,
-                            target.damage,
-                            target.damage_at_half ? fmt::format("{:.6f}", *target.damage_at_half)
-                                                  : "not measured"));
+    events.plan(fmt::format(
+        "           {:11.1f}   {:18.6f}   {:>24}", target.stored_bits, target.damage,
+        target.damage_at_half ? fmt::format("{:.6f}", *target.damage_at_half) : "not measured"));
   }
 }
 

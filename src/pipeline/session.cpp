@@ -12,8 +12,8 @@
 #include "sgpt_mi/core/names.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/model/fit_checkpoint.h"
-#include "sgpt_mi/model/random_model.h"
 #include "sgpt_mi/pipeline/run.h"
+#include "sgpt_mi/quant/tensor_view.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::pipeline {
@@ -85,13 +85,6 @@ obs::RowPlacement place_rows(const std::string& device, torch::Device first, int
   return rows;
 }
 
-ParallelFor torch_threads() {
-  return [](std::int64_t count, std::int64_t grain,
-            const std::function<void(std::int64_t, std::int64_t)>& body) {
-    at::parallel_for(0, count, grain, body);
-  };
-}
-
 std::string scalar_type_name(torch::ScalarType type) {
   for (const auto& [name, known] : kComputeTypes) {
     if (type == known) return std::string(name);
@@ -99,20 +92,12 @@ std::string scalar_type_name(torch::ScalarType type) {
   return c10::toString(type);
 }
 
-formats::Checkpoint open_model(const std::string& model) {
-  const formats::ModelLocation location = formats::locate_model(model);
-  if (!location.is_random) {
-    return model::fit_checkpoint(formats::open_checkpoint(location, torch_threads()));
-  }
-  return model::random_checkpoint(model.substr(model.find(':') + 1));
-}
-
 void tell_notes(const formats::Checkpoint& checkpoint, report::Events& events) {
   for (const std::string& note : checkpoint.notes) events.warning(note);
 }
 
 Session::Session(const ModelOptions& options)
-    : checkpoint(open_model(options.model)), model(checkpoint) {
+    : checkpoint(model::open_model(options.model, quant::torch_threads())), model(checkpoint) {
   options.validate();
   placement.device = resolve_device(options.device, options.assume_device);
   rows = place_rows(options.device, placement.device,
@@ -180,7 +165,8 @@ std::unique_ptr<tokenizer::Tokenizer> load_tokenizer_of(const formats::Checkpoin
 
 std::unique_ptr<tokenizer::Tokenizer> open_tokenizer(const std::string& model) {
   const formats::ModelLocation location = formats::locate_tokenizer(model);
-  if (!location.is_folder()) return load_tokenizer_of(open_model(model));
+  if (!location.is_folder())
+    return load_tokenizer_of(model::open_model(model, quant::torch_threads()));
   return tokenizer::load_tokenizer(location.path);
 }
 

@@ -13,10 +13,6 @@
 
 namespace sgpt_mi::pipeline {
 
-/// Opens MODEL: files, fitted to the model that they describe, or random weights ("random:SHAPE").
-/// Throws Error(kInput) as formats::open_checkpoint(), Error(kUsage) for an unknown shape.
-[[nodiscard]] formats::Checkpoint open_model(const std::string& model);
-
 /// Warns of what is read in another way than the files say.
 void tell_notes(const formats::Checkpoint& checkpoint, report::Events& events);
 
@@ -47,9 +43,6 @@ struct Session {
 /// same products and so with the same result.
 [[nodiscard]] obs::RowPlacement place_rows(const std::string& device, torch::Device first,
                                            int visible);
-
-/// LibTorch's thread pool, for rooms that do not know it.
-[[nodiscard]] ParallelFor torch_threads();
 
 /// The tokenizer of a checkpoint: its folder's files or the GGUF metadata.
 [[nodiscard]] std::unique_ptr<tokenizer::Tokenizer> load_tokenizer_of(

@@ -91,8 +91,8 @@ LevelCurve levels_of(const json& value, const std::string& file) {
     require(point.size() == 3, file, "a point of levels is not step, bits and damage");
     curve.points.push_back(
         {damage_of(point[0], file), damage_of(point[1], file), damage_of(point[2], file)});
-    const bool ascending =
-        curve.points.size() == 1 || curve.points.back().step > std::prev(curve.points.end(), 2)->step;
+    const bool ascending = curve.points.size() == 1 ||
+                           curve.points.back().step > std::prev(curve.points.end(), 2)->step;
     require(ascending && curve.points.back().step > 0.0, file, "the steps of levels do not ascend");
   }
   require(curve.points.size() >= 2, file, "levels have fewer than two points");
@@ -125,9 +125,9 @@ LinearCurves linear_of(const json& value, const std::string& file) {
   for (const json& weight : value.at("row_weight")) {
     linear.row_weight.push_back(damage_of(weight, file));
   }
-  require(linear.levels.empty() ||
-              static_cast<std::int64_t>(linear.row_weight.size()) == linear.rows,
-          file, "levels have not one weight a row");
+  require(
+      linear.levels.empty() || static_cast<std::int64_t>(linear.row_weight.size()) == linear.rows,
+      file, "levels have not one weight a row");
   for (const auto& [type, damage] : value.at("types").items()) {
     require(blocks::find_block_type(std::string_view(type)) != nullptr, file, "a type is unknown");
     linear.types.push_back({type, damage_of(damage, file)});

@@ -178,8 +178,7 @@ torch::Tensor FisherPass::head_gradient(const torch::Tensor& final_hidden,
 void FisherPass::add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& logits) const {
   const at::NoGradGuard no_grad;
   EndMoments& ends = *run_.ends;
-  const double share =
-      1.0 / static_cast<double>(run_.windows_used * (run_.windows.seqlen - 1));
+  const double share = 1.0 / static_cast<double>(run_.windows_used * (run_.windows.seqlen - 1));
   const torch::Tensor states = final_hidden.to(torch::kFloat64);
   const torch::Tensor moment = states.t().matmul(states);
   const torch::Tensor p = at::softmax(logits.to(torch::kFloat32), -1);

@@ -197,9 +197,9 @@ void Measurer::measure_levels(LinearCurves& curves, const obs::PruneCurve& prune
                               const obs::CurveInput& with, double unit) const {
   check_interrupt();
   const torch::Tensor rows = obs::floored_row_weight(with.row_weight);
-  LevelCurve curve{pruned.pruned.to(torch::kFloat64).mean().item<double>(),
-                   obs::measure_levels(pruned.weight, pruned.pruned,
-                                       {with.input, with.options, rows})};
+  LevelCurve curve{
+      pruned.pruned.to(torch::kFloat64).mean().item<double>(),
+      obs::measure_levels(pruned.weight, pruned.pruned, {with.input, with.options, rows})};
   for (obs::LevelPoint& point : curve.points) point.damage *= unit;
   curves.levels.push_back(std::move(curve));
 }
@@ -289,8 +289,8 @@ Measurements measure_model(const MeasureRun& run) {
       text::first_windows(run.windows, split_windows(run.windows.windows, plan).measured);
   FisherMap fisher;
   if (plan.sensitivity == Sensitivity::kFisher) {
-    fisher = output_fisher(
-        {run.model, run.placement, windows, windows.windows, run.selection, 1, run.timings, run.ends});
+    fisher = output_fisher({run.model, run.placement, windows, windows.windows, run.selection, 1,
+                            run.timings, run.ends});
   }
   const walk::BlockWalk walk{
       run.model,

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "plan_types.h"
-#include "sgpt_mi/planning/plan_levels.h"
 #include "plan_widths.h"
 #include "sgpt_mi/alloc/allocate.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/planning/plan_levels.h"
 
 namespace sgpt_mi::planning {
 namespace {

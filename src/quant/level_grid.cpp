@@ -39,13 +39,14 @@ torch::Tensor classes_of(const torch::Tensor& mean) {
 torch::Tensor buckets_of(const torch::Tensor& magnitude) {
   const torch::Tensor octave =
       (magnitude.to(torch::kFloat32) / static_cast<double>(kCounted)).log2_().floor_();
-  return at::where(magnitude.lt(kCounted), magnitude,
-                   (octave.clamp_(0, static_cast<double>(kOctaves - 1)) + static_cast<double>(kCounted))
-                       .to(torch::kInt32));
+  return at::where(
+      magnitude.lt(kCounted), magnitude,
+      (octave.clamp_(0, static_cast<double>(kOctaves - 1)) + static_cast<double>(kCounted))
+          .to(torch::kInt32));
 }
 
-/// Bits of a level in each bucket, by table: -log2 of its share, a sign for all but 0, and its place
-/// within an octave. What does not occur counts as half of one that does.
+/// Bits of a level in each bucket, by table: -log2 of its share, a sign for all but 0, and its
+/// place within an octave. What does not occur counts as half of one that does.
 torch::Tensor bits_of(const torch::Tensor& counts) {
   const torch::Tensor seen = counts.to(torch::kFloat64) + 0.5;
   torch::Tensor bits = (seen.sum(1, /*keepdim=*/true) / seen).log2_();

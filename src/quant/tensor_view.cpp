@@ -27,12 +27,16 @@ template kernels::MatrixView<bool> view_of<bool>(const torch::Tensor&);
 template kernels::MatrixView<std::uint8_t> view_of<std::uint8_t>(const torch::Tensor&);
 template kernels::MatrixView<const std::uint8_t> view_of<const std::uint8_t>(const torch::Tensor&);
 
-kernels::Backend backend_of(const torch::Tensor& tensor) {
-  kernels::Backend backend;
-  backend.parallel_for = [](std::int64_t count, std::int64_t grain,
-                            const std::function<void(std::int64_t, std::int64_t)>& body) {
+ParallelFor torch_threads() {
+  return [](std::int64_t count, std::int64_t grain,
+            const std::function<void(std::int64_t, std::int64_t)>& body) {
     at::parallel_for(0, count, grain, body);
   };
+}
+
+kernels::Backend backend_of(const torch::Tensor& tensor) {
+  kernels::Backend backend;
+  backend.parallel_for = torch_threads();
   backend.cuda = tensor.is_cuda();
   if (backend.cuda) {
     const c10::impl::VirtualGuardImpl device(c10::DeviceType::CUDA);

@@ -106,10 +106,8 @@ nlohmann::ordered_json to_json(const RunReport& report) {
   json["layers"] = Json::array();
   for (const LayerReport& layer : report.layers) json["layers"].push_back(layer_json(layer));
   for (const EndReport& end : report.ends) {
-    json["ends"].push_back({{"name", end.name},
-                            {"rows", end.rows},
-                            {"columns", end.columns},
-                            {"bytes", end.bytes}});
+    json["ends"].push_back(
+        {{"name", end.name}, {"rows", end.rows}, {"columns", end.columns}, {"bytes", end.bytes}});
   }
   if (report.totals) json["totals"] = totals_json(*report.totals);
   if (report.dense_bytes) json["dense_bytes"] = *report.dense_bytes;
@@ -139,7 +137,8 @@ TotalsReport sum_layers(const std::vector<LayerReport>& layers, std::int64_t mod
     zeros += layer.sparsity * count;
     code_bits += layer.average_bits * count;
     stored_bits += layer.stored_bits * count;
-    totals.bit_histogram[layer.coded ? "coded" : fmt::format("{:g}", layer.average_bits)] += weights;
+    totals.bit_histogram[layer.coded ? "coded" : fmt::format("{:g}", layer.average_bits)] +=
+        weights;
   }
   if (totals.weights > 0) {
     const auto count = static_cast<double>(totals.weights);

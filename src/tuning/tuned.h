@@ -27,9 +27,9 @@ class TunedVector {
 /// The factors of a compressed matrix; masks, codes, zero points and whole-number scales stay.
 ///
 /// A matrix with a grid has a factor e^theta for each of its scales. One in blocks has one for each
-/// block's scale and, where its type has minima, one for each block's minimum; one of levels has one
-/// for each row's and one for each column's step; a pruned matrix without codes has one for each
-/// row.
+/// block's scale and, where its type has minima, one for each block's minimum; one of levels has
+/// one for each row's and one for each column's step; a pruned matrix without codes has one for
+/// each row.
 class TunedMatrix {
  public:
   /// Keeps a reference to the matrix's tensors.

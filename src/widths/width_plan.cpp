@@ -16,13 +16,13 @@ std::vector<double> to_vector(const torch::Tensor& values) {
   return {data, data + host.numel()};
 }
 
-torch::Tensor channel_scores(const torch::Tensor& weight, const obs::ChannelMoments& moments,
+torch::Tensor channel_scores(const torch::Tensor& weight, const ChannelMoments& moments,
                              const WidthOptions& options) {
   switch (options.score) {
     case ChannelScore::kImportance:
-      return obs::channel_importance(weight, moments, options.importance);
+      return channel_importance(weight, moments, options.importance);
     case ChannelScore::kContribution:
-      return obs::channel_contribution(weight, moments.mean_abs);
+      return channel_contribution(weight, moments.mean_abs);
   }
   fail(ErrorKind::kInternal, "pipeline: unknown channel score {}", static_cast<int>(options.score));
 }
@@ -69,7 +69,7 @@ quant::ColumnGroups width_classes(const LinearUnits& units, const std::vector<in
 }  // namespace
 
 LinearUnits score_units(const torch::Tensor& weight, const SiteGroups& groups,
-                        const obs::ChannelMoments& moments, const WidthOptions& options) {
+                        const ChannelMoments& moments, const WidthOptions& options) {
   LinearUnits result;
   result.rows = weight.size(0);
   result.channel_score = to_vector(channel_scores(weight, moments, options));

@@ -31,10 +31,10 @@ std::vector<alloc::Unit> nominal_units(const StoredLinear& linear) {
 
 }  // namespace
 
-obs::ChannelMoments channel_moments(const calib::LayerStats& stats,
-                                    const torch::Tensor& inverse_diagonal) {
+ChannelMoments channel_moments(const calib::LayerStats& stats,
+                               const torch::Tensor& inverse_diagonal) {
   const auto tokens = static_cast<double>(stats.tokens);
-  obs::ChannelMoments moments;
+  ChannelMoments moments;
   moments.mean_abs = stats.channel_abs_sum / tokens;
   moments.mean_square = stats.second_moment_sum.diagonal().to(torch::kFloat64) / tokens;
   // Rounding of the float32 second moment may leave a variance a little below 0.
@@ -178,7 +178,7 @@ SiteGroups WidthPlanner::groups_of(const walk::SiteInput& input, bool keep_affin
 }
 
 LinearPlan WidthPlanner::plan(const model::LinearInfo& linear, const torch::Tensor& weight,
-                              const SiteGroups& groups, const obs::ChannelMoments& moments,
+                              const SiteGroups& groups, const ChannelMoments& moments,
                               std::map<std::string, double>& timings) const {
   const walk::StageTimer timer(timings, "alloc");
   const auto measured = measured_.find(linear.name);

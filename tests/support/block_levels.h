@@ -26,9 +26,10 @@ struct BlockLevels {
     for (const std::vector<float>& table : price) {
       prices.insert(prices.end(), table.begin(), table.end());
     }
-    return {row_step.data(),  column_step.data(),  row_cost.data(), column_cost.data(),
-            row_table.data(), column_table.data(), prices.data(),
-            static_cast<std::int32_t>(price.size())};
+    return {row_step.data(),  column_step.data(),
+            row_cost.data(),  column_cost.data(),
+            row_table.data(), column_table.data(),
+            prices.data(),    static_cast<std::int32_t>(price.size())};
   }
 
   [[nodiscard]] float step(std::int64_t r, std::int64_t j) const {
@@ -38,8 +39,8 @@ struct BlockLevels {
   /// Of a magnitude in the table of a row and column.
   [[nodiscard]] float price_of(std::int64_t r, std::int64_t j, float magnitude) const {
     const auto last = static_cast<std::int32_t>(price.size()) - 1;
-    const std::vector<float>& table =
-        price[static_cast<std::size_t>(std::clamp(row_table[at(r)] + column_table[at(j)], 0, last))];
+    const std::vector<float>& table = price[static_cast<std::size_t>(
+        std::clamp(row_table[at(r)] + column_table[at(j)], 0, last))];
     if (magnitude < 32.0F) return table[static_cast<std::size_t>(magnitude)];
     return table[31] + (magnitude - 31.0F) * (table[31] - table[30]);
   }

@@ -12,8 +12,8 @@
 #include "support/packed_weights.h"
 #include "support/twin_device.h"
 
-// Maps over channels, dequantization and decoding: every device gives the CPU twin's bits and writes
-// nothing outside its results.
+// Maps over channels, dequantization and decoding: every device gives the CPU twin's bits and
+// writes nothing outside its results.
 namespace sgpt_mi::test::twins {
 
 inline void compare_correlations(const CorrelationProblem& problem, TwinDevice& device) {

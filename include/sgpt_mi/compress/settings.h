@@ -62,7 +62,9 @@ struct CompressionSettings {
   /// The target of widths that are chosen; nullptr when all are alike.
   [[nodiscard]] const widths::WidthTarget* width_target() const;
   /// What the measured plan is for; there must be one.
-  [[nodiscard]] planning::PlanGoal goal() const { return {matrix, plan.value(), types, grids, entropy}; }
+  [[nodiscard]] planning::PlanGoal goal() const {
+    return {matrix, plan.value(), types, grids, entropy};
+  }
 
   /// Throws Error(kUsage) naming a field out of its range, or two that contradict each other.
   void validate() const;

@@ -13,8 +13,8 @@ struct LevelTable {
   bool given = false;  ///< false: the level of a code is the code itself
 };
 
-/// Grids of all multiples of a step, row_step[r] * column_step[j], for levels that are entropy-coded
-/// afterwards. A value w becomes step * k with the level k of least
+/// Grids of all multiples of a step, row_step[r] * column_step[j], for levels that are
+/// entropy-coded afterwards. A value w becomes step * k with the level k of least
 ///
 ///     row_cost[r] * column_cost[j] * (w / step - k)^2 + price[table][|k|]
 ///

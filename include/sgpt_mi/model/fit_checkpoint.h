@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+
+#include "sgpt_mi/core/parallel.h"
 #include "sgpt_mi/formats/checkpoint.h"
 
 namespace sgpt_mi::model {
@@ -24,5 +27,11 @@ namespace sgpt_mi::model {
 /// adapter
 ///         that is not merged.
 [[nodiscard]] formats::Checkpoint fit_checkpoint(formats::Checkpoint checkpoint);
+
+/// MODEL as it is typed, found, opened and fitted: a folder, a file or a Hub id; or the made-up
+/// weights of random:NAME.
+/// Throws as formats::locate_model(), open_checkpoint(), fit_checkpoint() and random_checkpoint().
+[[nodiscard]] formats::Checkpoint open_model(const std::string& model,
+                                             const ParallelFor& parallel_for);
 
 }  // namespace sgpt_mi::model

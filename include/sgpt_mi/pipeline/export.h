@@ -16,8 +16,8 @@ struct ExportTarget {
   std::filesystem::path path;
   formats::Format format;
   std::int64_t shard_bytes = 0;  ///< most bytes of one weight file; 0: the format's own choice
-  /// Of a format that holds blocks: matrices are rounded to the nearest values of these; unset: they
-  /// stay as they are.
+  /// Of a format that holds blocks: matrices are rounded to the nearest values of these; unset:
+  /// they stay as they are.
   std::optional<planning::TypeOptions> types = std::nullopt;
 };
 
@@ -25,9 +25,10 @@ struct ExportTarget {
 /// not at all. Memory: one tensor, and of formats with codes up to a shard.
 ///
 /// As dense tensors: the values that `eval` of the source computes with, in the checkpoint's own
-/// types. As blocks: the nearest values, without calibration text, which Q8_0 needs none of. As codes: the same codes, scales and zero points, nothing is fitted again; a format with
-/// exact values then decodes to their products as they are before they are rounded to the
-/// checkpoint's type.
+/// types. As blocks: the nearest values, without calibration text, which Q8_0 needs none of. As
+/// codes: the same codes, scales and zero points, nothing is fitted again; a format with exact
+/// values then decodes to their products as they are before they are rounded to the checkpoint's
+/// type.
 ///
 /// Throws Error(kInput) when the source cannot be read or the target not be written, Error(kUsage)
 /// when the target holds something else, or when the format cannot hold the source's grids: the

@@ -18,7 +18,7 @@ struct LinearChoice {
   std::int64_t grid_columns = 0;  ///< columns that share a grid, as widths::grid_labels() has them;
                                   ///< 0: those of a unit, or obs::CompressOptions::groupsize
   const blocks::BlockType* block_type = nullptr;  ///< instead of units; nullptr: integer grids
-  std::vector<double> row_weight = {};  ///< obs::CompressOptions::row_weight (rows)
+  std::vector<double> row_weight = {};            ///< obs::CompressOptions::row_weight (rows)
   LevelCurve levels = {};  ///< of levels for an entropy coder, instead of units: what they take
 };
 

@@ -33,7 +33,7 @@ struct TypePoint {
 
 /// What levels of several steps take and do in a linear, at one sparsity.
 struct LevelCurve {
-  double sparsity = 0.0;  ///< of the mask that it was measured with
+  double sparsity = 0.0;                ///< of the mask that it was measured with
   std::vector<obs::LevelPoint> points;  ///< ascending steps
 };
 

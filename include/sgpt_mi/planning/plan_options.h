@@ -44,7 +44,7 @@ struct PlanGoal {
   /// Of a format that holds blocks: types are planned instead of widths.
   std::optional<TypeOptions> types = std::nullopt;
   formats::GridLimits grids = {};  ///< of the format that sizes are counted in
-  bool levels = false;  ///< levels for an entropy coder are planned instead of widths
+  bool levels = false;             ///< levels for an entropy coder are planned instead of widths
 };
 
 /// How many windows are measured and how many are held out for comparing plans, of `windows`: as

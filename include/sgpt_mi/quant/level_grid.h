@@ -16,8 +16,8 @@ inline constexpr double kBitPrice = 0.11552453009332421;
 /// Grids of all multiples of a step, row_step(r) * column_step(j), of a matrix whose levels (the
 /// whole numbers that multiply the steps) are entropy-coded: kernels::LevelView.
 struct LevelGrid {
-  torch::Tensor row_step;      ///< (rows) float32, > 0: float16 numbers times 2^row_exponent
-  torch::Tensor column_step;   ///< (N) float32, > 0: float16 numbers times 2^column_exponent
+  torch::Tensor row_step;     ///< (rows) float32, > 0: float16 numbers times 2^row_exponent
+  torch::Tensor column_step;  ///< (N) float32, > 0: float16 numbers times 2^column_exponent
   int row_exponent = 0;
   int column_exponent = 0;
   torch::Tensor row_cost;      ///< (rows) float32

@@ -8,8 +8,8 @@
 #include "sgpt_mi/alloc/bit_plan.h"
 #include "sgpt_mi/cluster/clustering.h"
 #include "sgpt_mi/mi/mi_matrix.h"
-#include "sgpt_mi/obs/importance.h"
 #include "sgpt_mi/quant/grid.h"
+#include "sgpt_mi/widths/importance.h"
 
 namespace sgpt_mi::widths {
 
@@ -42,8 +42,8 @@ struct GroupingOptions {
 
 /// What a unit's width is chosen by.
 enum class ChannelScore : std::uint8_t {
-  kImportance,   ///< five terms, mean 1: obs::channel_importance
-  kContribution  ///< mean |w| * mean |x|: obs::channel_contribution
+  kImportance,   ///< five terms, mean 1: channel_importance
+  kContribution  ///< mean |w| * mean |x|: channel_contribution
 };
 
 enum class BitAllocation : std::uint8_t {
@@ -72,7 +72,7 @@ struct WidthTarget {
 struct WidthOptions {
   GroupingOptions grouping;
   ChannelScore score = ChannelScore::kImportance;
-  obs::ImportanceWeights importance;
+  ImportanceWeights importance;
   BitAllocation allocation = BitAllocation::kBudget;
   alloc::ThresholdRule thresholds;  ///< read by kThreshold
   std::vector<int> levels = alloc::kDefaultLevels;

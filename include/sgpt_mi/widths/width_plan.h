@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "sgpt_mi/alloc/bit_plan.h"
-#include "sgpt_mi/obs/importance.h"
 #include "sgpt_mi/quant/grid.h"
+#include "sgpt_mi/widths/importance.h"
 #include "sgpt_mi/widths/site_groups.h"
 #include "sgpt_mi/widths/width_options.h"
 
@@ -29,8 +29,7 @@ struct LinearUnits {
 /// \param weight  (rows, N), any floating dtype.
 /// Cost: two passes over the weights.
 [[nodiscard]] LinearUnits score_units(const torch::Tensor& weight, const SiteGroups& groups,
-                                      const obs::ChannelMoments& moments,
-                                      const WidthOptions& options);
+                                      const ChannelMoments& moments, const WidthOptions& options);
 
 /// A width for every unit; `target` is the hard cap of all allocations but kThreshold, which only
 /// compares its average with options.target.average_bits. Throws as the alloc room's functions.

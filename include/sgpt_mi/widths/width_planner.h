@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "sgpt_mi/model/model.h"
-#include "sgpt_mi/obs/importance.h"
 #include "sgpt_mi/walk/block_walk.h"
+#include "sgpt_mi/widths/importance.h"
 #include "sgpt_mi/widths/site_groups.h"
 #include "sgpt_mi/widths/stored_cost.h"
 #include "sgpt_mi/widths/width_plan.h"
@@ -52,7 +52,7 @@ class WidthPlanner {
 
   /// \param timings  adds to "alloc".
   [[nodiscard]] LinearPlan plan(const model::LinearInfo& linear, const torch::Tensor& weight,
-                                const SiteGroups& groups, const obs::ChannelMoments& moments,
+                                const SiteGroups& groups, const ChannelMoments& moments,
                                 std::map<std::string, double>& timings) const;
 
   /// Whether the target counts what is stored, so that a compressed matrix must be checked.
@@ -81,7 +81,7 @@ class WidthPlanner {
 };
 
 /// The moments of a site's channels that importance needs.
-[[nodiscard]] obs::ChannelMoments channel_moments(const calib::LayerStats& stats,
-                                                  const torch::Tensor& inverse_diagonal);
+[[nodiscard]] ChannelMoments channel_moments(const calib::LayerStats& stats,
+                                             const torch::Tensor& inverse_diagonal);
 
 }  // namespace sgpt_mi::widths

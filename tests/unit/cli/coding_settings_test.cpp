@@ -93,7 +93,8 @@ TEST(CodingSettings, AFlagAboutGridsOrWidthsMeansCodes) {
 TEST(CodingSettings, FilesThatNameTheDefaultsDoNot) {
   const test::TemporaryFolder folder;
   const std::string defaults =
-      folder.file("defaults.json", R"({"coding": "auto", "groupsize": -1, "sym": false, "mse": false,
+      folder
+          .file("defaults.json", R"({"coding": "auto", "groupsize": -1, "sym": false, "mse": false,
       "static_groups": false, "weighted_clip": -1, "keep_embeddings": false})")
           .string();
   EXPECT_TRUE(compression({"--wbits", "4", "--config", defaults}).entropy);

@@ -47,8 +47,8 @@ std::vector<Kind> kinds() {
     options.prune_n = 2;
     options.prune_m = 4;
   });
-  for (const auto sharing : {quant::GridSharing::kRowGroup, quant::GridSharing::kColumn,
-                             quant::GridSharing::kGroup}) {
+  for (const auto sharing :
+       {quant::GridSharing::kRowGroup, quant::GridSharing::kColumn, quant::GridSharing::kGroup}) {
     add("groups of widths, shared " + std::to_string(static_cast<int>(sharing)),
         [&](auto& options) {
           options.groups.emplace();
@@ -110,8 +110,7 @@ TEST(CodedCopy, LevelsOfCodesCountFromTheZeroPoint) {
   const obs::CompressedMatrix matrix = compressed(options);
   const CodedCopy copy(matrix, matrix.weight, options, DType::kF32, true);
   const torch::Tensor expected =
-      (matrix.codes.to(torch::kFloat32) -
-       matrix.zero_point.index_select(1, matrix.group_of_column))
+      (matrix.codes.to(torch::kFloat32) - matrix.zero_point.index_select(1, matrix.group_of_column))
           .masked_fill(matrix.pruned, 0.0);
   ASSERT_EQ(copy.view().levels.size(), static_cast<std::size_t>(kRows * kColumns));
   std::int64_t zeros = 0;

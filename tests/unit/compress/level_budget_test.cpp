@@ -107,13 +107,13 @@ TEST(LevelBudget, GivesAllOneStepWhereTheCurvesAreRight) {
 }
 
 TEST(LevelBudget, IsMetWhateverTheLinearsTakeBeyondTheirCurves) {
-  const std::vector<Taken> errors{
-      [](std::size_t, double) { return 0.15; }, [](std::size_t, double) { return -0.15; },
-      [](std::size_t i, double) { return i % 2 == 0 ? 0.3 : -0.2; },
-      // A little noise, different at every step that is tried.
-      [](std::size_t i, double step) {
-        return 0.02 * std::sin(1e4 * step + static_cast<double>(i));
-      }};
+  const std::vector<Taken> errors{[](std::size_t, double) { return 0.15; },
+                                  [](std::size_t, double) { return -0.15; },
+                                  [](std::size_t i, double) { return i % 2 == 0 ? 0.3 : -0.2; },
+                                  // A little noise, different at every step that is tried.
+                                  [](std::size_t i, double step) {
+                                    return 0.02 * std::sin(1e4 * step + static_cast<double>(i));
+                                  }};
   for (std::size_t e = 0; e < errors.size(); ++e) {
     for (const double bits : {1.5, 3.0, 6.0}) {
       SCOPED_TRACE(testing::Message() << "error " << e << ", " << bits << " bits");

@@ -137,7 +137,7 @@ TEST(DescendBlock, RoundsToThePricedLevelAndLeavesCodesAlone) {
   problem.levels->row_table = {0};
   problem.levels->column_table = {0, 1, 2, 0};
   problem.levels->price.assign(3, std::vector<float>(32, 1.0F));
-  problem.levels->price[1][2] = 0.3F;  // saves more than 0.8^2 - 0.2^2 = 0.6
+  problem.levels->price[1][2] = 0.3F;   // saves more than 0.8^2 - 0.2^2 = 0.6
   problem.levels->price[2][0] = -7.0F;  // saves more than 2.8^2 - 0.2^2 = 7.8
   problem.run();
   EXPECT_EQ(problem.weight(0, 0), 1.5F) << "the nearest";

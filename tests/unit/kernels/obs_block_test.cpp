@@ -272,8 +272,8 @@ TEST(ObsBlock, LevelsWithoutPricesAreTheNearest) {
 TEST(ObsBlock, TablesAreThoseOfRowAndColumnCutToTheRange) {
   // Only the last table makes levels dear: its columns become 0.
   Problem problem = without_updates({1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F});
-  problem.levels = half_steps(6, {std::vector<float>(32), std::vector<float>(32),
-                                  std::vector<float>(32, 50.0F)});
+  problem.levels = half_steps(
+      6, {std::vector<float>(32), std::vector<float>(32), std::vector<float>(32, 50.0F)});
   problem.levels->price[2][0] = 0.0F;
   problem.levels->row_table = {-3};
   problem.levels->column_table = {-4, 3, 4, 5, 6, 40};

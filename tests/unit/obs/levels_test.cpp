@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -64,15 +65,13 @@ TEST(LevelSteps, FollowFromWhatErrorsCost) {
     const torch::Tensor diagonal = diagonal_of(layer.input);
     const quant::LevelGrid grid = level_steps(layer.input, layer.row_weight, {0.25});
     const torch::Tensor row = layer.row_weight.rsqrt();
-    const torch::Tensor column =
-        0.25 * diagonal.clamp_min(0.1 * diagonal.median().item<double>());
+    const torch::Tensor column = 0.25 * diagonal.clamp_min(0.1 * diagonal.median().item<double>());
     EXPECT_LE(largest(grid.row_step / row - 1.0), kFloat16 + kFloat32);
     EXPECT_LE(largest(grid.column_step / column - 1.0), kFloat16 + kFloat32);
     // The cost of a squared level is what its error is in units of step^2.
-    const torch::Tensor expected = (steps_of(grid) / (0.25 * diagonal)).square() *
-                                   layer.row_weight.unsqueeze(1);
-    const torch::Tensor cost =
-        grid.row_cost.to(torch::kFloat64).unsqueeze(1) * grid.column_cost;
+    const torch::Tensor expected =
+        (steps_of(grid) / (0.25 * diagonal)).square() * layer.row_weight.unsqueeze(1);
+    const torch::Tensor cost = grid.row_cost.to(torch::kFloat64).unsqueeze(1) * grid.column_cost;
     EXPECT_LE(largest(cost / expected - 1.0), 4 * kFloat32);
   }
 }
@@ -80,10 +79,10 @@ TEST(LevelSteps, FollowFromWhatErrorsCost) {
 TEST(LevelSteps, FloorWhatFewTokensShow) {
   // Row weights: a mean of 1, so that nothing counts as less than 0.01.
   const torch::Tensor rows = torch::tensor({3.0, 0.992, 0.008, 0.0}, torch::kFloat64);
-  EXPECT_TRUE(floored_row_weight(rows).equal(
-      torch::tensor({3.0, 0.992, 0.01, 0.01}, torch::kFloat64)));
-  EXPECT_TRUE(floored_row_weight(at::zeros({3}, torch::kFloat64))
-                  .equal(at::ones({3}, torch::kFloat64)));
+  EXPECT_TRUE(
+      floored_row_weight(rows).equal(torch::tensor({3.0, 0.992, 0.01, 0.01}, torch::kFloat64)));
+  EXPECT_TRUE(
+      floored_row_weight(at::zeros({3}, torch::kFloat64)).equal(at::ones({3}, torch::kFloat64)));
   // Channel 2 is so loud that its U_jj is far below a tenth of the others'.
   torch::Tensor hessian = at::eye(5);
   hessian[2][2] = 1e4F;
@@ -144,38 +143,51 @@ TEST(Levels, AGivenRowExponentIsKept) {
   EXPECT_EQ(compress(layer, options).matrix.level_grid->row_exponent, 3);
 }
 
-// A diagonal H moves no weight, so every level is known: the one of least error and price.
+/// Expects levels (rows, N) none of which another one would beat in error and price.
+void expect_least_cost(const torch::Tensor& levels, const torch::Tensor& wanted,
+                       const torch::Tensor& cost, const quant::LevelTables& tables) {
+  const auto bits = tables.bits.accessor<float, 2>();
+  const auto row_table = tables.row_table.accessor<std::int32_t, 1>();
+  const auto column_table = tables.column_table.accessor<std::int32_t, 1>();
+  const auto chosen = levels.accessor<std::int16_t, 2>();
+  for (std::int64_t r = 0; r < levels.size(0); ++r) {
+    for (std::int64_t j = 0; j < levels.size(1); ++j) {
+      const std::int64_t table =
+          std::clamp<std::int64_t>(row_table[r] + column_table[j], 0, tables.bits.size(0) - 1);
+      const auto cost_of = [&](std::int64_t level) {
+        const double away = wanted.accessor<double, 2>()[r][j] - static_cast<double>(level);
+        return cost.accessor<double, 2>()[r][j] * away * away +
+               quant::kBitPrice * static_cast<double>(bits[table][std::abs(level)]);
+      };
+      ASSERT_LE(std::abs(chosen[r][j]), 20);
+      double least = cost_of(0);
+      for (std::int64_t level = -20; level <= 20; ++level) least = std::min(least, cost_of(level));
+      ASSERT_LE(cost_of(chosen[r][j]), least + 1e-5) << r << ", " << j;
+    }
+  }
+}
+
+// A diagonal H moves no weight, so every level is known: the one of least error and price, by what
+// levels take before the sweep.
 TEST(Levels, OfADiagonalHCostLeast) {
   Layer layer;
   layer.hessian = at::linspace(0.5, 3.0, kColumns, torch::kFloat32).diag();
   layer.input = prepare_input(layer.hessian, {}, "fc1");
-  const CompressOptions options = with_step(layer, 1.5);
-  const CompressedMatrix matrix = compress(layer, options).matrix;
+  CompressOptions options = with_step(layer, 1.5);
   const quant::LevelGrid grid = level_steps(layer.input, layer.row_weight, *options.levels);
-  const torch::Tensor nearest = quant::nearest_levels(layer.weight, grid);
-  const quant::LevelTables tables = quant::level_tables(nearest);
   const torch::Tensor cost = grid.row_cost.to(torch::kFloat64).unsqueeze(1) * grid.column_cost;
   const torch::Tensor wanted = layer.weight.to(torch::kFloat64) / steps_of(grid);
-  for (std::int64_t r = 0; r < kRows; ++r) {
-    for (std::int64_t j = 0; j < kColumns; ++j) {
-      const std::int64_t table = std::clamp<std::int64_t>(
-          tables.row_table[r].item<int>() + tables.column_table[j].item<int>(), 0,
-          tables.bits.size(0) - 1);
-      const auto cost_of = [&](std::int64_t level) {
-        const double away = wanted[r][j].item<double>() - static_cast<double>(level);
-        const double bits = tables.bits[table][std::abs(level)].item<double>();
-        return cost[r][j].item<double>() * away * away + quant::kBitPrice * bits;
-      };
-      const auto chosen = matrix.levels[r][j].item<std::int64_t>();
-      ASSERT_LE(std::abs(chosen), 20);
-      double least = cost_of(chosen);
-      for (std::int64_t level = -20; level <= 20; ++level) least = std::min(least, cost_of(level));
-      ASSERT_LE(cost_of(chosen), least + 1e-5) << r << ", " << j;
-    }
+  torch::Tensor before = quant::nearest_levels(layer.weight, grid);
+  for (std::int64_t sweeps = 0; sweeps <= 2; ++sweeps) {
+    SCOPED_TRACE(sweeps == 0 ? "swept" : "polished");
+    options.refine.polish_sweeps = sweeps;
+    const torch::Tensor levels = compress(layer, options).matrix.levels;
+    expect_least_cost(levels, wanted, cost, quant::level_tables(before));
+    EXPECT_TRUE(levels.abs().le(before.abs()).all().item<bool>());
+    EXPECT_GT(count(levels.ne(before)), sweeps == 0 ? kRows * kColumns / 50 : 0)
+        << "prices decide something";
+    before = levels;
   }
-  const std::int64_t moved = count(matrix.levels.ne(nearest));
-  EXPECT_GT(moved, kRows * kColumns / 50) << "prices decide something";
-  EXPECT_TRUE(matrix.levels.abs().le(nearest.abs()).all().item<bool>());
 }
 
 TEST(Levels, SmallerStepsTakeMoreBitsForLessError) {

@@ -220,7 +220,7 @@ TEST(PackedMatrix, LevelsHaveAStepOfTheirOwnByRowAndColumn) {
   record.resize(40);
   EXPECT_EQ(record,
             bytes(2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0,  //
-                  6, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 3, 0, 0, 1, 2));
+                  5, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 3, 0, 0, 1, 2));
   const std::vector<std::byte> dense = unpack_matrix(found("m", parts));
   std::vector<float> values(6);
   std::memcpy(values.data(), dense.data(), dense.size());
@@ -228,6 +228,7 @@ TEST(PackedMatrix, LevelsHaveAStepOfTheirOwnByRowAndColumn) {
   EXPECT_EQ(values, (std::vector<float>{2.0F, -8.0F, 300.0F, 0.0F, -12.0F, 15.0F}));
   const PackedMatrixInfo info = describe_packed(found("m", parts));
   EXPECT_EQ(info.layout, PackedLayout::kCoded);
+  EXPECT_EQ(info.stored, 5) << "one level is 0";
   EXPECT_EQ(info.weights_of_width, (std::array<std::int64_t, kWidths>{}));
   EXPECT_EQ(info.size.tables, static_cast<std::int64_t>(parts[3].bytes.size()));
   EXPECT_DOUBLE_EQ(info.stored_bits_per_weight(),

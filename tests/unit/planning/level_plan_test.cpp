@@ -27,8 +27,7 @@ LevelCurve gauss_curve(double sparsity, double size, double finest) {
   for (int i = 0; i < 20; ++i) {
     const double step = finest * std::exp2(0.5 * i);
     const double levels = std::pow(size / step, 2.0);
-    curve.points.push_back(
-        {step, 0.5 * std::log2(1.0 + levels), size * size / (1.0 + levels)});
+    curve.points.push_back({step, 0.5 * std::log2(1.0 + levels), size * size / (1.0 + levels)});
   }
   return curve;
 }
@@ -174,8 +173,7 @@ TEST(PlanLevels, CurvesAreLinearInTheSparsityBetweenTheMasksThatWereMeasured) {
       EXPECT_NEAR(point.bits, bits, 1e-12) << sparsity << " " << point.step;
       EXPECT_NEAR(point.damage, (1.0 - 0.5 * share) * point.step * point.step, 1e-12) << sparsity;
     }
-    const double step = std::exp2(6.0 - 2.0 * share -
-                                  (4.0 - side_bits(64, 96) / (64.0 * 96.0)));
+    const double step = std::exp2(6.0 - 2.0 * share - (4.0 - side_bits(64, 96) / (64.0 * 96.0)));
     if (step > 4.0) continue;
     EXPECT_NEAR(plan.step, step, 1e-9 * step) << sparsity;
     EXPECT_NEAR(plan.predicted_damage, (1.0 - 0.5 * share) * step * step, 1e-9 * step * step);
@@ -268,9 +266,9 @@ TEST(MakePlans, LevelsReachSizesThatNoWidthDoes) {
   const double steps = 16.0 * 653.0 / 35040.0;
   EXPECT_NO_THROW(require_plannable(measurements, goal, steps + 0.101));
   EXPECT_NO_THROW(require_plannable(measurements, goal, std::nullopt));
-  EXPECT_THAT(error_of(ErrorKind::kUsage,
-                       [&] { require_plannable(measurements, goal, steps + 0.099); }),
-              HasSubstr(fmt::format("the fewest levels take about {:.4f}", steps + 0.1)));
+  EXPECT_THAT(
+      error_of(ErrorKind::kUsage, [&] { require_plannable(measurements, goal, steps + 0.099); }),
+      HasSubstr(fmt::format("the fewest levels take about {:.4f}", steps + 0.1)));
 }
 
 TEST(LevelTargets, LessDamageForMoreBitsAndWhatZerosCost) {
@@ -367,8 +365,7 @@ TEST(LevelMeasurements, FilesThatCannotBeAreRefused) {
     nlohmann::json bad = whole;
     damage_file(bad, bad["linears"][1]["levels"][0]["points"]);
     const std::filesystem::path path = folder.file("curves.json", bad.dump());
-    const std::string message =
-        error_of(ErrorKind::kInput, [&] { (void)read_measurements(path); });
+    const std::string message = error_of(ErrorKind::kInput, [&] { (void)read_measurements(path); });
     EXPECT_THAT(message, HasSubstr("curves.json"));
     return message;
   };
@@ -379,7 +376,9 @@ TEST(LevelMeasurements, FilesThatCannotBeAreRefused) {
               HasSubstr("steps of levels do not ascend"));
   EXPECT_THAT(refusal([](Json&, Json& points) { points = Json::array({points[0]}); }),
               HasSubstr("fewer than two points"));
-  EXPECT_THAT(refusal([](Json&, Json& points) { points[2] = Json::array({1.0, 2.0}); }),
+  EXPECT_THAT(refusal([](Json&, Json& points) {
+                points[2] = Json::array({1.0, 2.0});
+              }),
               HasSubstr("not step, bits and damage"));
   EXPECT_THAT(refusal([](Json&, Json& points) { points[2][1] = -1.0; }), HasSubstr("negative"));
   EXPECT_THAT(refusal([](Json&, Json& points) { points[2][2] = nullptr; }), HasSubstr("null"));

@@ -375,8 +375,8 @@ TEST(EndMoments, AreMeansOverTheWindowsUsedInAnyBatches) {
   const EndMoments found = ends_of(llama(), two);
   const EndMoments expected = ends_of(llama(), cut);
   const EndMoments more = ends_of(llama());
-  for (const auto member : {&EndMoments::hidden, &EndMoments::logit, &EndMoments::probability,
-                            &EndMoments::gradient}) {
+  for (const auto member :
+       {&EndMoments::hidden, &EndMoments::logit, &EndMoments::probability, &EndMoments::gradient}) {
     // Float64 sums in another order; of probabilities float32 ones.
     EXPECT_LT(relative_difference(found.*member, expected.*member), 1e-6);
     EXPECT_GT(relative_difference(found.*member, more.*member), 1e-3);

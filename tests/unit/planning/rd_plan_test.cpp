@@ -5,9 +5,9 @@
 #include <cmath>
 #include <fstream>
 
+#include "plan_scene.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/format.h"
-#include "plan_scene.h"
 #include "sgpt_mi/planning/measurements.h"
 #include "support/temporary_folder.h"
 

@@ -118,8 +118,8 @@ TEST(NearestLevels, AreWithinTheRange) {
       torch::tensor({{0.75F, 1.25F, -0.2F, 1e6F, -1e6F}, {5.0F, -3.0F, 0.9F, 16383.4F, 0.0F}});
   const torch::Tensor levels = nearest_levels(weight, grid);
   EXPECT_EQ(levels.scalar_type(), torch::kInt16);
-  EXPECT_TRUE(levels.equal(torch::tensor(
-      {{2, 2, 0, 32767, -32767}, {2, -2, 0, 32767, 0}}, torch::kInt16)));
+  EXPECT_TRUE(
+      levels.equal(torch::tensor({{2, 2, 0, 32767, -32767}, {2, -2, 0, 32767, 0}}, torch::kInt16)));
 }
 
 TEST(ValuesOf, HaveTheRoundingsOfAFilesReader) {
@@ -157,8 +157,8 @@ TEST(LevelTables, OfEqualLevelsAreNearlyFree) {
 TEST(LevelTables, OfUniformMagnitudesAreTheirLogarithm) {
   for (const int magnitudes : {2, 7, 16, 31}) {
     const torch::Tensor levels = at::randint(
-        0, magnitudes, {256, 256}, at::detail::createCPUGenerator(static_cast<unsigned>(magnitudes)),
-        torch::kInt16);
+        0, magnitudes, {256, 256},
+        at::detail::createCPUGenerator(static_cast<unsigned>(magnitudes)), torch::kInt16);
     const double expected = std::log2(magnitudes) + (magnitudes - 1.0) / magnitudes;
     // 65,536 levels in few tables: unseen and unevenly drawn ones take some hundred bits.
     EXPECT_NEAR(bits_a_level(levels), expected, 0.02) << magnitudes;
@@ -173,8 +173,8 @@ TEST(LevelTables, CountLargeMagnitudesByOctave) {
     // One bucket; then the sign and the place within the octave.
     EXPECT_NEAR(bits_a_level(levels), 1.0 + std::log2(first), 0.01) << octave;
   }
-  EXPECT_NEAR(bits_a_level(at::full({64, 64}, 32767, torch::kInt16)),
-              1.0 + std::log2(48.0 * 512.0), 0.02);
+  EXPECT_NEAR(bits_a_level(at::full({64, 64}, 32767, torch::kInt16)), 1.0 + std::log2(48.0 * 512.0),
+              0.02);
 }
 
 /// Levels of a form, and what they take when the size of each is known.

@@ -48,8 +48,8 @@ obs::CompressedMatrix on_levels() {
 }
 
 std::vector<obs::CompressedMatrix> all_kinds() {
-  return {pruned(),          on_levels(),         on_grids(-1, 0.0), on_grids(8, 0.4),
-          in_blocks("Q4_K"), in_blocks("Q3_K"),   in_blocks("IQ4_XS"), in_blocks("Q4_0"),
+  return {pruned(),          on_levels(),       on_grids(-1, 0.0),   on_grids(8, 0.4),
+          in_blocks("Q4_K"), in_blocks("Q3_K"), in_blocks("IQ4_XS"), in_blocks("Q4_0"),
           in_blocks("Q2_K")};
 }
 

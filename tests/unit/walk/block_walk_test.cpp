@@ -292,8 +292,7 @@ TEST(BlockWalk, TheCompressedStreamStartsFromAnEmbeddingOfItsOwn) {
       expect_product(input.stats.second_moment_sum, x, x);
       expect_drift(input, dense.moments.at(place), compressed.moments.at(place));
       EXPECT_GT(whole(input).cross_sum.abs().max().item<double>(), 1e-3) << "from the first site";
-      EXPECT_TRUE(
-          alone.at(place).stats.second_moment_sum.equal(input.stats.second_moment_sum));
+      EXPECT_TRUE(alone.at(place).stats.second_moment_sum.equal(input.stats.second_moment_sum));
       EXPECT_FALSE(alone.at(place).drift.has_value());
     }
   }

@@ -7,7 +7,7 @@ namespace {
 
 torch::Tensor doubles(std::vector<double> values) { return torch::tensor(values, torch::kFloat64); }
 
-obs::ChannelMoments moments() {
+widths::ChannelMoments moments() {
   return {doubles({1.0, 1.0, 4.0, 4.0}), doubles({1.0, 1.0, 16.0, 16.0}),
           doubles({1.0, 1.0, 1.0, 1.0}), doubles({1.0, 1.0, 1.0, 1.0})};
 }

@@ -1,4 +1,4 @@
-#include "sgpt_mi/obs/importance.h"
+#include "sgpt_mi/widths/importance.h"
 
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
@@ -8,7 +8,7 @@
 #include "sgpt_mi/obs/compress.h"
 #include "support/random_tensor.h"
 
-namespace sgpt_mi::obs {
+namespace sgpt_mi::widths {
 namespace {
 
 torch::Tensor doubles(std::vector<double> values) { return torch::tensor(values, torch::kFloat64); }
@@ -102,4 +102,4 @@ TEST(PreparedInput, GivesTheSameMatrixAsTheHessianItself) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::widths

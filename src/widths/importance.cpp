@@ -1,4 +1,4 @@
-#include "sgpt_mi/obs/importance.h"
+#include "sgpt_mi/widths/importance.h"
 
 #include <ATen/ops/zeros_like.h>
 
@@ -9,7 +9,7 @@
 
 #include "sgpt_mi/core/error.h"
 
-namespace sgpt_mi::obs {
+namespace sgpt_mi::widths {
 namespace {
 
 /// The weights' mean of each column after a function of float64 panels would cost a float64 copy of
@@ -72,4 +72,4 @@ torch::Tensor channel_contribution(const torch::Tensor& weight, const torch::Ten
   return column_mean(weight.to(torch::kFloat32).abs()) * mean_abs;
 }
 
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::widths

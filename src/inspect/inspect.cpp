@@ -1,12 +1,10 @@
-#include "sgpt_mi/pipeline/inspect.h"
+#include "sgpt_mi/inspect/inspect.h"
 
 #include <spdlog/fmt/ranges.h>
 #include <torch/types.h>
 
 #include <set>
 
-#include "packed_totals.h"
-#include "session.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/core/utf8.h"
@@ -14,11 +12,14 @@
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/inspect/packed_totals.h"
+#include "sgpt_mi/model/fit_checkpoint.h"
 #include "sgpt_mi/model/model.h"
+#include "sgpt_mi/quant/tensor_view.h"
 #include "sgpt_mi/report/document.h"
 #include "sgpt_mi/report/run_report.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::inspect {
 namespace {
 
 std::set<std::string> linear_weights(const model::Model& model) {
@@ -131,8 +132,7 @@ std::string packed_tables(const ModelSummary& summary) {
   for (const packing::PackedMatrixInfo& matrix : summary.packed_matrices) {
     const packing::PackedSize& size = matrix.size;
     matrices.push_back(
-        {matrix.name, layout_name(matrix),
-         percent(matrix.stored, matrix.dense.count()),
+        {matrix.name, layout_name(matrix), percent(matrix.stored, matrix.dense.count()),
          std::to_string(matrix.groups), std::to_string(size.codes), std::to_string(size.tables),
          std::to_string(size.mask), std::to_string(size.scale), std::to_string(size.zero_point),
          std::to_string(size.permutation), fmt::format("{:.4f}", matrix.stored_bits_per_weight())});
@@ -195,7 +195,7 @@ std::string run_table(const nlohmann::json& run) {
 }  // namespace
 
 ModelSummary inspect_model(const std::string& model) {
-  const formats::Checkpoint checkpoint = open_model(model);
+  const formats::Checkpoint checkpoint = model::open_model(model, quant::torch_threads());
   const model::Model opened(checkpoint);
   const std::set<std::string> linears = linear_weights(opened);
   ModelSummary summary;
@@ -254,4 +254,4 @@ std::string to_text(const ModelSummary& summary) {
   return text;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::inspect

@@ -1,11 +1,11 @@
-#include "packed_totals.h"
+#include "sgpt_mi/inspect/packed_totals.h"
 
 #include <algorithm>
 #include <string>
 
 #include "sgpt_mi/formats/saved_size.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::inspect {
 namespace {
 
 /// Embeddings and heads count in the bytes, and not among the linears' weights and bits.
@@ -55,4 +55,4 @@ std::optional<report::TotalsReport> packed_totals(const formats::Checkpoint& che
   return totals;
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::inspect

@@ -5,7 +5,7 @@
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/report/run_report.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::inspect {
 
 /// What the matrices of a packed checkpoint take, from its files alone; nothing for other
 /// checkpoints. `sparsity` is the share of weights that masks leave out: zeros stored as codes are
@@ -13,4 +13,4 @@ namespace sgpt_mi::pipeline {
 [[nodiscard]] std::optional<report::TotalsReport> packed_totals(
     const formats::Checkpoint& checkpoint);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::inspect

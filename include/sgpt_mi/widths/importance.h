@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-namespace sgpt_mi::obs {
+namespace sgpt_mi::widths {
 
 /// What calibration says of each input channel j of a linear, (N) float64 on the weight's device.
 struct ChannelMoments {
@@ -46,4 +46,4 @@ struct ImportanceWeights {
 [[nodiscard]] torch::Tensor channel_contribution(const torch::Tensor& weight,
                                                  const torch::Tensor& mean_abs);
 
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::widths

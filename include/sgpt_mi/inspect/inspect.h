@@ -11,7 +11,7 @@
 #include "sgpt_mi/packing/packed_matrix.h"
 #include "sgpt_mi/report/run_report.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::inspect {
 
 /// One tensor of a model, looked at.
 struct TensorSummary {
@@ -45,4 +45,4 @@ struct ModelSummary {
 /// Tables for people: tensors, bytes by part, and the compressed layers when there are any.
 [[nodiscard]] std::string to_text(const ModelSummary& summary);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::inspect
