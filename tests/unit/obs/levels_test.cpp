@@ -183,9 +183,11 @@ TEST(Levels, OfADiagonalHCostLeast) {
     options.refine.polish_sweeps = sweeps;
     const torch::Tensor levels = compress(layer, options).matrix.levels;
     expect_least_cost(levels, wanted, cost, quant::level_tables(before));
-    EXPECT_TRUE(levels.abs().le(before.abs()).all().item<bool>());
     EXPECT_GT(count(levels.ne(before)), sweeps == 0 ? kRows * kColumns / 50 : 0)
         << "prices decide something";
+    if (sweeps == 0) {
+      EXPECT_TRUE(levels.abs().le(before.abs()).all().item<bool>());
+    }
     before = levels;
   }
 }
