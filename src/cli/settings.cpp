@@ -162,8 +162,12 @@ bool takes_levels(const flags::ResolvedSettings& settings, const pipeline::Compr
   if (coding != "auto" && coding != "fixed" && coding != "entropy") {
     fail(ErrorKind::kUsage, "coding: '{}' is unknown; there are auto, fixed, entropy", coding);
   }
-  if (coding == "fixed" || !asks_for_codes(settings.values)) return false;
   const bool typed = coding == "entropy";
+  if (typed && !asks_for_codes(settings.values)) {
+    fail(ErrorKind::kUsage,
+         "coding: entropy needs codes; give --wbits, --target_stored_bits or --target_bytes");
+  }
+  if (coding == "fixed" || !asks_for_codes(settings.values)) return false;
   if (!run.format.holds_codes || !run.format.grids.levels) {
     if (!typed) return false;
     fail(ErrorKind::kUsage, "coding: entropy-coded levels are held by --format packed alone");

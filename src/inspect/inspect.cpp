@@ -10,6 +10,7 @@
 #include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/formats/format.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/inspect/packed_totals.h"

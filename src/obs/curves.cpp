@@ -165,6 +165,7 @@ SampledRows sample_rows(const torch::Tensor& weight, const torch::Tensor& pruned
           .floor_divide(count);
   SampledRows sample;
   sample.weight = weight.index_select(0, rows).to(torch::kFloat32);
+  sample.weight.masked_fill_(measure.input.hessian.diagonal().eq(0), 0.0);  // dead channels
   sample.pruned = pruned.defined() ? pruned.index_select(0, rows)
                                    : at::zeros(sample.weight.sizes(),
                                                sample.weight.options().dtype(torch::kBool));

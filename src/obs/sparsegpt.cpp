@@ -93,10 +93,13 @@ CompressResult compress_sparsegpt(const torch::Tensor& weight, const PreparedInp
   const std::optional<int> exponent = scale_exponent(before, options);
   const RowSplit split(before, options);
   const std::vector<torch::Tensor> rows = split.scatter(before);
+  std::vector<torch::Tensor> weights(split.size());
+  if (options.row_weight.defined()) weights = split.scatter(options.row_weight);
   std::vector<Sweep> sweeps;
   sweeps.reserve(split.size());
   split.each([&](std::size_t i) {
     sweeps.push_back(new_sweep(rows[i], split.input_of(i, input), options, exponent));
+    if (weights[i].defined()) sweeps.back().weigh_masks(weights[i]);
   });
   Sweep::run(sweeps);
 

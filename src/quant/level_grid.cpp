@@ -132,6 +132,11 @@ LevelTables level_tables(const torch::Tensor& levels) {
   tables.total_bits = (bits * counts).sum().item<double>();
   // A larger magnitude never costs less: few of them are counted, by chance unevenly.
   tables.bits = std::get<0>(at::cummax(bits.narrow(1, 0, kMagnitudes), 1)).to(torch::kFloat32);
+  // The last difference is what larger ones go on with: a mean one.
+  constexpr std::int64_t kLast = kMagnitudes - 1;
+  const torch::Tensor rise =
+      (tables.bits.select(1, kLast - 1) - tables.bits.select(1, kLast - 9)) / 8.0;
+  tables.bits.select(1, kLast).copy_(tables.bits.select(1, kLast - 1) + rise);
   return tables;
 }
 

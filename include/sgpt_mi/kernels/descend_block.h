@@ -39,8 +39,9 @@ struct DescentBlock {
 /// With f = 1/2 tr(E H E^T), and up to float32 rounding:
 ///
 /// kKept: the mask is given. f never rises, if pruned weights are 0 and, with a grid, all others
-/// are grid values before the sweep; with levels the same holds of f's rows, each times its row
-/// cost, plus the prices, where the column costs are those of H (column_step^2 H_jj).
+/// are grid values before the sweep. With levels, where column_cost is column_step^2 H_jj, the same
+/// holds of sum_r row_cost[r] / row_step[r]^2 [E H E^T]_rr plus the prices, as long as neighbouring
+/// prices differ by less than twice the costs: a level that is none of the three looked at is left.
 ///
 /// kThreshold: pruned where not H_jj (w* w*) > threshold. f + threshold / 2 * (number of weights
 /// that are not 0) never rises, since half the score is what pruning a weight adds to f.

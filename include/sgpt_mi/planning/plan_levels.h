@@ -9,8 +9,7 @@
 
 namespace sgpt_mi::planning {
 
-/// Bits of a matrix of levels beside the levels themselves: two float16 numbers a row and column,
-/// about.
+/// Bits of a matrix of levels beside the levels themselves: a float16 number a row and a column.
 [[nodiscard]] double side_bits(std::int64_t rows, std::int64_t columns);
 
 /// A linear whose levels are to be chosen.

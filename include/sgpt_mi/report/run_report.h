@@ -113,7 +113,6 @@ struct PerplexityReport {
   std::optional<PerplexityFigures> compressed;
 };
 
-/// What end-to-end tuning did to the divergence from the dense model, nats a token, on calibration
 /// An embedding or a head that was compressed beside the linears.
 struct EndReport {
   std::string name;
@@ -122,6 +121,7 @@ struct EndReport {
   std::int64_t bytes = 0;  ///< as saved
 };
 
+/// What end-to-end tuning did to the divergence from the dense model, nats a token, on calibration
 /// windows that it did not see itself.
 struct TuningReport {
   std::int64_t windows = 0;  ///< asked for
