@@ -242,8 +242,7 @@ TEST_F(Rd, StepsGoWithMethodsThatChooseWidths) {
 
 TEST_F(Rd, MeasurementsAreMadeOnceForManyTargets) {
   // The second moments of embedding and head are not in the file.
-  const Flags file{"--measurements", measurements_.string(), "--eval", "none",
-                   "--keep_embeddings"};
+  const Flags file{"--measurements", measurements_.string(), "--eval", "none", "--keep_embeddings"};
   const auto first = compressed(file);
   ASSERT_TRUE(std::filesystem::exists(measurements_));
   EXPECT_TRUE(first["timings"].contains("fisher"));
