@@ -9,8 +9,8 @@
 namespace sgpt_mi::formats {
 namespace {
 
-/// A safetensors header entry beside the name: type, shape and offsets of up to 20 digits each.
-constexpr std::int64_t kHeaderEntryBytes = 128;
+/// A safetensors header entry beside the name: 49 bytes, a shape, and offsets of up to 13 digits.
+constexpr std::int64_t kHeaderEntryBytes = 100;
 
 std::int64_t header_entry(const std::string& name) {
   return kHeaderEntryBytes + static_cast<std::int64_t>(name.size());
@@ -18,14 +18,15 @@ std::int64_t header_entry(const std::string& name) {
 
 }  // namespace
 
-FixedSize fixed_size(const SavedTypes& types, const std::vector<MatrixShape>& selected) {
+FixedSize fixed_size(const SavedTypes& types, const std::vector<MatrixShape>& selected,
+                     std::size_t parts) {
   FixedSize size;
   std::unordered_set<std::string> replaced;
   for (const MatrixShape& matrix : selected) {
     replaced.insert(matrix.name + ".weight");
     size.selected_weights += matrix.rows * matrix.columns;
-    size.header_bytes += static_cast<std::int64_t>(packing::kPackedPartKinds) *
-                         header_entry(matrix.name + ".column_scale");
+    size.header_bytes +=
+        static_cast<std::int64_t>(parts) * header_entry(matrix.name + ".column_scale");
   }
   for (const containers::TensorInfo& info : types.tensors()) {
     if (replaced.contains(info.name)) continue;

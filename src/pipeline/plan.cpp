@@ -253,7 +253,9 @@ SizeBudget size_budget(const formats::SavedTypes& types, const model::Model& mod
     selected.push_back({linear.name, linear.rows, linear.columns});
   }
   selected.insert(selected.end(), settings.level_ends.begin(), settings.level_ends.end());
-  SizeBudget budget{formats::fixed_size(types, selected), std::nullopt};
+  const std::size_t parts =
+      settings.entropy && settings.plan ? packing::kLevelParts : packing::kPackedPartKinds;
+  SizeBudget budget{formats::fixed_size(types, selected, parts), std::nullopt};
   const widths::WidthTarget* target = settings.width_target();
   const bool by_types = settings.types && target != nullptr && target->bytes;  // their budget_bits
   if (target != nullptr && !by_types) {

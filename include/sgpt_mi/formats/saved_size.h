@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/packing/packed_matrix.h"
 #include "sgpt_mi/packing/packed_size.h"
 
 namespace sgpt_mi::formats {
@@ -27,8 +28,10 @@ struct FixedSize {
   std::int64_t selected_weights = 0;  ///< weights of the matrices to compress
 };
 
+/// \param parts  tensors that a selected matrix is stored as, at most.
 [[nodiscard]] FixedSize fixed_size(const SavedTypes& types,
-                                   const std::vector<MatrixShape>& selected);
+                                   const std::vector<MatrixShape>& selected,
+                                   std::size_t parts = packing::kPackedPartKinds);
 
 /// Tensor data of a saved model by part: "dense", and of packed matrices "codes", "mask" ...
 [[nodiscard]] std::map<std::string, std::int64_t> bytes_by_part(std::int64_t dense_bytes,
