@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/obs/compress.h"
 #include "support/random_tensor.h"
 
 namespace sgpt_mi::widths {
@@ -73,32 +72,6 @@ TEST(Importance, RefusesWeightsThatAreNoShares) {
 TEST(Contribution, IsMeanMagnitudeTimesMeanInput) {
   const torch::Tensor contribution = channel_contribution(kWeight, doubles({1.0, 0.5, 7.0}));
   EXPECT_TRUE(contribution.equal(doubles({2.0, 1.0, 0.0})));
-}
-
-TEST(PreparedInput, InverseDiagonalIsOfTheDampedHessianInNaturalOrder) {
-  const torch::Tensor hessian = test::correlated_hessian(40, 200, 3);
-  for (const bool act_order : {false, true}) {
-    obs::CompressOptions options;
-    options.act_order = act_order;
-    const obs::PreparedInput input = obs::prepare_input(hessian, options, "fc1");
-    torch::Tensor damped = hessian.to(torch::kFloat64);
-    damped.diagonal().add_(0.01 * damped.diagonal().mean().item<double>());
-    const torch::Tensor expected = damped.inverse().diagonal();
-    EXPECT_TRUE(input.inverse_diagonal().allclose(expected, 1e-3)) << act_order;
-  }
-}
-
-TEST(PreparedInput, GivesTheSameMatrixAsTheHessianItself) {
-  const torch::Tensor hessian = test::correlated_hessian(40, 200, 3);
-  const torch::Tensor weight = test::normal(9, 40, 4);
-  obs::CompressOptions options;
-  options.sparsity = 0.5;
-  options.wbits = 4;
-  const CompressResult direct = compress_sparsegpt(weight, hessian, options, "fc1");
-  const CompressResult prepared =
-      compress_sparsegpt(weight, obs::prepare_input(hessian, options, "fc1"), options, "fc1");
-  EXPECT_TRUE(direct.matrix.weight.equal(prepared.matrix.weight));
-  EXPECT_EQ(direct.loss, prepared.loss);
 }
 
 }  // namespace
