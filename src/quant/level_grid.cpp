@@ -22,6 +22,7 @@ constexpr std::int64_t kBuckets = kCounted + kOctaves;
 constexpr double kMostLevel = 32767.0;
 /// Classes of rows and columns: a matrix has few that differ by more than 2^8.
 constexpr std::int64_t kClasses = 16;
+constexpr std::int64_t kMiddleClass = 8;
 constexpr double kClassesPerOctave = 2.0;
 
 /// Classes 0 .. kClasses - 1 of positive means, the middle one for the middle of them.
@@ -30,7 +31,7 @@ torch::Tensor classes_of(const torch::Tensor& mean) {
   const torch::Tensor middle = logarithm.median();
   return (logarithm - middle)
       .round_()
-      .add_(static_cast<double>(kClasses / 2))
+      .add_(static_cast<double>(kMiddleClass))
       .clamp_(0, static_cast<double>(kClasses - 1))
       .to(torch::kInt32);
 }
@@ -121,7 +122,7 @@ LevelTables level_tables(const torch::Tensor& levels) {
   const torch::Tensor size = magnitude.to(torch::kFloat32);
   LevelTables tables;
   tables.row_table = classes_of(size.mean(1));
-  tables.column_table = classes_of(size.mean(0)) - static_cast<std::int32_t>(kClasses / 2);
+  tables.column_table = classes_of(size.mean(0)) - static_cast<std::int32_t>(kMiddleClass);
   const torch::Tensor table = (tables.row_table.unsqueeze(1) + tables.column_table.unsqueeze(0))
                                   .clamp_(0, kClasses - 1)
                                   .mul_(kBuckets);
