@@ -15,7 +15,8 @@ SGPT_MI_HOST_DEVICE inline float level_value_of(const LevelView& levels, std::in
   const std::int32_t wanted = levels.row_table[r] + levels.column_table[column];
   const std::int32_t floored = wanted > 0 ? wanted : 0;
   const std::int32_t table = floored < levels.tables ? floored : levels.tables - 1;
-  return step * priced_level(value / step, cost, levels.price + table * kPricedLevels);
+  return step * priced_level(value / step, cost,
+                             levels.price + static_cast<std::int64_t>(table) * kPricedLevels);
 }
 
 }  // namespace sgpt_mi::kernels

@@ -67,9 +67,10 @@ void expect_half_zeros(const nlohmann::json& report, double most = kMostZerosWit
   EXPECT_LT(report["totals"]["sparsity"], most);
 }
 
-/// Levels take the bytes that codes of the target's width would take, and hardly fewer.
+/// Levels take the bytes that codes of the target's width would take, and hardly fewer. Codes keep a
+/// few weights less than asked for: a threshold falls with its equals.
 void expect_size_of_codes(const nlohmann::json& levels, const nlohmann::json& codes) {
-  const double most = codes["totals"]["stored_bits_per_weight"];
+  const double most = 1.001 * codes["totals"]["stored_bits_per_weight"].get<double>();
   EXPECT_LE(levels["totals"]["stored_bits_per_weight"], most);
   EXPECT_GT(levels["totals"]["stored_bits_per_weight"], 0.95 * most);
 }
