@@ -67,8 +67,8 @@ void expect_half_zeros(const nlohmann::json& report, double most = kMostZerosWit
   EXPECT_LT(report["totals"]["sparsity"], most);
 }
 
-/// Levels take the bytes that codes of the target's width would take, and hardly fewer. Codes keep a
-/// few weights less than asked for: a threshold falls with its equals.
+/// Levels take the bytes that codes of the target's width would take, and hardly fewer. Codes keep
+/// a few weights less than asked for: a threshold falls with its equals.
 void expect_size_of_codes(const nlohmann::json& levels, const nlohmann::json& codes) {
   const double most = 1.001 * codes["totals"]["stored_bits_per_weight"].get<double>();
   EXPECT_LE(levels["totals"]["stored_bits_per_weight"], most);
