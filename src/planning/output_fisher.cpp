@@ -180,7 +180,7 @@ void FisherPass::add_at_head(const torch::Tensor& final_hidden, const torch::Ten
   EndMoments& ends = *run_.ends;
   const double share = 1.0 / static_cast<double>(run_.windows_used * (run_.windows.seqlen - 1));
   const torch::Tensor states = final_hidden.to(torch::kFloat64);
-  const torch::Tensor moment = states.t().matmul(states);
+  const torch::Tensor moment = states.t().matmul(states).to(torch::kCPU);
   const torch::Tensor p = at::softmax(logits.to(torch::kFloat32), -1);
   if (!ends.hidden.defined()) {
     ends.hidden = at::zeros_like(moment);
@@ -188,8 +188,8 @@ void FisherPass::add_at_head(const torch::Tensor& final_hidden, const torch::Ten
     ends.probability = at::zeros({p.size(1)}, moment.options());
   }
   ends.hidden.add_(moment, share);
-  ends.logit.add_((p * (1.0 - p)).sum(0), share);
-  ends.probability.add_(p.sum(0), share);
+  ends.logit.add_((p * (1.0 - p)).sum(0).to(torch::kCPU), share);
+  ends.probability.add_(p.sum(0).to(torch::kCPU), share);
 }
 
 void FisherPass::finish_at_embedding() const {

@@ -126,7 +126,8 @@ enum class PackedPartKind : std::uint8_t {
 };
 inline constexpr std::size_t kPackedPartKinds = 10;
 
-/// Parts of a matrix of levels with one scale a row and one a column: record, codes, tables and both.
+/// Parts of a matrix of levels with one scale a row and one a column: record, codes, tables and
+/// both.
 inline constexpr std::size_t kLevelParts = 5;
 
 /// What follows NAME in the part's tensor name: ".packed", ".codes" ...

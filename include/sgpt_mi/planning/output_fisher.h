@@ -13,7 +13,7 @@
 namespace sgpt_mi::planning {
 
 /// What a backward pass sees at both ends of a model, of which errors in the embedding and in the
-/// head are weighed: means over tokens.
+/// head are weighed: means over tokens, on the CPU.
 struct EndMoments {
   torch::Tensor hidden;       ///< E h h^T of what the head reads, (head input)^2 float64
   torch::Tensor logit;        ///< E p (1 - p) of each next token's probability p, (vocab) float64
