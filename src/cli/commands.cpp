@@ -62,7 +62,9 @@ report::RunReport start_report(const flags::ResolvedSettings& settings,
                                const std::vector<std::string>& command_line) {
   report::RunReport report;
   report.version = flags::kVersion;
-  report.command = command_line;
+  // A run that was resumed is the run that it went on with.
+  std::copy_if(command_line.begin(), command_line.end(), std::back_inserter(report.command),
+               [](const std::string& argument) { return !argument.starts_with("--resume"); });
   report.config = flags::config_values(settings);
   return report;
 }
@@ -75,10 +77,27 @@ void show(const report::RunReport& report, const flags::Settings& typed) {
   write_report(typed.report, to_json(report));
 }
 
+/// Whether the user at the terminal wants something; a pipe has nobody to ask.
+bool agrees(const std::string& question) {
+  if (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0) return false;
+  std::cerr << shown(question) << " [Y/n] " << std::flush;
+  std::string answer;
+  if (!std::getline(std::cin, answer)) return false;
+  return answer.empty() || answer.front() == 'y' || answer.front() == 'Y';
+}
+
+/// Asks whether to go on with what another process has left.
+void ask_to_resume(pipeline::CompressRun& run) {
+  if (run.journal.empty() || run.unfinished != pipeline::Unfinished::kRefuse) return;
+  const std::optional<std::string> found = pipeline::unfinished_run(run.journal);
+  if (found && agrees(*found + "; go on with it?")) run.unfinished = pipeline::Unfinished::kGoOn;
+}
+
 void run_compress(const flags::ResolvedSettings& settings,
                   const std::vector<std::string>& command_line) {
-  const pipeline::CompressRun run = to_compress_run(settings);
+  pipeline::CompressRun run = to_compress_run(settings);
   check_places(settings.values);
+  ask_to_resume(run);
   Console console(settings.values.quiet);
   show(pipeline::run_compress(run, console, start_report(settings, command_line)), settings.values);
 }

@@ -1,5 +1,6 @@
 #include "sgpt_mi/cli/settings.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -10,11 +11,16 @@
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
+#include "sgpt_mi/flags/flag_table.h"
 #include "type_settings.h"
 #include "width_settings.h"
 
 namespace sgpt_mi::cli {
 namespace {
+
+/// Flags that change where and how a result is shown, or, threads, its last digits.
+constexpr std::array<std::string_view, 7> kNotOfResult{"offline", "quiet", "verbose", "threads",
+                                                       "save",    "report", "trace"};
 
 std::vector<std::string> split_names(const std::string& key, const std::string& text) {
   std::vector<std::string> sets;
@@ -190,6 +196,18 @@ std::string model_of(const flags::Settings& typed) {
   return typed.revision.empty() ? typed.model : typed.model + "@" + typed.revision;
 }
 
+nlohmann::json result_settings(const flags::ResolvedSettings& settings) {
+  nlohmann::json result{{"model", model_of(settings.values)},
+                        {"dataset", settings.values.dataset}};
+  for (const flags::FlagRow* row : flags::flags_of(flags::kCompress)) {
+    const bool shown_only = std::find(kNotOfResult.begin(), kNotOfResult.end(),
+                                      std::string_view(row->key)) != kNotOfResult.end();
+    if (!row->in_config || shown_only) continue;
+    result[row->key] = flags::flag_value(settings.values, *row);
+  }
+  return result;
+}
+
 pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
   const flags::Settings& typed = settings.values;
   pipeline::CompressRun run;
@@ -217,6 +235,9 @@ pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
   run.save_dir = typed.save;
   run.shard_bytes = parse_bytes(typed.shard_bytes);
   run.plots_dir = typed.plots;
+  run.journal = typed.save;
+  run.unfinished = typed.resume ? pipeline::Unfinished::kGoOn : pipeline::Unfinished::kRefuse;
+  run.settings = result_settings(settings);
   run.validate();
   return run;
 }

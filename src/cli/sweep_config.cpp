@@ -28,11 +28,6 @@ bool is_cell_flag(const flags::FlagRow& row) {
          key != "offline";
 }
 
-/// Whether a flag may change what a cell measures; the number of threads changes the last digits.
-bool decides_result(const flags::FlagRow& row) {
-  return is_cell_flag(row) && std::string_view(row.key) != "threads";
-}
-
 [[noreturn]] void refuse_key(const std::string& where, const std::string& key,
                              const std::vector<std::string>& known) {
   const std::string nearest = flags::nearest_name(key, known);
@@ -199,10 +194,7 @@ GridCell make_cell(const Json& varied, const flags::ResolvedSettings& settings) 
   GridCell cell;
   cell.varied = varied;
   cell.config = flags::config_values(settings);
-  cell.settings = {{"model", settings.values.model}, {"dataset", settings.values.dataset}};
-  for (const flags::FlagRow& row : flags::flag_table()) {
-    if (decides_result(row)) cell.settings[row.key] = flags::flag_value(settings.values, row);
-  }
+  cell.settings = result_settings(settings);
   try {
     cell.run = to_compress_run(settings);
   } catch (const Error& error) {

@@ -56,6 +56,7 @@ BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends&
     ends.levels->compress(*plan, *budget, student, of_ends);
     walk.embedding = &embedding.emplace(run.model.spec(), student);
   }
+  walk.knows = [&](std::int64_t layer, model::Site site) { return compressor.knows(layer, site); };
   walk::walk_blocks(
       walk, [&](model::Block& block, walk::SiteInput& input) { compressor.handle(block, input); });
   if (ends.blocks != nullptr) {
@@ -92,10 +93,12 @@ BlockResult compress_blocks(const BlockRun& run) {
   const Ends ends{end_blocks ? &*end_blocks : nullptr, end_levels ? &*end_levels : nullptr};
   if (run.settings.plan) {
     const planning::PlanGoal goal = run.settings.goal();
+    if (end_levels) end_levels->recall();
     planning::Measurements measurements = planning::load_or_measure(
         {run.model, run.placement, run.windows, run.settings.selection, goal,
          run.settings.batch_windows, run.activations, run.timings, run.measurement_key,
          end_levels ? &end_levels->moments() : nullptr});
+    if (run.journal != nullptr) run.journal->keep("measurements", nullptr);
     if (end_levels) end_levels->measure(measurements);
     if (end_blocks) {
       end_blocks->measure(measurements);

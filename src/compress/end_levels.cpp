@@ -3,6 +3,7 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "coded_copy.h"
@@ -19,6 +20,16 @@ namespace {
 constexpr std::int64_t kRowsAtOnce = 4096;
 
 bool is_head(const formats::MatrixShape& matrix) { return matrix.name.ends_with("lm_head"); }
+
+/// Of their record in a journal.
+constexpr const char* kMoments = "end-moments";
+
+std::array<std::pair<const char*, torch::Tensor*>, 4> named(planning::EndMoments& moments) {
+  return {{{"hidden", &moments.hidden},
+           {"logit", &moments.logit},
+           {"probability", &moments.probability},
+           {"gradient", &moments.gradient}}};
+}
 
 double trace_of(const torch::Tensor& matrix) { return matrix.trace().item<double>(); }
 
@@ -57,8 +68,15 @@ void EndLevels::weigh(End& end) const {
                                  end.shape.name);
 }
 
-void EndLevels::measure(planning::Measurements& measurements) {
-  const walk::StageTimer timer(run_.timings, "end_matrices");
+void EndLevels::recall() {
+  if (run_.journal == nullptr) return;
+  const auto file = run_.journal->tensors(kMoments);
+  if (file == nullptr) return;
+  for (const auto& [name, moment] : named(moments_)) *moment = model::to_torch(file->read(name));
+}
+
+/// Makes the moments, where the measuring pass did not.
+void EndLevels::complete_moments() {
   if (!moments_.gradient.defined()) {
     moments_ = {};
     const text::TokenWindows windows = text::first_windows(
@@ -67,6 +85,17 @@ void EndLevels::measure(planning::Measurements& measurements) {
     static_cast<void>(planning::output_fisher(
         {run_.model, run_.placement, windows, windows.windows, all, 1, run_.timings, &moments_}));
   }
+  if (run_.journal == nullptr || run_.journal->find(kMoments)) return;
+  std::vector<containers::TensorData> tensors;
+  for (const auto& [name, moment] : named(moments_)) {
+    tensors.push_back(model::to_tensor_data(name, *moment));
+  }
+  run_.journal->keep(kMoments, nullptr, tensors);
+}
+
+void EndLevels::measure(planning::Measurements& measurements) {
+  const walk::StageTimer timer(run_.timings, "end_matrices");
+  complete_moments();
   const double per_token = 0.5 / static_cast<double>(run_.windows.seqlen);
   measurements.ends.clear();
   for (End& end : ends_) {

@@ -32,7 +32,11 @@ class EndLevels {
   /// What planning::measure_model() fills on the way.
   [[nodiscard]] planning::EndMoments& moments() { return moments_; }
 
-  /// Adds the matrices' levels to what a plan chooses from; makes the moments where nobody did.
+  /// Takes the moments from the run's journal, where they are in it.
+  void recall();
+
+  /// Adds the matrices' levels to what a plan chooses from; makes the moments where nobody did, and
+  /// keeps them in the run's journal.
   void measure(planning::Measurements& measurements);
 
   /// Compresses the matrices at the plan's step, or at the budget's where they count in it, and
@@ -47,6 +51,7 @@ class EndLevels {
     torch::Tensor row_weight;  // f (rows) float64, floored
   };
 
+  void complete_moments();
   [[nodiscard]] torch::Tensor weight_of(const formats::MatrixShape& shape) const;
   void weigh(End& end) const;
   [[nodiscard]] obs::CompressedMatrix compress_rows(const End& end, double step) const;

@@ -39,14 +39,18 @@ double LevelBudget::step_for(const std::string& name) const {
 }
 
 bool LevelBudget::settle(const std::string& name, std::int64_t bits) {
-  const planning::LevelDemand& demand = open_.at(name);
   const double step = step_for(name);
   if (open_.size() == 1 && !fits_last(name, step, left() - bits)) return false;
+  restore(name, step, bits);
+  return true;
+}
+
+void LevelBudget::restore(const std::string& name, double step, std::int64_t bits) {
+  const planning::LevelDemand& demand = open_.at(name);
   extra_bits_ += static_cast<double>(bits) - planning::bits_at(demand, step);
   done_weights_ += demand.weights;
   taken_ += bits;
   open_.erase(name);
-  return true;
 }
 
 /// Whether the last linear may stay as it was tried; sets the step of its next try if not.

@@ -24,6 +24,9 @@ class LevelBudget {
   /// another step. Throws Error(kNumeric) when the last one does not fit in any.
   [[nodiscard]] bool settle(const std::string& name, std::int64_t bits);
 
+  /// The same of a linear that a process before this one settled with a step.
+  void restore(const std::string& name, double step, std::int64_t bits);
+
  private:
   [[nodiscard]] std::int64_t left() const { return budget_ - taken_; }
   [[nodiscard]] bool fits_last(const std::string& name, double step, std::int64_t unused);

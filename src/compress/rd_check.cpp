@@ -16,6 +16,9 @@ namespace {
 /// Share of the KL that a plan must save to be taken instead of a plainer one.
 constexpr double kLeastSaving = 0.02;
 
+/// The journal's record of the plan that was taken, its place in the list.
+constexpr const char* kPlanChoice = "plan-choice";
+
 /// What makes every plan better alike is left out: the descents, and drift correction and tuning,
 /// which need a second stream.
 CompressionSettings trial_settings(const CompressionSettings& settings) {
@@ -72,6 +75,10 @@ planning::RdPlan choose_plan(const BlockRun& run, std::vector<planning::RdPlan> 
   if (split.held_out == 0) {
     return std::move(*std::min_element(plans.begin(), plans.end(), planning::least_damage_first));
   }
+  if (run.journal != nullptr) {
+    const std::optional<nlohmann::json> chosen = run.journal->find(kPlanChoice);
+    if (chosen) return std::move(plans.at(chosen->get<std::size_t>()));
+  }
   const walk::StageTimer timer(run.timings, "plan_check");
   Trials trials(run, split);
   std::size_t best = 0;
@@ -85,6 +92,7 @@ planning::RdPlan choose_plan(const BlockRun& run, std::vector<planning::RdPlan> 
     least = divergence;
     best = i;
   }
+  if (run.journal != nullptr) run.journal->keep(kPlanChoice, best);
   return std::move(plans[best]);
 }
 

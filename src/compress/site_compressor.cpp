@@ -33,6 +33,17 @@ std::vector<LinearInfo> linears_of(const Block& block, model::Site site) {
   return linears;
 }
 
+/// Puts a tensor that channels were scaled in back into its block.
+void restore_tensor(Block& block, const std::string& name, const torch::Tensor& value,
+                    torch::ScalarType dtype) {
+  const LinearInfo& any = block.linears().front();
+  const std::size_t prefix = any.name.size() - any.short_name.size();
+  for (const LinearInfo& linear : block.linears()) {
+    if (name == linear.name + ".weight") return block.set_weight(linear.short_name, value.to(dtype));
+  }
+  block.set_norm({name.substr(prefix), value});
+}
+
 torch::Tensor row_weight_of(const planning::LinearChoice& choice, torch::Device device) {
   return torch::tensor(choice.row_weight, torch::kFloat64).to(device);
 }
@@ -51,11 +62,37 @@ void SiteCompressor::handle(Block& block, walk::SiteInput& input) {
     if (run_.settings.selection.contains(input.layer, linear.name)) selected.push_back(linear);
   }
   if (selected.empty()) return;
+  if (auto known = journal_.take(input.layer, input.site)) {
+    return restore(block, selected, std::move(*known));
+  }
   if (run_.settings.channel_scaling) scale_channels(block, input);
   const SiteWork work = prepare(input, selected.front().name);
   for (const LinearInfo& linear : selected) {
     check_interrupt();
     compress_linear(block, linear, work);
+  }
+  const walk::StageTimer timer(run_.timings, "journal");
+  journal_.keep(input.layer, input.site, std::exchange(record_, {}));
+}
+
+void SiteCompressor::restore(Block& block, const std::vector<LinearInfo>& linears,
+                             SiteRecord&& record) {
+  const walk::StageTimer timer(run_.timings, "journal");
+  for (const auto& [name, value] : record.tensors) {
+    restore_tensor(block, name, value, run_.placement.dtype);
+    finish_tensor(name, value);
+  }
+  record_ = {};
+  for (GroupPicture& picture : record.pictures) result_.pictures.push_back(std::move(picture));
+  ensure(record.linears.size() == linears.size(), "compress: a journal of another selection");
+  for (std::size_t i = 0; i < linears.size(); ++i) {
+    RecordedLinear& linear = record.linears[i];
+    ensure(linear.name == linears[i].name, "compress: a journal of other linears");
+    if (levels_ != nullptr) levels_->restore(linear.name, *linear.layer.step, linear.level_bits);
+    block.set_weight(linears[i].short_name,
+                     rounded(linears[i], linear.matrix).to(run_.placement.dtype));
+    finish_or_wait({linears[i], std::move(linear.matrix)}, std::move(linear.layer));
+    run_.events.progress(++done_);
   }
 }
 
@@ -155,18 +192,15 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
 
 /// Compresses to levels of the step that the budget gives; the last linear of the model until all
 /// fit into it.
-obs::CompressResult SiteCompressor::compress_levels(const torch::Tensor& weight,
-                                                    const SiteWork& work,
-                                                    obs::CompressOptions& options,
-                                                    const LinearInfo& linear) {
+void SiteCompressor::compress_levels(const torch::Tensor& weight, const SiteWork& work,
+                                     const LinearInfo& linear, LinearWork& done) {
   const DType dtype = run_.saved_types.dtype_of(linear.name + ".weight");
-  while (true) {
-    options.levels->step = levels_->step_for(linear.name);
-    obs::CompressResult result = compress_matrix(weight, work, options, linear.name);
+  do {
+    done.options.levels->step = levels_->step_for(linear.name);
+    done.result = compress_matrix(weight, work, done.options, linear.name);
     const walk::StageTimer timer(run_.timings, "pack", linear.name);
-    const std::int64_t bits = packed_bits(result, linear.name, dtype);
-    if (levels_->settle(linear.name, bits)) return result;
-  }
+    done.level_bits = packed_bits(done.result, linear.name, dtype);
+  } while (!levels_->settle(linear.name, done.level_bits));
 }
 
 /// W0 of the drift correction; nothing where the streams have not parted.
@@ -229,8 +263,11 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
     if (rd_plan_ == nullptr && run_.settings.types) {
       done.options.block_type = run_.settings.types->fixed(linear.name, linear.columns);
     }
-    done.result = levels_ != nullptr ? compress_levels(target, work, done.options, linear)
-                                     : compress_matrix(target, work, done.options, linear.name);
+    if (levels_ != nullptr) {
+      compress_levels(target, work, linear, done);
+    } else {
+      done.result = compress_matrix(target, work, done.options, linear.name);
+    }
   }
   for (const auto& [step, seconds] : done.result.seconds) run_.timings["obs_" + step] += seconds;
   return done;
@@ -252,18 +289,24 @@ void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, con
   layer.drift = done.drift;
   keep_picture(linear, work, done.plan);
   layer.seconds = timer.seconds();
-  tuning::CompressedLinear compressed{linear, std::move(done.result.matrix)};
-  if (!tunes()) {
-    finish_linear(compressed, std::move(layer));
-    return;
+  if (run_.journal != nullptr) {
+    record_.linears.push_back({linear.name, done.result.matrix, layer, done.level_bits});
+    if (!tunes()) record_.linears.back().matrix.weight = values;
   }
-  run_.events.layer(layer);
+  finish_or_wait({linear, std::move(done.result.matrix)}, std::move(layer));
+  run_.events.layer(tunes() ? pending_.layers.back() : result_.layers.back());
   run_.events.progress(++done_);
-  pending_.linears.push_back(std::move(compressed));
+}
+
+/// Hands a linear on, or keeps it for the tuning.
+void SiteCompressor::finish_or_wait(tuning::CompressedLinear&& done, report::LayerReport layer) {
+  if (!tunes()) return finish_linear(done, std::move(layer));
+  pending_.linears.push_back(std::move(done));
   pending_.layers.push_back(std::move(layer));
 }
 
 void SiteCompressor::finish_tensor(const std::string& name, const torch::Tensor& rounded) {
+  record_.tensors.emplace_back(name, rounded);
   if (tunes()) {
     pending_.tensors.insert_or_assign(name, rounded);
   } else {
@@ -331,10 +374,6 @@ void SiteCompressor::finish_linear(const tuning::CompressedLinear& done,
     layer.coded = true;
   }
   layer.seconds += timer.seconds();
-  if (!tunes()) {
-    run_.events.layer(layer);
-    run_.events.progress(++done_);
-  }
   result_.layers.push_back(std::move(layer));
 }
 
@@ -384,6 +423,7 @@ void SiteCompressor::keep_picture(const LinearInfo& linear, const SiteWork& work
       result_.pictures.empty() || !result_.pictures.back().affinity.is_same(work.groups.affinity);
   if (!first) return;
   result_.pictures.push_back({linear.name, work.groups.affinity, work.groups.labels, plan->bits});
+  record_.pictures.push_back(result_.pictures.back());
 }
 
 }  // namespace sgpt_mi::compress

@@ -17,6 +17,7 @@
 #include "sgpt_mi/tuning/tune_model.h"
 #include "sgpt_mi/walk/block_walk.h"
 #include "sgpt_mi/widths/width_planner.h"
+#include "site_journal.h"
 
 namespace sgpt_mi::compress {
 
@@ -25,16 +26,22 @@ namespace sgpt_mi::compress {
 class SiteCompressor {
  public:
   /// One sparsity and one width for all.
-  explicit SiteCompressor(const BlockRun& run) : run_(run) {}
+  explicit SiteCompressor(const BlockRun& run) : run_(run), journal_(run.journal) {}
   /// Widths as the planner gives them.
   SiteCompressor(const BlockRun& run, widths::WidthPlanner& planner)
-      : run_(run), planner_(&planner) {}
+      : run_(run), planner_(&planner), journal_(run.journal) {}
   /// Sparsities and widths of a measured plan, which names every selected linear.
   /// \param levels  of a plan of levels, else null.
   SiteCompressor(const BlockRun& run, const planning::RdPlan& plan, LevelBudget* levels)
-      : run_(run), rd_plan_(&plan), levels_(levels) {}
+      : run_(run), rd_plan_(&plan), levels_(levels), journal_(run.journal) {}
 
-  /// Compresses the selected linears that read the site and replaces them in the block.
+  /// Whether the site was finished by a process before this one: handle() then needs no statistics.
+  [[nodiscard]] bool knows(std::int64_t layer, model::Site site) {
+    return journal_.knows(layer, site);
+  }
+
+  /// Compresses the selected linears that read the site and replaces them in the block; those of a
+  /// site that knows() found are taken from the journal.
   void handle(model::Block& block, walk::SiteInput& input);
 
   /// Whether the model is tuned: finish_model() is then to be called after the last block.
@@ -64,6 +71,7 @@ class SiteCompressor {
     std::optional<double> drift;             ///< share of the drift correction, where there is one
     std::optional<widths::LinearPlan> plan;  ///< with a planner
     obs::CompressResult result;
+    std::int64_t level_bits = 0;  ///< of levels
   };
 
   /// What waits for the end of the model.
@@ -83,10 +91,8 @@ class SiteCompressor {
   [[nodiscard]] obs::CompressResult compress_planned(const torch::Tensor& weight,
                                                      const SiteWork& work, widths::LinearPlan& plan,
                                                      const model::LinearInfo& linear);
-  [[nodiscard]] obs::CompressResult compress_levels(const torch::Tensor& weight,
-                                                    const SiteWork& work,
-                                                    obs::CompressOptions& options,
-                                                    const model::LinearInfo& linear);
+  void compress_levels(const torch::Tensor& weight, const SiteWork& work,
+                       const model::LinearInfo& linear, LinearWork& done);
   [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight,
                                            const model::LinearInfo& linear, const SiteWork& work);
   [[nodiscard]] std::optional<obs::DriftTarget> drift_target(const torch::Tensor& weight,
@@ -95,6 +101,9 @@ class SiteCompressor {
                                                      const SiteWork& work) const;
   [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, const std::string& name,
                                          DType dtype) const;
+  void restore(model::Block& block, const std::vector<model::LinearInfo>& linears,
+               SiteRecord&& record);
+  void finish_or_wait(tuning::CompressedLinear&& done, report::LayerReport layer);
   void finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer);
   void finish_tensor(const std::string& name, const torch::Tensor& rounded);
   [[nodiscard]] std::int64_t store_linear(const tuning::CompressedLinear& done);
@@ -110,6 +119,8 @@ class SiteCompressor {
   widths::WidthPlanner* planner_ = nullptr;
   const planning::RdPlan* rd_plan_ = nullptr;
   LevelBudget* levels_ = nullptr;
+  SiteJournal journal_;
+  SiteRecord record_;  // of the site at work
   std::int64_t done_ = 0;
   Pending pending_;
   BlockResult result_;

@@ -296,7 +296,7 @@ std::uint64_t ModelWriter::State::write_shards(const std::vector<std::vector<Pla
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const fs::path path = shard_path(target, i, shards.size());
     refuse_other_file(path);
-    files.push_back(std::make_unique<io::StagedFile>(path));
+    files.push_back(std::make_unique<io::StagedFile>(io::PartialFolder(target), path));
     const std::string start =
         header(description, shards[i], file_type(placed), {i, shards.size(), placed.size()});
     files.back()->write(0, std::as_bytes(std::span(start)));

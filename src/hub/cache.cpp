@@ -1,8 +1,5 @@
 #include "cache.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +10,7 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/hub/hub.h"
+#include "sgpt_mi/io/file_lock.h"
 #include "sgpt_mi/io/output.h"
 
 namespace sgpt_mi::hub {
@@ -37,14 +35,6 @@ std::string commit_of(const fs::path& path) {
          path.string(), shown(commit));
   }
   return commit;
-}
-
-/// Whether an open file is still the one that has the name.
-bool has_name(const io::FileDescriptor& file, const fs::path& path) {
-  struct stat opened {};
-  struct stat named {};
-  return ::fstat(file.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
-         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
 }  // namespace
@@ -136,19 +126,9 @@ void RepoCache::set_ref(const std::string& revision, const std::string& commit) 
 
 std::optional<io::FileDescriptor> RepoCache::try_lock(const std::string& etag) const {
   make_folder(locks_);
-  const fs::path path = lock(etag);
-  io::FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (file.get() < 0) io::fail_output(path, errno);
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK || errno == EINTR) return std::nullopt;
-    // Some network file systems have no locks; there the hash alone finds what two have mixed up.
-    const bool without_locks = errno == ENOSYS || errno == EOPNOTSUPP || errno == ENOLCK;
-    if (!without_locks) io::fail_output(path, errno);
-  }
-  // Some releases of huggingface_hub's lock remove the file: a lock on a file without a name is
-  // none.
-  if (!has_name(file, path)) return std::nullopt;
-  return file;
+  // Some releases of huggingface_hub's lock remove the file. Where there are no locks, the hash
+  // alone finds what two have mixed up.
+  return io::try_lock_file(lock(etag));
 }
 
 }  // namespace sgpt_mi::hub

@@ -1,7 +1,10 @@
 #include "sgpt_mi/io/output.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -51,14 +54,49 @@ struct TemporaryFile {
   ~TemporaryFile() { remove_quietly(path); }
 };
 
-/// An absolute path without links, "." or a trailing slash.
-fs::path plain_path(const fs::path& path) {
+/// Gives two folders each other's name; where the file system cannot do that at once, nothing has
+/// the second name for a moment.
+void exchange(const fs::path& staging, const fs::path& target) {
+  if (::renameat2(AT_FDCWD, staging.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
+    return;
+  }
+  if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) fail_output(target, errno);
+  fs::path aside = staging;
+  aside += ".replaced";
+  rename_or_fail(target, aside);
   std::error_code error;
-  const fs::path plain = fs::weakly_canonical(path, error);
-  if (error) fail_output(path, error.value());
-  const fs::path absolute = fs::absolute(plain, error);
-  if (error) fail_output(path, error.value());
-  return absolute.has_filename() ? absolute : absolute.parent_path();
+  fs::rename(staging, target, error);
+  if (error) {
+    rename_or_fail(aside, target);
+    fail_output(target, error.value());
+  }
+  remove_quietly(aside);
+}
+
+/// Where a target lies until it is complete; what an earlier process left there is removed.
+fs::path clean_staging(const PartialFolder& folder) {
+  const fs::path staging = folder.path() / "output";
+  std::error_code error;
+  fs::remove_all(staging, error);
+  if (!error) fs::create_directory(staging, error);
+  if (error) fail_output(staging, error.value());
+  return staging;
+}
+
+/// A folder that may be replaced: it is empty or has the marker, or nothing is there.
+void require_ours(const fs::path& target, const std::string& marker) {
+  std::error_code error;
+  const fs::file_status status = fs::status(target, error);
+  if (!fs::exists(status)) return;
+  if (!fs::is_directory(status)) {
+    fail(ErrorKind::kInput, "io: {} is a file; a folder to write was expected: choose another name",
+         target.string());
+  }
+  if (fs::is_empty(target, error) || fs::exists(target / marker, error)) return;
+  fail(ErrorKind::kUsage,
+       "io: {} is not empty and has no {}, so it was not written by this program and is not "
+       "replaced; choose another folder",
+       target.string(), marker);
 }
 
 }  // namespace
@@ -74,8 +112,13 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
   sync_path(folder_of(path));
 }
 
-StagedFile::StagedFile(const fs::path& target)
-    : target_(target), staging_(neighbour(target, "partial")), file_(create_output(staging_)) {}
+StagedFile::StagedFile(const fs::path& target) : StagedFile(PartialFolder(target), target) {}
+
+StagedFile::StagedFile(PartialFolder folder, fs::path target)
+    : folder_(std::move(folder)),
+      target_(std::move(target)),
+      staging_(folder_.path() / ("output." + target_.filename().string())),
+      file_(create_output(staging_)) {}
 
 StagedFile::~StagedFile() { remove_quietly(staging_); }
 
@@ -89,29 +132,9 @@ void StagedFile::commit() {
   sync_path(folder_of(target_));
 }
 
-StagedFolder::StagedFolder(const fs::path& target, std::string marker)
-    : target_(plain_path(target)),
-      staging_(neighbour(target_, "partial")),
-      marker_(std::move(marker)) {
-  std::error_code error;
-  const fs::file_status status = fs::status(target_, error);
-  if (fs::exists(status) && !fs::is_directory(status)) {
-    fail(ErrorKind::kInput, "io: {} is a file; a folder to write was expected: choose another name",
-         target_.string());
-  }
-  const bool ours = !fs::is_directory(status) || fs::is_empty(target_, error) ||
-                    fs::exists(target_ / marker_, error);
-  if (!ours) {
-    fail(ErrorKind::kUsage,
-         "io: {} is not empty and has no {}, so it was not written by this program and is not "
-         "replaced; choose another folder",
-         target_.string(), marker_);
-  }
-  fs::create_directories(target_.parent_path(), error);
-  if (error) fail_output(target_, error.value());
-  remove_quietly(staging_);  // left by an earlier process of the same number
-  fs::create_directory(staging_, error);
-  if (error) fail_output(target_, error.value());
+StagedFolder::StagedFolder(const fs::path& target, const std::string& marker) : folder_(target) {
+  require_ours(folder_.target(), marker);
+  staging_ = clean_staging(folder_);
 }
 
 StagedFolder::~StagedFolder() {
@@ -121,18 +144,16 @@ StagedFolder::~StagedFolder() {
 void StagedFolder::commit() {
   ensure(!committed_, "io: a folder was committed twice");
   sync_tree(staging_);
-  const fs::path aside = neighbour(target_, "replaced");
+  const fs::path& target = folder_.target();
   std::error_code error;
-  const bool replaces = fs::exists(target_, error);
-  if (replaces) rename_or_fail(target_, aside);
-  fs::rename(staging_, target_, error);
-  if (error) {
-    if (replaces) rename_or_fail(aside, target_);
-    fail_output(target_, error.value());
+  if (fs::exists(target, error)) {
+    exchange(staging_, target);
+  } else {
+    rename_or_fail(staging_, target);
   }
   committed_ = true;
-  sync_path(target_.parent_path());
-  if (replaces) remove_quietly(aside);
+  sync_path(target.parent_path());
+  remove_quietly(staging_);  // what was replaced
 }
 
 }  // namespace sgpt_mi::io

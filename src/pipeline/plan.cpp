@@ -155,13 +155,30 @@ void check_target(const CompressRun& run, const Session& session) {
       {*settings.widths, settings.matrix, settings.selection, budget.stored_bits}, session.model));
 }
 
+/// At most this lies in the journal beside the output: of each weight its value, its code or level
+/// and whether it is pruned.
+std::int64_t journal_bytes(const Session& session, const compress::CompressionSettings& settings) {
+  constexpr std::int64_t kCodeBytes = 3;
+  const formats::SavedTypes types = saved_types(session, settings);
+  std::int64_t bytes = 0;
+  for (std::int64_t layer = 0; layer < session.model.spec().layers; ++layer) {
+    for (const model::LinearInfo& linear : session.model.block_linears(layer)) {
+      if (!settings.selection.contains(layer, linear.name)) continue;
+      const auto value = static_cast<std::int64_t>(dtype_size(types.dtype_of(linear.name + ".weight")));
+      bytes += linear.rows * linear.columns * (value + kCodeBytes);
+    }
+  }
+  return bytes;
+}
+
 /// The output folder must not be the model itself, which would be replaced while it is read, and
 /// its disk must have room.
 void check_save_dir(const CompressRun& run, const Session& session) {
   if (run.save_dir.empty()) return;
   formats::require_other_place(run.save_dir, session.checkpoint.location);
-  formats::require_space(run.save_dir,
-                         most_saved_bytes(run, session, saved_types(session, run.compression)));
+  const std::int64_t saved =
+      most_saved_bytes(run, session, saved_types(session, run.compression));
+  formats::require_space(run.save_dir, saved + journal_bytes(session, run.compression));
 }
 
 /// Where the activations of the calibration windows lie.

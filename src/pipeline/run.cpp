@@ -12,6 +12,7 @@
 #include "format_fit.h"
 #include "pictures.h"
 #include "plan.h"
+#include "resume.h"
 #include "session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/core/error.h"
@@ -87,6 +88,7 @@ struct Job {
   report::Events& events;
   std::vector<compress::GroupPicture>* pictures;  ///< nullptr: not wanted
   const std::shared_future<std::string>& sha256;  ///< of the model's weight files
+  journal::RunJournal* journal;                   ///< nullptr: none is kept
 };
 
 /// The block types that were fixed when a file was measured: of those matrices it knows no other.
@@ -102,9 +104,9 @@ nlohmann::json types_key(const compress::CompressionSettings& settings) {
 }
 
 /// What a file of measurements depends on; nothing without one.
-nlohmann::json measurement_key(const CompressRun& run, const PreparedRun& prepared,
+nlohmann::json measurement_key(const compress::CompressionSettings& settings,
+                               const PreparedRun& prepared,
                                const std::shared_future<std::string>& sha256) {
-  const compress::CompressionSettings& settings = run.compression;
   if (!settings.plan || settings.plan->measurements.empty()) return nlohmann::json::object();
   const widths::GroupingOptions& grouping = settings.plan->widths.grouping;
   const walk::LayerSelection& selection = settings.selection;
@@ -132,9 +134,12 @@ void check_measurements(const CompressRun& run, const PreparedRun& prepared,
   if (!run.compression.plan) return;
   const std::string& path = run.compression.plan->measurements;
   if (path.empty() || !std::filesystem::exists(path)) return;
-  planning::require_match(planning::read_measurements(path), measurement_key(run, prepared, sha256),
-                          path);
+  planning::require_match(planning::read_measurements(path),
+                          measurement_key(run.compression, prepared, sha256), path);
 }
+
+/// A journal's file of measurements, of a run that keeps none elsewhere.
+constexpr const char* kMeasurements = "measurements.json";
 
 compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
                                compress::CompressionSettings settings,
@@ -144,11 +149,14 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
   Session& session = job.prepared.session;
   settings.matrix.rows = session.rows;
   settings.batch_windows = job.prepared.memory.batch_windows;
+  if (job.journal != nullptr && settings.plan && settings.plan->measurements.empty()) {
+    settings.plan->measurements = job.journal->file(kMeasurements);
+  }
   return compress::compress_blocks(
       {session.model, session.placement, job.prepared.calibration.windows, settings,
        job.run.format.holds_codes, stored_bits, job.pictures != nullptr, types, store, job.events,
-       job.report.timings, measurement_key(job.run, job.prepared, job.sha256),
-       job.prepared.memory.activations});
+       job.report.timings, measurement_key(settings, job.prepared, job.sha256),
+       job.prepared.memory.activations, job.journal});
 }
 
 std::string report_bytes(const RunReport& report) { return io::json_text(to_json(report)); }
@@ -202,7 +210,6 @@ void compress_and_save(const Job& job) {
         job.run.format.open(job.run.save_dir, prepared.session.checkpoint, types);
     if (job.run.shard_bytes > 0) store->split_above(job.run.shard_bytes);
     compress_into(job, types, *store);
-    job.report.model.sha256 = job.sha256.get();
     const walk::StageTimer timer(job.report.timings, "save");
     store->finish([&](std::int64_t file_bytes) {
       count_headers(*job.report.totals, file_bytes);
@@ -222,7 +229,6 @@ void compress_in_memory(const Job& job) {
   const formats::SavedTypes types = saved_types(prepared.session, job.run.compression);
   formats::MemoryStore store(types);
   compress_into(job, types, store);
-  job.report.model.sha256 = job.sha256.get();
   model::Model model(prepared.session.model.spec(), store);
   score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
              {true, prepared.dense_states}, job.events);
@@ -248,7 +254,8 @@ PreparedRun prepare(Workbench& bench, const CompressRun& run, RunReport& report,
 
 /// Everything from opening the model to the perplexity of the compressed one.
 void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& report,
-                          report::Events& events, std::vector<compress::GroupPicture>* pictures) {
+                          report::Events& events, std::vector<compress::GroupPicture>* pictures,
+                          journal::RunJournal* journal) {
   report.method = compress::method_name(run.compression.method);
   PreparedRun prepared = prepare(bench, run, report, events);
   Session& session = prepared.session;
@@ -263,7 +270,9 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
   report_dense(report, bench, run, prepared, events);
-  const Job job{run, prepared, report, events, pictures, sha256};
+  report.model.sha256 = sha256.get();
+  if (journal != nullptr) start_journal(*journal, run, report, events);
+  const Job job{run, prepared, report, events, pictures, sha256, journal};
   if (run.save_dir.empty()) {
     compress_in_memory(job);
   } else {
@@ -352,15 +361,21 @@ RunReport run_compress(const CompressRun& run, report::Events& events, RunReport
 
 RunReport run_compress(Workbench& bench, const CompressRun& run, report::Events& events,
                        RunReport report, std::vector<compress::GroupPicture>* pictures) {
-  {
+  const std::unique_ptr<journal::RunJournal> journal = open_journal(run, report);
+  try {
     const walk::StageTimer total(report.timings, "total");
-    prepare_and_compress(bench, run, report, events, pictures);
+    prepare_and_compress(bench, run, report, events, pictures, journal.get());
+  } catch (const Error& error) {
+    const auto kept = journal ? journal->progress() : std::nullopt;
+    if (error.kind() != ErrorKind::kInterrupted || !kept) throw;
+    throw Error(ErrorKind::kInterrupted, interrupted_text(*kept));
   }
   report.peak_host_bytes = memory::peak_resident_bytes();
   if (!run.save_dir.empty() && !run.format.is_file) {
     io::write_file_atomic(std::filesystem::path(run.save_dir) / formats::SavingStore::kReportFile,
                           report_bytes(report));
   }
+  if (journal) journal->remove();
   return report;
 }
 

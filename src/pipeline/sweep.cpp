@@ -125,7 +125,10 @@ RunSummary Sweeper::compress(const GridCell& cell) {
   start.command = run_.command;
   start.config = cell.config;
   try {
-    const report::RunReport report = run_compress(bench_, *cell.run, cell_events_, start);
+    CompressRun one = *cell.run;
+    one.journal = (run_.out / "cells" / cell.id()).string();
+    one.unfinished = Unfinished::kGoOnOrForget;
+    const report::RunReport report = run_compress(bench_, one, cell_events_, start);
     write_cell(run_, cell, model_sha256_, "report", to_json(report));
     return report::summarize(report);
   } catch (const c10::OutOfMemoryError& error) {

@@ -12,62 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json damping_json(const std::vector<DampingReport>& damping_steps) {
-  Json steps = Json::array();
-  for (const DampingReport& step : damping_steps) {
-    steps.push_back({{"percdamp", step.percdamp},
-                     {"float64", step.float64},
-                     {"succeeded", step.succeeded},
-                     {"residual", step.residual}});
-  }
-  return steps;
-}
-
-Json groups_json(const std::vector<GroupReport>& groups) {
-  Json json = Json::array();
-  for (const GroupReport& group : groups) {
-    json.push_back({{"channels", group.channels},
-                    {"bits", group.bits},
-                    {"mean_nmi", optional_json(group.mean_nmi)},
-                    {"importance", optional_json(group.importance)}});
-  }
-  return json;
-}
-
-Json widths_json(const std::map<int, std::int64_t>& channels_by_bits) {
-  Json json = Json::object();
-  for (const auto& [bits, channels] : channels_by_bits) json[std::to_string(bits)] = channels;
-  return json;
-}
-
-Json layer_json(const LayerReport& layer) {
-  Json json{{"name", layer.name},
-            {"rows", layer.rows},
-            {"columns", layer.columns},
-            {"sparsity", layer.sparsity},
-            {"average_bits", layer.average_bits},
-            {"stored_bits", layer.stored_bits},
-            {"loss", layer.loss},
-            {"output_error", layer.output_error},
-            {"damping", layer.damping},
-            {"retries", static_cast<std::int64_t>(layer.damping_steps.size()) - 1},
-            {"damping_steps", damping_json(layer.damping_steps)},
-            {"dead_channels", layer.dead_channels},
-            {"constant_channels", layer.constant_channels},
-            {"calibration_tokens", layer.calibration_tokens},
-            {"rank_deficient", layer.rank_deficient},
-            {"groups", groups_json(layer.groups)},
-            {"silhouette", optional_json(layer.silhouette)},
-            {"channels_by_bits", widths_json(layer.channels_by_bits)},
-            {"importance_min", optional_json(layer.importance_min)},
-            {"importance_max", optional_json(layer.importance_max)},
-            {"seconds", layer.seconds}};
-  if (!layer.type.empty()) json["type"] = layer.type;
-  if (layer.step) json["step"] = *layer.step;
-  if (layer.drift) json["drift"] = *layer.drift;
-  return json;
-}
-
 Json totals_json(const TotalsReport& totals) {
   Json json{{"weights", totals.weights},
             {"sparsity", totals.sparsity},
@@ -104,7 +48,7 @@ nlohmann::ordered_json to_json(const RunReport& report) {
                            {"token_sha256", calibration.token_sha256}};
   }
   json["layers"] = Json::array();
-  for (const LayerReport& layer : report.layers) json["layers"].push_back(layer_json(layer));
+  for (const LayerReport& layer : report.layers) json["layers"].push_back(to_json(layer));
   for (const EndReport& end : report.ends) {
     json["ends"].push_back(
         {{"name", end.name}, {"rows", end.rows}, {"columns", end.columns}, {"bytes", end.bytes}});

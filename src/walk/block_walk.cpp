@@ -150,7 +150,9 @@ class Walker {
   void advance_all(const Block& block, Site site);
   [[nodiscard]] bool keeps_input(std::size_t index, const torch::Tensor& input,
                                  const model::BlockState& state);
-  void handle(Block& block, SiteCollector& collector);
+  void handle(Block& block, Site site, SiteCollector* collector);
+  [[nodiscard]] std::optional<model::LinearInfo> first_selected(const Block& block,
+                                                                Site site) const;
   [[nodiscard]] std::optional<SiteCollector> collector_for(const Block& block, Site site) const;
   /// Whether there is a block that reads what the present one gives.
   [[nodiscard]] bool output_is_read() const { return layer_ + 1 < walk_.model.spec().layers; }
@@ -183,16 +185,22 @@ std::unique_ptr<Block> Walker::load() const {
   return block;
 }
 
+/// The first selected linear that reads a site.
+std::optional<model::LinearInfo> Walker::first_selected(const Block& block, Site site) const {
+  for (const model::LinearInfo& linear : block.linears()) {
+    if (linear.site == site && walk_.selection.contains(layer_, linear.name)) return linear;
+  }
+  return std::nullopt;
+}
+
+/// Of a site that is handled with statistics.
 std::optional<SiteCollector> Walker::collector_for(const Block& block, Site site) const {
+  const std::optional<model::LinearInfo> first = first_selected(block, site);
+  if (!first || (walk_.knows && walk_.knows(layer_, site))) return std::nullopt;
   const std::int64_t tokens = walk_.windows.windows * walk_.windows.seqlen;
   const std::int64_t wanted = walk_.sample_tokens;
   const std::int64_t stride = wanted == 0 ? 0 : std::max<std::int64_t>(1, tokens / wanted);
-  for (const model::LinearInfo& linear : block.linears()) {
-    if (linear.site == site && walk_.selection.contains(layer_, linear.name)) {
-      return SiteCollector(linear, walk_.placement.device, stride);
-    }
-  }
-  return std::nullopt;
+  return SiteCollector(*first, walk_.placement.device, stride);
 }
 
 /// Adds one batch's site inputs to the collectors, and computes nothing beyond the last of them.
@@ -217,15 +225,15 @@ void Walker::calibrate_together(Block& block) {
       collectors.emplace(site, std::move(*collector));
     }
   }
-  if (collectors.empty()) return;
-  for (std::size_t i = 0; i < states_.size(); ++i) {
+  for (std::size_t i = 0; !collectors.empty() && i < states_.size(); ++i) {
     check_interrupt();
     states_.fetch_ahead(i + 1);
     calibrate_batch(block, block.begin(states_.get(i).hidden), collectors);
   }
-  while (!collectors.empty()) {  // each H is freed as soon as its linears are handled
-    auto first = collectors.extract(collectors.begin());
-    handle(block, first.mapped());
+  for (int index = 0; index < model::kSites; ++index) {
+    const Site site = static_cast<Site>(index);
+    auto collected = collectors.extract(site);  // each H is freed as soon as its linears are handled
+    handle(block, site, collected.empty() ? nullptr : &collected.mapped());
   }
 }
 
@@ -248,9 +256,9 @@ void Walker::pass_in_sequence(Block& block) {
 void Walker::pass_site(Block& block, Site site) {
   std::optional<SiteCollector> collector = collector_for(block, site);
   if (collector && dense_) collector->follow_drift();
-  if (collector && walk_.dense_stream && !dense_) dense_ = states_.copy();
+  if (first_selected(block, site) && walk_.dense_stream && !dense_) dense_ = states_.copy();
   if (collector || dense_) visit_all(block, site, collector ? &*collector : nullptr);
-  if (collector) handle(block, *collector);
+  handle(block, site, collector ? &*collector : nullptr);
   residuals_part_ = residuals_part_ || (dense_ && adds_to_residual(site));
   if (site == Site::kMlpOut && !output_is_read()) return;
   advance_all(block, site);
@@ -326,11 +334,12 @@ torch::Tensor Walker::visit(const Block& block, Site site, SiteCollector* collec
   return input;
 }
 
-void Walker::handle(Block& block, SiteCollector& collector) {
-  SiteInput input;
-  {
+void Walker::handle(Block& block, Site site, SiteCollector* collector) {
+  if (!first_selected(block, site)) return;
+  SiteInput input{layer_, site, {}, {}};
+  if (collector != nullptr) {
     const StageTimer timer(walk_.timings, "calibrate");
-    input = collector.finish(layer_);
+    input = collector->finish(layer_);
   }
   handle_(block, input);
 }

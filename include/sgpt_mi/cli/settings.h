@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "sgpt_mi/flags/settings.h"
@@ -10,6 +11,10 @@ namespace sgpt_mi::cli {
 
 /// MODEL with --revision behind it, as formats::locate_model takes it.
 [[nodiscard]] std::string model_of(const flags::Settings& typed);
+
+/// Everything typed that decides what a compression gives, by key: what a sweep knows its cells and
+/// an unfinished run its settings by.
+[[nodiscard]] nlohmann::json result_settings(const flags::ResolvedSettings& settings);
 
 /// The options of `compress` and `plan`. Throws Error(kUsage) for flags that contradict each other.
 [[nodiscard]] pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings);

@@ -11,6 +11,7 @@
 
 #include "sgpt_mi/compress/settings.h"
 #include "sgpt_mi/formats/weight_store.h"
+#include "sgpt_mi/journal/run_journal.h"
 #include "sgpt_mi/memory/activation_space.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/packing/packed_size.h"
@@ -39,6 +40,8 @@ struct BlockRun {
   /// settings.plan->measurements.
   nlohmann::json measurement_key = nlohmann::json::object();
   memory::ActivationBudget activations = {};  ///< of every pass of calibration windows
+  /// Keeps what is finished and knows what was; nullptr: neither.
+  journal::RunJournal* journal = nullptr;
 };
 
 /// The groups of one site for a picture.

@@ -61,6 +61,7 @@ struct Settings {
   bool invert = false;
   std::string batch_windows = "auto";
   std::string save;
+  bool resume = false;
   std::string format = "auto";
   std::string coding = "auto";
   bool keep_embeddings = false;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "sgpt_mi/io/partial_folder.h"
 #include "sgpt_mi/io/posix_file.h"
 
 namespace sgpt_mi::io {
@@ -17,11 +18,13 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
 
 /// A file that appears complete or not at all, written piece by piece.
 ///
-/// It has a hidden name beside the target until commit() syncs and renames it. Without commit() the
-/// destructor removes it and an old file stays. Errors as write_file_atomic.
+/// It lies in a PartialFolder until commit() syncs and renames it. Without commit() the destructor
+/// removes it and an old file stays. Errors as write_file_atomic and PartialFolder.
 class StagedFile {
  public:
   explicit StagedFile(const std::filesystem::path& target);
+  /// A file beside the folder's target, of several that belong together.
+  StagedFile(PartialFolder folder, std::filesystem::path target);
   ~StagedFile();
   StagedFile(const StagedFile&) = delete;
   StagedFile& operator=(const StagedFile&) = delete;
@@ -35,6 +38,7 @@ class StagedFile {
   void commit();
 
  private:
+  PartialFolder folder_;
   std::filesystem::path target_;
   std::filesystem::path staging_;
   FileDescriptor file_;
@@ -42,28 +46,26 @@ class StagedFile {
 
 /// A folder that appears complete or not at all.
 ///
-/// Everything is written below staging(), a hidden sibling of the target; commit() syncs it and
-/// puts it in the target's place by rename (an old target is moved aside first and removed after).
+/// Everything is written below staging(), in the target's PartialFolder; commit() syncs it and puts
+/// it in the target's place by rename (an old target is moved aside first and removed after).
 /// Without commit() the destructor removes the staging folder and the target stays as it was.
 /// The constructor throws Error(kUsage) when the target is an existing folder that is not empty and
 /// holds no `marker` file (it is not ours to replace), Error(kInput) when it cannot be written.
 class StagedFolder {
  public:
-  StagedFolder(const std::filesystem::path& target, std::string marker);
+  StagedFolder(const std::filesystem::path& target, const std::string& marker);
   ~StagedFolder();
   StagedFolder(const StagedFolder&) = delete;
   StagedFolder& operator=(const StagedFolder&) = delete;
 
   [[nodiscard]] const std::filesystem::path& staging() const { return staging_; }
-  [[nodiscard]] const std::filesystem::path& target() const { return target_; }
 
   /// Syncs all files, renames. Afterwards staging() no longer exists.
   void commit();
 
  private:
-  std::filesystem::path target_;
+  PartialFolder folder_;
   std::filesystem::path staging_;
-  std::string marker_;
   bool committed_ = false;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,13 @@ struct CalibrationSource {
   std::uint64_t seed = 0;
 };
 
+/// What becomes of the unfinished run that another process has left in a journal.
+enum class Unfinished : std::uint8_t {
+  kRefuse,       ///< Error(kUsage) that says how to go on
+  kGoOn,         ///< Error(kUsage) where it is another run
+  kGoOnOrForget  ///< another run's is removed
+};
+
 /// One `sgpt-mi compress`.
 struct CompressRun {
   ModelOptions model;
@@ -54,6 +62,10 @@ struct CompressRun {
   formats::Format format = formats::default_format(false);
   std::string plots_dir;  ///< pictures are written here; empty: none
   memory::MemoryCap max_memory;
+  std::string journal;  ///< what is finished is kept in JOURNAL.partial; empty: nowhere
+  Unfinished unfinished = Unfinished::kRefuse;
+  /// All settings that decide the result, by which an unfinished run is known again.
+  nlohmann::json settings = nlohmann::json::object();
 
   void validate() const;
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,16 +24,26 @@ void plan_compress(const CompressRun& run, report::Events& events);
 /// With save_dir the folder appears complete after the last block, before the final evaluation;
 /// its sgpt_mi.json is replaced when the perplexities are known.
 ///
+/// With run.journal every finished site of a block is on the disk before the next one begins
+/// (journal::RunJournal). A process that goes on streams the windows through the finished blocks
+/// without compressing them again, and its result has the bytes of an uninterrupted run's, the
+/// report but for its seconds and peak_bytes.
+///
 /// Memory: one block's weights, one H per site, the calibration activations
 /// (windows x seqlen x hidden, twice while a block runs); without save_dir also all compressed
 /// weights in the checkpoint's types.
 ///
-/// Throws Error: kInput (files, texts), kUsage (options that do not fit the model), kNumeric (NaN,
-/// damping exhausted), kDevice, kInterrupted; an unfinished output folder is removed.
+/// Throws Error: kInput (files, texts), kUsage (options that do not fit the model, an unfinished
+/// run that is in the way or differs), kNumeric (NaN, damping exhausted), kDevice, kInterrupted; an
+/// unfinished output folder is removed.
 /// `report` comes with what only the caller knows (version, command, config) and is returned
 /// filled.
 [[nodiscard]] report::RunReport run_compress(const CompressRun& run, report::Events& events,
                                              report::RunReport report);
+
+/// "DIR.partial holds an unfinished run, 40 % of its blocks done"; nothing when there is none.
+/// Throws Error(kInput) when a process works there.
+[[nodiscard]] std::optional<std::string> unfinished_run(const std::string& target);
 
 /// Perplexity of a model as it is. `report` as above.
 [[nodiscard]] report::RunReport run_eval(const EvalRun& run, report::Events& events,

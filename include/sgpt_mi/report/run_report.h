@@ -151,6 +151,12 @@ struct RunReport {
 };
 
 [[nodiscard]] nlohmann::ordered_json to_json(const RunReport& report);
+[[nodiscard]] nlohmann::ordered_json to_json(const LayerReport& layer);
+
+/// What to_json() made of a linear's figures. Throws Error(kInput) naming `where` and what is
+/// missing.
+[[nodiscard]] LayerReport layer_from_json(const nlohmann::ordered_json& json,
+                                          const std::string& where);
 
 /// The result table as cells, headings first: one row a model (dense, method), one column a figure,
 /// perplexities and, where measured, KL as value ± standard error, top-1 agreement in percent.

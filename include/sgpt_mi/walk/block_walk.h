@@ -22,7 +22,7 @@ namespace sgpt_mi::walk {
 struct SiteInput {
   std::int64_t layer = 0;
   model::Site site = model::Site::kAttentionIn;
-  calib::LayerStats stats;
+  calib::LayerStats stats;  ///< empty where BlockWalk::knows
   torch::Tensor samples;  ///< (T, N) float32: some of the tokens; undefined unless asked for
   /// How far the input is from what it is in the dense model, in the even sequences and in the odd
   /// ones: two estimates of one thing. Nothing without a dense stream, and before the first handled
@@ -55,6 +55,8 @@ struct BlockWalk {
   bool keeps_norms = false;
   /// Whose embedding the compressed stream starts from; nullptr: the model's own.
   model::Model* embedding = nullptr;
+  /// Of which sites the handler needs no statistics; empty: of none.
+  std::function<bool(std::int64_t layer, model::Site site)> knows = {};
 };
 
 /// Calls the handler for every site that a selected linear reads, in forward order.
