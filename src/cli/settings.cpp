@@ -19,7 +19,7 @@ namespace sgpt_mi::cli {
 namespace {
 
 /// Flags that change where and how a result is shown, or, threads, its last digits.
-constexpr std::array<std::string_view, 7> kNotOfResult{"offline", "quiet", "verbose", "threads",
+constexpr std::array<std::string_view, 7> kNotOfResult{"offline", "quiet",  "verbose", "threads",
                                                        "save",    "report", "trace"};
 
 std::vector<std::string> split_names(const std::string& key, const std::string& text) {
@@ -197,8 +197,7 @@ std::string model_of(const flags::Settings& typed) {
 }
 
 nlohmann::json result_settings(const flags::ResolvedSettings& settings) {
-  nlohmann::json result{{"model", model_of(settings.values)},
-                        {"dataset", settings.values.dataset}};
+  nlohmann::json result{{"model", model_of(settings.values)}, {"dataset", settings.values.dataset}};
   for (const flags::FlagRow* row : flags::flags_of(flags::kCompress)) {
     const bool shown_only = std::find(kNotOfResult.begin(), kNotOfResult.end(),
                                       std::string_view(row->key)) != kNotOfResult.end();

@@ -39,7 +39,8 @@ void restore_tensor(Block& block, const std::string& name, const torch::Tensor& 
   const LinearInfo& any = block.linears().front();
   const std::size_t prefix = any.name.size() - any.short_name.size();
   for (const LinearInfo& linear : block.linears()) {
-    if (name == linear.name + ".weight") return block.set_weight(linear.short_name, value.to(dtype));
+    if (name == linear.name + ".weight")
+      return block.set_weight(linear.short_name, value.to(dtype));
   }
   block.set_norm({name.substr(prefix), value});
 }

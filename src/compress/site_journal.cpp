@@ -95,7 +95,8 @@ SiteRecord read_record(const json& value, const containers::TensorSource* file) 
   }
   for (const json& name : value.at("tensors")) record.tensors.emplace_back(name, tensor(name));
   for (const json& picture : value.at("pictures")) {
-    record.pictures.push_back({picture.at("name"), tensor(picture.at("name").get<std::string>() + "/affinity"),
+    record.pictures.push_back({picture.at("name"),
+                               tensor(picture.at("name").get<std::string>() + "/affinity"),
                                picture.at("labels"), picture.at("bits")});
   }
   return record;

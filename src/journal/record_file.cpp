@@ -57,8 +57,7 @@ RecordFile::RecordFile(std::filesystem::path path) : path_(std::move(path)) {
 }
 
 void RecordFile::append(nlohmann::json record) {
-  const std::string text =
-      record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string text = record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const std::string line = checksum(text) + " " + text + "\n";
   io::write_at(file_, end_, std::as_bytes(std::span(line)), path_);
   io::sync_file(file_, path_);

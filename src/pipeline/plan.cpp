@@ -164,7 +164,8 @@ std::int64_t journal_bytes(const Session& session, const compress::CompressionSe
   for (std::int64_t layer = 0; layer < session.model.spec().layers; ++layer) {
     for (const model::LinearInfo& linear : session.model.block_linears(layer)) {
       if (!settings.selection.contains(layer, linear.name)) continue;
-      const auto value = static_cast<std::int64_t>(dtype_size(types.dtype_of(linear.name + ".weight")));
+      const auto value =
+          static_cast<std::int64_t>(dtype_size(types.dtype_of(linear.name + ".weight")));
       bytes += linear.rows * linear.columns * (value + kCodeBytes);
     }
   }
@@ -176,8 +177,7 @@ std::int64_t journal_bytes(const Session& session, const compress::CompressionSe
 void check_save_dir(const CompressRun& run, const Session& session) {
   if (run.save_dir.empty()) return;
   formats::require_other_place(run.save_dir, session.checkpoint.location);
-  const std::int64_t saved =
-      most_saved_bytes(run, session, saved_types(session, run.compression));
+  const std::int64_t saved = most_saved_bytes(run, session, saved_types(session, run.compression));
   formats::require_space(run.save_dir, saved + journal_bytes(session, run.compression));
 }
 

@@ -83,9 +83,8 @@ std::unique_ptr<RunJournal> open_journal(const CompressRun& run, const report::R
   const std::optional<Progress> found = journal->progress();
   if (!found) return journal;
   if (run.unfinished == Unfinished::kRefuse) {
-    fail(ErrorKind::kUsage,
-         "save: {}; go on with --resume, or remove it: rm -r {}", unfinished_text(*found),
-         quoted(found->folder.string()));
+    fail(ErrorKind::kUsage, "save: {}; go on with --resume, or remove it: rm -r {}",
+         unfinished_text(*found), quoted(found->folder.string()));
   }
   if (run.unfinished == Unfinished::kGoOn) journal->require_same(settings_identity(run, report));
   return journal;

@@ -81,8 +81,8 @@ void read_optional(const Json& json, const char* key, std::optional<T>& value) {
 std::vector<DampingReport> read_damping(const Json& json) {
   std::vector<DampingReport> steps;
   for (const Json& step : json) {
-    steps.push_back({step.at("percdamp"), step.at("float64"), step.at("succeeded"),
-                     step.at("residual")});
+    steps.push_back(
+        {step.at("percdamp"), step.at("float64"), step.at("succeeded"), step.at("residual")});
   }
   return steps;
 }

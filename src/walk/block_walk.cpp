@@ -232,7 +232,8 @@ void Walker::calibrate_together(Block& block) {
   }
   for (int index = 0; index < model::kSites; ++index) {
     const Site site = static_cast<Site>(index);
-    auto collected = collectors.extract(site);  // each H is freed as soon as its linears are handled
+    auto collected =
+        collectors.extract(site);  // each H is freed as soon as its linears are handled
     handle(block, site, collected.empty() ? nullptr : &collected.mapped());
   }
 }

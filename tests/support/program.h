@@ -55,6 +55,8 @@ class Program {
   }
 
   void interrupt() const { kill(pid_, SIGINT); }
+  void kill_at_once() const { kill(pid_, SIGKILL); }
+  [[nodiscard]] pid_t pid() const { return pid_; }
 
   /// Waits until stderr holds `text`, at most a minute; false when the program ended before.
   [[nodiscard]] bool wait_for(const std::string& text) {

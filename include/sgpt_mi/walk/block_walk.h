@@ -23,7 +23,7 @@ struct SiteInput {
   std::int64_t layer = 0;
   model::Site site = model::Site::kAttentionIn;
   calib::LayerStats stats;  ///< empty where BlockWalk::knows
-  torch::Tensor samples;  ///< (T, N) float32: some of the tokens; undefined unless asked for
+  torch::Tensor samples;    ///< (T, N) float32: some of the tokens; undefined unless asked for
   /// How far the input is from what it is in the dense model, in the even sequences and in the odd
   /// ones: two estimates of one thing. Nothing without a dense stream, and before the first handled
   /// site, where the streams are the same. residual_sum is there when BlockWalk::residual_drift

@@ -123,7 +123,6 @@ TEST(StagedFolder, WithoutCommitTheTargetStaysAsItWas) {
   {
     const StagedFolder unfinished(target, kMarker);
     write_file_atomic(unfinished.staging() / "a.txt", "half");
-    EXPECT_EQ(unfinished.target(), fs::canonical(target));
   }
   EXPECT_EQ(read_all(target / "sub" / "a.txt"), "one");
   EXPECT_EQ(entries_in(folder.path()), 1U);
