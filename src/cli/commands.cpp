@@ -58,13 +58,19 @@ void write_report(const std::string& path, const nlohmann::ordered_json& json) {
   if (!path.empty()) io::write_file_atomic(path, io::json_text(json));
 }
 
+/// A run that was resumed is the run that it went on with.
+std::vector<std::string> without_resume(const std::vector<std::string>& command_line) {
+  std::vector<std::string> command;
+  std::copy_if(command_line.begin(), command_line.end(), std::back_inserter(command),
+               [](const std::string& argument) { return !argument.starts_with("--resume"); });
+  return command;
+}
+
 report::RunReport start_report(const flags::ResolvedSettings& settings,
                                const std::vector<std::string>& command_line) {
   report::RunReport report;
   report.version = flags::kVersion;
-  // A run that was resumed is the run that it went on with.
-  std::copy_if(command_line.begin(), command_line.end(), std::back_inserter(report.command),
-               [](const std::string& argument) { return !argument.starts_with("--resume"); });
+  report.command = without_resume(command_line);
   report.config = flags::config_values(settings);
   return report;
 }
@@ -86,18 +92,18 @@ bool agrees(const std::string& question) {
   return answer.empty() || answer.front() == 'y' || answer.front() == 'Y';
 }
 
-/// Asks whether to go on with what another process has left.
-void ask_to_resume(pipeline::CompressRun& run) {
-  if (run.journal.empty() || run.unfinished != pipeline::Unfinished::kRefuse) return;
-  const std::optional<std::string> found = pipeline::unfinished_run(run.journal);
-  if (found && agrees(*found + "; go on with it?")) run.unfinished = pipeline::Unfinished::kGoOn;
+/// What becomes of an unfinished run at a place: asks where nothing was typed.
+pipeline::Unfinished ask_to_resume(const std::string& place, pipeline::Unfinished typed) {
+  if (place.empty() || typed != pipeline::Unfinished::kRefuse) return typed;
+  const std::optional<std::string> found = pipeline::unfinished_run(place);
+  return found && agrees(*found + "; go on with it?") ? pipeline::Unfinished::kGoOn : typed;
 }
 
 void run_compress(const flags::ResolvedSettings& settings,
                   const std::vector<std::string>& command_line) {
   pipeline::CompressRun run = to_compress_run(settings);
   check_places(settings.values);
-  ask_to_resume(run);
+  run.unfinished = ask_to_resume(run.journal, run.unfinished);
   Console console(settings.values.quiet);
   show(pipeline::run_compress(run, console, start_report(settings, command_line)), settings.values);
 }
@@ -141,9 +147,12 @@ void run_inspect(const flags::ResolvedSettings& settings) {
   write_report(settings.values.report, to_json(summary));
 }
 
-void run_compare(const flags::ResolvedSettings& settings) {
-  const pipeline::CompareRun run = to_compare_run(settings);
+void run_compare(const flags::ResolvedSettings& settings,
+                 const std::vector<std::string>& command_line) {
+  pipeline::CompareRun run = to_compare_run(settings);
   check_places(settings.values);
+  run.command = without_resume(command_line);
+  run.unfinished = ask_to_resume(run.folder, run.unfinished);
   Console console(settings.values.quiet);
   report::ComparisonReport start;
   start.version = flags::kVersion;
@@ -222,7 +231,7 @@ void run_command(const flags::ResolvedSettings& settings,
   } else if (settings.command == "sweep") {
     traced(settings.values.trace, [&] { run_sweep_command(settings, command_line); });
   } else if (settings.command == "compare") {
-    traced(settings.values.trace, [&] { run_compare(settings); });
+    traced(settings.values.trace, [&] { run_compare(settings, command_line); });
   } else if (settings.command == "export") {
     run_export(settings);
   } else if (settings.command == "inspect") {

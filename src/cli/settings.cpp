@@ -196,6 +196,14 @@ std::string model_of(const flags::Settings& typed) {
   return typed.revision.empty() ? typed.model : typed.model + "@" + typed.revision;
 }
 
+namespace {
+
+pipeline::Unfinished wish_of(const flags::Settings& typed) {
+  return typed.resume ? pipeline::Unfinished::kGoOn : pipeline::Unfinished::kRefuse;
+}
+
+}  // namespace
+
 nlohmann::json result_settings(const flags::ResolvedSettings& settings) {
   nlohmann::json result{{"model", model_of(settings.values)}, {"dataset", settings.values.dataset}};
   for (const flags::FlagRow* row : flags::flags_of(flags::kCompress)) {
@@ -235,7 +243,7 @@ pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
   run.shard_bytes = parse_bytes(typed.shard_bytes);
   run.plots_dir = typed.plots;
   run.journal = typed.save;
-  run.unfinished = typed.resume ? pipeline::Unfinished::kGoOn : pipeline::Unfinished::kRefuse;
+  run.unfinished = wish_of(typed);
   run.settings = result_settings(settings);
   run.validate();
   return run;
@@ -245,6 +253,7 @@ pipeline::CompareRun to_compare_run(const flags::ResolvedSettings& settings) {
   pipeline::CompareRun run;
   run.seeds = parse_seeds(settings.values.seeds);
   run.folder = settings.values.plots;
+  run.unfinished = wish_of(settings.values);
   if (run.seeds.size() > 1 && !settings.values.measurements.empty()) {
     fail(ErrorKind::kUsage,
          "measurements: a file belongs to one calibration draw, and there are {} seeds; give one "

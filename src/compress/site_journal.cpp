@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sgpt_mi/blocks/block_types.h"
+#include "sgpt_mi/compress/picture_record.h"
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::compress {
@@ -65,18 +66,6 @@ void set_scalars(obs::CompressedMatrix& matrix, const json& scalars) {
   scalars["column_exponent"].get_to(matrix.level_grid->column_exponent);
 }
 
-/// The tensors of a record on their way to a file.
-class TensorList {
- public:
-  void add(const std::string& name, const torch::Tensor& value) {
-    if (value.defined()) data_.push_back(model::to_tensor_data(name, value));
-  }
-  [[nodiscard]] const std::vector<containers::TensorData>& data() const { return data_; }
-
- private:
-  std::vector<containers::TensorData> data_;
-};
-
 SiteRecord read_record(const json& value, const containers::TensorSource* file) {
   const auto tensor = [&](const std::string& name) {
     const bool there = file != nullptr && file->find(name) != nullptr;
@@ -94,11 +83,7 @@ SiteRecord read_record(const json& value, const containers::TensorSource* file) 
     });
   }
   for (const json& name : value.at("tensors")) record.tensors.emplace_back(name, tensor(name));
-  for (const json& picture : value.at("pictures")) {
-    record.pictures.push_back({picture.at("name"),
-                               tensor(picture.at("name").get<std::string>() + "/affinity"),
-                               picture.at("labels"), picture.at("bits")});
-  }
+  record.pictures = recall_pictures(value.at("pictures"), file);
   return record;
 }
 
@@ -126,12 +111,13 @@ std::optional<SiteRecord> SiteJournal::take(std::int64_t layer, model::Site site
 
 void SiteJournal::keep(std::int64_t layer, model::Site site, const SiteRecord& record) {
   if (journal_ == nullptr) return;
-  TensorList tensors;
-  json value{{"linears", json::array()}, {"tensors", json::array()}, {"pictures", json::array()}};
+  std::vector<containers::TensorData> tensors;
+  json value{{"linears", json::array()}, {"tensors", json::array()}};
   for (const RecordedLinear& linear : record.linears) {
     obs::CompressedMatrix matrix = linear.matrix;
     visit_tensors(matrix, [&](const char* part, const torch::Tensor& tensor) {
-      tensors.add(linear.name + "/" + part, tensor);
+      if (!tensor.defined()) return;
+      tensors.push_back(model::to_tensor_data(linear.name + "/" + part, tensor));
     });
     value["linears"].push_back({{"name", linear.name},
                                 {"layer", report::to_json(linear.layer)},
@@ -139,15 +125,11 @@ void SiteJournal::keep(std::int64_t layer, model::Site site, const SiteRecord& r
                                 {"matrix", scalars_of(matrix)}});
   }
   for (const auto& [name, tensor] : record.tensors) {
-    tensors.add(name, tensor);
+    tensors.push_back(model::to_tensor_data(name, tensor));
     value["tensors"].push_back(name);
   }
-  for (const GroupPicture& picture : record.pictures) {
-    tensors.add(picture.name + "/affinity", picture.affinity);
-    value["pictures"].push_back(
-        {{"name", picture.name}, {"labels", picture.labels}, {"bits", picture.bits}});
-  }
-  journal_->keep_step(key_of(layer, site), std::move(value), tensors.data());
+  value["pictures"] = record_pictures(record.pictures, tensors);
+  journal_->keep_step(key_of(layer, site), std::move(value), tensors);
 }
 
 }  // namespace sgpt_mi::compress

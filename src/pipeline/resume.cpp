@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "session.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/run.h"
 
@@ -50,7 +52,7 @@ std::string command_to_go_on(const std::vector<std::string>& command) {
 }
 
 std::string unfinished_text(const Progress& progress) {
-  return fmt::format("{} holds an unfinished run, {} of its blocks done", progress.folder.string(),
+  return fmt::format("{} holds an unfinished run, {} of its work done", progress.folder.string(),
                      percent(progress));
 }
 
@@ -67,7 +69,7 @@ bool is_same(const RunJournal& journal, const nlohmann::json& identity) {
 }  // namespace
 
 std::string interrupted_text(const Progress& progress) {
-  return fmt::format("interrupted; {} of the blocks are kept in {}; this goes on: {}",
+  return fmt::format("interrupted; {} of the work is kept in {}; this goes on: {}",
                      percent(progress), progress.folder.string(),
                      command_to_go_on(progress.command));
 }
@@ -77,17 +79,27 @@ std::optional<std::string> unfinished_run(const std::string& target) {
   return found ? std::optional(unfinished_text(*found)) : std::nullopt;
 }
 
+void refuse_unfinished(const RunJournal& journal, Unfinished unfinished) {
+  const std::optional<Progress> found = journal.progress();
+  if (!found || unfinished != Unfinished::kRefuse) return;
+  fail(ErrorKind::kUsage, "save: {}; go on with --resume, or remove it: rm -r {}",
+       unfinished_text(*found), quoted(found->folder.string()));
+}
+
 std::unique_ptr<RunJournal> open_journal(const CompressRun& run, const report::RunReport& report) {
   if (run.journal.empty()) return nullptr;
   auto journal = std::make_unique<RunJournal>(run.journal);
-  const std::optional<Progress> found = journal->progress();
-  if (!found) return journal;
-  if (run.unfinished == Unfinished::kRefuse) {
-    fail(ErrorKind::kUsage, "save: {}; go on with --resume, or remove it: rm -r {}",
-         unfinished_text(*found), quoted(found->folder.string()));
+  refuse_unfinished(*journal, run.unfinished);
+  if (run.unfinished == Unfinished::kGoOn && journal->progress()) {
+    journal->require_same(settings_identity(run, report));
   }
-  if (run.unfinished == Unfinished::kGoOn) journal->require_same(settings_identity(run, report));
   return journal;
+}
+
+void begin_or_go_on(RunJournal& journal, const nlohmann::json& identity,
+                    const std::vector<std::string>& command, std::int64_t steps) {
+  if (journal.progress() && is_same(journal, identity)) return journal.go_on();
+  journal.begin(identity, command, steps);
 }
 
 void start_journal(RunJournal& journal, const CompressRun& run, report::RunReport& report,
@@ -95,13 +107,49 @@ void start_journal(RunJournal& journal, const CompressRun& run, report::RunRepor
   const nlohmann::json identity = identity_of(run, report);
   const std::optional<Progress> found = journal.progress();
   if (found && run.unfinished == Unfinished::kGoOn) journal.require_same(identity);
-  if (!found || !is_same(journal, identity)) {
-    return journal.begin(identity, report.command, report.model.layers * model::kSites);
+  begin_or_go_on(journal, identity, report.command, report.model.layers * model::kSites);
+  const std::optional<Progress> kept = journal.progress();
+  if (!kept) return;
+  report.command = kept->command;
+  events.plan(fmt::format("resume     {} of the work is kept in {}", percent(*kept),
+                          kept->folder.string()));
+}
+
+std::string dense_record(const std::vector<text::EvalSet>& sets, const model::Placement& placement,
+                         bool keep_head) {
+  nlohmann::json key{scalar_type_name(placement.dtype), keep_head};
+  for (const text::EvalSet& set : sets) key.push_back({set.name, set.windows.sha256()});
+  return "dense-" + sha256_hex(key.dump()).substr(0, 12);
+}
+
+void keep_dense(RunJournal& journal, const std::string& record, const DenseEvaluation& dense) {
+  nlohmann::json sets = nlohmann::json::array();
+  std::vector<containers::TensorData> tensors;
+  for (std::size_t i = 0; i < dense.states.size(); ++i) {
+    const eval::FinalStates& states = dense.states[i];
+    sets.push_back({{"figures", to_json(dense.figures[i])}, {"token_sha256", states.token_sha256}});
+    tensors.push_back(model::to_tensor_data(fmt::format("states-{}", i), states.states));
+    if (!states.head.defined()) continue;
+    tensors.push_back(model::to_tensor_data(fmt::format("head-{}", i), states.head));
   }
-  journal.go_on();
-  report.command = found->command;
-  events.plan(fmt::format("resume     {} of the blocks are kept in {}", percent(*found),
-                          found->folder.string()));
+  journal.keep(record, std::move(sets), tensors);
+}
+
+std::optional<DenseEvaluation> recall_dense(const RunJournal& journal, const std::string& record) {
+  const std::optional<nlohmann::json> sets = journal.find(record);
+  const auto tensors = journal.tensors(record);
+  if (!sets || tensors == nullptr) return std::nullopt;
+  DenseEvaluation dense;
+  for (std::size_t i = 0; i < sets->size(); ++i) {
+    const nlohmann::json& set = sets->at(i);
+    const std::string head = fmt::format("head-{}", i);
+    dense.figures.push_back(report::figures_from_json(set.at("figures")));
+    eval::FinalStates& states = dense.states.emplace_back();
+    states.states = model::to_torch(tensors->read(fmt::format("states-{}", i)));
+    states.token_sha256 = set.at("token_sha256");
+    if (tensors->find(head) != nullptr) states.head = model::to_torch(tensors->read(head));
+  }
+  return dense;
 }
 
 }  // namespace sgpt_mi::pipeline

@@ -236,10 +236,10 @@ void compress_in_memory(const Job& job) {
 
 /// The dense figures of the evaluation sets, measured unless the bench has them.
 void report_dense(RunReport& report, Workbench& bench, const CompressRun& run,
-                  PreparedRun& prepared, report::Events& events) {
+                  PreparedRun& prepared, journal::RunJournal* journal, report::Events& events) {
   const walk::StageTimer timer(report.timings, "eval_dense");
-  const DenseEvaluation& dense =
-      bench.dense_evaluation(run.eval, run.format.holds_blocks || run.compression.entropy, events);
+  const DenseEvaluation& dense = bench.dense_evaluation(
+      run.eval, run.format.holds_blocks || run.compression.entropy, journal, events);
   for (std::size_t i = 0; i < dense.figures.size(); ++i) {
     report.perplexity[i].dense = dense.figures[i];
   }
@@ -269,9 +269,9 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   for (const text::EvalSet& set : prepared.eval_sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
-  report_dense(report, bench, run, prepared, events);
   report.model.sha256 = sha256.get();
   if (journal != nullptr) start_journal(*journal, run, report, events);
+  report_dense(report, bench, run, prepared, journal, events);
   const Job job{run, prepared, report, events, pictures, sha256, journal};
   if (run.save_dir.empty()) {
     compress_in_memory(job);

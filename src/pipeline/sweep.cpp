@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "pictures.h"
+#include "resume.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/documents/documents.h"
@@ -92,15 +93,19 @@ class Sweeper {
       : run_(run),
         events_(events),
         cell_events_(events),
-        model_sha256_(bench_.weights_sha256(run.model).get()) {}
+        model_sha256_(bench_.weights_sha256(run.model).get()) {
+    if (run.write_tables) share_dense_evaluations();
+  }
 
   SweepResult sweep() {
     result_.report = {run_.version, run_.model, run_.dataset, run_.shared, {}};
     for (const GridCell& cell : run_.cells) add(cell);
+    if (journal_) journal_->remove();
     return std::move(result_);
   }
 
  private:
+  void share_dense_evaluations();
   void add(const GridCell& cell);
   RunSummary compress(const GridCell& cell);
   void record_failure(const GridCell& cell, const Error& error);
@@ -111,8 +116,21 @@ class Sweeper {
   CellEvents cell_events_;
   Workbench bench_;
   std::string model_sha256_;
+  std::optional<journal::RunJournal> journal_;  // of what the cells share
   SweepResult result_;
 };
+
+void Sweeper::share_dense_evaluations() {
+  journal_.emplace(run_.out / "sweep");
+  begin_or_go_on(*journal_, {{"version", run_.version}, {"model_sha256", model_sha256_}},
+                 run_.command, 0);
+  bench_.keep_in(*journal_);
+}
+
+/// Where a cell keeps its progress.
+std::filesystem::path cell_journal(const SweepRun& run, const GridCell& cell) {
+  return run.out / "cells" / cell.id();
+}
 
 std::string Sweeper::position() const {
   return fmt::format("cell {}/{}", result_.report.cells.size() + 1, run_.cells.size());
@@ -126,7 +144,7 @@ RunSummary Sweeper::compress(const GridCell& cell) {
   start.config = cell.config;
   try {
     CompressRun one = *cell.run;
-    one.journal = (run_.out / "cells" / cell.id()).string();
+    one.journal = cell_journal(run_, cell).string();
     one.unfinished = Unfinished::kGoOnOrForget;
     const report::RunReport report = run_compress(bench_, one, cell_events_, start);
     write_cell(run_, cell, model_sha256_, "report", to_json(report));
@@ -153,6 +171,8 @@ void Sweeper::add(const GridCell& cell) {
     events_.result(name + ": kept from before, " + describe(*row.result));
   } else {
     cell_events_.begin(position());
+    // A process that works on the cell ends this one: that is no failure of the cell.
+    static_cast<void>(journal::RunJournal::progress_of(cell_journal(run_, cell)));
     try {
       row.result = compress(cell);
       events_.result(
@@ -207,7 +227,7 @@ SweepResult run_sweep(const SweepRun& run, report::Events& events) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInterrupted) throw;
     fail(ErrorKind::kInterrupted,
-         "sweep: interrupted; finished cells are kept in {}; the same command goes on from there",
+         "sweep: interrupted; what is finished is kept in {}; the same command goes on from there",
          (run.out / "cells").string());
   }
 }

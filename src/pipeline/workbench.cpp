@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "evaluate.h"
+#include "resume.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/checkpoint.h"
 
@@ -78,12 +79,8 @@ const std::vector<text::EvalSet>& Workbench::eval_sets(const EvalOptions& option
   return eval_sets_.emplace(key, std::move(sets)).first->second;
 }
 
-const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options, bool keep_head,
-                                                   report::Events& events) {
-  const std::vector<text::EvalSet>& sets = eval_sets(options);
-  const EvalKey key = key_of(options);
-  const auto found = dense_evaluations_.find({key, keep_head});
-  if (found != dense_evaluations_.end()) return found->second;
+DenseEvaluation Workbench::evaluate_dense(const std::vector<text::EvalSet>& sets, bool keep_head,
+                                          report::Events& events) {
   DenseEvaluation dense;
   dense.figures.reserve(sets.size());
   for (const text::EvalSet& set : sets) {
@@ -92,7 +89,25 @@ const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options, b
         score(session_->model, set, session_->placement, "dense", events, exchange));
   }
   session_->model.release_ends();
-  return dense_evaluations_.emplace(std::pair(key, keep_head), std::move(dense)).first->second;
+  return dense;
+}
+
+const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options, bool keep_head,
+                                                   journal::RunJournal* journal,
+                                                   report::Events& events) {
+  const std::vector<text::EvalSet>& sets = eval_sets(options);
+  const EvalKey key = key_of(options);
+  const auto found = dense_evaluations_.find({key, keep_head});
+  if (found != dense_evaluations_.end()) return found->second;
+  if (shared_journal_ != nullptr) journal = shared_journal_;
+  const std::string record = dense_record(sets, session_->placement, keep_head);
+  std::optional<DenseEvaluation> dense;
+  if (journal != nullptr) dense = recall_dense(*journal, record);
+  if (!dense) {
+    dense = evaluate_dense(sets, keep_head, events);
+    if (journal != nullptr && !sets.empty()) keep_dense(*journal, record, *dense);
+  }
+  return dense_evaluations_.emplace(std::pair(key, keep_head), std::move(*dense)).first->second;
 }
 
 std::shared_future<std::string> Workbench::weights_sha256(const std::string& model) {

@@ -12,6 +12,7 @@
 #include "session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/eval/divergence.h"
+#include "sgpt_mi/journal/run_journal.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
@@ -48,14 +49,23 @@ class Workbench {
 
   /// The dense model on eval_sets(options), in that order; measured once. keep_head: its states are
   /// compared with models whose heads may differ.
+  /// \param journal  where it is kept for later processes, unless keep_in() named another; nullptr:
+  ///                 nowhere.
   [[nodiscard]] const DenseEvaluation& dense_evaluation(const EvalOptions& options, bool keep_head,
+                                                        journal::RunJournal* journal,
                                                         report::Events& events);
+
+  /// Dense evaluations are kept in a journal that all runs on this bench share, and outlives it.
+  void keep_in(journal::RunJournal& journal) { shared_journal_ = &journal; }
 
   /// Starts hashing a model's weight files beside the other work, once a model; the result as
   /// formats::weight_files_sha256().
   [[nodiscard]] std::shared_future<std::string> weights_sha256(const std::string& model);
 
  private:
+  [[nodiscard]] DenseEvaluation evaluate_dense(const std::vector<text::EvalSet>& sets,
+                                               bool keep_head, report::Events& events);
+
   using SessionKey = std::tuple<std::string, std::string, std::string, int, bool>;
   using CalibrationKey =
       std::tuple<std::string, std::string, std::string, std::int64_t, std::int64_t, std::uint64_t>;
@@ -77,6 +87,7 @@ class Workbench {
   std::map<EvalKey, std::vector<text::EvalSet>> eval_sets_;
   std::map<std::pair<EvalKey, bool>, DenseEvaluation> dense_evaluations_;
   std::map<std::string, std::shared_future<std::string>> hashes_;
+  journal::RunJournal* shared_journal_ = nullptr;
 };
 
 /// run_compress() with what `bench` holds, but without pictures of its own.

@@ -5,7 +5,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json figures_json(const PerplexityFigures& figures) {
+std::optional<double> optional_number(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null()) return std::nullopt;
+  return found->get<double>();
+}
+
+}  // namespace
+
+Json to_json(const PerplexityFigures& figures) {
   Json json{{"ppl", figures.ppl},
             {"nll_mean", figures.nll_mean},
             {"stderr", figures.nll_stderr},
@@ -16,12 +24,6 @@ Json figures_json(const PerplexityFigures& figures) {
   if (figures.top1_agreement) json["top1_agreement"] = *figures.top1_agreement;
   if (!figures.window_kl.empty()) json["window_kl"] = figures.window_kl;
   return json;
-}
-
-std::optional<double> optional_number(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || found->is_null()) return std::nullopt;
-  return found->get<double>();
 }
 
 PerplexityFigures figures_from_json(const Json& json) {
@@ -38,6 +40,8 @@ PerplexityFigures figures_from_json(const Json& json) {
   return figures;
 }
 
+namespace {
+
 Json set_json(const PerplexityReport& set) {
   Json json{{"protocol", set.protocol},
             {"tokens", set.tokens},
@@ -46,8 +50,8 @@ Json set_json(const PerplexityReport& set) {
             {"dtype", set.dtype},
             {"text_sha256", set.text_sha256},
             {"token_sha256", set.token_sha256}};
-  if (set.dense) json["dense"] = figures_json(*set.dense);
-  if (set.compressed) json["compressed"] = figures_json(*set.compressed);
+  if (set.dense) json["dense"] = to_json(*set.dense);
+  if (set.compressed) json["compressed"] = to_json(*set.compressed);
   return json;
 }
 

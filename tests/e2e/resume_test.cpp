@@ -77,13 +77,13 @@ TEST_F(Resume, GoesOnToTheSameBytes) {
   const ProgramResult refused = run();
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, AllOf(HasSubstr("unfinished run"), HasSubstr("--resume"),
-                                 HasSubstr("rm -r"), HasSubstr("% of its blocks")));
+                                 HasSubstr("rm -r"), HasSubstr("% of its work")));
   const ProgramResult other = run({"--wbits", "3", "--resume"});
   EXPECT_EQ(other.exit_code, 2);
   EXPECT_THAT(other.err, HasSubstr("wbits is 4 there and 3 here"));
   const ProgramResult resumed = run({"--resume"});
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_THAT(resumed.err, AllOf(HasSubstr("% of the blocks are kept"),
+  EXPECT_THAT(resumed.err, AllOf(HasSubstr("% of the work is kept"),
                                  Not(HasSubstr("layers.0.self_attn.q_proj"))));
   EXPECT_FALSE(fs::exists("out.partial"));
   fs::rename("out", "resumed");

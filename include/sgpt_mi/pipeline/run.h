@@ -41,7 +41,7 @@ void plan_compress(const CompressRun& run, report::Events& events);
 [[nodiscard]] report::RunReport run_compress(const CompressRun& run, report::Events& events,
                                              report::RunReport report);
 
-/// "DIR.partial holds an unfinished run, 40 % of its blocks done"; nothing when there is none.
+/// "DIR.partial holds an unfinished run, 40 % of its work done"; nothing when there is none.
 /// Throws Error(kInput) when a process works there.
 [[nodiscard]] std::optional<std::string> unfinished_run(const std::string& target);
 

@@ -153,6 +153,12 @@ struct RunReport {
 [[nodiscard]] nlohmann::ordered_json to_json(const RunReport& report);
 [[nodiscard]] nlohmann::ordered_json to_json(const LayerReport& layer);
 
+[[nodiscard]] nlohmann::ordered_json to_json(const PerplexityFigures& figures);
+
+/// What to_json() made of a perplexity. Throws nlohmann::json::exception when a key is missing or
+/// has another type.
+[[nodiscard]] PerplexityFigures figures_from_json(const nlohmann::ordered_json& json);
+
 /// What to_json() made of a linear's figures. Throws Error(kInput) naming `where` and what is
 /// missing.
 [[nodiscard]] LayerReport layer_from_json(const nlohmann::ordered_json& json,
