@@ -274,10 +274,19 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
   return done;
 }
 
+/// The weight to compress: the block's own, unless the walk computes in a type that has rounded it.
+torch::Tensor SiteCompressor::dense_weight(const Block& block, const LinearInfo& linear) const {
+  const std::string tensor = linear.name + ".weight";
+  const torch::ScalarType stored = model::to_scalar_type(run_.saved_types.dtype_of(tensor));
+  const bool exact = run_.placement.dtype == torch::kFloat32 || run_.placement.dtype == stored;
+  if (exact || run_.settings.channel_scaling) return block.weight(linear.short_name);
+  return model::to_torch(run_.saved_types.read(tensor)).to(run_.placement.device, torch::kFloat32);
+}
+
 void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, const SiteWork& work) {
   std::map<std::string, double> clock;
   const walk::StageTimer timer(clock, "linear", linear.name);
-  LinearWork done = compress_weight(block.weight(linear.short_name), linear, work);
+  LinearWork done = compress_weight(dense_weight(block, linear), linear, work);
   const torch::Tensor values = rounded(linear, done.result.matrix);
   model::require_finite(values, linear.name + " (compressed)");
   block.set_weight(linear.short_name, values.to(run_.placement.dtype));

@@ -81,6 +81,8 @@ class SiteCompressor {
     std::map<std::string, torch::Tensor> tensors;  ///< in their saved types, by checkpoint name
   };
 
+  [[nodiscard]] torch::Tensor dense_weight(const model::Block& block,
+                                           const model::LinearInfo& linear) const;
   [[nodiscard]] SiteWork prepare(const walk::SiteInput& input, const std::string& name);
   void scale_channels(model::Block& block, walk::SiteInput& input);
   void compress_linear(model::Block& block, const model::LinearInfo& linear, const SiteWork& work);

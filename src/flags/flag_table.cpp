@@ -229,10 +229,9 @@ std::vector<FlagRow> output_flags() {
   return {
       {"save", &S::save, "DIR|FILE", kOutput, kOneRun, true,
        "write the compressed model: a folder, or the file of a format in one file", kCommon},
-      {"resume", &S::resume, "", kOutput, kCompress, false,
-       "go on with the unfinished run that lies in DIR.partial beside the DIR of --save; starts "
-       "from "
-       "the beginning when there is none",
+      {"resume", &S::resume, "", kOutput, kCompress | kCompare, false,
+       "go on with the unfinished run in DIR.partial, beside the DIR of --save or of compare's "
+       "--plots; starts from the beginning when there is none",
        kCommon},
       {"format", &S::format, "auto|packed|hf|gguf|gptq|gptq-v1|compressed-tensors", kOutput,
        kRuns | kExport, true,

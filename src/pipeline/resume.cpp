@@ -10,6 +10,7 @@
 #include "session.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
+#include "sgpt_mi/io/mapped_file.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/run.h"
 
@@ -19,15 +20,26 @@ namespace {
 using journal::Progress;
 using journal::RunJournal;
 
+/// Of the running program: another build may round otherwise.
+std::string program_sha256() {
+  const io::MappedFile program("/proc/self/exe");
+  Sha256 hash;
+  hash.update(program.bytes());
+  return hash.hex_digest();
+}
+
 /// What is known of a run before anything is read.
 nlohmann::json settings_identity(const CompressRun& run, const report::RunReport& report) {
-  return {{"version", report.version}, {"settings", run.settings}};
+  return {{"version", report.version},
+          {"program_sha256", program_sha256()},
+          {"settings", run.settings}};
 }
 
 nlohmann::json identity_of(const CompressRun& run, const report::RunReport& report) {
   nlohmann::json identity = settings_identity(run, report);
   identity["model_sha256"] = report.model.sha256;
   identity["token_sha256"] = report.calibration->token_sha256;
+  identity["dtype"] = report.calibration->dtype;
   return identity;
 }
 

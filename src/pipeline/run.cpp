@@ -36,9 +36,10 @@ namespace {
 
 using report::RunReport;
 
-report::CalibrationReport describe_calibration(const text::CalibrationSet& set,
-                                               std::uint64_t seed) {
-  return {set.dataset, set.windows.windows, set.windows.seqlen, seed, set.windows.sha256()};
+report::CalibrationReport describe_calibration(const text::CalibrationSet& set, std::uint64_t seed,
+                                               torch::ScalarType dtype) {
+  return {set.dataset, set.windows.windows,  set.windows.seqlen,
+          seed,        set.windows.sha256(), scalar_type_name(dtype)};
 }
 
 /// What the user should know of the compressed layers taken together.
@@ -153,7 +154,7 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
     settings.plan->measurements = job.journal->file(kMeasurements);
   }
   return compress::compress_blocks(
-      {session.model, session.placement, job.prepared.calibration.windows, settings,
+      {session.model, session.calibration(settings), job.prepared.calibration.windows, settings,
        job.run.format.holds_codes, stored_bits, job.pictures != nullptr, types, store, job.events,
        job.report.timings, measurement_key(settings, job.prepared, job.sha256),
        job.prepared.memory.activations, job.journal});
@@ -263,7 +264,8 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   check_measurements(run, prepared, sha256);
   report.model = describe_model(session);
   report.warnings = session.checkpoint.notes;
-  report.calibration = describe_calibration(prepared.calibration, run.calibration.seed);
+  report.calibration = describe_calibration(prepared.calibration, run.calibration.seed,
+                                            session.calibration(run.compression).dtype);
   report.warnings.insert(report.warnings.end(), prepared.calibration.warnings.begin(),
                          prepared.calibration.warnings.end());  // told with the plan
   for (const text::EvalSet& set : prepared.eval_sets) {

@@ -10,7 +10,9 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
+#include "sgpt_mi/cpu_kernels/second_moment.h"
 #include "sgpt_mi/formats/saved_size.h"
+#include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/fit_checkpoint.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/quant/tensor_view.h"
@@ -63,6 +65,23 @@ torch::ScalarType resolve_dtype(const std::string& name, torch::Device device, D
   fail(ErrorKind::kUsage, "dtype: '{}' is not one of auto, float32, float16, bfloat16", name);
 }
 
+/// Whether at most half of a model's bytes are float32 as it is saved.
+bool is_stored_narrow(const formats::Checkpoint& checkpoint) {
+  const formats::SavedTypes types(checkpoint);
+  std::size_t wide = 0;
+  for (const containers::TensorInfo& info : types.tensors()) {
+    if (info.dtype == DType::kF32) wide += info.bytes();
+  }
+  return 2 * wide <= types.bytes();
+}
+
+model::Placement narrow_placement(const formats::Checkpoint& checkpoint,
+                                  const model::Placement& placement, const std::string& dtype) {
+  const bool narrow = dtype == "auto" && placement.device.is_cpu() &&
+                      cpu_kernels::multiplies_bfloat16() && is_stored_narrow(checkpoint);
+  return {placement.device, narrow ? torch::kBFloat16 : placement.dtype};
+}
+
 /// Waits for the work that this thread has given to a GPU; nothing where there is none.
 std::function<void()> fence_of(torch::Device device) {
   if (!device.is_cuda() || !torch::cuda::is_available()) return {};  // a plan can do without
@@ -103,6 +122,7 @@ Session::Session(const ModelOptions& options)
   rows = place_rows(options.device, placement.device,
                     placement.device.is_cuda() ? torch::cuda::device_count() : 0);
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
+  narrow = narrow_placement(checkpoint, placement, options.dtype);
   walk::set_stage_fence(fence_of(placement.device));
   if (options.threads > 0) at::set_num_threads(options.threads);
 }

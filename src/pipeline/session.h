@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "sgpt_mi/compress/settings.h"
 #include "sgpt_mi/core/parallel.h"
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/model/model.h"
@@ -21,7 +22,17 @@ struct Session {
   formats::Checkpoint checkpoint;
   model::Model model;
   model::Placement placement;
+  /// Where calibration windows pass through the blocks: --dtype auto takes bfloat16 there where the
+  /// processor multiplies it and the model is stored in 16 bits or fewer.
+  model::Placement narrow;
   obs::RowPlacement rows;  ///< where matrices are compressed; its first device is the placement's
+
+  /// The placement of a compression's calibration windows. Channels that are scaled lie in a
+  /// block's weights alone, which a narrow type would round.
+  [[nodiscard]] const model::Placement& calibration(
+      const compress::CompressionSettings& settings) const {
+    return settings.channel_scaling ? placement : narrow;
+  }
 
   /// Opens MODEL, checks it, resolves device and dtype, sets LibTorch's thread count.
   /// Throws Error(kInput), kUsage (unknown device or dtype), kDevice (no such GPU).

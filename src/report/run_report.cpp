@@ -45,7 +45,8 @@ nlohmann::ordered_json to_json(const RunReport& report) {
                            {"nsamples", calibration.nsamples},
                            {"seqlen", calibration.seqlen},
                            {"seed", calibration.seed},
-                           {"token_sha256", calibration.token_sha256}};
+                           {"token_sha256", calibration.token_sha256},
+                           {"dtype", calibration.dtype}};
   }
   json["layers"] = Json::array();
   for (const LayerReport& layer : report.layers) json["layers"].push_back(to_json(layer));

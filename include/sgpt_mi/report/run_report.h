@@ -25,6 +25,7 @@ struct CalibrationReport {
   std::int64_t seqlen = 0;
   std::uint64_t seed = 0;
   std::string token_sha256;
+  std::string dtype;  ///< that the windows passed through the blocks in
 };
 
 /// One factorisation that was tried.

@@ -73,6 +73,7 @@ CompressRun run_for(const std::filesystem::path& shared, const std::string& mode
                     const std::filesystem::path& folder, const nlohmann::json& settings) {
   CompressRun run;
   run.model.model = folder.string();
+  run.model.dtype = "float32";  // as the recorded runs
   run.model.device = "cpu";
   run.calibration.dataset =
       (shared / "golden/sparsegpt" / model / "calibration.safetensors").string();

@@ -38,7 +38,7 @@ TEST(RunReport, JsonHasTheStableKeys) {
   RunReport report;
   report.layers.push_back(layer(2, 2, 0.5, 4.0));
   report.layers.back().damping_steps = {{0.01, false, false, 0.0}, {0.02, false, true, 1e-6}};
-  report.calibration = CalibrationReport{"c4", 8, 128, 0, "abc"};
+  report.calibration = CalibrationReport{"c4", 8, 128, 0, "abc", "bfloat16"};
   report.totals = sum_layers(report.layers, 10);
   PerplexityReport set;
   set.set = "ptb";
