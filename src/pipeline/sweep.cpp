@@ -95,7 +95,7 @@ class Sweeper {
         model_sha256_(bench_.weights_sha256(run.model).get()) {}
 
   SweepResult sweep() {
-    result_.report = {run_.version, run_.model, run_.dataset, run_.shared, {}};
+    result_.report = {run_.version, run_.model, run_.dataset, run_.shared, {}, run_.beside};
     for (const GridCell& cell : run_.cells) add(cell);
     return std::move(result_);
   }
@@ -169,6 +169,7 @@ void write_tables(const SweepRun& run, const report::SweepReport& report) {
   io::write_file_atomic(run.out / "sweep.json", io::json_text(to_json(report)));
   std::vector<report::Picture> pictures;
   add_tradeoff(report::tradeoff_points(report), report.model, pictures);
+  add_divergence(report, pictures);
   write_document(run.out.string(), "sweep", report::sweep_document(report, std::move(pictures)));
 }
 
