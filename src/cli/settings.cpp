@@ -217,6 +217,7 @@ pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
   run.save_dir = typed.save;
   run.shard_bytes = parse_bytes(typed.shard_bytes);
   run.plots_dir = typed.plots;
+  run.record_file = typed.record;
   run.validate();
   return run;
 }

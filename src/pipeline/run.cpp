@@ -12,6 +12,7 @@
 #include "format_fit.h"
 #include "pictures.h"
 #include "plan.h"
+#include "record.h"
 #include "session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/core/error.h"
@@ -271,6 +272,20 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   }
 }
 
+/// The whole run; what is known of it is in `report` also when it fails.
+void fill_report(Workbench& bench, const CompressRun& run, report::Events& events,
+                 RunReport& report, std::vector<compress::GroupPicture>* pictures) {
+  {
+    const walk::StageTimer total(report.timings, "total");
+    prepare_and_compress(bench, run, report, events, pictures);
+  }
+  report.peak_host_bytes = memory::peak_resident_bytes();
+  if (!run.save_dir.empty() && !run.format.is_file) {
+    io::write_file_atomic(std::filesystem::path(run.save_dir) / formats::SavingStore::kReportFile,
+                          report_bytes(report));
+  }
+}
+
 }  // namespace
 
 void plan_compress(const CompressRun& asked, report::Events& events) {
@@ -290,26 +305,19 @@ RunReport run_compress(const CompressRun& run, report::Events& events, RunReport
   Workbench bench;
   std::vector<compress::GroupPicture> pictures;
   const bool draws = !run.plots_dir.empty();
-  RunReport result =
-      run_compress(bench, run, events, std::move(report), draws ? &pictures : nullptr);
+  record_run(run.record_file, report, events, [&](report::Events& told) {
+    fill_report(bench, run, told, report, draws ? &pictures : nullptr);
+  });
   if (draws) {
     write_document(run.plots_dir, "performance_report",
-                   report::run_document(result, draw_pictures(pictures, result.layers)));
+                   report::run_document(report, draw_pictures(pictures, report.layers)));
   }
-  return result;
+  return report;
 }
 
 RunReport run_compress(Workbench& bench, const CompressRun& run, report::Events& events,
                        RunReport report, std::vector<compress::GroupPicture>* pictures) {
-  {
-    const walk::StageTimer total(report.timings, "total");
-    prepare_and_compress(bench, run, report, events, pictures);
-  }
-  report.peak_host_bytes = memory::peak_resident_bytes();
-  if (!run.save_dir.empty() && !run.format.is_file) {
-    io::write_file_atomic(std::filesystem::path(run.save_dir) / formats::SavingStore::kReportFile,
-                          report_bytes(report));
-  }
+  fill_report(bench, run, events, report, pictures);
   return report;
 }
 

@@ -4,8 +4,10 @@
 
 #include <array>
 #include <cmath>
+#include <sstream>
 
 #include "figures_json.h"
+#include "sgpt_mi/core/names.h"
 
 namespace sgpt_mi::report {
 namespace {
@@ -56,6 +58,12 @@ Json layer_json(const LayerReport& layer) {
             {"constant_channels", layer.constant_channels},
             {"calibration_tokens", layer.calibration_tokens},
             {"rank_deficient", layer.rank_deficient},
+            {"condition", optional_json(layer.condition)},
+            {"massive_channels", layer.massive_channels},
+            {"activation_max", layer.activation_max},
+            {"stream_gap", optional_json(layer.stream_gap)},
+            {"planned_damage", optional_json(layer.planned_damage)},
+            {"reached_damage", optional_json(layer.reached_damage)},
             {"groups", groups_json(layer.groups)},
             {"silhouette", optional_json(layer.silhouette)},
             {"channels_by_bits", widths_json(layer.channels_by_bits)},
@@ -82,6 +90,22 @@ Json totals_json(const TotalsReport& totals) {
 }
 
 }  // namespace
+
+std::vector<LayerPlace> layer_places(std::span<const LayerReport> layers) {
+  std::vector<LayerPlace> places;
+  for (const LayerReport& layer : layers) {
+    LayerPlace& place = places.emplace_back();
+    std::optional<std::int64_t> block;
+    std::istringstream parts(layer.name);
+    for (std::string part; std::getline(parts, part, '.');) {
+      const auto number = whole_number<std::int64_t>(part);
+      if (!block && number && *number >= 0) block = number;
+      place.kind = part;
+    }
+    place.block = block.value_or(static_cast<std::int64_t>(places.size()) - 1);
+  }
+  return places;
+}
 
 nlohmann::ordered_json to_json(const RunReport& report) {
   Json json{{"version", report.version},

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "sgpt_mi/report/events.h"
+#include "sgpt_mi/report/run_report.h"
+
+namespace sgpt_mi::pipeline {
+
+/// Does `work` with events that go on to `events`, then writes recorder::record_page() of `report`,
+/// which `work` fills, to `file`. When `work` throws, the page has what was told and filled by then
+/// and the error, which goes on; a page that cannot be written is a warning then.
+/// \param file  empty: `work` is done and nothing is written.
+/// Throws Error(kInput) when the file cannot be written.
+void record_run(const std::string& file, const report::RunReport& report, report::Events& events,
+                const std::function<void(report::Events&)>& work);
+
+}  // namespace sgpt_mi::pipeline
