@@ -195,7 +195,7 @@ Figure draw_stream_gap(const std::vector<LayerReport>& layers) {
     }
   }
   plot.y_most = most > 0.0 ? 1.08 * most : 1.0;
-  Svg svg(plot.right + 180.0, plot.bottom + 44.0, drawn.title);
+  Svg svg(plot.right + 165.0, plot.bottom + 44.0, drawn.title);
   draw_block_axes(svg, plot);
   std::vector<std::string> names;
   for (const Series& one : series) {

@@ -98,7 +98,7 @@ void draw_cell(Svg& svg, const HeatMap& map, const Grid& grid, const Scale& scal
   svg.rectangle(x + 0.5, y + 0.5, grid.cell - 1.0, kCellHeight - 1.0, fill,
                 tip_of(map, place, layer, value), beyond ? "class=\"beyond\"" : "");
   if (!grid.figures || !value) return;
-  svg.text(x + 0.5 * grid.cell, y + 14.0, "middle", figure(*value),
+  svg.text(x + 0.5 * grid.cell, y + 14.0, "middle", short_figure(*value),
            share > 0.6 ? "class=\"light\"" : "class=\"dark\"");
 }
 

@@ -110,7 +110,7 @@ const std::vector<Measure>& measures() {
        "What the layers before have lost arrives here."},
       {Topic::kSize, [](const LayerReport& layer) { return positive(layer.stored_bits); }, 0.5,
        true, "it takes {} bits a weight", ""},
-      {Topic::kTime, [](const LayerReport& layer) { return positive(layer.seconds); }, 0.25, false,
+      {Topic::kTime, [](const LayerReport& layer) { return positive(layer.seconds); }, 0.1, false,
        "it took {} seconds", ""}};
   return all;
 }
@@ -155,25 +155,25 @@ void judge_channels(const LayerReport& layer, double usual_dead, double usual_ma
   const auto dead = static_cast<double>(layer.dead_channels);
   const auto massive = static_cast<double>(layer.massive_channels);
   if (dead > usual_dead) {
-    signs.push_back({Topic::kChannels, 1.0 + 6.0 * (dead - usual_dead) / columns,
-                     fmt::format("{} of its {} input channels never fired, and their weights are "
-                                 "zero",
-                                 layer.dead_channels, layer.columns),
-                     "Other text may need them."});
+    signs.push_back(
+        {Topic::kChannels, 1.0 + 6.0 * (dead - usual_dead) / columns,
+         fmt::format("{} of its {} input channels never fired; the weights there are zero",
+                     layer.dead_channels, layer.columns),
+         "Other text may need them."});
   }
   if (massive > usual_massive) {
-    signs.push_back(
-        {Topic::kRange, std::log2((massive + 1.0) / (usual_massive + 1.0)),
-         fmt::format("{} of its {} input channels carry over 100 times the median energy",
-                     layer.massive_channels, layer.columns),
-         ""});
+    signs.push_back({Topic::kRange, std::log2((massive + 1.0) / (usual_massive + 1.0)),
+                     fmt::format("of its {} input channels {} {} over 100 times the median energy",
+                                 layer.columns, layer.massive_channels,
+                                 layer.massive_channels == 1 ? "has" : "have"),
+                     ""});
   }
   if (layer.constant_channels > 0) {
-    signs.push_back({Topic::kChannels,
-                     1.0 + 4.0 * static_cast<double>(layer.constant_channels) / columns,
-                     fmt::format("{} of its {} input channels never change",
-                                 layer.constant_channels, layer.columns),
-                     ""});
+    signs.push_back(
+        {Topic::kChannels, 1.0 + 4.0 * static_cast<double>(layer.constant_channels) / columns,
+         fmt::format("of its {} input channels {} never {}", layer.columns, layer.constant_channels,
+                     layer.constant_channels == 1 ? "changes" : "change"),
+         ""});
   }
 }
 

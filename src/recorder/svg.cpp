@@ -35,6 +35,12 @@ std::string shape(const std::string& tag, const std::string& attributes, std::st
 /// A coordinate to a tenth of a pixel, without needless zeros.
 std::string place(double pixels) { return fmt::format("{:g}", std::round(10.0 * pixels) / 10.0); }
 
+std::string with_digits(double value, int digits) {
+  const double size = std::abs(value);
+  if (size >= 99.5 && size < 1e6) return fmt::format("{:.0f}", value);
+  return fmt::format("{:.{}g}", value, digits);
+}
+
 }  // namespace
 
 std::string escaped(std::string_view text) { return report::escape_html(printable(text)); }
@@ -43,11 +49,9 @@ std::string linear_text(const report::LayerPlace& place) {
   return fmt::format("block {}, {}", place.block, place.kind);
 }
 
-std::string figure(double value) {
-  const double size = std::abs(value);
-  if (size >= 1e3 && size < 1e6) return fmt::format("{:.0f}", value);
-  return fmt::format("{:.3g}", value);
-}
+std::string figure(double value) { return with_digits(value, 3); }
+
+std::string short_figure(double value) { return with_digits(value, 2); }
 
 std::string colour(Shade shade, double share) {
   const std::array<Rgb, 5>& stops = shade == Shade::kWorse ? kWorse : kNeutral;

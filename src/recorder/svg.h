@@ -18,6 +18,9 @@ namespace sgpt_mi::recorder {
 /// A figure for people: three digits, or a whole number up to a million; "1.23e+07" beyond.
 [[nodiscard]] std::string figure(double value);
 
+/// The same with two digits, which fits into a cell.
+[[nodiscard]] std::string short_figure(double value);
+
 /// Sequential colours: the more, the worse, or neither.
 enum class Shade { kWorse, kNeutral };
 

@@ -54,7 +54,7 @@ TEST(Oddities, SayWhatIsOddByItself) {
   EXPECT_THAT(why([](LayerReport& layer) { layer.dead_channels = 5; }),
               HasSubstr("5 of its 64 input channels never fired"));
   EXPECT_THAT(why([](LayerReport& layer) { layer.massive_channels = 2; }),
-              HasSubstr("2 of its 64 input channels carry over 100 times"));
+              HasSubstr("Of its 64 input channels 2 have over 100 times"));
   EXPECT_THAT(why([](LayerReport& layer) { layer.activation_max = 7e4; }),
               HasSubstr("Its input reaches 70000, beyond float16's 65,504"));
   EXPECT_THAT(why([](LayerReport& layer) { layer.output_error = 1.5; }),

@@ -134,7 +134,7 @@ TEST(RecordPage, ListsTheOddestLinears) {
   RunReport report = usual_run();
   report.layers[3].dead_channels = 9;
   EXPECT_TRUE(has(record_page({report, 6, ""}),
-                  "9 of its 64 input channels never fired, and their weights are zero"));
+                  "9 of its 64 input channels never fired; the weights there are zero"));
 }
 
 }  // namespace
