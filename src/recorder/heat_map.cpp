@@ -57,7 +57,7 @@ struct Grid {
     }
     const auto blocks = static_cast<double>(last - first + 1);
     figures = last - first + 1 <= kBlocksWithFigures;
-    cell = figures ? 52.0 : std::clamp(880.0 / blocks, 9.0, 26.0);
+    cell = figures ? 52.0 : std::clamp(470.0 / blocks, 9.0, 26.0);
     width = std::max(kLeft + blocks * cell + 10.0, kLeft + 270.0);
     bottom = kCellHeight * static_cast<double>(kinds.size());
   }

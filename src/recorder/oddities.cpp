@@ -242,7 +242,7 @@ std::vector<Oddity> find_oddities(const std::vector<LayerReport>& layers, std::s
     judge_range(layer, signs);
     if (layer.rank_deficient) {
       const double share = static_cast<double>(deficient) / static_cast<double>(layers.size());
-      signs.push_back({Topic::kTokens, 2.0 * (1.0 - share) + 0.5,
+      signs.push_back({Topic::kTokens, 2.0 * (1.0 - share) + 0.3,
                        fmt::format("{} calibration tokens are fewer than its {} channels",
                                    layer.calibration_tokens, layer.columns),
                        "More --nsamples help."});

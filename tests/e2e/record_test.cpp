@@ -174,6 +174,28 @@ TEST_F(RecordedRun, AFailureInTheMiddleLeavesWhatWasDone) {
   EXPECT_FALSE(has(page, "<title>block 3, fc1: "));
 }
 
+TEST_F(RecordedRun, TheReportHasTheFiguresOfThePage) {
+  const Path file = folder_.path() / "report.json";
+  record(small_compression(demo_model().string()) + Flags{"--sensitivity", "energy",
+                                                          "--keep_embeddings", "--eval", "none",
+                                                          "--report", file.string()},
+         0);
+  const auto report = nlohmann::json::parse(read_all(file));
+  const nlohmann::json& layers = report["layers"];
+  ASSERT_EQ(layers.size(), 24U);
+  for (const nlohmann::json& layer : layers) {
+    EXPECT_GT(layer["condition"], 1.0);
+    EXPECT_GT(layer["activation_max"], 0.0);
+    EXPECT_GT(layer["planned_damage"], 0.0);
+    // Of this sensitivity damage is the share of the output's energy, and the same sum.
+    const double error = layer["output_error"];
+    EXPECT_NEAR(layer["reached_damage"].get<double>(), error, 1e-9 * error) << layer["name"];
+  }
+  // Nothing is compressed before the first linear: there is one stream yet.
+  EXPECT_TRUE(layers[0]["stream_gap"].is_null());
+  for (std::size_t i = 6; i < layers.size(); ++i) EXPECT_GT(layers[i]["stream_gap"], 0.0);
+}
+
 TEST_F(RecordedRun, RefusesAPlaceThatCannotBeWrittenBeforeTheWork) {
   const Flags flags{"--record", (folder_.path() / "no" / "such.html").string()};
   const ProgramResult result =

@@ -68,7 +68,8 @@ struct LayerReport {
   std::optional<double> condition;    ///< estimate of the damped H's; absent: not factorised
   std::int64_t massive_channels = 0;  ///< with over 100 times the median mean square
   double activation_max = 0.0;        ///< largest |x| of the input
-  std::optional<double> stream_gap;   ///< sum |x_dense - x| / sum |x|; absent: one stream
+  /// sum |x_dense - x| / sum |x| over the input; absent while there is one stream.
+  std::optional<double> stream_gap;
   /// Predicted by the measured plan, and sum_r f_r [dW H dW^T]_rr in its unit: with Fisher
   /// sensitivity nats a token. Absent without a plan, or where it knew nothing.
   std::optional<double> planned_damage;
