@@ -37,7 +37,7 @@ td.name { white-space: nowrap; font-family: ui-monospace, monospace; font-size: 
 tbody tr { border-bottom: 1px solid #eaeef2; }
 .figures { display: flex; flex-wrap: wrap; gap: 1.4rem 2.2rem; align-items: flex-start; }
 figure { margin: 0; max-width: 100%; }
-figcaption { max-width: 38rem; margin-bottom: .4rem; font-size: .88rem; color: #57606a; }
+figcaption { max-width: 34rem; margin-bottom: .4rem; font-size: .88rem; color: #57606a; }
 figcaption b { display: block; font-size: 1rem; color: #1f2328; }
 .absent { color: #57606a; font-style: italic; font-size: .88rem; margin: 0; }
 svg { display: block; max-width: 100%; height: auto; font: 12px system-ui, sans-serif; }
