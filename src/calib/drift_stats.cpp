@@ -82,6 +82,7 @@ void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x)
   const cpu_kernels::ChannelScan scan = add_figures(difference, figures);
   if (!scan.finite) fail_not_finite("the input of " + name_, x_dense, x);
   if (scan.nonzeros == 0) return;
+  stats_.abs_sum += figures.abs_sum.sum().item<double>();
   if (mostly_zeros(difference, scan.nonzeros, tokens)) {
     cpu_kernels::add_sparse_product(
         quant::view_of<const float>(difference), quant::view_of<const float>(tokens),

@@ -105,6 +105,14 @@ std::int64_t LayerStats::constant_channels() const {
       .item<std::int64_t>();
 }
 
+std::int64_t LayerStats::massive_channels() const {
+  constexpr double kMassive = 100.0;
+  const torch::Tensor energy = second_moment_sum.diagonal();
+  const torch::Tensor firing = energy.masked_select(energy.gt(0));
+  if (firing.numel() == 0) return 0;
+  return firing.gt(kMassive * firing.median().item<double>()).sum().item<std::int64_t>();
+}
+
 StatsAccumulator::StatsAccumulator(std::string name, std::int64_t channels, torch::Device device)
     : name_(std::move(name)) {
   stats_.second_moment_sum =

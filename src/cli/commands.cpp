@@ -47,6 +47,7 @@ void check_place(const char* flag, const std::string& path) {
 
 void check_places(const flags::Settings& typed) {
   if (!typed.report.empty()) check_place("report", typed.report);
+  if (!typed.record.empty()) check_place("record", typed.record);
   // A file of measurements that is there is only read.
   const std::string& measurements = typed.measurements;
   if (!measurements.empty() && !std::filesystem::is_regular_file(measurements)) {

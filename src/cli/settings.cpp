@@ -19,8 +19,8 @@ namespace sgpt_mi::cli {
 namespace {
 
 /// Flags that change where and how a result is shown, or, threads, its last digits.
-constexpr std::array<std::string_view, 7> kNotOfResult{"offline", "quiet",  "verbose", "threads",
-                                                       "save",    "report", "trace"};
+constexpr std::array<std::string_view, 8> kNotOfResult{"offline", "quiet",  "verbose", "threads",
+                                                       "save",    "report", "record",  "trace"};
 
 std::vector<std::string> split_names(const std::string& key, const std::string& text) {
   std::vector<std::string> sets;
@@ -245,6 +245,7 @@ pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
   run.journal = typed.save;
   run.unfinished = wish_of(typed);
   run.settings = result_settings(settings);
+  run.record_file = typed.record;
   run.validate();
   return run;
 }

@@ -17,8 +17,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using pipeline::GridCell;
 
-constexpr std::array<const char*, 7> kFileKeys{"model", "dataset",  "out", "base",
-                                               "grid",  "variants", "skip"};
+constexpr std::array<const char*, 8> kFileKeys{"model", "dataset",  "out",  "base",
+                                               "grid",  "variants", "skip", "beside"};
 
 /// Whether a flag belongs to the compression of a cell, not to the sweep or to what it shows.
 bool is_cell_flag(const flags::FlagRow& row) {
@@ -234,6 +234,43 @@ void refuse_equal_cells(const std::vector<GridCell>& cells, const std::string& w
   }
 }
 
+/// A row beside; its KL stands on a logarithmic axis.
+report::BesideRow beside_row(const Json& row, const std::string& where) {
+  const bool complete = row.is_object() && row.size() == 3 &&
+                        row.value("name", Json()).is_string() &&
+                        row.value("bytes", Json()).is_number_integer() &&
+                        row.value("kl", Json()).is_number() && row.at("kl").get<double>() > 0.0;
+  if (!complete) {
+    fail(ErrorKind::kUsage,
+         "sweep: {}: {} in beside is no row; expected a name, bytes as a whole number and a kl "
+         "above 0",
+         where, row.dump());
+  }
+  return {row.at("name"), row.at("bytes"), row.at("kl")};
+}
+
+std::optional<report::Beside> read_beside(const Json& file, const std::string& where) {
+  if (!file.contains("beside")) return std::nullopt;
+  const Json entry = member(file, where, "beside", Json::value_t::object);
+  for (const auto& [key, value] : entry.items()) {
+    const std::vector<std::string> known{"source", "set", "rows"};
+    if (std::find(known.begin(), known.end(), key) == known.end()) refuse_key(where, key, known);
+  }
+  report::Beside beside;
+  beside.source = member(entry, where, "source", Json::value_t::string);
+  beside.set = member(entry, where, "set", Json::value_t::string);
+  if (beside.source.empty() || beside.set.empty()) {
+    fail(ErrorKind::kUsage,
+         "sweep: {}: beside does not say where its figures come from; give it \"source\", a "
+         "sentence, and \"set\", the evaluation set of the KL",
+         where);
+  }
+  for (const Json& row : member(entry, where, "rows", Json::value_t::array)) {
+    beside.rows.push_back(beside_row(row, where));
+  }
+  return beside;
+}
+
 }  // namespace
 
 pipeline::SweepRun expand_sweep(const nlohmann::ordered_json& file,
@@ -250,6 +287,7 @@ pipeline::SweepRun expand_sweep(const nlohmann::ordered_json& file,
   run.model = required(typed.values.model, file, where, "model");
   run.dataset = required(typed.values.dataset, file, where, "dataset");
   run.out = required(typed.values.out, file, where, "out");
+  run.beside = read_beside(file, where);
   for (const Json& point : points) {
     Json values = base;
     values.update(point);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "sgpt_mi/planning/rd_measure.h"
+
 namespace sgpt_mi::compress {
 namespace {
 
@@ -53,11 +55,40 @@ report::LayerReport describe_layer(const model::LinearInfo& linear,
   return layer;
 }
 
+InputFigures input_figures(const walk::SiteInput& input, const obs::PreparedInput& prepared) {
+  const calib::LayerStats& stats = input.stats;
+  InputFigures figures;
+  figures.constant_channels = stats.constant_channels();
+  figures.massive_channels = stats.massive_channels();
+  figures.abs_max = stats.channel_abs_max.max().item<double>();
+  const double size = stats.channel_abs_sum.sum().item<double>();
+  if (input.drift && size > 0.0) {
+    figures.stream_gap = ((*input.drift)[0].abs_sum + (*input.drift)[1].abs_sum) / size;
+  }
+  if (prepared.upper.defined()) figures.condition = prepared.condition();
+  return figures;
+}
+
 void describe_calibration(report::LayerReport& layer, const calib::LayerStats& stats,
-                          std::int64_t constant_channels) {
-  layer.constant_channels = constant_channels;
+                          const InputFigures& figures) {
+  layer.constant_channels = figures.constant_channels;
+  layer.massive_channels = figures.massive_channels;
+  layer.activation_max = figures.abs_max;
+  layer.stream_gap = figures.stream_gap;
+  layer.condition = figures.condition;
   layer.calibration_tokens = stats.tokens;
   layer.rank_deficient = stats.tokens < layer.columns;
+}
+
+void describe_damage(report::LayerReport& layer, const planning::LinearChoice& choice,
+                     planning::Sensitivity sensitivity, const calib::LayerStats& stats,
+                     const obs::CompressResult& result) {
+  if (choice.damage <= 0.0) return;  // of a fixed block type none is measured
+  layer.planned_damage = choice.damage;
+  const torch::Tensor weight = torch::tensor(choice.damage_weight, torch::kFloat64);
+  layer.reached_damage =
+      planning::damage_unit(sensitivity, stats.tokens, stats.sequences, result.output_energy) *
+      result.row_error.dot(weight).item<double>();
 }
 
 void describe_widths(report::LayerReport& layer, const widths::LinearPlan& plan,

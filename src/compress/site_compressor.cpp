@@ -8,7 +8,6 @@
 
 #include "channel_scaling.h"
 #include "coded_copy.h"
-#include "layer_description.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/quant/block_grid.h"
@@ -93,13 +92,14 @@ void SiteCompressor::restore(Block& block, const std::vector<LinearInfo>& linear
     block.set_weight(linears[i].short_name,
                      rounded(linears[i], linear.matrix).to(run_.placement.dtype));
     finish_or_wait({linears[i], std::move(linear.matrix)}, std::move(linear.layer));
+    run_.events.restored(tunes() ? pending_.layers.back() : result_.layers.back());
     run_.events.progress(++done_);
   }
 }
 
 SiteCompressor::SiteWork SiteCompressor::prepare(const walk::SiteInput& input,
                                                  const std::string& name) {
-  SiteWork work{input, {}, {}, {}, input.stats.constant_channels()};
+  SiteWork work{input, {}, {}, {}, {}};
   {
     const walk::StageTimer timer(run_.timings, "factor", name);
     const torch::Tensor hessian = input.stats.hessian();
@@ -109,6 +109,7 @@ SiteCompressor::SiteWork SiteCompressor::prepare(const walk::SiteInput& input,
       work.prepared = obs::prepare_input(hessian, run_.settings.matrix, name);
     }
   }
+  work.figures = input_figures(input, work.prepared);
   if (planner_ == nullptr) return work;
   const bool keep_affinity = run_.keep_pictures && input.layer == 0;
   work.groups = planner_->groups_of(input, keep_affinity, run_.timings);
@@ -293,9 +294,13 @@ void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, con
 
   const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
   report::LayerReport layer = describe_layer(linear, done.result, run_.settings, saved);
-  describe_calibration(layer, work.input.stats, work.constant_channels);
+  describe_calibration(layer, work.input.stats, work.figures);
   if (done.plan) describe_widths(layer, *done.plan, work.groups);
   if (rd_plan_ != nullptr || run_.settings.types) describe_choice(layer, done.options);
+  if (rd_plan_ != nullptr) {
+    describe_damage(layer, rd_plan_->linears.at(linear.name), run_.settings.plan->sensitivity,
+                    work.input.stats, done.result);
+  }
   layer.drift = done.drift;
   keep_picture(linear, work, done.plan);
   layer.seconds = timer.seconds();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "layer_description.h"
 #include "level_budget.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/model/model.h"
@@ -62,7 +63,7 @@ class SiteCompressor {
     obs::PreparedInput prepared;
     widths::SiteGroups groups;
     widths::ChannelMoments moments;  ///< with a planner only
-    std::int64_t constant_channels = 0;
+    InputFigures figures;
   };
 
   /// One compressed linear.

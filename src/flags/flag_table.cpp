@@ -256,6 +256,8 @@ std::vector<FlagRow> output_flags() {
        "split the weights into files of at most this, such as 2GB; 0: as the format does"},
       {"plots", &S::plots, "DIR", kOutput, kOneRun | kCompare, true,
        "write pictures and a report page"},
+      {"record", &S::record, "FILE", kOutput, kOneRun, true,
+       "write a page (HTML) that shows where a run went wrong or is odd, also when it fails"},
       {"report", &S::report, "FILE", kOutput, kOneRun | kCompare | kEval | kInspect, true,
        "write all results as JSON", kCommon},
       {"trace", &S::trace, "FILE", kOutput, kOneRun | kCompare | kEval | kSweep, true,

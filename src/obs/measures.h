@@ -24,8 +24,9 @@ struct RowChange {
   torch::Tensor after;
 };
 
-/// Fills sparsity, output_error, output_energy and dead_channels from result.matrix.weight and the
-/// changes of the parts. Throws Error(kNumeric) when a weight after is not finite.
+/// Fills sparsity, output_error, row_error, output_energy and dead_channels from
+/// result.matrix.weight and the changes of the parts. Throws Error(kNumeric) when a weight after is
+/// not finite.
 void measure(CompressResult& result, const RowSplit& split, const std::vector<RowChange>& changes,
              const PreparedInput& input, const std::string& name);
 

@@ -1,5 +1,6 @@
 #include <ATen/ops/argsort.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/linspace.h>
 
 #include <optional>
 #include <utility>
@@ -51,6 +52,20 @@ CompressedMatrix compressed_matrix(const std::vector<Sweep>& sweeps, const RowSp
   return matrix;
 }
 
+/// Of a symmetric, positive definite matrix of the size of `like`, as what it makes of a vector.
+template <typename Product>
+double largest_eigenvalue(const torch::Tensor& like, const Product& product) {
+  constexpr int kIterations = 8;
+  // Neither an axis nor a constant: those can be orthogonal to the vector that is sought.
+  torch::Tensor x = at::linspace(1.0, 2.0, like.size(0), like.options());
+  torch::Tensor length = x.norm();
+  for (int i = 0; i < kIterations; ++i) {
+    x = product(x / length);
+    length = x.norm();
+  }
+  return length.item<double>();
+}
+
 }  // namespace
 
 torch::Tensor PreparedInput::inverse_diagonal() const {
@@ -64,6 +79,17 @@ torch::Tensor PreparedInput::damped() const {
   const double mean = result.diagonal().mean().item<double>();
   result.diagonal().add_(damping.back().percdamp * mean);
   return result;
+}
+
+double PreparedInput::condition() const {
+  const torch::Tensor diagonal = hessian.diagonal();
+  const torch::Tensor dead = diagonal.eq(0).to(hessian.scalar_type());
+  const double shift = damping.back().percdamp * (diagonal + dead).mean().item<double>();
+  const double largest = largest_eigenvalue(
+      hessian, [&](const torch::Tensor& x) { return hessian.mv(x) + (dead + shift) * x; });
+  const double largest_of_inverse = largest_eigenvalue(
+      hessian, [&](const torch::Tensor& x) { return upper.t().mv(upper.mv(x)); });
+  return largest * largest_of_inverse;
 }
 
 PreparedInput prepare_input(const torch::Tensor& hessian, const CompressOptions& options,

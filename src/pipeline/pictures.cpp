@@ -41,6 +41,14 @@ void draw_groups(const compress::GroupPicture& group, std::vector<report::Pictur
        plots::grouping_result_png(matrix, group.bits)});
 }
 
+void make_plots_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    fail(ErrorKind::kInput, "plots: the folder {} cannot be made: {}", folder, error.message());
+  }
+}
+
 }  // namespace
 
 std::vector<report::Picture> draw_pictures(const std::vector<compress::GroupPicture>& groups,
@@ -60,16 +68,31 @@ void add_tradeoff(const std::vector<report::TradeoffPoint>& points, const std::s
   if (points.empty()) return;
   pictures.push_back({"ppl_vs_stored_bits.png",
                       "Perplexity (geometric mean of the sets) against stored bits a weight.",
-                      plots::ppl_vs_stored_bits_png(points, model)});
+                      plots::tradeoff_png(points, {"stored bits a weight", "perplexity"}, model)});
+}
+
+void add_divergence(const report::SweepReport& sweep, std::vector<report::Picture>& pictures) {
+  const std::vector<report::TradeoffPoint> points = report::kl_points(sweep);
+  if (points.empty()) return;
+  const std::string set = report::kl_set(sweep);
+  std::string caption = "KL to the dense model on " + set + " against the bytes of the model.";
+  if (sweep.beside) caption += " Grey: not ours, " + sweep.beside->source;
+  pictures.push_back(
+      {"kl_vs_bytes.png", std::move(caption),
+       plots::tradeoff_png(points, {"model, MB", "KL on " + set + ", nats a token"}, sweep.model)});
+}
+
+std::string write_picture(const std::string& folder, const std::string& name,
+                          const std::string& png) {
+  make_plots_folder(folder);
+  const std::filesystem::path file = std::filesystem::path(folder) / name;
+  io::write_file_atomic(file, png);
+  return file.string();
 }
 
 void write_document(const std::string& folder, const std::string& stem,
                     const report::Document& document) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) {
-    fail(ErrorKind::kInput, "plots: the folder {} cannot be made: {}", folder, error.message());
-  }
+  make_plots_folder(folder);
   const std::filesystem::path place(folder);
   for (const report::Section& section : document.sections) {
     for (const report::Picture& picture : section.pictures) {

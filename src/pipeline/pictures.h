@@ -7,6 +7,7 @@
 #include "sgpt_mi/report/document.h"
 #include "sgpt_mi/report/pareto.h"
 #include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/report/sweep_report.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -18,6 +19,14 @@ namespace sgpt_mi::pipeline {
 /// Adds perplexity against stored bits, unless there is no point.
 void add_tradeoff(const std::vector<report::TradeoffPoint>& points, const std::string& model,
                   std::vector<report::Picture>& pictures);
+
+/// Adds KL against bytes, with the points from elsewhere, unless no cell was scored.
+void add_divergence(const report::SweepReport& sweep, std::vector<report::Picture>& pictures);
+
+/// Writes one picture into `folder`, which is made when it is missing. Returns the file's name.
+/// Throws Error(kInput) when it cannot be written.
+[[nodiscard]] std::string write_picture(const std::string& folder, const std::string& name,
+                                        const std::string& png);
 
 /// Writes a document as `stem`.md, the page report.html and the pictures of all its sections into
 /// `folder`, which is made when it is missing.

@@ -12,6 +12,7 @@
 #include "format_fit.h"
 #include "pictures.h"
 #include "plan.h"
+#include "record.h"
 #include "resume.h"
 #include "session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
@@ -25,10 +26,10 @@
 #include "sgpt_mi/planning/linear_choice.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
-#include "sgpt_mi/plots/plots.h"
 #include "sgpt_mi/quant/tensor_view.h"
 #include "sgpt_mi/report/statistics.h"
 #include "sgpt_mi/walk/stage_clock.h"
+#include "targets.h"
 #include "workbench.h"
 
 namespace sgpt_mi::pipeline {
@@ -282,55 +283,24 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   }
 }
 
-/// Predicted damage against the size of the file, for the whole range of block types.
-void tell_sizes(const CompressRun& run, const planning::Measurements& measurements,
-                const Session& session, report::Events& events) {
-  const formats::SavedTypes types = saved_types(session, run.compression);
-  const std::int64_t around = bytes_without(measurements, run.compression, session, types);
-  std::vector<plots::SizePoint> points;
-  events.plan("sizes      best plans for the whole range, as measured");
-  events.plan("           file bytes      bits a weight  predicted damage, nats a token");
-  const auto weights = static_cast<double>(planning::all_weights(measurements));
-  for (const planning::TypedSize& size : planning::typed_sizes(measurements)) {
-    points.push_back({around + size.bits / 8, size.damage});
-    events.plan(fmt::format("           {:14}  {:13.3f}  {:16.6f}", points.back().bytes,
-                            static_cast<double>(size.bits) / weights, size.damage));
+/// The whole run; what is known of it is in `report` also when it fails.
+void fill_report(Workbench& bench, const CompressRun& run, report::Events& events,
+                 RunReport& report, std::vector<compress::GroupPicture>* pictures) {
+  const std::unique_ptr<journal::RunJournal> journal = open_journal(run, report);
+  try {
+    const walk::StageTimer total(report.timings, "total");
+    prepare_and_compress(bench, run, report, events, pictures, journal.get());
+  } catch (const Error& error) {
+    const auto kept = journal ? journal->progress() : std::nullopt;
+    if (error.kind() != ErrorKind::kInterrupted || !kept) throw;
+    throw Error(ErrorKind::kInterrupted, interrupted_text(*kept));
   }
-  if (run.plots_dir.empty()) return;
-  const std::filesystem::path picture =
-      std::filesystem::path(run.plots_dir) / "damage_vs_bytes.png";
-  std::filesystem::create_directories(run.plots_dir);
-  io::write_file_atomic(picture,
-                        plots::damage_vs_bytes_png(points, "Predicted damage by file size"));
-  events.plan("picture    " + picture.string());
-}
-
-/// Predicted damage against size, and what asking for zeros costs.
-void tell_levels(const planning::Measurements& measurements, const planning::PlanGoal& goal,
-                 const std::string& path, report::Events& events) {
-  events.plan(fmt::format("targets    from {}: predicted damage, nats a token", path));
-  events.plan("           stored bits   zeros as they come   half of the weights zero");
-  for (const planning::LevelTarget& target : planning::level_targets(measurements, goal)) {
-    events.plan(fmt::format(
-        "           {:11.1f}   {:18.6f}   {:>24}", target.stored_bits, target.damage,
-        target.damage_at_half ? fmt::format("{:.6f}", *target.damage_at_half) : "not measured"));
+  report.peak_host_bytes = memory::peak_resident_bytes();
+  if (!run.save_dir.empty() && !run.format.is_file) {
+    io::write_file_atomic(std::filesystem::path(run.save_dir) / formats::SavingStore::kReportFile,
+                          report_bytes(report));
   }
-}
-
-/// The targets that a file of measurements makes possible, when there is one.
-void tell_targets(const CompressRun& run, const Session& session, report::Events& events) {
-  const compress::CompressionSettings& settings = run.compression;
-  const std::string& path = settings.plan->measurements;
-  if (path.empty() || !std::filesystem::exists(path)) return;
-  const planning::Measurements measurements = planning::read_measurements(path);
-  if (run.compression.types) return tell_sizes(run, measurements, session, events);
-  if (run.compression.entropy) return tell_levels(measurements, settings.goal(), path, events);
-  events.plan(fmt::format("targets    from {}; no other target is better in both columns", path));
-  events.plan("           stored bits  sparsity  code bits  predicted damage");
-  for (const planning::PlanPoint& point : planning::pareto_targets(measurements, settings.goal())) {
-    events.plan(fmt::format("           {:11.3f}  {:8.2f}  {:9.2f}  {:16.6f}", point.stored_bits,
-                            point.sparsity, point.code_bits, point.damage));
-  }
+  if (journal) journal->remove();
 }
 
 }  // namespace
@@ -352,32 +322,19 @@ RunReport run_compress(const CompressRun& run, report::Events& events, RunReport
   Workbench bench;
   std::vector<compress::GroupPicture> pictures;
   const bool draws = !run.plots_dir.empty();
-  RunReport result =
-      run_compress(bench, run, events, std::move(report), draws ? &pictures : nullptr);
+  record_run(run, report, events, [&](report::Events& told) {
+    fill_report(bench, run, told, report, draws ? &pictures : nullptr);
+  });
   if (draws) {
     write_document(run.plots_dir, "performance_report",
-                   report::run_document(result, draw_pictures(pictures, result.layers)));
+                   report::run_document(report, draw_pictures(pictures, report.layers)));
   }
-  return result;
+  return report;
 }
 
 RunReport run_compress(Workbench& bench, const CompressRun& run, report::Events& events,
                        RunReport report, std::vector<compress::GroupPicture>* pictures) {
-  const std::unique_ptr<journal::RunJournal> journal = open_journal(run, report);
-  try {
-    const walk::StageTimer total(report.timings, "total");
-    prepare_and_compress(bench, run, report, events, pictures, journal.get());
-  } catch (const Error& error) {
-    const auto kept = journal ? journal->progress() : std::nullopt;
-    if (error.kind() != ErrorKind::kInterrupted || !kept) throw;
-    throw Error(ErrorKind::kInterrupted, interrupted_text(*kept));
-  }
-  report.peak_host_bytes = memory::peak_resident_bytes();
-  if (!run.save_dir.empty() && !run.format.is_file) {
-    io::write_file_atomic(std::filesystem::path(run.save_dir) / formats::SavingStore::kReportFile,
-                          report_bytes(report));
-  }
-  if (journal) journal->remove();
+  fill_report(bench, run, events, report, pictures);
   return report;
 }
 

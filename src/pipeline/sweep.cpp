@@ -98,7 +98,7 @@ class Sweeper {
   }
 
   SweepResult sweep() {
-    result_.report = {run_.version, run_.model, run_.dataset, run_.shared, {}};
+    result_.report = {run_.version, run_.model, run_.dataset, run_.shared, {}, run_.beside};
     for (const GridCell& cell : run_.cells) add(cell);
     if (journal_) journal_->remove();
     return std::move(result_);
@@ -192,6 +192,7 @@ void write_tables(const SweepRun& run, const report::SweepReport& report) {
   io::write_file_atomic(run.out / "sweep.json", io::json_text(to_json(report)));
   std::vector<report::Picture> pictures;
   add_tradeoff(report::tradeoff_points(report), report.model, pictures);
+  add_divergence(report, pictures);
   write_document(run.out.string(), "sweep", report::sweep_document(report, std::move(pictures)));
 }
 

@@ -97,9 +97,14 @@ void plan_levels(const Measurements& measurements, double stored_bits, Choices& 
   }
   plan.level_bits = static_cast<std::int64_t>(stored_bits * weights);
   plan.step = step_for(demands, stored_bits * weights);
-  for (const LevelDemand& demand : demands) {
-    plan.predicted_damage += damage_at(*demand.curve, plan.step);
-  }
+  const auto predict = [&](Choices& planned) {
+    for (LinearChoice& choice : planned) {
+      choice.damage = damage_at(choice.levels, plan.step);
+      plan.predicted_damage += choice.damage;
+    }
+  };
+  predict(choices);
+  if (ends) predict(*ends);
 }
 
 double stored_bits_of_codes(const Measurements& measurements, const PlanGoal& goal) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <string_view>
+#include <utility>
 
 #include "sgpt_mi/alloc/bit_plan.h"
 #include "sgpt_mi/core/error.h"
@@ -248,7 +249,13 @@ RdPlan plan_types(const Measurements& measurements, const PlanGoal& goal,
                                                : static_cast<double>(goal.matrix.prune_n) /
                                                      static_cast<double>(goal.matrix.prune_m);
     choice.block_type = menus.chosen(allocation, i);
-    plan.linears.emplace(measurements.linears[i].name, choice);
+    const LinearCurves& linear = measurements.linears[i];
+    choice.damage_weight = linear.row_weight;
+    for (const TypePoint& point : linear.types) {
+      if (point.type == choice.block_type->name) choice.damage = point.damage;
+    }
+    if (choice.sparsity > 0.0) choice.damage += linear.prune_damage(choice.sparsity);
+    plan.linears.emplace(linear.name, std::move(choice));
   }
   return plan;
 }

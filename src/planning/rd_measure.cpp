@@ -122,25 +122,17 @@ void Measurer::measure(model::Block& block, walk::SiteInput& input) {
   }
 }
 
-/// f and the factor that makes sum f [E H' E^T] a damage: nats a token with Fisher, for which H' is
-/// taken per token and halved (second order).
+/// f and damage_unit().
 std::pair<torch::Tensor, double> Measurer::row_weight(const torch::Tensor& weight,
                                                       const model::LinearInfo& linear,
                                                       const walk::SiteInput& input) const {
   const auto options = torch::TensorOptions().dtype(torch::kFloat64).device(weight.device());
-  const double per_token =
-      static_cast<double>(input.stats.sequences) / (2.0 * static_cast<double>(input.stats.tokens));
-  switch (goal_.plan.sensitivity) {
-    case Sensitivity::kFisher:
-      return {fisher_.at(linear.name).to(options), 0.5 * per_token};
-    case Sensitivity::kEnergy: {
-      const double energy = obs::output_energy(weight, input.stats.hessian());
-      return {at::ones({linear.rows}, options), energy > 0.0 ? 1.0 / energy : 0.0};
-    }
-    case Sensitivity::kNone:
-      return {at::ones({linear.rows}, options), per_token};
-  }
-  fail(ErrorKind::kInternal, "pipeline: unknown sensitivity");
+  const Sensitivity sensitivity = goal_.plan.sensitivity;
+  const double energy =
+      sensitivity == Sensitivity::kEnergy ? obs::output_energy(weight, input.stats.hessian()) : 0.0;
+  const double unit = damage_unit(sensitivity, input.stats.tokens, input.stats.sequences, energy);
+  if (sensitivity != Sensitivity::kFisher) return {at::ones({linear.rows}, options), unit};
+  return {fisher_.at(linear.name).to(options), unit};
 }
 
 void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearInfo& linear,
@@ -282,6 +274,20 @@ void Measurer::measure_coding(LinearCurves& curves, const obs::PruneCurve& prune
 }
 
 }  // namespace
+
+double damage_unit(Sensitivity sensitivity, std::int64_t tokens, std::int64_t sequences,
+                   double energy) {
+  const double per_token = static_cast<double>(sequences) / (2.0 * static_cast<double>(tokens));
+  switch (sensitivity) {
+    case Sensitivity::kFisher:
+      return 0.5 * per_token;
+    case Sensitivity::kEnergy:
+      return energy > 0.0 ? 1.0 / energy : 0.0;
+    case Sensitivity::kNone:
+      return per_token;
+  }
+  fail(ErrorKind::kInternal, "pipeline: unknown sensitivity");
+}
 
 Measurements measure_model(const MeasureRun& run) {
   const PlanOptions& plan = run.goal.plan;

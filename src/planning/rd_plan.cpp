@@ -114,8 +114,11 @@ RdPlan named(std::string name, const Measurements& measurements, const PlanGoal&
   RdPlan plan{std::move(name), {}, 0.0};
   for (std::size_t i = 0; i < choices.size(); ++i) {
     const LinearCurves& linear = measurements.linears[i];
-    plan.linears.emplace(linear.name, choices[i]);
-    plan.predicted_damage += damage_of(linear, choices[i], goal.matrix.prune_m > 0);
+    const double damage = damage_of(linear, choices[i], goal.matrix.prune_m > 0);
+    LinearChoice& choice = plan.linears.emplace(linear.name, choices[i]).first->second;
+    choice.damage += damage;  // to that of levels
+    choice.damage_weight = linear.row_weight;
+    plan.predicted_damage += damage;
   }
   return plan;
 }

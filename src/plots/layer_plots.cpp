@@ -2,13 +2,11 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <limits>
 
 #include "plot_canvas.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/core/names.h"
 #include "sgpt_mi/plots/plots.h"
 
 namespace sgpt_mi::plots {
@@ -29,37 +27,15 @@ struct Layout {
   std::int64_t last = 0;   ///< block
 };
 
-std::vector<std::string> split(const std::string& name) {
-  std::vector<std::string> parts{""};
-  for (const char c : name) {
-    if (c == '.') {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
-  }
-  return parts;
-}
-
-/// The block's number: the first part of the name that is one; the position when there is none.
-std::int64_t block_of(const std::vector<std::string>& parts, std::size_t position) {
-  for (const std::string& part : parts) {
-    const auto number = whole_number<std::int64_t>(part);
-    if (number && *number >= 0) return *number;
-  }
-  return static_cast<std::int64_t>(position);
-}
-
 Layout lay_out(std::span<const report::LayerReport> layers, double report::LayerReport::*value) {
   ensure(!layers.empty(), "report: a picture of no layers");
   Layout layout;
+  const std::vector<report::LayerPlace> places = report::layer_places(layers);
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    const std::vector<std::string> parts = split(layers[i].name);
-    const auto kind = std::find(layout.kinds.begin(), layout.kinds.end(), parts.back());
-    layout.points.push_back({block_of(parts, i),
-                             static_cast<std::size_t>(kind - layout.kinds.begin()),
-                             layers[i].*value});
-    if (kind == layout.kinds.end()) layout.kinds.push_back(parts.back());
+    const auto kind = std::find(layout.kinds.begin(), layout.kinds.end(), places[i].kind);
+    layout.points.push_back(
+        {places[i].block, static_cast<std::size_t>(kind - layout.kinds.begin()), layers[i].*value});
+    if (kind == layout.kinds.end()) layout.kinds.push_back(places[i].kind);
   }
   const auto [first, last] =
       std::minmax_element(layout.points.begin(), layout.points.end(),

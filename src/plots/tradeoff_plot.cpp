@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -27,10 +28,10 @@ struct Tradeoff {
   Window window;
 
   /// Position on the y axis.
-  [[nodiscard]] double y(double ppl) const { return logarithmic ? std::log10(ppl) : ppl; }
+  [[nodiscard]] double y(double cost) const { return logarithmic ? std::log10(cost) : cost; }
   /// The lower end of an error bar, which a logarithm needs above 0.
   [[nodiscard]] double lower(const report::TradeoffPoint& point) const {
-    return y(std::max(point.ppl - point.ppl_stderr, logarithmic ? 0.01 * point.ppl : 0.0));
+    return y(std::max(point.cost - point.error, logarithmic ? 0.01 * point.cost : 0.0));
   }
 };
 
@@ -45,28 +46,30 @@ Tradeoff arrange(std::span<const report::TradeoffPoint> points) {
   ensure(!points.empty(), "report: a picture of no points");
   Tradeoff tradeoff;
   tradeoff.points = points;
-  std::vector<double> bits;
-  std::vector<double> ppl;
+  std::vector<double> sizes;
+  std::vector<double> costs;
+  std::vector<double> own;  // costs; nothing from elsewhere is on the front
   for (const report::TradeoffPoint& point : points) {
-    ensure(std::isfinite(point.stored_bits) && std::isfinite(point.ppl) && point.ppl > 0.0 &&
-               std::isfinite(point.ppl_stderr),
-           "report: a point needs finite bits and a positive, finite perplexity");
-    bits.push_back(point.stored_bits);
-    ppl.push_back(point.ppl);
+    ensure(std::isfinite(point.size) && std::isfinite(point.cost) && point.cost > 0.0 &&
+               std::isfinite(point.error),
+           "report: a point needs a finite size and a positive, finite cost");
+    sizes.push_back(point.size);
+    costs.push_back(point.cost);
+    own.push_back(point.beside ? std::numeric_limits<double>::quiet_NaN() : point.cost);
   }
-  tradeoff.front = report::pareto_front(bits, ppl);
+  tradeoff.front = report::pareto_front(sizes, own);
   tradeoff.on_front.assign(points.size(), false);
   for (const std::size_t i : tradeoff.front) tradeoff.on_front[i] = true;
-  const auto [least, most] = std::minmax_element(ppl.begin(), ppl.end());
+  const auto [least, most] = std::minmax_element(costs.begin(), costs.end());
   tradeoff.logarithmic = *most > kWideRatio * *least;
   Window& window = tradeoff.window;
-  window.left = *std::min_element(bits.begin(), bits.end());
-  window.right = *std::max_element(bits.begin(), bits.end());
+  window.left = *std::min_element(sizes.begin(), sizes.end());
+  window.right = *std::max_element(sizes.begin(), sizes.end());
   window.bottom = tradeoff.lower(points.front());
   window.top = window.bottom;
   for (const report::TradeoffPoint& point : points) {
     window.bottom = std::min(window.bottom, tradeoff.lower(point));
-    window.top = std::max(window.top, tradeoff.y(point.ppl + point.ppl_stderr));
+    window.top = std::max(window.top, tradeoff.y(point.cost + point.error));
   }
   widen(window.left, window.right, 0.08);
   widen(window.bottom, window.top, 0.08);
@@ -77,8 +80,8 @@ void draw_front(const Tradeoff& tradeoff) {
   std::vector<PLFLT> x;
   std::vector<PLFLT> y;
   for (const std::size_t i : tradeoff.front) {
-    x.push_back(tradeoff.points[i].stored_bits);
-    y.push_back(tradeoff.y(tradeoff.points[i].ppl));
+    x.push_back(tradeoff.points[i].size);
+    y.push_back(tradeoff.y(tradeoff.points[i].cost));
   }
   plcol0(palette_colour(1));
   plwidth(2.0);
@@ -90,12 +93,18 @@ void draw_front(const Tradeoff& tradeoff) {
 void draw_points(PlotCanvas& canvas, const Tradeoff& tradeoff) {
   for (std::size_t i = 0; i < tradeoff.points.size(); ++i) {
     const report::TradeoffPoint& point = tradeoff.points[i];
-    const double y = tradeoff.y(point.ppl);
+    const double y = tradeoff.y(point.cost);
     const double low = tradeoff.lower(point);
-    const double high = tradeoff.y(point.ppl + point.ppl_stderr);
+    const double high = tradeoff.y(point.cost + point.error);
+    if (point.beside) {
+      const double across = canvas.across(5.0);
+      const double up = canvas.up(5.0);
+      canvas.rectangle({point.size - across, point.size + across, y - up, y + up}, kGrey);
+      continue;
+    }
     plcol0(tradeoff.on_front[i] ? palette_colour(1) : palette_colour(0));
-    if (point.ppl_stderr > 0.0) plerry(1, &point.stored_bits, &low, &high);
-    canvas.dot(point.stored_bits, y, 5.0, tradeoff.on_front[i]);
+    if (point.error > 0.0) plerry(1, &point.size, &low, &high);
+    canvas.dot(point.size, y, 5.0, tradeoff.on_front[i]);
   }
   plcol0(kBlack);
 }
@@ -113,12 +122,13 @@ bool overlap(const PlotCanvas& canvas, const Tradeoff& tradeoff, const Number& a
   constexpr double kHeight = 13.0;
   const report::TradeoffPoint& first = tradeoff.points[a.point];
   const report::TradeoffPoint& second = tradeoff.points[b.point];
-  const double x = (first.stored_bits - second.stored_bits) / canvas.across(1.0);
-  const double y = (tradeoff.y(first.ppl) - tradeoff.y(second.ppl)) / canvas.up(1.0);
+  const double x = (first.size - second.size) / canvas.across(1.0);
+  const double y = (tradeoff.y(first.cost) - tradeoff.y(second.cost)) / canvas.up(1.0);
   return std::abs(x + a.right - b.right) < kWidth && std::abs(y + a.up - b.up) < kHeight;
 }
 
-/// The points that should get a number: all when they are few, else some of the front's.
+/// The points that should get a number: all when they are few, else some of the front's and those
+/// from elsewhere.
 std::vector<std::size_t> candidates(const Tradeoff& tradeoff) {
   std::vector<std::size_t> chosen;
   if (tradeoff.points.size() <= kMostNumbered) {
@@ -126,10 +136,16 @@ std::vector<std::size_t> candidates(const Tradeoff& tradeoff) {
     std::iota(chosen.begin(), chosen.end(), 0U);
     return chosen;
   }
-  const std::size_t stride = (tradeoff.front.size() + kMostNumbered - 1) / kMostNumbered;
+  std::vector<std::size_t> beside;
+  for (std::size_t i = 0; i < tradeoff.points.size(); ++i) {
+    if (tradeoff.points[i].beside) beside.push_back(i);
+  }
+  const std::size_t room = kMostNumbered - std::min(kMostNumbered - 1, beside.size());
+  const std::size_t stride = (tradeoff.front.size() + room - 1) / room;
   for (std::size_t i = 0; i < tradeoff.front.size(); i += stride) {
     chosen.push_back(tradeoff.front[i]);
   }
+  chosen.insert(chosen.end(), beside.begin(), beside.end());
   return chosen;
 }
 
@@ -157,8 +173,8 @@ void draw_numbers(PlotCanvas& canvas, const Tradeoff& tradeoff,
   canvas.font(13);
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     const report::TradeoffPoint& point = tradeoff.points[numbers[i].point];
-    canvas.text(point.stored_bits + canvas.across(numbers[i].right),
-                tradeoff.y(point.ppl) + canvas.up(numbers[i].up), 0.0, std::to_string(i + 1));
+    canvas.text(point.size + canvas.across(numbers[i].right),
+                tradeoff.y(point.cost) + canvas.up(numbers[i].up), 0.0, std::to_string(i + 1));
   }
 }
 
@@ -170,6 +186,11 @@ void draw_key(PlotCanvas& canvas, const Tradeoff& tradeoff, const std::vector<Nu
   canvas.text(0.0, 8.0, 0.0, "● Pareto front");
   plcol0(palette_colour(0));
   canvas.text(150.0, 8.0, 0.0, "○ others");
+  if (std::any_of(tradeoff.points.begin(), tradeoff.points.end(),
+                  [](const report::TradeoffPoint& point) { return point.beside; })) {
+    plcol0(kGrey);
+    canvas.text(250.0, 8.0, 0.0, "■ not ours");
+  }
   plcol0(kBlack);
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     canvas.text(0.0, 36.0 + 23.0 * static_cast<double>(i), 0.0,
@@ -179,14 +200,14 @@ void draw_key(PlotCanvas& canvas, const Tradeoff& tradeoff, const std::vector<Nu
 
 }  // namespace
 
-std::string ppl_vs_stored_bits_png(std::span<const report::TradeoffPoint> points,
-                                   const std::string& title) {
+std::string tradeoff_png(std::span<const report::TradeoffPoint> points, const TradeoffAxes& axes,
+                         const std::string& title) {
   const Tradeoff tradeoff = arrange(points);
   PlotCanvas canvas(1200, 680);
   canvas.enter(kPlotBox, tradeoff.window);
   canvas.font(13);
   plbox("bcnst", 0.0, 0, tradeoff.logarithmic ? "bclnstv" : "bcnstv", 0.0, 0);
-  canvas.axis_titles("stored bits a weight", "perplexity");
+  canvas.axis_titles(axes.size, axes.cost);
   canvas.font(15);
   canvas.title(title);
   draw_front(tradeoff);

@@ -72,33 +72,6 @@ std::string base64(const std::string& bytes) {
   return {text.begin(), text.begin() + length};
 }
 
-/// Escapes text for element content and for quoted attributes.
-std::string escape_html(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
-
 std::string html_row(const Rows& rows, std::size_t row, const std::string& tag) {
   std::string line = "<tr>";
   for (std::size_t i = 0; i < rows[row].size(); ++i) {
@@ -155,6 +128,32 @@ std::string csv_cell(const std::string& cell) {
 }
 
 }  // namespace
+
+std::string escape_html(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      case '\'':
+        escaped += "&#39;";
+        break;
+      default:
+        escaped += c;
+    }
+  }
+  return escaped;
+}
 
 void add_pictures(Document& document, std::vector<Picture> pictures) {
   if (!pictures.empty()) document.sections.push_back({"Pictures", {}, {}, std::move(pictures)});

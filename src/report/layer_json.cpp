@@ -57,6 +57,12 @@ Json to_json(const LayerReport& layer) {
             {"constant_channels", layer.constant_channels},
             {"calibration_tokens", layer.calibration_tokens},
             {"rank_deficient", layer.rank_deficient},
+            {"condition", optional_json(layer.condition)},
+            {"massive_channels", layer.massive_channels},
+            {"activation_max", layer.activation_max},
+            {"stream_gap", optional_json(layer.stream_gap)},
+            {"planned_damage", optional_json(layer.planned_damage)},
+            {"reached_damage", optional_json(layer.reached_damage)},
             {"groups", groups_json(layer.groups)},
             {"silhouette", optional_json(layer.silhouette)},
             {"channels_by_bits", widths_json(layer.channels_by_bits)},
@@ -118,6 +124,12 @@ LayerReport read_layer(const Json& json) {
   json.at("constant_channels").get_to(layer.constant_channels);
   json.at("calibration_tokens").get_to(layer.calibration_tokens);
   json.at("rank_deficient").get_to(layer.rank_deficient);
+  read_optional(json, "condition", layer.condition);
+  json.at("massive_channels").get_to(layer.massive_channels);
+  json.at("activation_max").get_to(layer.activation_max);
+  read_optional(json, "stream_gap", layer.stream_gap);
+  read_optional(json, "planned_damage", layer.planned_damage);
+  read_optional(json, "reached_damage", layer.reached_damage);
   json.at("seconds").get_to(layer.seconds);
   layer.groups = read_groups(json.at("groups"));
   read_optional(json, "silhouette", layer.silhouette);

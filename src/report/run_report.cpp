@@ -4,8 +4,10 @@
 
 #include <array>
 #include <cmath>
+#include <sstream>
 
 #include "figures_json.h"
+#include "sgpt_mi/core/names.h"
 
 namespace sgpt_mi::report {
 namespace {
@@ -26,6 +28,22 @@ Json totals_json(const TotalsReport& totals) {
 }
 
 }  // namespace
+
+std::vector<LayerPlace> layer_places(std::span<const LayerReport> layers) {
+  std::vector<LayerPlace> places;
+  for (const LayerReport& layer : layers) {
+    LayerPlace& place = places.emplace_back();
+    std::optional<std::int64_t> block;
+    std::istringstream parts(layer.name);
+    for (std::string part; std::getline(parts, part, '.');) {
+      const auto number = whole_number<std::int64_t>(part);
+      if (!block && number && *number >= 0) block = number;
+      place.kind = part;
+    }
+    place.block = block.value_or(static_cast<std::int64_t>(places.size()) - 1);
+  }
+  return places;
+}
 
 nlohmann::ordered_json to_json(const RunReport& report) {
   Json json{{"version", report.version},

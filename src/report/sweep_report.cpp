@@ -6,6 +6,7 @@
 #include <map>
 
 #include "cells.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/utf8.h"
 #include "sgpt_mi/report/pareto.h"
 
@@ -117,6 +118,23 @@ std::string without_seed(const SweepCell& cell) {
   return cell_label(copy);
 }
 
+Section beside_section(const Beside& beside) {
+  Section section{"Beside: not ours", {beside.source}, {{"model", "bytes"}}, {}};
+  section.table.front().push_back(printable(beside.set) + " KL");
+  for (const BesideRow& row : beside.rows) {
+    section.table.push_back({row.name, human_bytes(row.bytes), number_cell(row.kl, 4)});
+  }
+  return section;
+}
+
+Json beside_json(const Beside& beside) {
+  Json json{{"source", beside.source}, {"set", beside.set}, {"rows", Json::array()}};
+  for (const BesideRow& row : beside.rows) {
+    json["rows"].push_back({{"name", row.name}, {"bytes", row.bytes}, {"kl", row.kl}});
+  }
+  return json;
+}
+
 std::vector<Section> tables(const SweepReport& report) {
   std::vector<Section> sections{{"Result",
                                  {"PPL ± its standard error over windows; mean PPL: geometric mean "
@@ -129,6 +147,7 @@ std::vector<Section> tables(const SweepReport& report) {
     sections.push_back(
         {"Over seeds", {"Mean perplexity ± its standard error over seeds."}, std::move(seeds), {}});
   }
+  if (report.beside) sections.push_back(beside_section(*report.beside));
   return sections;
 }
 
@@ -246,6 +265,7 @@ Json to_json(const SweepReport& report) {
     if (!cell.result) entry["error"] = cell.error;
     json["cells"].push_back(std::move(entry));
   }
+  if (report.beside) json["beside"] = beside_json(*report.beside);
   json["pareto_ppl"] = sweep_front(report, SweepQuality::kPerplexity);
   json["pareto_kl"] = sweep_front(report, SweepQuality::kKl);
   return json;
@@ -258,6 +278,30 @@ std::vector<TradeoffPoint> tradeoff_points(const SweepReport& report) {
     if (!mean) continue;
     points.push_back(
         {cell_label(cell), cell.result->stored_bits_per_weight, mean->ppl, mean->ppl_stderr});
+  }
+  return points;
+}
+
+std::string kl_set(const SweepReport& report) {
+  if (report.beside) return report.beside->set;
+  const Row sets = sets_of(report);
+  return sets.empty() ? "" : sets.front();
+}
+
+std::vector<TradeoffPoint> kl_points(const SweepReport& report) {
+  constexpr double kMegabyte = 1e6;
+  const std::string set = kl_set(report);
+  std::vector<TradeoffPoint> points;
+  for (const SweepCell& cell : report.cells) {
+    const Figures figures = figures_of(cell, set);
+    if (!figures || !figures->kl_mean || *figures->kl_mean <= 0.0) continue;
+    points.push_back({cell_label(cell), static_cast<double>(cell.result->bytes) / kMegabyte,
+                      *figures->kl_mean, figures->kl_stderr.value_or(0.0)});
+  }
+  if (points.empty() || !report.beside) return points;
+  for (const BesideRow& row : report.beside->rows) {
+    points.push_back(
+        {row.name + " (not ours)", static_cast<double>(row.bytes) / kMegabyte, row.kl, 0.0, true});
   }
   return points;
 }

@@ -285,6 +285,24 @@ TEST_F(Rd, BrokenMeasurementsAreRefusedAndKept) {
   EXPECT_THAT(last_.err, Not(HasSubstr("dense perplexity")));
 }
 
+TEST_F(Rd, PlanDrawsWhatLevelsDoAtEverySize) {
+  const Flags flags{"--coding", "entropy",        "--eval",
+                    "none",     "--measurements", measurements_.string()};
+  compressed(flags);
+  const std::filesystem::path plots = folder_.path() / "plots";
+  Flags plan = small_compression(demo_model().string()) + flags;
+  plan[0] = "plan";
+  last_ = run_program(folder_, plan);
+  ASSERT_EQ(last_.exit_code, 0) << last_.err;
+  EXPECT_THAT(last_.err, Not(HasSubstr("picture")));
+  last_ = run_program(folder_, plan + Flags{"--plots", plots.string()});
+  ASSERT_EQ(last_.exit_code, 0) << last_.err;
+  const std::filesystem::path picture = plots / "damage_vs_stored_bits.png";
+  EXPECT_THAT(last_.err, HasSubstr("picture    " + picture.string()));
+  ASSERT_TRUE(std::filesystem::exists(picture));
+  EXPECT_EQ(read_all(picture).substr(1, 3), "PNG");
+}
+
 TEST_F(Rd, PlanTellsTheTargetsOfAFile) {
   const Flags flags{"--levels", "3,4", "--eval", "none", "--measurements", measurements_.string()};
   compressed(flags);

@@ -81,6 +81,21 @@ TEST_F(Sweep, WritesEveryCellAndTheTables) {
   EXPECT_EQ(cell["report"]["model"]["sha256"], cell["model_sha256"]);
 }
 
+TEST_F(Sweep, DrawsDivergenceWithOthersBeside) {
+  auto beside = config();
+  beside["grid"] = {{"sparsity", {0.3, 0.6}}};
+  beside["beside"] = {{"source", "Another program's figures."},
+                      {"set", "test"},
+                      {"rows", {{{"name", "their_type"}, {"bytes", 900'000}, {"kl", 0.5}}}}};
+  const ProgramResult result = sweep(beside);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("not ours"));
+  EXPECT_THAT(result.out, HasSubstr("their_type"));
+  EXPECT_GT(std::filesystem::file_size(out_ / "kl_vs_bytes.png"), 100U);
+  EXPECT_THAT(read_all(out_ / "report.html"), HasSubstr("not ours, Another program"));
+  EXPECT_EQ(table()["beside"]["rows"][0]["name"], "their_type");
+}
+
 TEST_F(Sweep, CellGivesWhatASingleCompressionGives) {
   ASSERT_EQ(sweep(config()).exit_code, 0);
   const Path report = folder_.path() / "r.json";

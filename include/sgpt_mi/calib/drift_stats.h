@@ -15,6 +15,7 @@ struct DriftStats {
   /// the linear's output is added to. Undefined where no two different streams were given: it is 0.
   torch::Tensor residual_sum;
   std::int64_t sequences = 0;
+  double abs_sum = 0.0;  ///< sum over tokens and channels of |xd - x|
 
   /// C = (2 / sequences) * sum (xd - x) x^T, (N, N) float32: in the scale of LayerStats::hessian().
   [[nodiscard]] torch::Tensor cross() const;

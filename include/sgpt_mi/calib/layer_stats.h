@@ -21,6 +21,9 @@ struct LayerStats {
   [[nodiscard]] torch::Tensor hessian() const;
   /// Channels that fire but never change: second moment equal to squared mean.
   [[nodiscard]] std::int64_t constant_channels() const;
+  /// Channels with over 100 times the median mean square of those that fire at all: the few that
+  /// decide the range of all (Sun et al. 2024, arXiv 2402.17762).
+  [[nodiscard]] std::int64_t massive_channels() const;
 };
 
 /// Running sums over batches of a linear's input.

@@ -14,18 +14,22 @@ namespace sgpt_mi::cli {
 ///
 ///   {"model": MODEL, "dataset": DATASET, "out": DIR,
 ///    "base": {flag: value}, "grid": {flag: [value, ...]},
-///    "variants": [{flag: value, ...}, ...], "skip": [{flag: value, ...}, ...]}
+///    "variants": [{flag: value, ...}, ...], "skip": [{flag: value, ...}, ...],
+///    "beside": {"source": sentence, "set": evaluation set, "rows": [{"name", "bytes", "kl"},
+///    ...]}}
 ///
 /// Flags are those of `compress` without the ones that name outputs. The cells are all combinations
 /// of one variant and one value of every grid flag, the last grid flag varying fastest, without
 /// those that agree with all members of an entry of "skip". "base" holds for all cells.
+/// "beside" is shown with the results as not their own.
 /// Precedence: default < environment < base < command line; the varied flags cannot be given on the
 /// command line.
 ///
 /// typed: the command line of `sweep`. where: the file's name for errors.
 /// Combinations of flags that are no run become cells with a refusal.
 /// Throws Error(kUsage) for unknown keys (with the nearest name), values of a wrong type, nothing
-/// varied, a flag varied twice, two equal cells, no cell left, a missing model, dataset or out.
+/// varied, a flag varied twice, two equal cells, no cell left, a missing model, dataset or out,
+/// rows beside that are incomplete or of no named source.
 [[nodiscard]] pipeline::SweepRun expand_sweep(const nlohmann::ordered_json& file,
                                               const flags::ResolvedSettings& typed,
                                               const std::string& where);

@@ -69,6 +69,7 @@ struct Settings {
   std::string gguf_types;
   std::string shard_bytes = "0";
   std::string plots;
+  std::string record;
 
   // widths: toky, enhanced, mi
   double target_avg_bits = 0.0;

@@ -33,6 +33,9 @@ void plan_compress(const CompressRun& run, report::Events& events);
 /// (windows x seqlen x hidden, twice while a block runs); without save_dir also all compressed
 /// weights in the checkpoint's types.
 ///
+/// With record_file the run's page is written at its end, or when it fails, with what was done by
+/// then and the error; a run that fails also leaves it in its journal's folder, as record.html.
+///
 /// Throws Error: kInput (files, texts), kUsage (options that do not fit the model, an unfinished
 /// run that is in the way or differs), kNumeric (NaN, damping exhausted), kDevice, kInterrupted; an
 /// unfinished output folder is removed.

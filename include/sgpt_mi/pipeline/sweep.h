@@ -36,7 +36,8 @@ struct SweepRun {
   nlohmann::ordered_json shared = nlohmann::ordered_json::object();  ///< flags equal in all cells
   std::filesystem::path out;
   std::vector<GridCell> cells;
-  bool write_tables = true;  ///< false for a share of a larger sweep
+  std::optional<report::Beside> beside = std::nullopt;  ///< shown with the results, marked
+  bool write_tables = true;                             ///< false for a share of a larger sweep
 };
 
 /// What a sweep found.
@@ -60,7 +61,7 @@ struct SweepResult {
 ///
 /// Cells share what a Workbench holds. A cell that fails is recorded and the sweep goes on; it is
 /// tried again by the next run. Then writes out/sweep.csv, sweep.json, sweep.md, report.html and,
-/// when at least one cell was scored, ppl_vs_stored_bits.png.
+/// when at least one cell was scored, ppl_vs_stored_bits.png and kl_vs_bytes.png.
 ///
 /// events: stages and progress of the cell at work, one result() a cell, each different warning
 /// once.

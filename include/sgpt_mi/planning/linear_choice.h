@@ -20,6 +20,8 @@ struct LinearChoice {
   const blocks::BlockType* block_type = nullptr;  ///< instead of units; nullptr: integer grids
   std::vector<double> row_weight = {};            ///< obs::CompressOptions::row_weight (rows)
   LevelCurve levels = {};  ///< of levels for an entropy coder, instead of units: what they take
+  double damage = 0.0;     ///< predicted, as Measurements has it
+  std::vector<double> damage_weight = {};  ///< f (rows), see damage_unit()
 };
 
 /// Choices in the order of Measurements::linears.

@@ -28,8 +28,8 @@ struct LevelDemand {
 [[nodiscard]] double step_for(const std::vector<LevelDemand>& demands, double bits);
 
 /// Gives choices, whose sparsities are made, one step for all linears, with which they take
-/// `stored_bits` a weight: plan.step, plan.level_bits, plan.predicted_damage.
-/// \param ends  choices of Measurements::ends; with them these matrices count in the budget.
+/// `stored_bits` a weight: plan.step, plan.level_bits, plan.predicted_damage, and the damage of
+/// each. \param ends  choices of Measurements::ends; with them these matrices count in the budget.
 void plan_levels(const Measurements& measurements, double stored_bits, Choices& choices,
                  std::optional<Choices>& ends, RdPlan& plan);
 

@@ -52,4 +52,11 @@ struct MeasureRun {
 void require_match(const Measurements& measurements, const nlohmann::json& key,
                    const std::string& path);
 
+/// The factor that makes sum_r f_r [E H E^T]_rr a damage in the unit of Measurements: nats a token
+/// with Fisher, for which H is taken per token and halved (second order); shares of the output's
+/// energy; or squared errors a token.
+/// \param tokens, sequences  that H was measured on; \param energy  trace(W H W^T).
+[[nodiscard]] double damage_unit(Sensitivity sensitivity, std::int64_t tokens,
+                                 std::int64_t sequences, double energy);
+
 }  // namespace sgpt_mi::planning

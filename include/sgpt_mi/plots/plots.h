@@ -49,22 +49,35 @@ struct GroupedMatrix {
 /// the title says how many.
 [[nodiscard]] std::string loss_per_layer_png(std::span<const report::LayerReport> layers);
 
-/// Perplexity against stored bits a weight. Points carry numbers that a key explains, and error
-/// bars of one standard error; the Pareto front is a line through filled points. With more than 24
-/// points at most 24 of the front are numbered. The perplexity axis is logarithmic beyond a factor
-/// of 20. At least one point, all finite, perplexities positive.
-[[nodiscard]] std::string ppl_vs_stored_bits_png(std::span<const report::TradeoffPoint> points,
-                                                 const std::string& title);
+/// The names of the axes of a picture of report::TradeoffPoint, with units.
+struct TradeoffAxes {
+  std::string size;
+  std::string cost;
+};
 
-/// A size that a file can have, and what it is predicted to cost.
+/// Cost against size. Points carry numbers that a key explains, and error bars of one standard
+/// error; the Pareto front is a line through filled points. With more than 24 points at most 24 of
+/// the front are numbered. Points from elsewhere (TradeoffPoint::beside) are grey squares, all
+/// numbered and never on the front. The axis of costs is logarithmic beyond a factor of 20. At
+/// least one point, all finite, costs positive.
+[[nodiscard]] std::string tradeoff_png(std::span<const report::TradeoffPoint> points,
+                                       const TradeoffAxes& axes, const std::string& title);
+
+/// A size that a model can have, and what it is predicted to cost.
 struct SizePoint {
-  std::int64_t bytes = 0;
+  double size = 0.0;
   double damage = 0.0;  ///< nats a token, above 0
 };
 
-/// Predicted damage, on a logarithmic axis, against the size of the file: a line through the
-/// points, which come by size. At least one.
-[[nodiscard]] std::string damage_vs_bytes_png(std::span<const SizePoint> points,
-                                              const std::string& title);
+/// Sizes in ascending order, with a name for the key.
+struct SizeCurve {
+  std::string name;
+  std::vector<SizePoint> points;
+};
+
+/// Predicted damage, on a logarithmic axis, against size: a line through the points of every curve,
+/// and a key. At least one point. `size`: the name of the x axis, with its unit.
+[[nodiscard]] std::string damage_vs_size_png(std::span<const SizeCurve> curves,
+                                             const std::string& size, const std::string& title);
 
 }  // namespace sgpt_mi::plots

@@ -70,7 +70,7 @@ struct PairedDifference {
 [[nodiscard]] Document comparison_document(const ComparisonReport& report,
                                            std::vector<Picture> pictures);
 
-/// One point a row that was scored on every set, for plots::ppl_vs_stored_bits_png(). Rows of
+/// One point a row that was scored on every set, for plots::tradeoff_png(). Rows of
 /// several seeds carry the seed in their label.
 [[nodiscard]] std::vector<TradeoffPoint> tradeoff_points(const ComparisonReport& report);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sgpt_mi::report {
@@ -29,6 +30,9 @@ struct Document {
 /// Adds a section of pictures, or of warnings, unless there are none.
 void add_pictures(Document& document, std::vector<Picture> pictures);
 void add_warnings(Document& document, const std::vector<std::string>& warnings);
+
+/// Text for element content and for quoted attributes of HTML.
+[[nodiscard]] std::string escape_html(std::string_view text);
 
 /// For a terminal: titles, paragraphs, aligned tables; pictures are left out. Ends with a newline.
 [[nodiscard]] std::string to_text(const std::vector<Section>& sections);

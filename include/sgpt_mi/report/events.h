@@ -21,6 +21,8 @@ class Events {
   virtual void progress(std::int64_t /*done*/) {}
   /// A linear was compressed.
   virtual void layer(const LayerReport& /*layer*/) {}
+  /// A linear was taken from what a process before this one had compressed.
+  virtual void restored(const LayerReport& /*layer*/) {}
   /// Something the user should know of.
   virtual void warning(const std::string& /*text*/) {}
   /// A result worth a line at once (a dense perplexity).

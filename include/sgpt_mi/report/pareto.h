@@ -10,9 +10,10 @@ namespace sgpt_mi::report {
 /// One compressed model in the plane of size and quality.
 struct TradeoffPoint {
   std::string label;
-  double stored_bits = 0.0;  ///< bits a weight in the saved file
-  double ppl = 0.0;
-  double ppl_stderr = 0.0;
+  double size = 0.0;    ///< bits a weight in the saved file, or megabytes
+  double cost = 0.0;    ///< perplexity, or KL in nats a token
+  double error = 0.0;   ///< standard error of the cost
+  bool beside = false;  ///< measured elsewhere, of another program: shown, never on the front
 };
 
 /// The indices of the points that no other point dominates, both coordinates being costs: another

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,7 +65,16 @@ struct LayerReport {
   std::int64_t dead_channels = 0;
   std::int64_t constant_channels = 0;
   std::int64_t calibration_tokens = 0;
-  bool rank_deficient = false;  ///< fewer calibration tokens than channels
+  bool rank_deficient = false;        ///< fewer calibration tokens than channels
+  std::optional<double> condition;    ///< estimate of the damped H's; absent: not factorised
+  std::int64_t massive_channels = 0;  ///< with over 100 times the median mean square
+  double activation_max = 0.0;        ///< largest |x| of the input
+  /// sum |x_dense - x| / sum |x| over the input; absent while there is one stream.
+  std::optional<double> stream_gap;
+  /// Predicted by the measured plan, and sum_r f_r [dW H dW^T]_rr in its unit: with Fisher
+  /// sensitivity nats a token. Absent without a plan, or where it knew nothing.
+  std::optional<double> planned_damage;
+  std::optional<double> reached_damage;
   double seconds = 0.0;
   std::vector<GroupReport> groups;               ///< empty without grouping
   std::optional<double> silhouette;              ///< of the grouping, -1 to 1
@@ -72,6 +82,15 @@ struct LayerReport {
   std::optional<double> importance_min;          ///< over the channels
   std::optional<double> importance_max;          ///< over the channels
 };
+
+/// Where a linear stands in the model.
+struct LayerPlace {
+  std::int64_t block = 0;  ///< the first number in the name; without one its place among the layers
+  std::string kind;        ///< the last part of the name: "q_proj"
+};
+
+/// The places of the layers, in their order.
+[[nodiscard]] std::vector<LayerPlace> layer_places(std::span<const LayerReport> layers);
 
 /// Sums over the compressed linears, and what the saved model takes.
 struct TotalsReport {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -19,6 +20,20 @@ struct SweepCell {
   std::string error;                                                 ///< why, when it failed
 };
 
+/// A model of another program, measured elsewhere.
+struct BesideRow {
+  std::string name;
+  std::int64_t bytes = 0;  ///< counted as RunSummary::bytes
+  double kl = 0.0;         ///< nats a token, above 0
+};
+
+/// What tables and pictures show beside a sweep, marked as not its own.
+struct Beside {
+  std::string source;  ///< a sentence: whose figures, of which model, how they were measured
+  std::string set;     ///< the evaluation set of the KL
+  std::vector<BesideRow> rows;
+};
+
 /// An ablation grid with its results.
 struct SweepReport {
   std::string version;
@@ -26,6 +41,7 @@ struct SweepReport {
   std::string dataset;
   nlohmann::ordered_json settings = nlohmann::ordered_json::object();  ///< shared by all cells
   std::vector<SweepCell> cells;
+  std::optional<Beside> beside = std::nullopt;
 };
 
 /// What a Pareto front trades against stored bits a weight.
@@ -55,10 +71,18 @@ enum class SweepQuality {
 
 [[nodiscard]] nlohmann::ordered_json to_json(const SweepReport& report);
 
-/// One point a scored cell, for plots::ppl_vs_stored_bits_png().
+/// One point a scored cell, for plots::tradeoff_png().
 [[nodiscard]] std::vector<TradeoffPoint> tradeoff_points(const SweepReport& report);
 
-/// Both tables for stdout. Ends with a newline.
+/// The evaluation set of kl_points(): the one of the figures beside, else the first that was
+/// scored; empty when none was.
+[[nodiscard]] std::string kl_set(const SweepReport& report);
+
+/// KL on kl_set() against megabytes: one point a cell that has it, then the rows from beside.
+/// Empty when no cell has it.
+[[nodiscard]] std::vector<TradeoffPoint> kl_points(const SweepReport& report);
+
+/// All tables for stdout. Ends with a newline.
 [[nodiscard]] std::string sweep_text(const SweepReport& report);
 
 /// The document behind the sweep's Markdown and HTML.

@@ -76,6 +76,7 @@ TEST(DriftStats, OneTokenByHand) {
   EXPECT_TRUE(drift.cross_sum.equal(at::tensor({3.0F, -2.0F, 15.0F, -10.0F}).reshape({2, 2})));
   EXPECT_TRUE(drift.residual_sum.equal(at::tensor({1.5F, -1.0F}).reshape({1, 2})));
   EXPECT_EQ(drift.sequences, 1);
+  EXPECT_EQ(drift.abs_sum, 6.0);
 }
 
 TEST(DriftStats, MatricesCountSequences) {
@@ -89,6 +90,7 @@ TEST(DriftStats, BatchesAddUp) {
   const torch::Tensor difference = x.dense - x.drifted;
   expect_products(drift.cross_sum, difference, x.drifted);
   EXPECT_EQ(drift.sequences, 2);
+  EXPECT_NEAR(drift.abs_sum, difference.abs().sum(torch::kFloat64).item<double>(), 1e-3);
   EXPECT_FALSE(drift.residual_sum.defined());
   EXPECT_FALSE(drift.residual().defined());
 }

@@ -27,6 +27,15 @@ std::string error_text(const torch::Tensor& x) {
   return "";
 }
 
+TEST(LayerStats, MassiveChannelsHaveHundredTimesTheMedianEnergy) {
+  torch::Tensor x = at::ones({1, 1, 9});
+  x[0][0][2] = 10.5;  // 110 times
+  x[0][0][4] = 9.5;   // 90 times
+  for (const int dead : {6, 7, 8}) x[0][0][dead] = 0.0;
+  EXPECT_EQ(stats_of({x}).massive_channels(), 1);
+  EXPECT_EQ(stats_of({at::zeros({1, 1, 3})}).massive_channels(), 0);
+}
+
 TEST(LayerStats, OneTokenByHand) {
   torch::Tensor x = at::zeros({1, 1, 2});
   x[0][0][0] = 3.0;

@@ -71,6 +71,33 @@ TEST(ExpandSweep, VariantSetsSeveralFlagsAtOnce) {
                           R"({"act_order":true,"seed":0})", R"({"act_order":true,"seed":1})"));
 }
 
+TEST(ExpandSweep, ShowsRowsBesideWithTheirSource) {
+  EXPECT_FALSE(expand(small_grid()).beside);
+  Json file = small_grid();
+  file["beside"] = Json::parse(
+      R"({"source": "s", "set": "ptb", "rows": [{"name": "Q2_K", "bytes": 9, "kl": 0.5}]})");
+  const SweepRun run = expand(file);
+  ASSERT_TRUE(run.beside);
+  EXPECT_EQ(run.beside->source, "s");
+  EXPECT_EQ(run.beside->set, "ptb");
+  ASSERT_EQ(run.beside->rows.size(), 1U);
+  EXPECT_EQ(run.beside->rows[0].name, "Q2_K");
+  EXPECT_EQ(run.beside->rows[0].bytes, 9);
+  EXPECT_EQ(run.beside->rows[0].kl, 0.5);
+  Json changed = file;
+  changed["beside"].erase("source");
+  EXPECT_THAT(usage_error(changed), HasSubstr("where its figures come from"));
+  changed = file;
+  changed["beside"]["row"] = 1;
+  EXPECT_THAT(usage_error(changed), HasSubstr("did you mean 'rows'?"));
+  for (const char* row : {R"({"name": "a", "bytes": 9, "kl": 0})", R"({"name": "a", "bytes": 9})",
+                          R"({"name": "a", "bytes": 9.5, "kl": 1})", "1"}) {
+    changed = file;
+    changed["beside"]["rows"].push_back(Json::parse(row));
+    EXPECT_THAT(usage_error(changed), HasSubstr("is no row")) << row;
+  }
+}
+
 TEST(ExpandSweep, SkipLeavesOutWhatAgreesWithAllItsMembers) {
   Json file = small_grid();
   file["skip"] = {{{"sparsity", 0.3}, {"seed", 1}}, {{"seed", 2}}};

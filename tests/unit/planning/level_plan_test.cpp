@@ -230,6 +230,9 @@ TEST(MakePlans, OfLevelsHaveOneStepAndNoWidths) {
   RdPlan levels;
   plan_levels(measurements, 2.5, choices, no_ends, levels);
   EXPECT_DOUBLE_EQ(plans[0].predicted_damage, pruning + levels.predicted_damage);
+  double of_linears = 0.0;
+  for (const auto& [name, choice] : plans[0].linears) of_linears += choice.damage;
+  EXPECT_DOUBLE_EQ(of_linears, plans[0].predicted_damage);
   EXPECT_THAT(names_of(make_plans(measurements, level_goal(0.0, 4.0), 2.5)), ElementsAre("levels"));
 }
 

@@ -48,6 +48,12 @@ TEST(RdPlan, SparsitiesKeepTheBudgetExactlyAndTheRange) {
       EXPECT_LE(choice.sparsity, target + 0.1 + 1e-4) << name;
     }
     EXPECT_LT(planned.predicted_damage, plans.front().predicted_damage) << target;
+    double of_linears = 0.0;
+    for (const LinearCurves& curves : measurements.linears) {
+      of_linears += planned.linears.at(curves.name).damage;
+      EXPECT_EQ(planned.linears.at(curves.name).damage_weight, curves.row_weight);
+    }
+    EXPECT_DOUBLE_EQ(of_linears, planned.predicted_damage);
   }
 }
 

@@ -134,6 +134,8 @@ TEST(PlanTypes, BitsGoWhereTheySaveMost) {
   EXPECT_EQ(plan.linears.at("robust").block_type->name, "Q2_K");
   EXPECT_EQ(plan.linears.at("sensitive").block_type->name, "Q4_K");
   EXPECT_DOUBLE_EQ(plan.predicted_damage, 18.0);
+  EXPECT_DOUBLE_EQ(plan.linears.at("robust").damage, 8.0);
+  EXPECT_DOUBLE_EQ(plan.linears.at("sensitive").damage, 10.0);
 }
 
 TEST(PlanTypes, ABudgetInBitsIsNeverPassed) {

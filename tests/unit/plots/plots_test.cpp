@@ -203,18 +203,59 @@ TEST(LayerPlots, TakeZeroLossesAndOddNames) {
   EXPECT_THROW(static_cast<void>(bits_per_layer_png({})), Error);
 }
 
-TEST(PplVsStoredBitsPng, DrawsFewAndManyPoints) {
+constexpr Rgb kGreyPixel{110, 118, 129};
+constexpr Rgb kOwnColour{0, 114, 178};
+constexpr Rgb kSecondColour{213, 94, 0};
+
+TEST(TradeoffPng, DrawsFewAndManyPoints) {
+  const TradeoffAxes axes{"bits", "perplexity"};
   std::vector<report::TradeoffPoint> points{{"one", 4.0, 30.0, 0.0}};
-  EXPECT_TRUE(decode(ppl_vs_stored_bits_png(points, "one")).has_white_edge());
+  EXPECT_TRUE(decode(tradeoff_png(points, axes, "one")).has_white_edge());
   for (int i = 0; i < 60; ++i) {
     points.push_back({std::string(80, 'w'), 2.0 + 0.1 * i, 30.0 + 1000.0 / (1.0 + i), 2.0});
   }
-  const Image many = decode(ppl_vs_stored_bits_png(points, "many"));
+  const Image many = decode(tradeoff_png(points, axes, "many"));
   EXPECT_EQ(many.width, 1200);
   EXPECT_TRUE(many.has_white_edge());
-  points[0].ppl = 0.0;
-  EXPECT_THROW(static_cast<void>(ppl_vs_stored_bits_png(points, "")), Error);
-  EXPECT_THROW(static_cast<void>(ppl_vs_stored_bits_png({}, "")), Error);
+  points[0].cost = 0.0;
+  EXPECT_THROW(static_cast<void>(tradeoff_png(points, axes, "")), Error);
+  EXPECT_THROW(static_cast<void>(tradeoff_png({}, axes, "")), Error);
+}
+
+TEST(TradeoffPng, PointsFromElsewhereAreGreyAndNeverOnTheFront) {
+  std::vector<report::TradeoffPoint> points{{"ours", 2.0, 3.0, 0.0}, {"theirs", 1.0, 1.0, 0.0}};
+  const Image all_ours = decode(tradeoff_png(points, {"MB", "KL"}, "m"));
+  points[1].beside = true;
+  const Image beside = decode(tradeoff_png(points, {"MB", "KL"}, "m"));
+  // The better point at the lower left, 8 % inside of the box of 700 x 550 pixels from (90, 60) on;
+  // the other one at the upper right.
+  const double share = 0.08 / 1.16;
+  const int left = 90 + static_cast<int>(700 * share);
+  const int low = 610 - static_cast<int>(550 * share);
+  const int right = 790 - static_cast<int>(700 * share);
+  const int high = 60 + static_cast<int>(550 * share);
+  EXPECT_EQ(all_ours.at(left, low), kSecondColour);
+  EXPECT_EQ(all_ours.at(right, high), kWhitePixel);  // beaten: a circle
+  EXPECT_EQ(beside.at(left, low), kGreyPixel);
+  EXPECT_EQ(beside.at(right, high), kSecondColour);
+}
+
+TEST(DamageVsSizePng, DrawsACurveEach) {
+  const std::vector<SizeCurve> curves{{"low", {{1.0, 1.0}, {3.0, 0.01}}},
+                                      {"high", {{1.0, 10.0}, {3.0, 0.1}}}};
+  const Image image = decode(damage_vs_size_png(curves, "bits", "Damage"));
+  EXPECT_EQ(image.width, 1040);
+  EXPECT_TRUE(image.has_white_edge());
+  // 5 % margins around 3 decades and 2 bits in a box of 900 x 550 pixels from (90, 60) on.
+  const int left = 90 + static_cast<int>(900 * 0.05 / 1.1);
+  const auto y = [](double log10) { return 610 - static_cast<int>(550 * (log10 + 2.15) / 3.3); };
+  EXPECT_EQ(image.at(left, y(0.0)), kOwnColour);
+  EXPECT_EQ(image.at(left, y(1.0)), kSecondColour);
+  EXPECT_NE(decode(damage_vs_size_png({&curves[0], 1}, "bits", "Damage")).at(left, y(1.0)),
+            kSecondColour);
+  EXPECT_THROW(static_cast<void>(damage_vs_size_png({}, "", "")), Error);
+  const std::vector<SizeCurve> none{{"none", {{1.0, 0.0}}}};
+  EXPECT_THROW(static_cast<void>(damage_vs_size_png(none, "", "")), Error);
 }
 
 TEST(Plots, AreReproducibleAndSafeFromThreads) {

@@ -174,8 +174,8 @@ TEST(TradeoffPoints, NameSeedsWhenThereAreSeveral) {
   report.rows.resize(2);
   const std::vector<TradeoffPoint> points = tradeoff_points(report);
   EXPECT_EQ(points[1].label, "b");
-  EXPECT_EQ(points[1].stored_bits, 4.25);
-  EXPECT_DOUBLE_EQ(points[1].ppl, std::exp(2.5));
+  EXPECT_EQ(points[1].size, 4.25);
+  EXPECT_DOUBLE_EQ(points[1].cost, std::exp(2.5));
 }
 
 TEST(ComparisonText, NamesOfSetsStayOnTheirLine) {

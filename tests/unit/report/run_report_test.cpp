@@ -34,9 +34,29 @@ TEST(SumLayers, OfNothingIsZero) {
   EXPECT_EQ(totals.average_code_bits, 0.0);
 }
 
+TEST(LayerPlaces, AreBlockAndKind) {
+  std::vector<LayerReport> layers(3);
+  layers[0].name = "model.layers.12.self_attn.q_proj";
+  layers[1].name = "lm_head";
+  layers[2].name = "h.3.mlp.2";
+  const std::vector<LayerPlace> places = layer_places(layers);
+  EXPECT_EQ(places[0].block, 12);
+  EXPECT_EQ(places[0].kind, "q_proj");
+  EXPECT_EQ(places[1].block, 1);
+  EXPECT_EQ(places[1].kind, "lm_head");
+  EXPECT_EQ(places[2].block, 3);
+  EXPECT_EQ(places[2].kind, "2");
+}
+
 TEST(RunReport, JsonHasTheStableKeys) {
   RunReport report;
   report.layers.push_back(layer(2, 2, 0.5, 4.0));
+  LayerReport& recorded = report.layers.back();
+  recorded.condition = 200.0;
+  recorded.massive_channels = 3;
+  recorded.activation_max = 7.5;
+  recorded.planned_damage = 0.25;
+  recorded.reached_damage = 0.5;
   report.layers.back().damping_steps = {{0.01, false, false, 0.0}, {0.02, false, true, 1e-6}};
   report.calibration = CalibrationReport{"c4", 8, 128, 0, "abc", "bfloat16"};
   report.totals = sum_layers(report.layers, 10);
@@ -53,6 +73,12 @@ TEST(RunReport, JsonHasTheStableKeys) {
                                    "totals", "perplexity", "timings", "peak_bytes"}));
   EXPECT_EQ(json["layers"][0]["retries"], 1);
   EXPECT_EQ(json["layers"][0]["damping_steps"].size(), 2U);
+  EXPECT_EQ(json["layers"][0]["condition"], 200.0);
+  EXPECT_EQ(json["layers"][0]["massive_channels"], 3);
+  EXPECT_EQ(json["layers"][0]["activation_max"], 7.5);
+  EXPECT_EQ(json["layers"][0]["planned_damage"], 0.25);
+  EXPECT_EQ(json["layers"][0]["reached_damage"], 0.5);
+  EXPECT_TRUE(json["layers"][0]["stream_gap"].is_null());
   EXPECT_EQ(json["perplexity"]["ptb"]["dense"]["ppl"], 10.0);
   EXPECT_FALSE(json["perplexity"]["ptb"].contains("compressed"));
   EXPECT_EQ(json["calibration"]["token_sha256"], "abc");

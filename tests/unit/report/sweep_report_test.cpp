@@ -108,6 +108,50 @@ TEST(Sweep, JsonAndDocumentKeepTheFailure) {
   EXPECT_EQ(tradeoff_points(sweep()).size(), 3U);
 }
 
+/// The sweep with KL on a set, and a row of another program.
+SweepReport sweep_beside() {
+  SweepReport report = sweep();
+  double kl = 0.5;
+  for (SweepCell& cell : report.cells) {
+    if (!cell.result) continue;
+    cell.result->bytes = 3'000'000;
+    cell.result->perplexity[0].compressed->kl_mean = kl;
+    cell.result->perplexity[0].compressed->kl_stderr = 0.1 * kl;
+    kl *= 0.5;
+  }
+  report.beside = Beside{"Theirs <1>.", "ptb", {{"Q2_K", 2'000'000, 0.75}}};
+  return report;
+}
+
+TEST(Sweep, KlPointsOfTheCellsAndOfOthersBeside) {
+  const auto points = kl_points(sweep_beside());
+  ASSERT_EQ(points.size(), 4U);
+  EXPECT_EQ(points[1].size, 3.0);
+  EXPECT_EQ(points[1].cost, 0.25);
+  EXPECT_EQ(points[1].error, 0.025);
+  EXPECT_FALSE(points[1].beside);
+  EXPECT_EQ(points[3].label, "Q2_K (not ours)");
+  EXPECT_EQ(points[3].size, 2.0);
+  EXPECT_EQ(points[3].cost, 0.75);
+  EXPECT_TRUE(points[3].beside);
+  SweepReport other = sweep_beside();
+  other.beside->set = "c4";  // which no cell was scored on
+  EXPECT_TRUE(kl_points(other).empty());
+  other.beside.reset();
+  EXPECT_EQ(kl_set(other), "ptb");
+  EXPECT_EQ(kl_points(other).size(), 3U);
+  EXPECT_TRUE(kl_points(sweep()).empty());
+}
+
+TEST(Sweep, SaysWhatIsNotItsOwn) {
+  const std::string text = sweep_text(sweep_beside());
+  EXPECT_THAT(text, HasSubstr("Beside: not ours\n\nTheirs <1>.\n"));
+  EXPECT_THAT(text, HasSubstr("2.0 MB"));
+  EXPECT_THAT(to_html(sweep_document(sweep_beside(), {})), HasSubstr("Theirs &lt;1&gt;."));
+  EXPECT_EQ(to_json(sweep_beside())["beside"]["rows"][0]["bytes"], 2'000'000);
+  EXPECT_THAT(sweep_text(sweep()), testing::Not(HasSubstr("not ours")));
+}
+
 TEST(Sweep, OfNothingHasHeadingsOnly) {
   EXPECT_EQ(sweep_rows({}).size(), 1U);
   EXPECT_THAT(sweep_csv({}), HasSubstr("error\r\n"));
