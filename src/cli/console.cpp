@@ -56,6 +56,14 @@ std::string shown(const std::string& message) {
   return lines + printable(std::string_view(message).substr(begin));
 }
 
+std::string shown_error(const std::string& message) {
+  constexpr std::size_t kStart = 1200;
+  constexpr std::size_t kEnd = 300;  // what to do stands there
+  if (message.size() <= kStart + kEnd) return shown(message);
+  return printable_excerpt(message, 0, 0, kStart) + " ... " +
+         printable_excerpt(message, message.size() - kEnd, 0, kEnd);
+}
+
 void print_out(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (!written || std::fflush(stdout) != 0) {

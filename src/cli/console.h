@@ -24,6 +24,10 @@ void set_up_logging(bool quiet, bool verbose);
 /// and their control characters are not the terminal's.
 [[nodiscard]] std::string shown(const std::string& message);
 
+/// The same of an error, without its middle when it is longer than a page: what a damaged file
+/// calls a name may be all of the file.
+[[nodiscard]] std::string shown_error(const std::string& message);
+
 /// Writes to stdout and checks that it arrived. Throws Error(kInput) when stdout is full or closed.
 void print_out(const std::string& text);
 

@@ -3,7 +3,8 @@
 
 #include <cstdio>
 #include <exception>
-#include <new>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/flags/arguments.h"
+#include "sgpt_mi/io/mapped_file.h"
+#include "sgpt_mi/memory/out_of_memory.h"
 
 namespace {
 
@@ -28,8 +31,23 @@ void keep_freed_memory() {
 }
 
 int fail_with(ErrorKind kind, const std::string& message) {
-  std::fprintf(stderr, "sgpt-mi: error: %s\n", sgpt_mi::cli::shown(message).c_str());
+  std::fprintf(stderr, "sgpt-mi: error: %s\n", sgpt_mi::cli::shown_error(message).c_str());
   return static_cast<int>(kind);
+}
+
+/// What an exception of the language or of a library means to the user.
+Error error_of(const std::exception& failure) {
+  if (const std::optional<Error> error = sgpt_mi::memory::out_of_memory(failure)) return *error;
+  if (const auto* files = dynamic_cast<const std::filesystem::filesystem_error*>(&failure)) {
+    return {ErrorKind::kInput,
+            fmt::format("io: {} cannot be used: {}; check the path, its permissions and its disk",
+                        files->path1().string(), files->code().message())};
+  }
+  if (const auto* torch = dynamic_cast<const c10::Error*>(&failure)) {
+    const std::string text = torch->what_without_backtrace();
+    return {ErrorKind::kInternal, "LibTorch: " + text.substr(0, text.find('\n'))};
+  }
+  return {ErrorKind::kInternal, failure.what()};
 }
 
 void run(const std::vector<std::string>& command_line) {
@@ -48,23 +66,14 @@ void run(const std::vector<std::string>& command_line) {
 int main(int argc, char** argv) {
   keep_freed_memory();
   sgpt_mi::install_interrupt_handlers();
+  sgpt_mi::io::install_lost_bytes_handler();
   try {
     run({argv, argv + argc});
     return 0;
   } catch (const Error& error) {
     return fail_with(error.kind(), error.what());
-  } catch (const c10::OutOfMemoryError& error) {
-    return fail_with(ErrorKind::kDevice,
-                     "device: out of memory; fewer --nsamples, a shorter --seqlen or a smaller "
-                     "--batch_windows need less: " +
-                         std::string(error.what_without_backtrace()));
-  } catch (const c10::Error& error) {
-    return fail_with(ErrorKind::kInternal,
-                     std::string("LibTorch: ") + error.what_without_backtrace());
-  } catch (const std::bad_alloc&) {
-    return fail_with(ErrorKind::kDevice,
-                     "host: out of memory; fewer --nsamples or a shorter --seqlen need less");
-  } catch (const std::exception& error) {
-    return fail_with(ErrorKind::kInternal, error.what());
+  } catch (const std::exception& failure) {
+    const Error error = error_of(failure);
+    return fail_with(error.kind(), error.what());
   }
 }

@@ -1,11 +1,13 @@
 #include <arrow/api.h>
-#include <arrow/io/file.h>
+#include <arrow/io/memory.h>
 #include <arrow/ipc/reader.h>
 
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
 #include "readers.h"
+#include "sgpt_mi/io/mapped_file.h"
 #include "text_column.h"
 
 namespace sgpt_mi::documents {
@@ -39,9 +41,10 @@ void append_checked(std::shared_ptr<arrow::Array> column, const arrow::FieldPath
 }
 
 std::vector<std::string> read_stream(const std::shared_ptr<arrow::io::RandomAccessFile>& input,
+                                     const arrow::ipc::IpcReadOptions& options,
                                      const RecordFile& file) {
   const auto reader =
-      take_arrow(arrow::ipc::RecordBatchStreamReader::Open(input), file.label, kArrow);
+      take_arrow(arrow::ipc::RecordBatchStreamReader::Open(input, options), file.label, kArrow);
   const arrow::FieldPath column = find_text_column(*reader->schema(), file);
   std::vector<std::string> texts;
   while (texts.size() < file.limit) {
@@ -54,9 +57,10 @@ std::vector<std::string> read_stream(const std::shared_ptr<arrow::io::RandomAcce
 }
 
 std::vector<std::string> read_file(const std::shared_ptr<arrow::io::RandomAccessFile>& input,
+                                   const arrow::ipc::IpcReadOptions& options,
                                    const RecordFile& file) {
   const auto reader =
-      take_arrow(arrow::ipc::RecordBatchFileReader::Open(input), file.label, kArrow);
+      take_arrow(arrow::ipc::RecordBatchFileReader::Open(input, options), file.label, kArrow);
   const arrow::FieldPath column = find_text_column(*reader->schema(), file);
   std::vector<std::string> texts;
   for (int i = 0; i < reader->num_record_batches() && texts.size() < file.limit; ++i) {
@@ -69,11 +73,17 @@ std::vector<std::string> read_file(const std::shared_ptr<arrow::io::RandomAccess
 }  // namespace
 
 std::vector<std::string> read_arrow_text(const std::string& path, const RecordFile& file) {
-  const std::shared_ptr<arrow::io::RandomAccessFile> input = take_arrow(
-      arrow::io::MemoryMappedFile::Open(path, arrow::io::FileMode::READ), file.label, kArrow);
+  const io::MappedFile mapped(path);
+  const auto bytes =
+      std::make_shared<arrow::Buffer>(reinterpret_cast<const std::uint8_t*>(mapped.bytes().data()),
+                                      static_cast<std::int64_t>(mapped.bytes().size()));
+  const auto input = std::make_shared<arrow::io::BufferReader>(bytes);
+  arrow::CappedMemoryPool memory = memory_for(mapped.bytes().size());
+  arrow::ipc::IpcReadOptions options = arrow::ipc::IpcReadOptions::Defaults();
+  options.memory_pool = &memory;
   const auto head = take_arrow(input->ReadAt(0, 6), file.label, kArrow);
   const std::string_view magic(*head);
-  return magic == "ARROW1" ? read_file(input, file) : read_stream(input, file);
+  return magic == "ARROW1" ? read_file(input, options, file) : read_stream(input, options, file);
 }
 
 }  // namespace sgpt_mi::documents

@@ -28,9 +28,13 @@ std::vector<int> leaves_of(const parquet::SchemaDescriptor& schema, int column) 
 
 std::vector<std::string> read_rows(const std::string& path, const RecordFile& file) {
   auto input = take_arrow(arrow::io::ReadableFile::Open(path), file.label, kParquet);
-  std::unique_ptr<parquet::arrow::FileReader> reader =
-      take_arrow(parquet::arrow::OpenFile(std::move(input), arrow::default_memory_pool()),
-                 file.label, kParquet);
+  arrow::CappedMemoryPool memory =
+      memory_for(static_cast<std::size_t>(take_arrow(input->GetSize(), file.label, kParquet)));
+  parquet::arrow::FileReaderBuilder builder;
+  check_arrow(builder.Open(std::move(input), parquet::ReaderProperties(&memory)), file.label,
+              kParquet);
+  const std::unique_ptr<parquet::arrow::FileReader> reader =
+      take_arrow(builder.memory_pool(&memory)->Build(), file.label, kParquet);
   std::shared_ptr<arrow::Schema> schema;
   check_arrow(reader->GetSchema(&schema), file.label, kParquet);
   const arrow::FieldPath column = find_text_column(*schema, file);
@@ -52,6 +56,9 @@ std::vector<std::string> read_rows(const std::string& path, const RecordFile& fi
 std::vector<std::string> read_parquet_text(const std::string& path, const RecordFile& file) {
   try {
     return read_rows(path, file);
+  } catch (const parquet::ParquetStatusException& error) {
+    check_arrow(error.status(), file.label, kParquet);
+    throw;
   } catch (const parquet::ParquetException& error) {
     check_arrow(arrow::Status::Invalid(error.what()), file.label, kParquet);
     throw;

@@ -1,6 +1,7 @@
 #include "text_column.h"
 
 #include <memory>
+#include <new>
 #include <optional>
 #include <string_view>
 
@@ -151,6 +152,8 @@ void require_texts(const Array& array, const std::string& label) {
 
 void check_arrow(const arrow::Status& status, const std::string& label, std::string_view format) {
   if (status.ok()) return;
+  const bool capped = status.message().find("cap exceeded") != std::string::npos;  // memory_for()
+  if (status.IsOutOfMemory() && !capped) throw std::bad_alloc();
   fail(ErrorKind::kInput, "io: {} cannot be read as {}: {}; get the file again", label, format,
        printable(status.message()));
 }

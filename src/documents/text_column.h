@@ -2,6 +2,8 @@
 
 #include <arrow/api.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,8 +12,16 @@
 
 namespace sgpt_mi::documents {
 
-/// Throws Error(kInput) that says what Arrow says; `format` is "parquet" or "Arrow".
+/// Throws Error(kInput) that says what Arrow says, std::bad_alloc where memory ran out; `format` is
+/// "parquet" or "Arrow".
 void check_arrow(const arrow::Status& status, const std::string& label, std::string_view format);
+
+/// Memory for what is in a file of `file_bytes`: a damaged one may say that it unpacks to anything.
+[[nodiscard]] inline arrow::CappedMemoryPool memory_for(std::size_t file_bytes) {
+  constexpr std::int64_t kLeast = std::int64_t{256} << 20;
+  constexpr std::int64_t kRatio = 1024;  // of packing, with room: text has 3 to 10
+  return {arrow::default_memory_pool(), kLeast + kRatio * static_cast<std::int64_t>(file_bytes)};
+}
 
 template <typename T>
 T take_arrow(arrow::Result<T> result, const std::string& label, std::string_view format) {

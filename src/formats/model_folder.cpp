@@ -3,12 +3,14 @@
 #include <spdlog/fmt/ranges.h>
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <system_error>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/hf_config/folder_files.h"
+#include "sgpt_mi/io/mapped_file.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::formats {
@@ -51,12 +53,9 @@ std::string_view require_weight_file(const std::filesystem::path& folder) {
 }
 
 void copy_to(const std::filesystem::path& from, const std::filesystem::path& to) {
-  std::error_code error;
-  std::filesystem::copy_file(from, to, error);
-  if (error) {
-    fail(ErrorKind::kInput, "save: {} could not be copied to {}: {}", from.string(), to.string(),
-         error.message());
-  }
+  const io::MappedFile file(from);
+  const std::span<const std::byte> bytes = file.bytes();
+  io::write_file_atomic(to, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 ModelFolder::ModelFolder(const std::filesystem::path& target, const Checkpoint& checkpoint,

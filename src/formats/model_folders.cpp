@@ -6,19 +6,21 @@
 #include "sgpt_mi/containers/safetensors.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/packed_checkpoint.h"
-#include "sgpt_mi/io/json_file.h"
+#include "sgpt_mi/io/mapped_file.h"
 
 namespace sgpt_mi::formats {
 namespace {
 
 /// config.json of the dense model, byte for byte where the checkpoint has a file that says it.
 void copy_config(const Checkpoint& checkpoint, const std::filesystem::path& folder) {
-  const std::filesystem::path own = checkpoint.location.path / "config.json";
-  if (checkpoint.location.is_folder() && io::read_json_object(own) == checkpoint.config) {
-    copy_to(own, folder / "config.json");
-  } else {
-    io::write_file_atomic(folder / "config.json", checkpoint.config.dump(2) + "\n");
+  std::string text = checkpoint.config.dump(2) + "\n";
+  if (checkpoint.location.is_folder()) {
+    // Read once: the file may have changed since the run began.
+    const io::MappedFile own(checkpoint.location.path / "config.json");
+    const std::string bytes(reinterpret_cast<const char*>(own.bytes().data()), own.bytes().size());
+    if (nlohmann::json::parse(bytes, nullptr, false) == checkpoint.config) text = bytes;
   }
+  io::write_file_atomic(folder / "config.json", text);
 }
 
 class HfFolder : public ModelFolder {

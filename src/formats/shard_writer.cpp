@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <map>
+#include <system_error>
 #include <utility>
 
 #include "sgpt_mi/containers/safetensors.h"
@@ -44,7 +45,9 @@ void ShardWriter::write_shard() {
     shard_names.push_back(tensor.info.name);
   }
   const fs::path shard = place(shards_.size());
-  fs::create_directory(shard);
+  std::error_code error;
+  fs::create_directory(shard, error);
+  if (error) io::fail_output(shard, error.value());
   containers::SafetensorsWriter writer(shard, std::move(infos),
                                        std::numeric_limits<std::size_t>::max());
   for (const containers::TensorData& tensor : waiting_) writer.put(tensor.info.name, tensor.bytes);

@@ -33,7 +33,7 @@ nlohmann::json read_json_object(const std::filesystem::path& path) {
            json.type_name());
     }
     return json;
-  } catch (const nlohmann::json::parse_error& error) {
+  } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::kInput, "io: {} is not valid JSON: {}", path.string(), json_message(error));
   }
 }

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "mapped_regions.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/io/lfs_pointer.h"
 #include "sgpt_mi/io/posix_file.h"
@@ -38,6 +39,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
          file.bytes, std::generic_category().message(errno));
   }
   bytes_ = {static_cast<const std::byte*>(address), file.bytes};
+  remember_mapping(bytes_, path);
 }
 
 namespace {
@@ -74,8 +76,10 @@ void MappedFile::done_with(std::span<const std::byte> part) const {
 }
 
 MappedFile::~MappedFile() {
+  if (bytes_.empty()) return;
+  forget_mapping(bytes_);
   // munmap's signature wants a pointer to non-const; it does not write through it.
-  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 }  // namespace sgpt_mi::io

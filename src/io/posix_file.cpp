@@ -47,12 +47,27 @@ FileDescriptor create_output(const std::filesystem::path& path) {
   return file;
 }
 
+namespace {
+
+/// Reads bytes that the system could not: those of a MappedFile that is shorter by now end the
+/// process with the sentence that names it (install_lost_bytes_handler()).
+void touch(std::span<const std::byte> bytes) {
+  constexpr std::size_t kPageBytes = 4096;
+  for (std::size_t at = 0; at < bytes.size(); at += kPageBytes) {
+    static_cast<void>(*static_cast<const volatile std::byte*>(&bytes[at]));
+  }
+  static_cast<void>(*static_cast<const volatile std::byte*>(&bytes.back()));
+}
+
+}  // namespace
+
 void write_at(const FileDescriptor& file, std::uint64_t offset, std::span<const std::byte> bytes,
               const std::filesystem::path& path) {
   while (!bytes.empty()) {
     const ssize_t written =
         ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EFAULT) touch(bytes);
     if (written < 0) fail_output(path, errno);
     offset += static_cast<std::uint64_t>(written);
     bytes = bytes.subspan(static_cast<std::size_t>(written));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <string>
@@ -34,20 +35,29 @@ FileDescriptor create_nameless(const std::filesystem::path& folder) {
 }  // namespace
 
 struct ScratchFile::State {
+  explicit State(const std::filesystem::path& where)
+      : folder(where), file(create_nameless(where)) {}
+
   std::filesystem::path folder;
   FileDescriptor file;
+  std::atomic<std::uint64_t> bytes{0};  ///< up to where it was written
 };
 
 ScratchFile::ScratchFile(const std::filesystem::path& folder)
-    : state_(std::make_unique<State>(State{folder, create_nameless(folder)})) {}
+    : state_(std::make_unique<State>(folder)) {}
 
 ScratchFile::~ScratchFile() = default;
 
 void ScratchFile::write(std::uint64_t offset, std::span<const std::byte> bytes) {
   write_at(state_->file, offset, bytes, state_->folder);
+  const std::uint64_t end = offset + bytes.size();
+  std::uint64_t known = state_->bytes;
+  while (known < end && !state_->bytes.compare_exchange_weak(known, end)) {
+  }
 }
 
 void ScratchFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
+  ensure(offset + bytes.size() <= state_->bytes, "io: a read beyond the end of a temporary file");
   while (!bytes.empty()) {
     const ssize_t count =
         ::pread(state_->file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -56,7 +66,12 @@ void ScratchFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
       fail(ErrorKind::kInput, "io: cannot read a temporary file in {}: {}; choose another folder",
            state_->folder.string(), std::generic_category().message(errno));
     }
-    ensure(count > 0, "io: a read beyond the end of a temporary file");
+    if (count == 0) {
+      fail(ErrorKind::kInput,
+           "io: a temporary file in {} ends before byte {}, which was written: its disk failed; "
+           "choose another folder (TMPDIR)",
+           state_->folder.string(), offset);
+    }
     offset += static_cast<std::uint64_t>(count);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }

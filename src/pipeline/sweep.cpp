@@ -1,9 +1,8 @@
 #include "sgpt_mi/pipeline/sweep.h"
 
-#include <c10/util/Exception.h>
 #include <spdlog/fmt/fmt.h>
 
-#include <new>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include "sgpt_mi/documents/documents.h"
 #include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
+#include "sgpt_mi/memory/out_of_memory.h"
 #include "sgpt_mi/report/run_summary.h"
 #include "workbench.h"
 
@@ -149,10 +149,9 @@ RunSummary Sweeper::compress(const GridCell& cell) {
     const report::RunReport report = run_compress(bench_, one, cell_events_, start);
     write_cell(run_, cell, model_sha256_, "report", to_json(report));
     return report::summarize(report);
-  } catch (const c10::OutOfMemoryError& error) {
-    fail(ErrorKind::kDevice, "device: out of memory: {}", error.what_without_backtrace());
-  } catch (const std::bad_alloc&) {
-    fail(ErrorKind::kDevice, "host: out of memory");
+  } catch (const std::exception& failure) {
+    if (const std::optional<Error> error = memory::out_of_memory(failure)) throw Error(*error);
+    throw;
   }
 }
 

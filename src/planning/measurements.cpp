@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <optional>
 #include <utility>
 
 #include "sgpt_mi/blocks/block_types.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
 
 namespace sgpt_mi::planning {
@@ -192,11 +192,8 @@ json to_json(const Measurements& measurements) {
 }
 
 Measurements read_measurements(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  if (!file)
-    fail(ErrorKind::kInput, "measurements: {} cannot be read; check the path", path.string());
+  const json value = io::read_json_object(path);
   try {
-    const json value = json::parse(file);
     if (value.at("sgpt_mi_measurements").get<int>() != kVersion) {
       fail(ErrorKind::kInput, "measurements: {} has another version than {}; measure again",
            path.string(), kVersion);

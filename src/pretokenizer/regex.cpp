@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <new>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/pretokenizer/utf8.h"
@@ -31,7 +32,7 @@ class Scan {
       : code_(code),
         context_(pcre2_match_context_create(nullptr)),
         data_(pcre2_match_data_create_from_pattern(code, nullptr)) {
-    ensure(context_ != nullptr && data_ != nullptr, "text: PCRE2 ran out of memory");
+    if (context_ == nullptr || data_ == nullptr) throw std::bad_alloc();
   }
   Scan(const Scan&) = delete;
   Scan& operator=(const Scan&) = delete;
@@ -47,6 +48,7 @@ class Scan {
     if (result == PCRE2_ERROR_JIT_STACKLIMIT && enlarge_stack())
       result = match(text, from, options);
     if (result == PCRE2_ERROR_NOMATCH) return false;
+    if (result == PCRE2_ERROR_NOMEMORY) throw std::bad_alloc();
     if (result < 0) {
       fail(ErrorKind::kInput,
            "text: splitting stopped at byte {}: {}; expected a text with shorter runs", from,
@@ -93,6 +95,7 @@ Regex::Regex(const std::string& pattern) {
   std::size_t offset = 0;
   owner->code = pcre2_compile(as_units(pattern), pattern.size(), PCRE2_UTF | PCRE2_UCP, &error,
                               &offset, nullptr);
+  if (owner->code == nullptr && error == PCRE2_ERROR_HEAP_FAILED) throw std::bad_alloc();
   if (owner->code == nullptr) {
     fail(ErrorKind::kInput, "text: regular expression '{}' is not supported: {} at offset {}",
          printable(pattern), pcre_message(error), offset);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
@@ -15,7 +16,9 @@ class GzipReader : public ByteStream {
   GzipReader(std::span<const std::byte> packed, std::string label)
       : packed_(packed), label_(std::move(label)) {
     constexpr int kGzipOnly = 16;  // zlib's flag: a gzip header and nothing else
-    ensure(inflateInit2(&stream_, MAX_WBITS + kGzipOnly) == Z_OK, "io: zlib did not start");
+    const int status = inflateInit2(&stream_, MAX_WBITS + kGzipOnly);
+    if (status == Z_MEM_ERROR) throw std::bad_alloc();
+    ensure(status == Z_OK, "io: zlib did not start");
   }
   ~GzipReader() override { inflateEnd(&stream_); }
   [[nodiscard]] std::size_t read(std::span<char> out) override;
@@ -54,6 +57,7 @@ bool GzipReader::at_end() const {
 
 void GzipReader::check(int status) const {
   if (status == Z_OK || status == Z_STREAM_END) return;
+  if (status == Z_MEM_ERROR) throw std::bad_alloc();
   if (status == Z_BUF_ERROR && stream_.avail_in == 0) {
     fail(ErrorKind::kInput,
          "io: {}: the gzip data is cut: it ends after {} bytes in the middle of a member; get the "

@@ -1,6 +1,7 @@
 #include <lzma.h>
 
 #include <cstdint>
+#include <new>
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
@@ -27,6 +28,7 @@ class XzReader : public ByteStream {
   XzReader(std::span<const std::byte> packed, std::string label, std::size_t most_memory)
       : packed_bytes_(packed.size()), label_(std::move(label)) {
     const lzma_ret status = lzma_auto_decoder(&stream_, most_memory, LZMA_CONCATENATED);
+    if (status == LZMA_MEM_ERROR) throw std::bad_alloc();
     ensure(status == LZMA_OK, "io: liblzma did not start");
     stream_.next_in = reinterpret_cast<const std::uint8_t*>(packed.data());
     stream_.avail_in = packed.size();
@@ -45,6 +47,7 @@ class XzReader : public ByteStream {
 
 void XzReader::check(lzma_ret status) const {
   if (status == LZMA_OK || status == LZMA_STREAM_END) return;
+  if (status == LZMA_MEM_ERROR) throw std::bad_alloc();
   if (status == LZMA_BUF_ERROR) {
     fail(ErrorKind::kInput,
          "io: {}: the xz data is cut, or followed by bytes that are no stream: its {} bytes end in "

@@ -1,5 +1,7 @@
 #include <zstd.h>
+#include <zstd_errors.h>
 
+#include <new>
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
@@ -14,7 +16,7 @@ class ZstdReader : public ByteStream {
       : stream_(ZSTD_createDStream()),
         input_{packed.data(), packed.size(), 0},
         label_(std::move(label)) {
-    ensure(stream_ != nullptr, "io: zstd did not start");
+    if (stream_ == nullptr) throw std::bad_alloc();
     check(ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, largest_window));
   }
   [[nodiscard]] std::size_t read(std::span<char> out) override;
@@ -33,6 +35,7 @@ class ZstdReader : public ByteStream {
 
 void ZstdReader::check(std::size_t status) const {
   if (ZSTD_isError(status) == 0) return;
+  if (ZSTD_getErrorCode(status) == ZSTD_error_memory_allocation) throw std::bad_alloc();
   fail(ErrorKind::kInput, "io: {}: the zstd data is damaged near byte {}: {}; get the file again",
        label_, input_.pos, ZSTD_getErrorName(status));
 }

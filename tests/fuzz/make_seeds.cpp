@@ -5,12 +5,14 @@
 #include <string>
 #include <utility>
 
+#include "folder_seeds.h"
 #include "sgpt_mi/integer_layouts/compressed_tensors.h"
 #include "sgpt_mi/integer_layouts/gptq.h"
 #include "support/gguf_writer.h"
 #include "support/integer_examples.h"
 #include "support/packed_examples.h"
 #include "support/packers.h"
+#include "support/safetensors_bytes.h"
 
 namespace {
 
@@ -104,28 +106,17 @@ void write_packed_matrices(const std::filesystem::path& folder) {
   write(folder, "packed_matrix", packed_matrix(form), "levels");
 }
 
-/// A safetensors file of these tensors.
-std::string safetensors_of(const std::vector<sgpt_mi::integer_layouts::NamedTensor>& tensors) {
-  nlohmann::json header;
-  std::string data;
-  for (const auto& [info, bytes] : tensors) {
-    header[info.name] = {{"dtype", sgpt_mi::dtype_name(info.dtype)},
-                         {"shape", info.shape},
-                         {"data_offsets", {data.size(), data.size() + bytes.size()}}};
-    data.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  }
-  const std::string text = header.dump();
-  return sgpt_mi::gguf::GgufWriter::number<std::uint64_t>(text.size()) + text + data;
-}
-
 void write_integer_matrices(const std::filesystem::path& folder) {
   using namespace sgpt_mi::integer_layouts;
   std::mt19937 engine(1);
   const auto matrix = sgpt_mi::test::integer_matrix({8, 32, sgpt_mi::DType::kF32, {4}, 2}, engine);
   write(folder, "integer_matrix",
-        safetensors_of(gptq_matrix("a", matrix.view(), GptqVersion::kV2).written.tensors), "gptq");
+        sgpt_mi::test::safetensors_bytes(
+            gptq_matrix("a", matrix.view(), GptqVersion::kV2).written.tensors),
+        "gptq");
   write(folder, "integer_matrix",
-        safetensors_of(compressed_tensors_matrix("a", matrix.view()).written.tensors),
+        sgpt_mi::test::safetensors_bytes(
+            compressed_tensors_matrix("a", matrix.view()).written.tensors),
         "compressed_tensors");
 }
 
@@ -150,5 +141,6 @@ int main(int argc, char** argv) {
   write(folder, "streams", "x" + sgpt_mi::test::xz(text), "xz");
   write_packed_matrices(folder);
   write_integer_matrices(folder);
+  sgpt_mi::fuzz::write_folder_seeds(folder);
   return 0;
 }

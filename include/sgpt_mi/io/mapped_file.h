@@ -9,8 +9,8 @@ namespace sgpt_mi::io {
 /// The bytes of a file, mapped into memory read-only. Pages are read when they are touched and may
 /// be dropped again by the system, so that a model larger than memory can be open.
 ///
-/// The file must not be shortened while it is mapped: touching a page that is gone ends the
-/// process (SIGBUS).
+/// The file must not be shortened while it is mapped: touching a page that is gone, or that the
+/// disk fails to read, ends the process (install_lost_bytes_handler()).
 class MappedFile {
  public:
   /// Throws Error(kInput) naming the path when it is missing, not a regular file, unreadable or a
@@ -33,5 +33,11 @@ class MappedFile {
  private:
   std::span<const std::byte> bytes_;
 };
+
+/// Makes the process end with one sentence that names the file, and the exit code of kInput, when a
+/// page of a MappedFile cannot be read any more; without it such a read ends it by SIGBUS. Nothing
+/// is cleaned up then: whatever was computed with such bytes must not get any further. Call once,
+/// from main, when signals have a stack (install_interrupt_handlers()).
+void install_lost_bytes_handler();
 
 }  // namespace sgpt_mi::io

@@ -1,0 +1,333 @@
+"""One run of the program that is made to fail, and what must hold afterwards.
+
+A case is known by its name SETTING/FAULT[,FAULT...], by which it can be run again. FAULT is
+
+    write:N:ACTION, read:N:ACTION, alloc:N:ACTION   as tests/faults takes them; N 0: no fault
+    time:SHARE                                      SIGKILL after that share of an undisturbed run
+    input:WHERE:SEED                                a file of in/model, in/text or partial (the result to go on
+                                                    with) is changed before the run, and no call fails
+
+After a fault other than the last the result is resumed, with the next fault.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+
+from mutate import mutated
+from settings import LEAST_MEMORY, SETTINGS, write_models
+
+REPORT = "sgpt_mi.json"
+KINDS = ("write", "read", "alloc")
+TIME_LIMIT = 60.0  # seconds, a hundred times what the runs take
+LEAST_BOUND = 64 << 20  # bytes that a run with a changed input may take beside the usual, and a byte of the input
+BYTES_A_BYTE = 64
+CODES = {"write": 3, "read": 3, "alloc": 5}
+# What no sentence for a user holds: traces and names of a library's or the language's own.
+TRACES = re.compile(r"terminate called|what\(\)|enforce fail|Exception raised|frame #|std::|bad_alloc|basic_|c10::|"
+                    r"DefaultCPUAllocator|core dumped|Assertion")
+
+
+class Broken(Exception):
+    """A promise that a run did not keep."""
+
+
+def require(holds, text):
+    if not holds:
+        raise Broken(text)
+
+
+@dataclasses.dataclass
+class Run:
+    """What a run left: its exit code (negative: a signal), stderr, calls by kind, the call that failed, most memory."""
+
+    code: int
+    stderr: str
+    calls: dict
+    failed: str
+    seconds: float
+    peak_bytes: int
+
+
+def digest(path):
+    """The bytes of a file; of a report without what differs from run to run."""
+    data = path.read_bytes()
+    if path.name == REPORT:
+        data = json.dumps(_settled(json.loads(data)), sort_keys=True).encode()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _settled(value):
+    """A report without timings, memory and how it was asked for."""
+    if isinstance(value, dict):
+        return {key: _settled(member) for key, member in value.items()
+                if key not in ("command", "timings", "resume", "peak_bytes") and "seconds" not in key}
+    return [_settled(member) for member in value] if isinstance(value, list) else value
+
+
+def contents(path, read=digest):
+    """{relative name: digest} of a file or of all in a folder; None where nothing is."""
+    if path.is_file():
+        return {"": read(path)}
+    if not path.is_dir():
+        return None
+    return {str(each.relative_to(path)): read(each) for each in sorted(path.rglob("*")) if each.is_file()}
+
+
+def exact(path):
+    """As contents(), by every byte."""
+    return contents(path, lambda each: hashlib.sha256(each.read_bytes()).hexdigest())
+
+
+def _is_complete(found, new, run):
+    """Whether a result is the new one. That of a run that failed after it was put in its place lacks the last words
+    of its report."""
+    if run.code != 0 and found is not None and new is not None:
+        found, new = dict(found), dict(new)
+        found[REPORT] = new[REPORT] = found.get(REPORT)
+    return found == new
+
+
+class Bench:
+    """A program, the library that makes its calls fail, and a folder for models, results and cases."""
+
+    def __init__(self, program, faults, folder):
+        self.program, self.faults, self.folder = program, faults, folder
+        self.references = {}
+        self.least_memory = {}
+        write_models(folder / "models")
+
+    # --- folders and runs ---------------------------------------------------------------------
+
+    def source_of(self, setting):
+        """The model of a setting: dense, or another setting's result."""
+        if setting.of:
+            return self.reference(setting.of)[0] / SETTINGS[setting.of].result
+        return self.folder / "models" / setting.model
+
+    def make_case(self, setting, folder):
+        """A folder for the setting's command, with copies of its inputs."""
+        source = self.source_of(setting)
+        (folder / "saved").mkdir(parents=True)
+        (folder / "in" / "scratch").mkdir(parents=True)
+        if source.is_file():
+            shutil.copy(source, folder / "in" / "model")
+        else:
+            shutil.copytree(source, folder / "in" / "model")
+        shutil.copytree(self.folder / "models" / "text", folder / "in" / "text")
+        if setting.name == "plan":
+            measured = self.reference("rd-outputs")[0] / "saved" / "measured.json"
+            shutil.copy(measured, folder / "in" / "measured.json")
+
+    def command(self, setting):
+        if LEAST_MEMORY in setting.arguments and setting.name not in self.least_memory:
+            self.least_memory[setting.name] = self._find_least_memory(setting)
+        least = self.least_memory.get(setting.name)
+        return [str(self.program), *(least if word == LEAST_MEMORY else word for word in setting.arguments)]
+
+    def _find_least_memory(self, setting):
+        folder = self.folder / "memory" / setting.name
+        self.make_case(setting, folder)
+        words = [str(self.program), *("20MB" if word == LEAST_MEMORY else word for word in setting.arguments)]
+        refusal = self._wait(words, folder, {}, None).stderr
+        return f"{int(re.search(r'takes ([0-9]+)', refusal)[1]) + 3}MB"
+
+    def run(self, setting, folder, fault="", resume=False):
+        """Runs the setting's command in `folder`, with a fault."""
+        words = self.command(setting) + (["--resume"] if resume else [])
+        environment = {"SGPT_MI_FAULT_COUNTS": str(folder / "counts"), "SGPT_MI_FAULT_WRITES": str(folder),
+                       "SGPT_MI_FAULT_READS": str(folder / "in"), "LD_PRELOAD": str(self.faults)}
+        delay = None
+        if fault.startswith("time:"):
+            delay = float(fault[5:]) * self.reference(setting.name)[1].seconds
+        elif fault:
+            environment["SGPT_MI_FAULT"] = fault
+        run = self._wait(words, folder, environment, delay)
+        if (folder / "counts").exists():
+            *calls, failed = struct.unpack("3Q512s", (folder / "counts").read_bytes())
+            (folder / "counts").unlink()
+            run.calls, run.failed = dict(zip(KINDS, calls, strict=True)), failed.split(b"\0")[0].decode()
+        return run
+
+    @staticmethod
+    def _wait(words, folder, environment, delay):
+        begin = time.monotonic()
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
+                                    "TMPDIR": str(folder / "in" / "scratch")} | environment
+        with tempfile.TemporaryFile() as stderr:
+            with subprocess.Popen(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=stderr) as process:
+                status, usage, late = Bench._wait_for(process, begin + (delay or TIME_LIMIT))
+                process.returncode = os.waitstatus_to_exitcode(status)
+            require(delay is not None or not late, f"it ran longer than {TIME_LIMIT:g} s")
+            stderr.seek(0)
+            text = stderr.read().decode(errors="replace")
+        return Run(process.returncode, text, {}, "", time.monotonic() - begin, usage.ru_maxrss * 1024)
+
+    @staticmethod
+    def _wait_for(process, until):
+        """Status and use of a process, which is killed at that time, and whether it was."""
+        pid = late = 0
+        while pid == 0:
+            if not late and time.monotonic() >= until:
+                os.kill(process.pid, signal.SIGKILL)
+                late = True
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            time.sleep(0.0 if pid else 0.004)
+        return status, usage, late
+
+    def reference(self, name):
+        """Folder and run of the setting without any fault."""
+        if name not in self.references:
+            setting, folder = SETTINGS[name], self.folder / "reference" / name
+            self.make_case(setting, folder)
+            run = self.run(setting, folder)
+            require(run.code == 0, f"{name} fails without any fault: {run.stderr}")
+            self.references[name] = folder, run
+        return self.references[name]
+
+    # --- cases --------------------------------------------------------------------------------
+
+    def check(self, case):
+        """Runs a case; throws Broken. Returns the faults that took effect: the others came too late."""
+        name, _, faults = case.partition("/")
+        folder = self.folder / "cases" / re.sub(r"[^a-z0-9.]+", "-", case.lower())
+        shutil.rmtree(folder, ignore_errors=True)
+        setting = SETTINGS[name]
+        self.make_case(setting, folder)
+        try:
+            effective = self._check(setting, folder, faults.split(","))
+        except Broken as broken:
+            raise Broken(f"{broken}\n    in {folder}") from None
+        shutil.rmtree(folder)
+        return effective
+
+    def _check(self, setting, folder, faults):
+        old = self._put_old_result(setting, folder, faults)
+        effective = 0
+        for fault in faults:
+            partial = self._partial(setting, folder)
+            if fault.startswith("input:"):
+                effective += self._check_input(setting, folder, fault, old)
+                return effective
+            run = self.run(setting, folder, fault, resume=partial is not None)
+            kills = fault.startswith("time:") or fault.endswith(("kill", "tear"))
+            effective += run.code == -signal.SIGKILL if kills else run.failed != ""
+            if run.code != -signal.SIGKILL:
+                self._judge_sentence(fault, run)
+            self._judge_files(setting, folder, old, run, fault)
+        if setting.result and (self._partial(setting, folder) or run.code == -signal.SIGKILL):
+            self._finish(setting, folder, other_input=any(":cut" in fault for fault in faults))
+        return effective
+
+    def _check_input(self, setting, folder, fault, old):
+        """Runs with a changed input: it is refused with a sentence, or it is as good as another."""
+        _, where, seed = fault.split(":")
+        partial = self._partial(setting, folder)
+        root = partial if where == "partial" else folder / where
+        files = [] if root is None else [root] if root.is_file() else sorted(root.rglob("*"))
+        files = [each for each in files if each.is_file()]
+        if not files:  # killed before anything was written
+            return 0
+        file = random.Random(seed).choice(files)
+        file.write_bytes(mutated(file.read_bytes(), seed))
+        run = self.run(setting, folder, resume=partial is not None)
+        text = f"{file.name} changed: exit code {run.code}: {run.stderr.strip()}"
+        require(run.code in (0, 2, 3, 4), text)
+        if run.code != 0:
+            self._judge_one_sentence(run)
+        most = self.reference(setting.name)[1].peak_bytes + LEAST_BOUND + BYTES_A_BYTE * file.stat().st_size
+        require(run.peak_bytes <= most, f"{run.peak_bytes} bytes of memory, more than {most}: {text}")
+        if setting.result and (partial or run.code != 0):
+            self._judge_files(setting, folder, old, run)
+        return 1
+
+    def _put_old_result(self, setting, folder, faults):
+        """An older result in the place of the new one in about half of the cases; its exact contents."""
+        old = folder / setting.result
+        if setting.result and hashlib.sha256(",".join(faults).encode()).digest()[0] % 2:
+            new = self.reference(setting.name)[0] / setting.result
+            if new.is_dir():
+                shutil.copytree(new, old)
+                (old / "older.txt").write_text("an older result", encoding="utf-8")
+            else:
+                old.write_bytes(new.read_bytes() + b"older")
+        return exact(old) if setting.result else None
+
+    @staticmethod
+    def _partial(setting, folder):
+        """The unfinished result beside the result, if there is one."""
+        partial = folder / (setting.result + ".partial")
+        return partial if setting.result and partial.exists() else None
+
+    @staticmethod
+    def _judge_sentence(fault, run):
+        kind = fault.partition(":")[0]
+        if run.code == 0:  # what failed could be done without
+            return
+        text = run.stderr.strip()
+        require(run.code >= 0, f"signal {-run.code}: {text}")
+        require(run.failed != "", f"exit code {run.code} without a fault: {text}")
+        require(run.code == CODES[kind], f"exit code {run.code} after {run.failed}: {text}")
+        sentence = Bench._judge_one_sentence(run)
+        names = "memory" if kind == "alloc" else "in/" if kind == "read" else r"saved/|in/scratch"
+        require(re.search(names, sentence), f"the sentence does not name what failed ({run.failed}): {text}")
+        full = "ENOSPC" in fault and not run.failed.startswith(("rename", "mkdir"))
+        require(not full or "full" in sentence, f"a full disk is not called so ({run.failed}): {text}")
+
+    @staticmethod
+    def _judge_one_sentence(run):
+        text = run.stderr.strip()
+        lines = [line for line in text.splitlines() if not line.startswith("warning: ")]
+        require(len(lines) == 1 and lines[0].startswith("sgpt-mi: error: "), f"not one sentence: {text}")
+        require(not TRACES.search(lines[0]) and len(lines[0]) < 7000, f"no sentence for a user: {text}")
+        return lines[0]
+
+    def _judge_files(self, setting, folder, old, run, fault=""):
+        if not setting.result:
+            require(exact(folder / "saved") == {}, "files appeared")
+            return
+        result = folder / setting.result
+        new = contents(self.reference(setting.name)[0] / setting.result)
+        complete = _is_complete(contents(result), new, run)
+        kept = exact(result) == old
+        # What a file was cut to before it was opened may be a file as good as the whole one.
+        other_input = ":cut" in fault and run.failed.startswith(("open", "fopen"))
+        require(complete or run.code != 0 or other_input,
+                "the run succeeded and its result is another than without the fault")
+        require(complete or kept or run.code == 0, f"exit code {run.code}: the old result was touched: {exact(result)}")
+        expected = {each.name for each in (self.reference(setting.name)[0] / "saved").iterdir()}
+        allowed = expected if run.code == 0 else expected | {pathlib.Path(setting.result).name + ".partial"}
+        left = {each.name for each in (folder / "saved").iterdir()} - allowed
+        require(not left or run.code == -signal.SIGKILL and all(name.endswith(".tmp") for name in left),
+                f"exit code {run.code}: left behind: {sorted(left)}")
+
+    def _finish(self, setting, folder, other_input):
+        """What is left can be gone on with, and ends as an undisturbed run. Of a run that began with other input it is
+        refused instead."""
+        partial = self._partial(setting, folder)
+        self._restore_inputs(setting, folder)
+        run = self.run(setting, folder, resume=partial is not None)
+        if other_input and run.code == 2 and "holds an unfinished run that differs" in run.stderr:
+            return
+        way = "resumed" if partial else "run again"
+        require(run.code == 0, f"{way}: exit code {run.code}: {run.stderr}")
+        self._judge_files(setting, folder, None, run)
+
+    def _restore_inputs(self, setting, folder):
+        """Inputs that a fault cut are whole again."""
+        shutil.rmtree(folder / "in")
+        whole = folder / "whole"
+        self.make_case(setting, whole)
+        (whole / "in").rename(folder / "in")
+        shutil.rmtree(whole)
