@@ -106,6 +106,21 @@ TEST(LevelBudget, GivesAllOneStepWhereTheCurvesAreRight) {
   }
 }
 
+TEST(LevelBudget, GoesOnWithTheStepsOfARunThatWasNotInterrupted) {
+  const Model model{kSizes, [](std::size_t i, double) { return i % 2 == 0 ? 0.2 : -0.1; }};
+  const planning::RdPlan plan = plan_of(kSizes, 3.0);
+  const Outcome whole = run(model, plan);
+  for (std::size_t done = 1; done < kSizes.size(); ++done) {
+    LevelBudget budget(plan);
+    for (std::size_t i = 0; i < done; ++i) {
+      budget.restore(std::to_string(i), whole.steps[i], model.bits_of(i, whole.steps[i]));
+    }
+    if (done + 1 < kSizes.size()) {
+      EXPECT_EQ(budget.step_for(std::to_string(done)), whole.steps[done]) << done;
+    }
+  }
+}
+
 TEST(LevelBudget, IsMetWhateverTheLinearsTakeBeyondTheirCurves) {
   const std::vector<Taken> errors{[](std::size_t, double) { return 0.15; },
                                   [](std::size_t, double) { return -0.15; },

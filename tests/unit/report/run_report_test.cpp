@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/temporary_folder.h"
+
 namespace sgpt_mi::report {
 namespace {
 
@@ -46,6 +48,45 @@ TEST(LayerPlaces, AreBlockAndKind) {
   EXPECT_EQ(places[1].kind, "lm_head");
   EXPECT_EQ(places[2].block, 3);
   EXPECT_EQ(places[2].kind, "2");
+}
+
+TEST(LayerJson, IsReadBackToTheLastBit) {
+  LayerReport full = layer(3, 5, 1.0 / 3.0, 2.7);
+  full.type = "Q4_K";
+  full.coded = true;
+  full.step = 0.1;
+  full.loss = 1e-300;
+  full.drift = 0.7;
+  full.damping_steps = {{0.01, false, false, 0.0}, {0.02, true, true, 1.0 / 7.0}};
+  full.dead_channels = 1;
+  full.rank_deficient = true;
+  full.condition = 1e9;
+  full.stream_gap = 0.25;
+  full.planned_damage = 0.5;
+  full.reached_damage = 0.75;
+  full.groups = {{4, 3, 0.5, std::nullopt}, {1, 2}};
+  full.silhouette = -0.5;
+  full.channels_by_bits = {{2, 4}, {16, 1}};
+  full.importance_min = 0.0;
+  full.importance_max = 1.0 / 9.0;
+  for (const LayerReport& each : {LayerReport(), full}) {
+    const std::string text = to_json(each).dump();
+    const LayerReport read = layer_from_json(nlohmann::ordered_json::parse(text), "here");
+    EXPECT_EQ(to_json(read).dump(), text);
+    EXPECT_EQ(read.coded, each.coded);
+    EXPECT_EQ(read.groups.size(), each.groups.size());
+  }
+}
+
+TEST(LayerJson, NamesTheFileThatLacksAKey) {
+  nlohmann::ordered_json json = to_json(LayerReport());
+  json.erase("loss");
+  EXPECT_THAT(test::input_error([&] { (void)layer_from_json(json, "a journal"); }),
+              testing::AllOf(testing::HasSubstr("a journal"), testing::HasSubstr("loss")));
+  json = to_json(LayerReport());
+  json["channels_by_bits"]["many"] = 1;
+  EXPECT_THAT(test::input_error([&] { (void)layer_from_json(json, "a journal"); }),
+              testing::HasSubstr("a width that is no number"));
 }
 
 TEST(RunReport, JsonHasTheStableKeys) {

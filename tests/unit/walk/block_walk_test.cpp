@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -111,6 +112,7 @@ struct Walk {
   bool dense_stream = true;
   std::map<std::string, double> timings = {};
   model::Model* embedding = nullptr;
+  std::function<bool(std::int64_t, Site)> knows = {};
 
   void run(const Scene& made, const SiteHandler& handle) {
     BlockWalk walk{*made.model,
@@ -124,6 +126,7 @@ struct Walk {
                    dense_stream,
                    /*residual_drift=*/dense_stream};
     walk.embedding = embedding;
+    walk.knows = knows;
     walk_blocks(walk, handle);
   }
 
@@ -294,6 +297,35 @@ TEST(BlockWalk, TheCompressedStreamStartsFromAnEmbeddingOfItsOwn) {
       EXPECT_GT(whole(input).cross_sum.abs().max().item<double>(), 1e-3) << "from the first site";
       EXPECT_TRUE(alone.at(place).stats.second_moment_sum.equal(input.stats.second_moment_sum));
       EXPECT_FALSE(alone.at(place).drift.has_value());
+    }
+  }
+}
+
+TEST(BlockWalk, SitesThatAreKnownChangeNothingAfterThem) {
+  for (const Scene& made : scenes()) {
+    const Replacement replacement = changed(made, made.last_linear);
+    for (const bool in_sequence : {true, false}) {
+      Walk whole{{}, in_sequence, in_sequence};
+      Walk resumed{{}, in_sequence, in_sequence};
+      resumed.knows = [](std::int64_t layer, Site site) {
+        return Place(layer, site) <= Place(1, Site::kAttentionIn);
+      };
+      const auto expected = whole.run(made, replacement);
+      const auto seen = resumed.run(made, replacement);
+      ASSERT_EQ(seen.size(), expected.size());
+      for (const auto& [place, input] : seen) {
+        const SiteInput& other = expected.at(place);
+        if (resumed.knows(place.first, place.second)) {
+          EXPECT_FALSE(input.stats.second_moment_sum.defined());
+          continue;
+        }
+        EXPECT_TRUE(input.stats.second_moment_sum.equal(other.stats.second_moment_sum));
+        ASSERT_EQ(input.drift.has_value(), other.drift.has_value());
+        if (!input.drift) continue;
+        for (std::size_t half = 0; half < 2; ++half) {
+          EXPECT_TRUE((*input.drift)[half].cross_sum.equal((*other.drift)[half].cross_sum));
+        }
+      }
     }
   }
 }
