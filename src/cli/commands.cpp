@@ -14,6 +14,7 @@
 #include "console.h"
 #include "download_line.h"
 #include "sgpt_mi/cli/settings.h"
+#include "sgpt_mi/convert/export.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
@@ -23,7 +24,6 @@
 #include "sgpt_mi/inspect/inspect.h"
 #include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
-#include "sgpt_mi/pipeline/export.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/report/statistics.h"
 #include "sgpt_mi/walk/trace.h"
@@ -173,7 +173,7 @@ void run_export(const flags::ResolvedSettings& settings) {
     fail(ErrorKind::kUsage, "export: nowhere to write; give -o DIR, or -o FILE of one in a file");
   }
   Console console(typed.quiet);
-  pipeline::export_model(
+  convert::export_model(
       model_of(typed),
       {typed.output, format, parse_bytes(typed.shard_bytes), export_types(typed, format)}, console);
 }

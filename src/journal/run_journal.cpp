@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <ranges>
 #include <system_error>
 #include <utility>
 
@@ -119,22 +118,24 @@ void RunJournal::go_on() { append({{"record", kGoesOn}}); }
 void RunJournal::append(json record) { records_->append(std::move(record)); }
 
 std::optional<json> RunJournal::find(const std::string& key) const {
-  for (const json& record : std::views::reverse(records_->records())) {
+  const std::vector<json>& records = records_->records();
+  const auto last = std::find_if(records.rbegin(), records.rend(), [&](const json& record) {
     const bool kept = is_kind(record, kKept) || is_kind(record, kStep);
-    if (kept && record.value("key", "") == key) return record.value("value", json());
-  }
-  return std::nullopt;
+    return kept && record.value("key", "") == key;
+  });
+  return last == records.rend() ? std::nullopt : std::optional(last->value("value", json()));
 }
 
 std::unique_ptr<containers::TensorSource> RunJournal::tensors(const std::string& key) const {
   const fs::path path = file(key) / containers::shard_name(0, 1);
-  for (const json& record : std::views::reverse(records_->records())) {
-    if (record.value("key", "") != key || !record.contains("sha256")) continue;
-    std::error_code not_there;
-    if (!fs::exists(path, not_there) || file_sha256(path) != record["sha256"]) return nullptr;
-    return containers::open_safetensors(path);
-  }
-  return nullptr;
+  const std::vector<json>& records = records_->records();
+  const auto last = std::find_if(records.rbegin(), records.rend(), [&](const json& record) {
+    return record.value("key", "") == key && record.contains("sha256");
+  });
+  if (last == records.rend()) return nullptr;
+  std::error_code not_there;
+  if (!fs::exists(path, not_there) || file_sha256(path) != last->at("sha256")) return nullptr;
+  return containers::open_safetensors(path);
 }
 
 void RunJournal::keep(const std::string& key, json value,

@@ -4,13 +4,13 @@
 #include <set>
 #include <utility>
 
-#include "pictures.h"
 #include "resume.h"
 #include "sgpt_mi/compress/picture_record.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
+#include "sgpt_mi/pages/pictures.h"
 #include "workbench.h"
 
 namespace sgpt_mi::pipeline {
@@ -78,10 +78,10 @@ std::optional<Compared> recall(const journal::RunJournal& journal, const std::st
 
 void write_files(const std::string& folder, const report::ComparisonReport& comparison,
                  const KeptPictures& kept) {
-  std::vector<report::Picture> pictures = draw_pictures(kept.groups, kept.layers);
-  add_tradeoff(report::tradeoff_points(comparison), comparison.model, pictures);
-  write_document(folder, "performance_report",
-                 report::comparison_document(comparison, std::move(pictures)));
+  std::vector<report::Picture> pictures = pages::draw_pictures(kept.groups, kept.layers);
+  pages::add_tradeoff(report::tradeoff_points(comparison), comparison.model, pictures);
+  pages::write_document(folder, "performance_report",
+                        report::comparison_document(comparison, std::move(pictures)));
   io::write_file_atomic(std::filesystem::path(folder) / "comparison.json",
                         io::json_text(to_json(comparison)));
 }

@@ -67,7 +67,7 @@ std::vector<formats::MatrixShape> level_ends(const Session& session,
   const model::ModelSpec& spec = session.model.spec();
   const bool projected = spec.word_embed_dim != 0 && spec.word_embed_dim != spec.hidden;
   if (!settings.entropy || !settings.plan || settings.keep_embeddings || projected) return {};
-  return end_matrices(session.checkpoint, session.model.spec());
+  return planning::end_matrices(session.checkpoint, session.model.spec());
 }
 
 /// The smallest file that types can make of a model.
@@ -121,21 +121,6 @@ void warn_of_types(const planning::TypeOptions& types,
 }
 
 }  // namespace
-
-std::vector<formats::MatrixShape> end_matrices(const formats::Checkpoint& checkpoint,
-                                               const model::ModelSpec& spec) {
-  constexpr std::string_view kEnding = ".weight";
-  std::vector<formats::MatrixShape> ends;
-  for (const std::string_view name : {"embed_tokens.weight", "lm_head.weight"}) {
-    if (!ends.empty() && spec.tied_head) break;
-    for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
-      if (!info.name.ends_with(name)) continue;
-      ends.push_back({info.name.substr(0, info.name.size() - kEnding.size()), info.shape.at(0),
-                      info.shape.at(1)});
-    }
-  }
-  return ends;
-}
 
 void take_format(CompressRun& run, const FormatWishes& wishes) {
   const formats::GridLimits& grids = run.format.grids;
@@ -210,7 +195,7 @@ compress::CompressionSettings with_types(const CompressRun& run, const Session& 
   result.level_ends = level_ends(session, result);
   if (!result.types) return result;
   planning::TypeOptions& types = *result.types;
-  types.ends = end_matrices(session.checkpoint, session.model.spec());
+  types.ends = planning::end_matrices(session.checkpoint, session.model.spec());
   const widths::WidthTarget* target = result.width_target();
   if (target == nullptr || !target->bytes) return result;
   types.budget_bits = 0;  // embedding and head are planned too
@@ -232,7 +217,8 @@ std::int64_t bytes_without(const planning::Measurements& measurements,
                            const formats::SavedTypes& saved) {
   formats::BlockTypes types;
   std::int64_t measured = 0;
-  for (const formats::MatrixShape& end : end_matrices(session.checkpoint, session.model.spec())) {
+  for (const formats::MatrixShape& end :
+       planning::end_matrices(session.checkpoint, session.model.spec())) {
     types[end.name] = settings.types->fixed_end(end);
   }
   for (const planning::LinearCurves& linear : measurements.linears) {
@@ -282,7 +268,8 @@ formats::SavedTypes saved_types(const Session& session, const CompressionSetting
     }
   }
   if (settings.types) {
-    for (const formats::MatrixShape& end : end_matrices(session.checkpoint, session.model.spec()))
+    for (const formats::MatrixShape& end :
+         planning::end_matrices(session.checkpoint, session.model.spec()))
       exact.insert(end.name + ".weight");
     const formats::SavedTypes as_stored(session.checkpoint);
     for (const containers::TensorInfo& info : session.checkpoint.tensors->tensors()) {

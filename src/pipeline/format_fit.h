@@ -11,11 +11,6 @@
 
 namespace sgpt_mi::pipeline {
 
-/// Embedding and head, where the checkpoint has them as matrices of their own. A tied table may be
-/// kept under either name; a head beside the embedding it is tied to is left out.
-[[nodiscard]] std::vector<formats::MatrixShape> end_matrices(const formats::Checkpoint& checkpoint,
-                                                             const model::ModelSpec& spec);
-
 /// Throws Error(kUsage) naming what the run's format cannot hold of the run and the nearest that it
 /// can.
 void require_format(const CompressRun& run);

@@ -10,9 +10,7 @@
 
 #include "evaluate.h"
 #include "format_fit.h"
-#include "pictures.h"
 #include "plan.h"
-#include "record.h"
 #include "resume.h"
 #include "session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
@@ -23,6 +21,8 @@
 #include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/memory/memory_limits.h"
+#include "sgpt_mi/pages/pictures.h"
+#include "sgpt_mi/pages/record.h"
 #include "sgpt_mi/planning/linear_choice.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
@@ -322,12 +322,13 @@ RunReport run_compress(const CompressRun& run, report::Events& events, RunReport
   Workbench bench;
   std::vector<compress::GroupPicture> pictures;
   const bool draws = !run.plots_dir.empty();
-  record_run(run, report, events, [&](report::Events& told) {
+  pages::record_run(run.record_file, run.journal, report, events, [&](report::Events& told) {
     fill_report(bench, run, told, report, draws ? &pictures : nullptr);
   });
   if (draws) {
-    write_document(run.plots_dir, "performance_report",
-                   report::run_document(report, draw_pictures(pictures, report.layers)));
+    pages::write_document(
+        run.plots_dir, "performance_report",
+        report::run_document(report, pages::draw_pictures(pictures, report.layers)));
   }
   return report;
 }

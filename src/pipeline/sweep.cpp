@@ -6,7 +6,6 @@
 #include <set>
 #include <utility>
 
-#include "pictures.h"
 #include "resume.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/interrupt.h"
@@ -14,6 +13,7 @@
 #include "sgpt_mi/io/json_file.h"
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/memory/out_of_memory.h"
+#include "sgpt_mi/pages/pictures.h"
 #include "sgpt_mi/report/run_summary.h"
 #include "workbench.h"
 
@@ -190,9 +190,10 @@ void write_tables(const SweepRun& run, const report::SweepReport& report) {
   io::write_file_atomic(run.out / "sweep.csv", report::sweep_csv(report));
   io::write_file_atomic(run.out / "sweep.json", io::json_text(to_json(report)));
   std::vector<report::Picture> pictures;
-  add_tradeoff(report::tradeoff_points(report), report.model, pictures);
+  pages::add_tradeoff(report::tradeoff_points(report), report.model, pictures);
   add_divergence(report, pictures);
-  write_document(run.out.string(), "sweep", report::sweep_document(report, std::move(pictures)));
+  pages::write_document(run.out.string(), "sweep",
+                        report::sweep_document(report, std::move(pictures)));
 }
 
 void make_folder(const std::filesystem::path& path) {

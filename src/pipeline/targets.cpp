@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "format_fit.h"
-#include "pictures.h"
+#include "sgpt_mi/pages/pictures.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
 #include "sgpt_mi/plots/plots.h"
@@ -24,7 +24,7 @@ void tell_picture(const CompressRun& run, const std::string& name,
                   report::Events& events) {
   if (run.plots_dir.empty()) return;
   const std::string png = plots::damage_vs_size_png(curves, size, "Predicted damage by size");
-  events.plan("picture    " + write_picture(run.plots_dir, name, png));
+  events.plan("picture    " + pages::write_picture(run.plots_dir, name, png));
 }
 
 /// Predicted damage against the size of the file, for the whole range of block types.

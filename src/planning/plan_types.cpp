@@ -260,4 +260,19 @@ RdPlan plan_types(const Measurements& measurements, const PlanGoal& goal,
   return plan;
 }
 
+std::vector<formats::MatrixShape> end_matrices(const formats::Checkpoint& checkpoint,
+                                               const model::ModelSpec& spec) {
+  constexpr std::string_view kEnding = ".weight";
+  std::vector<formats::MatrixShape> ends;
+  for (const std::string_view name : {"embed_tokens.weight", "lm_head.weight"}) {
+    if (!ends.empty() && spec.tied_head) break;
+    for (const containers::TensorInfo& info : checkpoint.tensors->tensors()) {
+      if (!info.name.ends_with(name)) continue;
+      ends.push_back({info.name.substr(0, info.name.size() - kEnding.size()), info.shape.at(0),
+                      info.shape.at(1)});
+    }
+  }
+  return ends;
+}
+
 }  // namespace sgpt_mi::planning

@@ -13,7 +13,6 @@
 //   read   EIO; cut: the file ends here: a read gives nothing, an opened or mapped file loses its
 //          second half on the disk
 //   alloc  ENOMEM, of blocks of at least 1 MiB
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -22,15 +21,12 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
-#include <climits>
-#include <csignal>
 #include <cstdarg>
-#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
+
+#include "fault_plan.h"
 
 extern "C" {
 void* __libc_malloc(std::size_t bytes);
@@ -41,234 +37,15 @@ void* __libc_memalign(std::size_t alignment, std::size_t bytes);
 
 namespace {
 
-enum Kind : std::size_t { kWrite, kRead, kAlloc, kKinds };
-enum class Action { kNone, kError, kShort, kKill, kTear, kCut };
-
-/// The file of counts: calls of each kind, then the first call that was made to fail, as text.
-struct Counts {
-  std::array<std::atomic<std::uint64_t>, kKinds> calls;
-  std::array<char, 512> failed;
-};
-
-struct Plan {
-  Kind kind = kKinds;
-  std::uint64_t at = 0;
-  bool onwards = false;
-  Action action = Action::kNone;
-  int error = 0;
-};
-
-constexpr std::size_t kLargeBytes = std::size_t{1} << 20;
-constexpr std::size_t kDescriptors = 4096;
-
-Counts* g_counts = nullptr;
-Plan g_plan;
-std::atomic<bool> g_in_main{false};
-std::array<std::array<char, PATH_MAX>, 2> g_folders{};  // of kWrite and kRead; "" for none
-std::array<std::array<std::atomic<bool>, kDescriptors>, 2> g_below{};
-
-template <typename Function>
-Function* next(const char* name) {
-  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
-}
-
-// NEXT(name): the function of that name that the program would call without this library.
-#define NEXT(name)                                                        \
-  []() -> decltype(&::name) {                                             \
-    static decltype(&::name) const found = next<decltype(::name)>(#name); \
-    return found;                                                         \
-  }()
-
-void read_plan() {
-  const char* text = std::getenv("SGPT_MI_FAULT");
-  if (text == nullptr) return;
-  std::array<char, 16> kind{};
-  std::array<char, 16> action{};
-  unsigned long long at = 0;
-  if (std::sscanf(text, "%15[a-z]:%llu:%15[A-Za-z]", kind.data(), &at, action.data()) != 3) {
-    std::abort();
-  }
-  const auto is = [](const std::array<char, 16>& word, const char* other) {
-    return std::strcmp(word.data(), other) == 0;
-  };
-  g_plan.kind = is(kind, "write") ? kWrite : is(kind, "read") ? kRead : kAlloc;
-  g_plan.at = at;
-  g_plan.onwards = text[std::strlen(text) - 1] == '+';
-  g_plan.action = is(action, "short")  ? Action::kShort
-                  : is(action, "kill") ? Action::kKill
-                  : is(action, "tear") ? Action::kTear
-                  : is(action, "cut")  ? Action::kCut
-                                       : Action::kError;
-  g_plan.error = is(action, "ENOSPC") ? ENOSPC : is(action, "EIO") ? EIO : ENOMEM;
-}
-
-void open_counts() {
-  const char* path = std::getenv("SGPT_MI_FAULT_COUNTS");
-  if (path == nullptr) return;
-  const int file = NEXT(open)(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0 || NEXT(ftruncate)(file, sizeof(Counts)) != 0) std::abort();
-  void* memory = NEXT(mmap)(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-  if (memory == MAP_FAILED) std::abort();
-  g_counts = static_cast<Counts*>(memory);
-  NEXT(close)(file);
-}
-
-void read_folder(Kind kind, const char* variable) {
-  const char* folder = std::getenv(variable);
-  if (folder != nullptr && ::realpath(folder, g_folders[kind].data()) == nullptr) std::abort();
-}
-
-[[noreturn]] void die() {
-  ::kill(::getpid(), SIGKILL);
-  std::abort();
-}
-
-/// Counts a call, and says what is to become of it.
-Action count(Kind kind, const char* call, const char* path, bool removes = false) {
-  if (g_counts == nullptr || !g_in_main) return Action::kNone;
-  const std::uint64_t number = ++g_counts->calls[kind];
-  const bool due =
-      kind == g_plan.kind && (number == g_plan.at || (g_plan.onwards && number > g_plan.at));
-  if (!due) return Action::kNone;
-  const bool kills = g_plan.action == Action::kKill || g_plan.action == Action::kTear;
-  if (removes && !kills) return Action::kNone;
-  if (g_counts->failed[0] == '\0') {
-    std::snprintf(g_counts->failed.data(), g_counts->failed.size(), "%s %s", call, path);
-  }
-  if (g_plan.action == Action::kKill) die();
-  errno = g_plan.error;
-  return g_plan.action;
-}
-
-/// What the call named no place for is not failed: the record says so.
-void not_failed() { g_counts->failed[0] = '\0'; }
-
-bool is_below(const char* path, Kind kind) {
-  const char* folder = g_folders[kind].data();
-  const std::size_t length = std::strlen(folder);
-  return length > 0 && std::strncmp(path, folder, length) == 0 &&
-         (path[length] == '/' || path[length] == '\0');
-}
-
-/// An absolute path of `path`, which may be relative to a folder that is open.
-const char* absolute(int folder, const char* path, std::array<char, 2 * PATH_MAX>& out) {
-  if (path[0] == '/') return path;
-  std::array<char, PATH_MAX> base{};
-  if (folder == AT_FDCWD) {
-    if (::getcwd(base.data(), base.size()) == nullptr) return path;
-  } else {
-    std::array<char, 32> link{};
-    std::snprintf(link.data(), link.size(), "/proc/self/fd/%d", folder);
-    if (::readlink(link.data(), base.data(), base.size() - 1) < 0) return path;
-  }
-  std::snprintf(out.data(), out.size(), "%s/%s", base.data(), path);
-  return out.data();
-}
-
-/// Remembers in which folder a file lies that was just opened.
-int remember(int file) {
-  if (file < 0 || file >= static_cast<int>(kDescriptors)) return file;
-  const int kept_errno = errno;
-  std::array<char, 32> link{};
-  std::array<char, PATH_MAX> path{};
-  std::snprintf(link.data(), link.size(), "/proc/self/fd/%d", file);
-  const bool known = ::readlink(link.data(), path.data(), path.size() - 1) > 0;
-  for (const Kind kind : {kWrite, kRead}) {
-    g_below[kind][static_cast<std::size_t>(file)] = known && is_below(path.data(), kind);
-  }
-  errno = kept_errno;
-  return file;
-}
-
-bool is_open_below(int file, Kind kind) {
-  return file >= 0 && file < static_cast<int>(kDescriptors) &&
-         g_below[kind][static_cast<std::size_t>(file)];
-}
-
-/// As count() for a call on an open file.
-Action count_file(Kind kind, const char* call, int file) {
-  if (!is_open_below(file, kind)) return Action::kNone;
-  std::array<char, 32> link{};
-  std::array<char, PATH_MAX> path{};
-  std::snprintf(link.data(), link.size(), "/proc/self/fd/%d", file);
-  if (::readlink(link.data(), path.data(), path.size() - 1) < 0) path[0] = '\0';
-  return count(kind, call, path.data());
-}
-
-/// As count() for a call that changes the entry of a path. Only errors and kills are possible.
-bool fails(const char* call, int folder, const char* path, bool removes = false) {
-  std::array<char, 2 * PATH_MAX> buffer{};
-  const char* whole = absolute(folder, path, buffer);
-  if (!is_below(whole, kWrite)) return false;
-  const Action action = count(kWrite, call, whole, removes);
-  if (action == Action::kTear) die();
-  if (action == Action::kShort) not_failed();
-  return action == Action::kError;
-}
-
-/// The file loses its second half, in whole pages so that a mapping of it notices.
-void cut_file(const char* path) {
-  struct stat status {};
-  if (::stat(path, &status) != 0) return;
-  if (NEXT(truncate)(path, status.st_size / 2 / 4096 * 4096) != 0) std::abort();
-}
-
-/// Whether opening a file is to fail.
-bool open_fails(const char* call, int folder, const char* path, int flags) {
-  if ((flags & (O_WRONLY | O_RDWR | O_CREAT)) != 0) return fails(call, folder, path);
-  std::array<char, 2 * PATH_MAX> buffer{};
-  const char* whole = absolute(folder, path, buffer);
-  struct stat status {};
-  if (!is_below(whole, kRead) || ::stat(whole, &status) != 0 || !S_ISREG(status.st_mode)) {
-    return false;
-  }
-  const Action action = count(kRead, call, whole);
-  if (action == Action::kCut) cut_file(whole);
-  return action == Action::kError;
-}
-
-/// The bytes that a call may write; nothing when it fails.
-bool write_fails(const char* call, int file, std::size_t& bytes) {
-  const Action action = count_file(kWrite, call, file);
-  if (action == Action::kError) return true;
-  if (action == Action::kShort || action == Action::kTear) {
-    if (action == Action::kShort && bytes < 2) not_failed();
-    if (bytes > 1) bytes /= 2;
-  }
-  return false;
-}
-
-/// Ends the process after the half of a call that is torn.
-ssize_t after(ssize_t result) {
-  if (g_plan.action == Action::kTear && g_counts != nullptr && g_counts->failed[0] != '\0') die();
-  return result;
-}
-
-bool sync_fails(const char* call, int file) {
-  const Action action = count_file(kWrite, call, file);
-  if (action == Action::kTear) die();
-  if (action == Action::kShort) not_failed();
-  return action == Action::kError;
-}
-
-bool alloc_fails(const char* call, std::size_t bytes) {
-  return bytes >= kLargeBytes && count(kAlloc, call, "") == Action::kError;
-}
-
-__attribute__((constructor)) void start() {
-  read_plan();
-  read_folder(kWrite, "SGPT_MI_FAULT_WRITES");
-  read_folder(kRead, "SGPT_MI_FAULT_READS");
-  open_counts();
-}
+using namespace faults;  // NOLINT(google-build-using-namespace)
 
 using Main = int(int, char**, char**);
 Main* g_main = nullptr;
 
 int counted_main(int argc, char** argv, char** environment) {
-  g_in_main = true;
+  set_in_main(true);
   const int code = g_main(argc, argv, environment);
-  g_in_main = false;
+  set_in_main(false);
   return code;
 }
 
@@ -371,9 +148,7 @@ FILE* fopen(const char* path, const char* mode) {
 }
 FILE* fopen64(const char* path, const char* mode) { return fopen(path, mode); }
 int close(int file) {
-  if (file >= 0 && file < static_cast<int>(kDescriptors)) {
-    for (auto& folder : g_below) folder[static_cast<std::size_t>(file)] = false;
-  }
+  forget(file);
   return NEXT(close)(file);
 }
 
@@ -421,8 +196,8 @@ ssize_t writev(int file, const iovec* parts, int count) {
 std::size_t fwrite(const void* bytes, std::size_t size, std::size_t count, FILE* stream) {
   std::size_t part = count;
   if (write_fails("fwrite", ::fileno(stream), part)) return 0;
-  if (g_plan.action == Action::kShort && part != count) not_failed();  // fwrite itself goes on
-  const std::size_t whole = g_plan.action == Action::kShort ? count : part;
+  if (is_planned(Action::kShort) && part != count) not_failed();  // fwrite itself goes on
+  const std::size_t whole = is_planned(Action::kShort) ? count : part;
   return static_cast<std::size_t>(
       after(static_cast<ssize_t>(NEXT(fwrite)(bytes, size, whole, stream))));
 }

@@ -59,7 +59,7 @@ def _all_settings():
                                         "saved/plots"), "saved/out")
     # Little memory: activations go to a file.
     yield Setting("sparsegpt-scratch", "opt",
-                  ("compress", "in/model", *CALIBRATION, "--nsamples", "128", "--method", "sparsegpt", *ONE_WIDTH,
+                  ("compress", "in/model", *CALIBRATION, "--nsamples", "384", "--method", "sparsegpt", *ONE_WIDTH,
                    "--max_memory", LEAST_MEMORY, "--save", "saved/out"), "saved/out")
     yield Setting("export-hf", "", ("export", "in/model", "-o", "saved/out"), "saved/out", "rd-packed")
     yield Setting("export-gguf", "llama", ("export", "in/model", "--format", "gguf", "-o", "saved/out.gguf"),

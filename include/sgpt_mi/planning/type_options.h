@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "sgpt_mi/blocks/block_types.h"
+#include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/formats/saved_size.h"
+#include "sgpt_mi/model/spec.h"
 
 namespace sgpt_mi::planning {
 
@@ -58,5 +60,10 @@ struct TypeOptions {
 /// divides its columns.
 [[nodiscard]] const blocks::BlockType* smallest_type(const TypeOptions& types,
                                                      const formats::MatrixShape& matrix);
+
+/// Embedding and head, where the checkpoint has them as matrices of their own. A tied table may be
+/// kept under either name; a head beside the embedding it is tied to is left out.
+[[nodiscard]] std::vector<formats::MatrixShape> end_matrices(const formats::Checkpoint& checkpoint,
+                                                             const model::ModelSpec& spec);
 
 }  // namespace sgpt_mi::planning

@@ -1,4 +1,4 @@
-#include "sgpt_mi/pipeline/export.h"
+#include "sgpt_mi/convert/export.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -9,8 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "format_fit.h"
-#include "session.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/documents/documents.h"
@@ -23,7 +21,7 @@
 #include "sgpt_mi/quant/tensor_view.h"
 #include "sgpt_mi/walk/layer_selection.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::convert {
 namespace {
 
 /// The command that makes a model of this format from the dense one.
@@ -103,7 +101,7 @@ void put_codes(const formats::Format& format, const formats::Checkpoint& checkpo
 /// Writes linears, embedding and head of a checkpoint in blocks.
 void put_blocks(const planning::TypeOptions& types, const formats::Checkpoint& checkpoint,
                 const model::Model& model, formats::SavingStore& store, report::Events& events) {
-  std::vector<formats::MatrixShape> matrices = end_matrices(checkpoint, model.spec());
+  std::vector<formats::MatrixShape> matrices = planning::end_matrices(checkpoint, model.spec());
   for (const model::LinearInfo& linear : walk::selected_linears(model, {})) {
     matrices.push_back({linear.name, linear.rows, linear.columns});
   }
@@ -140,7 +138,7 @@ void export_model(const std::string& source, const ExportTarget& target, report:
          target.path.string());
   }
   const formats::Checkpoint checkpoint = model::open_model(source, quant::torch_threads());
-  tell_notes(checkpoint, events);
+  for (const std::string& note : checkpoint.notes) events.warning(note);
   if (format.holds_codes && checkpoint.codes == nullptr) {
     fail(ErrorKind::kUsage, "export: {} has no codes for format {}; compress it: {}", source,
          format.name, compress_command(format));
@@ -165,4 +163,4 @@ void export_model(const std::string& source, const ExportTarget& target, report:
                             checked.spec().model_type, target.path.string()));
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::convert

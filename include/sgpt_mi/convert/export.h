@@ -9,7 +9,7 @@
 #include "sgpt_mi/planning/type_options.h"
 #include "sgpt_mi/report/events.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::convert {
 
 /// Where an exported model goes.
 struct ExportTarget {
@@ -35,4 +35,4 @@ struct ExportTarget {
 /// message names the matrix, and the command that makes such a model.
 void export_model(const std::string& source, const ExportTarget& target, report::Events& events);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::convert

@@ -9,7 +9,7 @@
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/report/sweep_report.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::pages {
 
 /// Heat maps and block structures of grouped sites, then bits and losses of all layers.
 [[nodiscard]] std::vector<report::Picture> draw_pictures(
@@ -34,4 +34,4 @@ void add_divergence(const report::SweepReport& sweep, std::vector<report::Pictur
 void write_document(const std::string& folder, const std::string& stem,
                     const report::Document& document);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::pages

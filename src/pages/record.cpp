@@ -1,4 +1,4 @@
-#include "record.h"
+#include "sgpt_mi/pages/record.h"
 
 #include <c10/util/Exception.h>
 
@@ -13,7 +13,7 @@
 #include "sgpt_mi/io/partial_folder.h"
 #include "sgpt_mi/recorder/record_page.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::pages {
 namespace {
 
 /// Passes everything on, and keeps the linears for a page of a run that fails.
@@ -55,11 +55,12 @@ class RecordedEvents : public report::Events {
 
 /// \param at_work  whether a linear was compressed: before that the folder may be another
 /// process's.
-std::vector<std::filesystem::path> pages_of_a_failure(const CompressRun& run, bool at_work) {
+std::vector<std::filesystem::path> pages_of_a_failure(const std::string& file,
+                                                      const std::string& journal, bool at_work) {
   std::vector<std::filesystem::path> pages;
-  if (!run.record_file.empty()) pages.emplace_back(run.record_file);
-  if (run.journal.empty() || !at_work) return pages;
-  const std::filesystem::path folder = io::PartialFolder::path_for(run.journal);
+  if (!file.empty()) pages.emplace_back(file);
+  if (journal.empty() || !at_work) return pages;
+  const std::filesystem::path folder = io::PartialFolder::path_for(journal);
   std::error_code not_there;
   if (std::filesystem::exists(folder, not_there)) pages.push_back(folder / "record.html");
   return pages;
@@ -72,23 +73,25 @@ std::string sentence_of(const std::exception& error) {
 
 }  // namespace
 
-void record_run(const CompressRun& run, const report::RunReport& report, report::Events& events,
+void record_run(const std::string& file, const std::string& journal,
+                const report::RunReport& report, report::Events& events,
                 const std::function<void(report::Events&)>& work) {
-  if (run.record_file.empty() && run.journal.empty()) return work(events);
+  if (file.empty() && journal.empty()) return work(events);
   RecordedEvents recorded(events);
   try {
     work(recorded);
   } catch (const std::exception& error) {
     try {
-      for (const std::filesystem::path& file : pages_of_a_failure(run, recorded.at_work())) {
-        recorded.write(file, report, sentence_of(error));
+      for (const std::filesystem::path& page :
+           pages_of_a_failure(file, journal, recorded.at_work())) {
+        recorded.write(page, report, sentence_of(error));
       }
     } catch (const Error& second) {  // what ended the run is the error to report
       events.warning(second.what());
     }
     throw;
   }
-  if (!run.record_file.empty()) recorded.write(run.record_file, report, "");
+  if (!file.empty()) recorded.write(file, report, "");
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::pages

@@ -1,4 +1,4 @@
-#include "pictures.h"
+#include "sgpt_mi/pages/pictures.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -10,7 +10,7 @@
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/plots/plots.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::pages {
 namespace {
 
 /// "model.layers.0.self_attn.q_proj" -> "layers_0_self_attn_q_proj".
@@ -103,4 +103,4 @@ void write_document(const std::string& folder, const std::string& stem,
   io::write_file_atomic(place / "report.html", report::to_html(document));
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::pages
