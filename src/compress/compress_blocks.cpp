@@ -70,6 +70,22 @@ BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends&
   return result;
 }
 
+/// The journal's record and file of what a plan is made of.
+constexpr const char* kMeasurements = "measurements";
+constexpr const char* kMeasurementsFile = "measurements.json";
+
+std::optional<planning::Measurements> recall_measurements(const BlockRun& run) {
+  if (run.journal == nullptr || !run.journal->find(kMeasurements)) return std::nullopt;
+  return planning::read_measurements(run.journal->file(kMeasurementsFile));
+}
+
+void keep_measurements(const BlockRun& run, const planning::Measurements& measurements) {
+  const bool measured = !run.settings.types || run.settings.types->standard == nullptr;
+  if (run.journal == nullptr || !measured) return;
+  planning::write_measurements(measurements, run.journal->file(kMeasurementsFile));
+  run.journal->keep(kMeasurements, nullptr);
+}
+
 BlockResult compress_by(const BlockRun& run, const planning::RdPlan& plan, const Ends& ends) {
   std::optional<LevelBudget> budget;
   if (plan.step > 0.0) budget.emplace(plan);
@@ -94,17 +110,20 @@ BlockResult compress_blocks(const BlockRun& run) {
   if (run.settings.plan) {
     const planning::PlanGoal goal = run.settings.goal();
     if (end_levels) end_levels->recall();
-    planning::Measurements measurements = planning::load_or_measure(
-        {run.model, run.placement, run.windows, run.settings.selection, goal,
-         run.settings.batch_windows, run.activations, run.timings, run.measurement_key,
-         end_levels ? &end_levels->moments() : nullptr});
-    if (run.journal != nullptr) run.journal->keep("measurements", nullptr);
+    const std::optional<planning::Measurements> known = recall_measurements(run);
+    planning::Measurements measurements =
+        known ? *known
+              : planning::load_or_measure({run.model, run.placement, run.windows,
+                                           run.settings.selection, goal, run.settings.batch_windows,
+                                           run.activations, run.timings, run.measurement_key,
+                                           end_levels ? &end_levels->moments() : nullptr});
     if (end_levels) end_levels->measure(measurements);
     if (end_blocks) {
       end_blocks->measure(measurements);
       const std::string& path = run.settings.plan->measurements;
       if (!path.empty()) planning::write_measurements(measurements, path);
     }
+    if (!known) keep_measurements(run, measurements);
     return compress_by(
         run, choose_plan(run, planning::make_plans(measurements, goal, run.stored_bits)), ends);
   }

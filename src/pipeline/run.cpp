@@ -140,9 +140,6 @@ void check_measurements(const CompressRun& run, const PreparedRun& prepared,
                           measurement_key(run.compression, prepared, sha256), path);
 }
 
-/// A journal's file of measurements, of a run that keeps none elsewhere.
-constexpr const char* kMeasurements = "measurements.json";
-
 compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
                                compress::CompressionSettings settings,
                                std::optional<double> stored_bits, formats::WeightStore& store) {
@@ -151,9 +148,6 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
   Session& session = job.prepared.session;
   settings.matrix.rows = session.rows;
   settings.batch_windows = job.prepared.memory.batch_windows;
-  if (job.journal != nullptr && settings.plan && settings.plan->measurements.empty()) {
-    settings.plan->measurements = job.journal->file(kMeasurements);
-  }
   return compress::compress_blocks(
       {session.model, session.calibration(settings), job.prepared.calibration.windows, settings,
        job.run.format.holds_codes, stored_bits, job.pictures != nullptr, types, store, job.events,

@@ -191,7 +191,7 @@ void write_tables(const SweepRun& run, const report::SweepReport& report) {
   io::write_file_atomic(run.out / "sweep.json", io::json_text(to_json(report)));
   std::vector<report::Picture> pictures;
   pages::add_tradeoff(report::tradeoff_points(report), report.model, pictures);
-  add_divergence(report, pictures);
+  pages::add_divergence(report, pictures);
   pages::write_document(run.out.string(), "sweep",
                         report::sweep_document(report, std::move(pictures)));
 }
