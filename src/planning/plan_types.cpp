@@ -254,7 +254,8 @@ RdPlan plan_types(const Measurements& measurements, const PlanGoal& goal,
     for (const TypePoint& point : linear.types) {
       if (point.type == choice.block_type->name) choice.damage = point.damage;
     }
-    if (choice.sparsity > 0.0) choice.damage += linear.prune_damage(choice.sparsity);
+    const bool measured = !linear.pruning.empty();  // nothing is, of types that are fixed
+    if (choice.sparsity > 0.0 && measured) choice.damage += linear.prune_damage(choice.sparsity);
     plan.linears.emplace(linear.name, std::move(choice));
   }
   return plan;
