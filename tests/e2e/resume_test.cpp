@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "e2e/demo.h"
 
@@ -33,6 +35,30 @@ void expect_same_files(const fs::path& resumed, const fs::path& whole) {
       EXPECT_TRUE(left == right) << name << " has other bytes";
     }
   }
+}
+
+/// A comparison or a sweep's cell without what depends on the clock.
+nlohmann::json without_clock(nlohmann::json json) {
+  if (json.is_object()) {
+    for (const char* key : {"timings", "peak_bytes", "seconds", "command"}) json.erase(key);
+  }
+  if (json.is_structured()) {
+    for (auto& member : json) member = without_clock(member);
+  }
+  return json;
+}
+
+/// Waits until a folder below `top` has this name, at most a minute.
+bool appears(const fs::path& top, const std::string& name) {
+  using namespace std::chrono_literals;
+  for (int i = 0; i < 1200; ++i) {
+    std::error_code not_there;
+    for (const auto& entry : fs::recursive_directory_iterator(top, not_there)) {
+      if (entry.path().filename() == name) return true;
+    }
+    std::this_thread::sleep_for(50ms);
+  }
+  return false;
 }
 
 class Resume : public ::testing::Test {
@@ -108,6 +134,83 @@ TEST_F(Resume, StartsWhereThereIsNothingToGoOnFrom) {
   const ProgramResult result = run({"--resume", "--nsamples", "2"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_TRUE(fs::exists("out/sgpt_mi.json"));
+}
+
+TEST_F(Resume, AComparisonGoesOnInsideAVariant) {
+  const std::vector<std::string> compare{"compare",
+                                         demo_model().string(),
+                                         demo_text("train.txt"),
+                                         "--methods",
+                                         "sparsegpt,mi",
+                                         "--wbits",
+                                         "4",
+                                         "--nsamples",
+                                         "64",
+                                         "--seqlen",
+                                         "128",
+                                         "--eval",
+                                         demo_text("test.txt"),
+                                         "--eval_windows",
+                                         "2",
+                                         "--device",
+                                         "cpu",
+                                         "--threads",
+                                         "1",
+                                         "--plots",
+                                         "cmp"};
+  {
+    Program program(folder_.path(), compare);
+    ASSERT_TRUE(appears("cmp.partial", "block-1.site-0")) << program.finish().err;
+    program.kill_at_once();
+    (void)program.finish();
+  }
+  EXPECT_FALSE(fs::exists("cmp"));
+  EXPECT_EQ(run_program(folder_, compare).exit_code, 2);
+  const ProgramResult resumed =
+      run_program(folder_, compare + std::vector<std::string>{"--resume"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_FALSE(fs::exists("cmp.partial"));
+  const auto comparison = [] { return nlohmann::json::parse(read_all("cmp/comparison.json")); };
+  const nlohmann::json first = comparison();
+  ASSERT_EQ(run_program(folder_, compare).exit_code, 0);
+  EXPECT_EQ(without_clock(first), without_clock(comparison()));
+}
+
+TEST_F(Resume, ASweepGoesOnInsideACell) {
+  const nlohmann::json grid{{"model", demo_model().string()},
+                            {"dataset", demo_text("train.txt")},
+                            {"base",
+                             {{"wbits", 4},
+                              {"nsamples", 64},
+                              {"seqlen", 128},
+                              {"eval", demo_text("test.txt")},
+                              {"eval_windows", 2},
+                              {"device", "cpu"},
+                              {"threads", 1}}},
+                            {"grid", {{"method", {"sparsegpt", "mi"}}}}};
+  (void)folder_.file("grid.json", grid.dump());
+  const auto sweep = [](const std::string& out) {
+    return std::vector<std::string>{"sweep", "grid.json", "--out", out};
+  };
+  {
+    Program program(folder_.path(), sweep("cut"));
+    ASSERT_TRUE(appears("cut", "block-1.site-0")) << program.finish().err;
+    program.kill_at_once();
+    (void)program.finish();
+  }
+  ASSERT_EQ(run_program(folder_, sweep("cut")).exit_code, 0);
+  ASSERT_EQ(run_program(folder_, sweep("whole")).exit_code, 0);
+  std::size_t cells = 0;
+  for (const auto& entry : fs::directory_iterator("whole/cells")) {
+    const fs::path name = entry.path().filename();
+    const auto cell = [&](const char* out) {
+      return nlohmann::json::parse(read_all(fs::path(out) / "cells" / name));
+    };
+    EXPECT_EQ(without_clock(cell("cut")), without_clock(cell("whole")));
+    ++cells;
+  }
+  EXPECT_EQ(cells, 2U);
+  EXPECT_FALSE(fs::exists("cut/sweep.partial"));
 }
 
 TEST_F(Resume, TwoRunsDoNotShareAPlace) {
