@@ -75,7 +75,7 @@ void exchange(const fs::path& staging, const fs::path& target) {
 
 /// Where a target lies until it is complete; what an earlier process left there is removed.
 fs::path clean_staging(const PartialFolder& folder) {
-  const fs::path staging = folder.path() / "output";
+  fs::path staging = folder.path() / "output";
   std::error_code error;
   fs::remove_all(staging, error);
   if (!error) fs::create_directory(staging, error);

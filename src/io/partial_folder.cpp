@@ -33,9 +33,8 @@ fs::path plain_target(const fs::path& path) {
   const fs::path named = absolute.has_filename() ? absolute : absolute.parent_path();
   std::error_code not_there;
   const bool folder = fs::is_directory(named, not_there);
-  const fs::path plain = folder
-                             ? fs::canonical(named, error)
-                             : fs::weakly_canonical(named.parent_path(), error) / named.filename();
+  fs::path plain = folder ? fs::canonical(named, error)
+                          : fs::weakly_canonical(named.parent_path(), error) / named.filename();
   if (error) fail_output(path, error.value());
   return plain;
 }

@@ -48,7 +48,7 @@ double tick_step(double range) {
 void draw_key(Svg& svg, double x, const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < names.size(); ++i) {
     const double y = 22.0 + 18.0 * static_cast<double>(i);
-    svg.rectangle(x, y - 9.0, 10.0, 10.0, category_colour(i));
+    svg.rectangle({x, y - 9.0, 10.0, 10.0}, category_colour(i));
     svg.text(x + 16.0, y, "start", names[i]);
   }
 }
@@ -129,7 +129,7 @@ std::string draw_bars(std::vector<std::pair<std::string, double>> bars, std::siz
     const double y = kHeight * static_cast<double>(i) + 3.0;
     const double length = std::max(1.0, kWidth * value / longest);
     svg.text(kLeft - 8.0, y + 13.0, "end", name);
-    svg.rectangle(kLeft, y + 2.0, length, kHeight - 6.0, colour(Shade::kNeutral, 0.6),
+    svg.rectangle({kLeft, y + 2.0, length, kHeight - 6.0}, colour(Shade::kNeutral, 0.6),
                   name + ": " + value_text(value), "class=\"bar\"");
     svg.text(kLeft + length + 6.0, y + 13.0, "start", value_text(value));
   }

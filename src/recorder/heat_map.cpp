@@ -95,7 +95,7 @@ void draw_cell(Svg& svg, const HeatMap& map, const Grid& grid, const Scale& scal
   const double share = value ? scale.share(*value) : 0.0;
   const std::string fill = value ? colour(map.shade, share) : "#d0d7de";
   const bool beyond = value && map.limit && *value > *map.limit;
-  svg.rectangle(x + 0.5, y + 0.5, grid.cell - 1.0, kCellHeight - 1.0, fill,
+  svg.rectangle({x + 0.5, y + 0.5, grid.cell - 1.0, kCellHeight - 1.0}, fill,
                 tip_of(map, place, layer, value), beyond ? "class=\"beyond\"" : "");
   if (!grid.figures || !value) return;
   svg.text(x + 0.5 * grid.cell, y + 14.0, "middle", short_figure(*value),
@@ -126,7 +126,7 @@ void draw_scale(Svg& svg, const HeatMap& map, const Grid& grid, const Scale& sca
   const double left = kLeft + 7.0 * static_cast<double>(least.size()) + 6.0;
   svg.text(left - 6.0, y + 10.0, "end", least);
   for (int i = 0; i < kSteps; ++i) {
-    svg.rectangle(left + kStep * i, y, kStep + 0.5, 12.0,
+    svg.rectangle({left + kStep * i, y, kStep + 0.5, 12.0},
                   colour(map.shade, static_cast<double>(i) / (kSteps - 1)));
   }
   svg.text(left + kStep * kSteps + 6.0, y + 10.0, "start",
@@ -214,6 +214,7 @@ std::vector<HeatMap> cost_maps() {
 Figure draw_heat_map(const HeatMap& map, const std::vector<LayerReport>& layers) {
   Figure drawn{map.id, map.title, map.note, "", map.absent};
   std::vector<std::optional<double>> values;
+  values.reserve(layers.size());
   for (const LayerReport& layer : layers) values.push_back(map.value(layer));
   const Scale scale = scale_of(values);
   if (scale.most < scale.least) return drawn;

@@ -57,7 +57,8 @@ std::string table(const Rows& rows, std::size_t names = 1) {
     std::string text = "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i) {
       const bool name = tag == "td" && i < names;
-      text += "<" + tag + (name ? " class=\"name\">" : ">") + escaped(row[i]) + "</" + tag + ">";
+      text +=
+          fmt::format("<{}{}>{}</{}>", tag, name ? " class=\"name\"" : "", escaped(row[i]), tag);
     }
     return text + "</tr>\n";
   };

@@ -76,13 +76,13 @@ Svg::Svg(double width, double height, std::string_view label)
                       "viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\">\n",
                       escaped(label), place(width), place(height), place(width), place(height))) {}
 
-void Svg::rectangle(double x, double y, double width, double height, std::string_view fill,
-                    std::string_view tip, std::string_view css) {
-  markup_ +=
-      shape("rect",
-            fmt::format("x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"{}{}", place(x),
-                        place(y), place(width), place(height), fill, css.empty() ? "" : " ", css),
-            tip);
+void Svg::rectangle(const Box& box, std::string_view fill, std::string_view tip,
+                    std::string_view css) {
+  markup_ += shape("rect",
+                   fmt::format("x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"{}{}",
+                               place(box.x), place(box.y), place(box.width), place(box.height),
+                               fill, css.empty() ? "" : " ", css),
+                   tip);
 }
 
 void Svg::dot(double x, double y, double radius, std::string_view fill, std::string_view tip) {

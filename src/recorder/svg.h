@@ -30,6 +30,14 @@ enum class Shade { kWorse, kNeutral };
 /// A colour of a category; repeats after eight. They stay distinct for colour-blind readers.
 [[nodiscard]] std::string category_colour(std::size_t category);
 
+/// A rectangle by its upper left corner, in the units of the picture.
+struct Box {
+  double x = 0.0;
+  double y = 0.0;
+  double width = 0.0;
+  double height = 0.0;
+};
+
 /// A picture in the making, in pixels from its upper left corner. Texts and tips are escaped.
 class Svg {
  public:
@@ -37,8 +45,8 @@ class Svg {
   Svg(double width, double height, std::string_view label);
 
   /// `css`: further attributes, such as a class.
-  void rectangle(double x, double y, double width, double height, std::string_view fill,
-                 std::string_view tip = "", std::string_view css = "");
+  void rectangle(const Box& box, std::string_view fill, std::string_view tip = "",
+                 std::string_view css = "");
   void dot(double x, double y, double radius, std::string_view fill, std::string_view tip);
   void line(double x1, double y1, double x2, double y2, std::string_view css);
   void polyline(const std::vector<std::pair<double, double>>& points, std::string_view stroke);
