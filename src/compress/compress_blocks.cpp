@@ -1,9 +1,17 @@
 #include "sgpt_mi/compress/compress_blocks.h"
 
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+
 #include "end_levels.h"
 #include "end_matrices.h"
 #include "rd_check.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/hash.h"
+#include "sgpt_mi/io/mapped_file.h"
+#include "sgpt_mi/io/output.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
 #include "sgpt_mi/walk/block_walk.h"
@@ -74,16 +82,26 @@ BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends&
 constexpr const char* kMeasurements = "measurements";
 constexpr const char* kMeasurementsFile = "measurements.json";
 
+/// What was measured, unless its file is not the one that was kept.
 std::optional<planning::Measurements> recall_measurements(const BlockRun& run) {
-  if (run.journal == nullptr || !run.journal->find(kMeasurements)) return std::nullopt;
-  return planning::read_measurements(run.journal->file(kMeasurementsFile));
+  if (run.journal == nullptr) return std::nullopt;
+  const std::filesystem::path file = run.journal->file(kMeasurementsFile);
+  const std::optional<nlohmann::json> hash = run.journal->find(kMeasurements);
+  std::error_code not_there;
+  if (!hash || !std::filesystem::exists(file, not_there)) return std::nullopt;
+  const io::MappedFile mapped(file);
+  const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()),
+                              mapped.bytes().size());
+  if (sha256_hex(text) != *hash) return std::nullopt;
+  return planning::read_measurements(file);
 }
 
 void keep_measurements(const BlockRun& run, const planning::Measurements& measurements) {
   const bool measured = !run.settings.types || run.settings.types->standard == nullptr;
   if (run.journal == nullptr || !measured) return;
-  planning::write_measurements(measurements, run.journal->file(kMeasurementsFile));
-  run.journal->keep(kMeasurements, nullptr);
+  const std::string text = to_json(measurements).dump();
+  io::write_file_atomic(run.journal->file(kMeasurementsFile), text);
+  run.journal->keep(kMeasurements, sha256_hex(text));
 }
 
 BlockResult compress_by(const BlockRun& run, const planning::RdPlan& plan, const Ends& ends) {
