@@ -54,8 +54,8 @@ std::string holder_of(const fs::path& lock) {
 
 class PartialFolder::Held {
  public:
-  explicit Held(fs::path target)
-      : target_(std::move(target)), path_(path_for(target_)), lock_(lock_folder()) {
+  explicit Held(fs::path target) : Held(std::move(target), kLockFile) {
+    // The folder is held by now: where this fails, the destructor removes it again.
     const std::string owner = fmt::format("process {} on {}", ::getpid(), host_name());
     if (::ftruncate(lock_.get(), 0) != 0) fail_output(path_ / kLockFile, errno);
     write_at(lock_, 0, std::as_bytes(std::span(owner)), path_ / kLockFile);
@@ -72,24 +72,26 @@ class PartialFolder::Held {
   [[nodiscard]] const fs::path& path() const { return path_; }
 
  private:
-  [[nodiscard]] FileDescriptor lock_folder() const;
+  Held(fs::path target, const fs::path& lock)
+      : target_(std::move(target)), path_(path_for(target_)), lock_(lock_folder(lock)) {}
+  [[nodiscard]] FileDescriptor lock_folder(const fs::path& name) const;
 
   fs::path target_;
   fs::path path_;
   FileDescriptor lock_;
 };
 
-FileDescriptor PartialFolder::Held::lock_folder() const {
+FileDescriptor PartialFolder::Held::lock_folder(const fs::path& name) const {
   for (int tried = 0; tried < kTries; ++tried) {
     std::error_code error;
     fs::create_directories(path_, error);
     if (error) fail_output(path_, error.value());
-    if (auto lock = try_lock_file(path_ / kLockFile)) return std::move(*lock);
-    if (fs::exists(path_ / kLockFile, error)) break;  // held by another process
+    if (auto lock = try_lock_file(path_ / name)) return std::move(*lock);
+    if (fs::exists(path_ / name, error)) break;  // held by another process
   }
   fail(ErrorKind::kInput,
        "io: {} is being written by {}, which works in {}; wait for it, or choose another place",
-       target_.string(), holder_of(path_ / kLockFile), path_.string());
+       target_.string(), holder_of(path_ / name), path_.string());
 }
 
 PartialFolder::PartialFolder(const fs::path& target) {

@@ -150,7 +150,9 @@ class Bench:
 
     def run(self, setting, folder, fault="", resume=False):
         """Runs the setting's command in `folder`, with a fault."""
-        words = self.command(setting) + (["--resume"] if resume else [])
+        words = self.command(setting)
+        if resume and words[1] in ("compress", "compare"):  # others begin again
+            words = words + ["--resume"]
         environment = {"SGPT_MI_FAULT_COUNTS": str(folder / "counts"), "SGPT_MI_FAULT_WRITES": str(folder),
                        "SGPT_MI_FAULT_READS": str(folder / "in"), "LD_PRELOAD": str(self.faults)}
         delay = None
