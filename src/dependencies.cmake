@@ -94,6 +94,18 @@ if(SGPT_MI_TORCH_ROOMS)
   endif()
 endif()
 
+# --- MPI ----------------------------------------------------------------------------------------
+set(SGPT_MI_HAVE_MPI OFF)
+if(SGPT_MI_TORCH_ROOMS AND NOT SGPT_MI_MPI STREQUAL "OFF")
+  set(MPI_CXX_SKIP_MPICXX TRUE)  # the C interface
+  find_package(MPI COMPONENTS CXX)
+  set(SGPT_MI_HAVE_MPI ${MPI_CXX_FOUND})
+  if(SGPT_MI_MPI STREQUAL "ON" AND NOT SGPT_MI_HAVE_MPI)
+    message(FATAL_ERROR "SGPT_MI_MPI=ON needs MPI's development files (Debian: libopenmpi-dev)")
+  endif()
+endif()
+message(STATUS "sgpt-mi: MPI ${SGPT_MI_HAVE_MPI}")
+
 if(SGPT_MI_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)

@@ -1,0 +1,147 @@
+#include "sgpt_mi/ranks/messages.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "sgpt_mi/core/error.h"
+
+namespace sgpt_mi::ranks {
+namespace {
+
+using nlohmann::json;
+
+std::span<std::byte> bytes_of(const torch::Tensor& tensor) {
+  return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
+}
+
+torch::Tensor on_host(const torch::Tensor& tensor) {
+  return tensor.defined() ? tensor.to(torch::kCPU).contiguous() : tensor;
+}
+
+json describe(const std::vector<torch::Tensor>& tensors) {
+  json shapes = json::array();
+  for (const torch::Tensor& tensor : tensors) {
+    if (!tensor.defined()) {
+      shapes.push_back(nullptr);
+      continue;
+    }
+    shapes.push_back({static_cast<int>(tensor.scalar_type()), tensor.sizes().vec()});
+  }
+  return shapes;
+}
+
+/// Room for what describe() described.
+std::vector<torch::Tensor> make_room(const json& shapes) {
+  std::vector<torch::Tensor> tensors;
+  for (const json& shape : shapes) {
+    if (shape.is_null()) {
+      tensors.emplace_back();
+      continue;
+    }
+    const auto type = static_cast<torch::ScalarType>(shape.at(0).get<int>());
+    tensors.push_back(at::empty(shape.at(1).get<std::vector<std::int64_t>>(), type));
+  }
+  return tensors;
+}
+
+/// Every value fits in CBOR with its bits, NaN included.
+std::vector<std::uint8_t> packed(const json& value) { return json::to_cbor(value); }
+
+template <typename Exchange>
+void exchange_packed(std::vector<std::uint8_t>& text, const Exchange& exchange) {
+  std::array<std::uint64_t, 1> size{text.size()};
+  exchange(std::as_writable_bytes(std::span(size)));
+  text.resize(size[0]);
+  exchange(std::as_writable_bytes(std::span(text)));
+}
+
+}  // namespace
+
+Message broadcast(const World& world, Message message, int from) {
+  if (world.alone()) return message;
+  const auto exchange = [&](std::span<std::byte> bytes) { world.broadcast(bytes, from); };
+  const bool sends = world.rank() == from;
+  std::vector<std::uint8_t> header;
+  if (sends) header = packed({std::move(message.value), describe(message.tensors)});
+  exchange_packed(header, exchange);
+  json parts = json::from_cbor(header);
+  std::vector<torch::Tensor> tensors;
+  if (!sends) tensors = make_room(parts.at(1));
+  for (const torch::Tensor& tensor : message.tensors) {
+    if (sends) tensors.push_back(on_host(tensor));
+  }
+  for (const torch::Tensor& tensor : tensors) {
+    if (tensor.defined()) exchange(bytes_of(tensor));
+  }
+  return {std::move(parts.at(0)), sends ? std::move(message.tensors) : std::move(tensors)};
+}
+
+json broadcast(const World& world, json value, int from) {
+  return broadcast(world, Message{std::move(value), {}}, from).value;
+}
+
+std::vector<torch::Tensor> broadcast(const World& world, std::vector<torch::Tensor> tensors,
+                                     int from, torch::Device device) {
+  std::vector<torch::Tensor> all =
+      broadcast(world, Message{nullptr, std::move(tensors)}, from).tensors;
+  for (torch::Tensor& tensor : all) {
+    if (tensor.defined()) tensor = tensor.to(device);
+  }
+  return all;
+}
+
+void send(const World& world, const std::vector<torch::Tensor>& tensors, int to) {
+  std::vector<std::uint8_t> header = packed(describe(tensors));
+  const auto exchange = [&](std::span<std::byte> bytes) { world.send(bytes, to); };
+  exchange_packed(header, exchange);
+  for (const torch::Tensor& tensor : tensors) {
+    if (tensor.defined()) exchange(bytes_of(on_host(tensor)));
+  }
+}
+
+std::vector<torch::Tensor> receive(const World& world, int from, torch::Device device) {
+  const auto exchange = [&](std::span<std::byte> bytes) { world.receive(bytes, from); };
+  std::vector<std::uint8_t> header;
+  exchange_packed(header, exchange);
+  std::vector<torch::Tensor> tensors = make_room(json::from_cbor(header));
+  for (torch::Tensor& tensor : tensors) {
+    if (!tensor.defined()) continue;
+    exchange(bytes_of(tensor));
+    tensor = tensor.to(device);
+  }
+  return tensors;
+}
+
+torch::Tensor gather_rows(const World& world, const torch::Tensor& rows) {
+  if (world.alone()) return rows;
+  std::vector<torch::Tensor> all;
+  for (int rank = 0; rank < world.size(); ++rank) {
+    torch::Tensor part = broadcast(world, Message{nullptr, {rows}}, rank).tensors.front();
+    if (part.defined()) all.push_back(std::move(part));
+  }
+  const torch::Device device = rows.defined() ? rows.device() : torch::Device(torch::kCPU);
+  for (torch::Tensor& part : all) part = part.to(device);
+  return all.empty() ? torch::Tensor() : at::cat(all);
+}
+
+void require_alike(const World& world, const json& value) {
+  const json leading = broadcast(world, value, 0);
+  for (int rank = 1; rank < world.size(); ++rank) {
+    const json other = broadcast(world, value, rank);
+    for (const auto& [name, expected] : leading.items()) {
+      if (other.at(name) == expected) continue;
+      fail(ErrorKind::kInput,
+           "ranks: {} has another {} than {}: {} and {}; start the same program with the same "
+           "files and settings on machines of one kind",
+           world.name_of(rank), name, world.name_of(0), other.at(name).dump(), expected.dump());
+    }
+  }
+}
+
+}  // namespace sgpt_mi::ranks
