@@ -65,20 +65,25 @@ torch::Tensor DriftStats::cross() const { return scaled(cross_sum, sequences); }
 torch::Tensor DriftStats::residual() const { return scaled(residual_sum, sequences); }
 
 DriftAccumulator::DriftAccumulator(std::string name, std::int64_t channels, torch::Device device)
-    : name_(std::move(name)) {
-  const auto options = torch::TensorOptions().device(device).dtype(torch::kFloat32);
-  stats_.cross_sum = at::zeros({channels, channels}, options);
+    : name_(std::move(name)), channels_(channels), device_(device) {
+  start();
+}
+
+void DriftAccumulator::start() {
+  stats_ = {};
+  stats_.cross_sum = at::zeros({channels_, channels_},
+                               torch::TensorOptions().device(device_).dtype(torch::kFloat32));
 }
 
 void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x) {
-  const std::int64_t channels = stats_.cross_sum.size(0);
-  ensure(x.dim() == 3 && x.size(2) == channels && x_dense.sizes() == x.sizes(),
+  ensure(x.dim() == 3 && x.size(2) == channels_ && x_dense.sizes() == x.sizes(),
          "calib: the inputs of a drift are not two of (sequences, tokens, N)");
+  if (!stats_.cross_sum.defined()) start();
   stats_.sequences += x.size(0);
   if (x_dense.is_same(x) || x.numel() == 0) return;
   const torch::Tensor tokens = product_rows(x);
   const torch::Tensor difference = token_rows(x_dense) - tokens;
-  ChannelFigures figures = zero_figures(channels, x.device());
+  ChannelFigures figures = zero_figures(channels_, x.device());
   const cpu_kernels::ChannelScan scan = add_figures(difference, figures);
   if (!scan.finite) fail_not_finite("the input of " + name_, x_dense, x);
   if (scan.nonzeros == 0) return;
@@ -96,7 +101,7 @@ void DriftAccumulator::add_residual(const torch::Tensor& residual_dense,
                                     const torch::Tensor& residual, const torch::Tensor& x) {
   ensure(residual.dim() == 3 && residual_dense.sizes() == residual.sizes() && x.dim() == 3 &&
              x.size(0) == residual.size(0) && x.size(1) == residual.size(1) &&
-             x.size(2) == stats_.cross_sum.size(0),
+             x.size(2) == channels_ && stats_.cross_sum.defined(),
          "calib: the residual streams of a drift are not two of (sequences, tokens, R)");
   if (residual_dense.is_same(residual) || residual.numel() == 0) return;
   const torch::Tensor difference = token_rows(residual_dense) - token_rows(residual);
@@ -111,6 +116,15 @@ void DriftAccumulator::add_residual(const torch::Tensor& residual_dense,
   add_drift_product(difference, product_rows(x), sum);
 }
 
-DriftStats DriftAccumulator::finish() { return std::exchange(stats_, {}); }
+std::vector<torch::Tensor> DriftAccumulator::take() {
+  if (!stats_.cross_sum.defined()) start();
+  const DriftStats taken = std::exchange(stats_, {});
+  return {taken.cross_sum, taken.residual_sum, torch::tensor({taken.sequences}, torch::kInt64),
+          torch::tensor({taken.abs_sum}, torch::kFloat64)};
+}
+
+DriftStats DriftAccumulator::stats_of(const std::vector<torch::Tensor>& total) {
+  return {total[0], total[1], total[2].item<std::int64_t>(), total[3].item<double>()};
+}
 
 }  // namespace sgpt_mi::calib

@@ -114,19 +114,24 @@ std::int64_t LayerStats::massive_channels() const {
 }
 
 StatsAccumulator::StatsAccumulator(std::string name, std::int64_t channels, torch::Device device)
-    : name_(std::move(name)) {
-  stats_.second_moment_sum =
-      at::zeros({channels, channels}, torch::TensorOptions().device(device).dtype(torch::kFloat32));
-  ChannelFigures zeros = zero_figures(channels, device);
+    : name_(std::move(name)), channels_(channels), device_(device) {
+  start();
+}
+
+void StatsAccumulator::start() {
+  stats_ = {};
+  stats_.second_moment_sum = at::zeros(
+      {channels_, channels_}, torch::TensorOptions().device(device_).dtype(torch::kFloat32));
+  ChannelFigures zeros = zero_figures(channels_, device_);
   stats_.channel_sum = std::move(zeros.sum);
   stats_.channel_abs_sum = std::move(zeros.abs_sum);
   stats_.channel_abs_max = std::move(zeros.abs_max);
 }
 
 void StatsAccumulator::add(const torch::Tensor& x) {
-  const std::int64_t channels = stats_.channel_sum.size(0);
-  ensure(x.dim() == 3 && x.size(2) == channels, "calib: inputs are not (sequences, tokens, N)");
+  ensure(x.dim() == 3 && x.size(2) == channels_, "calib: inputs are not (sequences, tokens, N)");
   if (x.numel() == 0) return;
+  if (!stats_.second_moment_sum.defined()) start();
   const torch::Tensor tokens = product_rows(x);
   ChannelFigures figures{stats_.channel_sum, stats_.channel_abs_sum, stats_.channel_abs_max};
   const cpu_kernels::ChannelScan scan = add_figures(tokens, figures);
@@ -144,9 +149,23 @@ void StatsAccumulator::add(const torch::Tensor& x) {
   stats_.sequences += x.size(0);
 }
 
-LayerStats StatsAccumulator::finish() {
-  mirror_upper(stats_.second_moment_sum);
-  return std::exchange(stats_, {});
+ranks::LaneFigures StatsAccumulator::take() {
+  if (!stats_.second_moment_sum.defined()) start();
+  const torch::Tensor counts = torch::tensor({stats_.tokens, stats_.sequences}, torch::kInt64);
+  const LayerStats taken = std::exchange(stats_, {});
+  return {{taken.second_moment_sum, taken.channel_sum, taken.channel_abs_sum, counts},
+          {taken.channel_abs_max}};
+}
+
+LayerStats StatsAccumulator::stats_of(ranks::LaneFigures total) {
+  mirror_upper(total.sums[0]);
+  const torch::Tensor counts = total.sums[3].to(torch::kCPU);
+  return {total.sums[0],
+          total.sums[1],
+          total.sums[2],
+          total.maxima[0],
+          counts[0].item<std::int64_t>(),
+          counts[1].item<std::int64_t>()};
 }
 
 }  // namespace sgpt_mi::calib

@@ -100,9 +100,37 @@ pipeline::Unfinished ask_to_resume(const std::string& place, pipeline::Unfinishe
   return found && agrees(*found + "; go on with it?") ? pipeline::Unfinished::kGoOn : typed;
 }
 
+/// What a rank that does not lead does of a compression or an evaluation; it shows nothing.
+void follow(const flags::ResolvedSettings& settings, const std::vector<std::string>& command_line,
+            const ranks::World& world) {
+  report::Events silent;
+  report::RunReport report = start_report(settings, command_line);
+  if (settings.command == "compress") {
+    pipeline::CompressRun run = to_compress_run(settings);
+    run.model.world = world;
+    static_cast<void>(pipeline::run_compress(run, silent, std::move(report)));
+  } else if (settings.command == "eval") {
+    pipeline::EvalRun run = to_eval_run(settings);
+    run.model.world = world;
+    static_cast<void>(pipeline::run_eval(run, silent, std::move(report)));
+  }
+}
+
+/// Refuses a command that several processes would each run whole.
+void require_shared(const flags::ResolvedSettings& settings, const ranks::World& world) {
+  constexpr std::array<std::string_view, 3> kShared{"compress", "eval", "plan"};
+  const bool shared =
+      std::find(kShared.begin(), kShared.end(), settings.command) != kShared.end();
+  if (world.alone() || shared) return;
+  fail(ErrorKind::kUsage,
+       "ranks: {} runs in one process, and {} were started; start it without mpirun", settings.command,
+       world.size());
+}
+
 void run_compress(const flags::ResolvedSettings& settings,
-                  const std::vector<std::string>& command_line) {
+                  const std::vector<std::string>& command_line, const ranks::World& world) {
   pipeline::CompressRun run = to_compress_run(settings);
+  run.model.world = world;
   check_places(settings.values);
   run.unfinished = ask_to_resume(run.journal, run.unfinished);
   Console console(settings.values.quiet);
@@ -134,8 +162,9 @@ void run_plan(flags::ResolvedSettings settings) {
 }
 
 void run_eval(const flags::ResolvedSettings& settings,
-              const std::vector<std::string>& command_line) {
-  const pipeline::EvalRun run = to_eval_run(settings);
+              const std::vector<std::string>& command_line, const ranks::World& world) {
+  pipeline::EvalRun run = to_eval_run(settings);
+  run.model.world = world;
   check_places(settings.values);
   Console console(settings.values.quiet);
   show(pipeline::run_eval(run, console, start_report(settings, command_line)), settings.values);
@@ -215,20 +244,24 @@ void traced(const std::string& file, const Command& command) {
 }  // namespace
 
 void run_command(const flags::ResolvedSettings& settings,
-                 const std::vector<std::string>& command_line) {
-  set_up_logging(settings.values.quiet, settings.values.verbose);
-  DownloadLine download(settings.values.quiet);
+                 const std::vector<std::string>& command_line, const ranks::World& world) {
+  const bool quiet = settings.values.quiet || !world.leads();
+  set_up_logging(quiet, settings.values.verbose);
+  DownloadLine download(quiet);
   hub::set_up({.offline = settings.values.offline,
                .progress = [&](const hub::Progress& progress) { download.show(progress); },
                .warn = [&](const std::string& line) { download.warn(line); }});
-  if (settings.values.print_config) {
+  require_shared(settings, world);
+  if (!world.leads()) {
+    if (!settings.values.print_config) follow(settings, command_line, world);
+  } else if (settings.values.print_config) {
     print_out(flags::config_with_origins(settings).dump(2) + "\n");
   } else if (settings.command == "compress") {
-    traced(settings.values.trace, [&] { run_compress(settings, command_line); });
+    traced(settings.values.trace, [&] { run_compress(settings, command_line, world); });
   } else if (settings.command == "plan") {
     traced(settings.values.trace, [&] { run_plan(settings); });
   } else if (settings.command == "eval") {
-    traced(settings.values.trace, [&] { run_eval(settings, command_line); });
+    traced(settings.values.trace, [&] { run_eval(settings, command_line, world); });
   } else if (settings.command == "sweep") {
     traced(settings.values.trace, [&] { run_sweep_command(settings, command_line); });
   } else if (settings.command == "compare") {

@@ -15,6 +15,7 @@
 #include "sgpt_mi/flags/arguments.h"
 #include "sgpt_mi/io/mapped_file.h"
 #include "sgpt_mi/memory/out_of_memory.h"
+#include "sgpt_mi/ranks/job.h"
 
 namespace {
 
@@ -50,14 +51,29 @@ Error error_of(const std::exception& failure) {
   return {ErrorKind::kInternal, failure.what()};
 }
 
-void run(const std::vector<std::string>& command_line) {
+void run(const std::vector<std::string>& command_line, const sgpt_mi::ranks::World& world) {
   const sgpt_mi::flags::ParsedArguments parsed =
       sgpt_mi::flags::parse_arguments({command_line.begin() + 1, command_line.end()});
-  if (parsed.text) {
-    sgpt_mi::cli::print_out(*parsed.text);
-    return;
+  if (!parsed.text) return sgpt_mi::cli::run_command(parsed.settings, command_line, world);
+  if (world.leads()) sgpt_mi::cli::print_out(*parsed.text);
+}
+
+/// Runs the command on all ranks that were started together; the exit code.
+int run_ranks(const std::vector<std::string>& command_line) {
+  sgpt_mi::ranks::Job job;
+  const auto fail = [&](const Error& error) {
+    job.fail(error, [](const Error& shown) { fail_with(shown.kind(), shown.what()); });
+    return error.exit_code();
+  };
+  try {
+    run(command_line, job.world());
+    job.finish();
+    return 0;
+  } catch (const Error& error) {
+    return fail(error);
+  } catch (const std::exception& failure) {
+    return fail(error_of(failure));
   }
-  sgpt_mi::cli::run_command(parsed.settings, command_line);
 }
 
 }  // namespace
@@ -68,12 +84,8 @@ int main(int argc, char** argv) {
   sgpt_mi::install_interrupt_handlers();
   sgpt_mi::io::install_lost_bytes_handler();
   try {
-    run({argv, argv + argc});
-    return 0;
-  } catch (const Error& error) {
-    return fail_with(error.kind(), error.what());
-  } catch (const std::exception& failure) {
-    const Error error = error_of(failure);
+    return run_ranks({argv, argv + argc});
+  } catch (const Error& error) {  // of the ranks' own start
     return fail_with(error.kind(), error.what());
   }
 }

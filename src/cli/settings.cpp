@@ -19,8 +19,8 @@ namespace sgpt_mi::cli {
 namespace {
 
 /// Flags that change where and how a result is shown, or, threads, its last digits.
-constexpr std::array<std::string_view, 8> kNotOfResult{"offline", "quiet",  "verbose", "threads",
-                                                       "save",    "report", "record",  "trace"};
+constexpr std::array<std::string_view, 9> kNotOfResult{
+    "offline", "quiet", "verbose", "threads", "mpi_weights", "save", "report", "record", "trace"};
 
 std::vector<std::string> split_names(const std::string& key, const std::string& text) {
   std::vector<std::string> sets;
@@ -111,7 +111,10 @@ obs::CompressOptions matrix_options(const flags::ResolvedSettings& settings) {
 }
 
 pipeline::ModelOptions model_options(const flags::Settings& typed) {
-  return {model_of(typed), typed.device, typed.dtype, typed.threads};
+  pipeline::ModelOptions options{model_of(typed), typed.device, typed.dtype, typed.threads};
+  constexpr Names<bool, 2> kWeights{{{"read", false}, {"broadcast", true}}};
+  options.broadcast_weights = parse_name(kWeights, "mpi_weights", typed.mpi_weights);
+  return options;
 }
 
 pipeline::EvalOptions eval_options(const flags::Settings& typed) {

@@ -1,6 +1,7 @@
 #include "sgpt_mi/compress/compress_blocks.h"
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -14,6 +15,7 @@
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/walk/block_walk.h"
 #include "sgpt_mi/widths/width_planner.h"
 #include "site_compressor.h"
@@ -43,6 +45,7 @@ walk::BlockWalk walk_of(const BlockRun& run) {
   walk.residual_drift = run.settings.drift > 0.0 && run.settings.drift_residual;
   walk.activations = run.activations;
   walk.keeps_norms = !run.settings.channel_scaling;
+  walk.world = run.world;
   return walk;
 }
 
@@ -65,12 +68,13 @@ BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends&
     walk.embedding = &embedding.emplace(run.model.spec(), student);
   }
   walk.knows = [&](std::int64_t layer, model::Site site) { return compressor.knows(layer, site); };
-  walk::walk_blocks(
-      walk, [&](model::Block& block, walk::SiteInput& input) { compressor.handle(block, input); });
-  if (ends.blocks != nullptr) {
+  walk::walk_blocks(walk, [&](model::Block& block, std::span<walk::SiteInput> inputs) {
+    compressor.handle(block, inputs);
+  });
+  if (ends.blocks != nullptr && run.world.leads()) {
     ends.blocks->finish(plan, of_ends.block_types, compressor.tunes() ? &student : nullptr);
   }
-  if (compressor.tunes()) compressor.finish_model(student);
+  if (compressor.tunes() && run.world.leads()) compressor.finish_model(student);
   BlockResult result = compressor.take_result();
   result.block_types.merge(of_ends.block_types);
   result.ends = std::move(of_ends.ends);
@@ -82,8 +86,8 @@ BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends&
 constexpr const char* kMeasurements = "measurements";
 constexpr const char* kMeasurementsFile = "measurements.json";
 
-/// What was measured, unless its file is not the one that was kept.
-std::optional<planning::Measurements> recall_measurements(const BlockRun& run) {
+/// What the journal has of measurements, unless its file is not the one that was kept.
+std::optional<planning::Measurements> read_kept_measurements(const BlockRun& run) {
   if (run.journal == nullptr) return std::nullopt;
   const std::filesystem::path file = run.journal->file(kMeasurementsFile);
   const std::optional<nlohmann::json> hash = run.journal->find(kMeasurements);
@@ -94,6 +98,16 @@ std::optional<planning::Measurements> recall_measurements(const BlockRun& run) {
                               mapped.bytes().size());
   if (sha256_hex(text) != *hash) return std::nullopt;
   return planning::read_measurements(file);
+}
+
+/// The same on every rank.
+std::optional<planning::Measurements> recall_measurements(const BlockRun& run) {
+  std::optional<planning::Measurements> known = read_kept_measurements(run);
+  if (run.world.alone()) return known;
+  const nlohmann::json value =
+      ranks::broadcast(run.world, known ? to_json(*known) : nlohmann::json(), 0);
+  if (value.is_null()) return std::nullopt;
+  return planning::measurements_of(value, "rank 0");
 }
 
 void keep_measurements(const BlockRun& run, const planning::Measurements& measurements) {
@@ -134,12 +148,13 @@ BlockResult compress_blocks(const BlockRun& run) {
               : planning::load_or_measure({run.model, run.placement, run.windows,
                                            run.settings.selection, goal, run.settings.batch_windows,
                                            run.activations, run.timings, run.measurement_key,
-                                           end_levels ? &end_levels->moments() : nullptr});
+                                           end_levels ? &end_levels->moments() : nullptr,
+                                           run.world});
     if (end_levels) end_levels->measure(measurements);
     if (end_blocks) {
       end_blocks->measure(measurements);
       const std::string& path = run.settings.plan->measurements;
-      if (!path.empty()) planning::write_measurements(measurements, path);
+      if (!path.empty() && run.world.leads()) planning::write_measurements(measurements, path);
     }
     if (!known) keep_measurements(run, measurements);
     return compress_by(

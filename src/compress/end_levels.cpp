@@ -11,6 +11,8 @@
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/obs/curves.h"
 #include "sgpt_mi/quant/grid.h"
+#include "sgpt_mi/ranks/lanes.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::compress {
@@ -69,10 +71,14 @@ void EndLevels::weigh(End& end) const {
 }
 
 void EndLevels::recall() {
-  if (run_.journal == nullptr) return;
-  const auto file = run_.journal->tensors(kMoments);
-  if (file == nullptr) return;
-  for (const auto& [name, moment] : named(moments_)) *moment = model::to_torch(file->read(name));
+  const auto file = run_.journal != nullptr ? run_.journal->tensors(kMoments) : nullptr;
+  std::vector<torch::Tensor> kept;
+  for (const auto& [name, moment] : named(moments_)) {
+    kept.push_back(file != nullptr ? model::to_torch(file->read(name)) : torch::Tensor());
+  }
+  kept = ranks::broadcast(run_.world, std::move(kept), 0, torch::kCPU);
+  auto next = kept.begin();
+  for (const auto& [_, moment] : named(moments_)) *moment = *next++;
 }
 
 /// Makes the moments, where the measuring pass did not.
@@ -82,8 +88,9 @@ void EndLevels::complete_moments() {
     const text::TokenWindows windows = text::first_windows(
         run_.windows, planning::split_windows(run_.windows.windows, *run_.settings.plan).measured);
     const walk::LayerSelection all;
-    static_cast<void>(planning::output_fisher(
-        {run_.model, run_.placement, windows, windows.windows, all, 1, run_.timings, &moments_}));
+    static_cast<void>(planning::output_fisher({run_.model, run_.placement, windows,
+                                               windows.windows, all, 1, run_.timings, &moments_,
+                                               run_.world}));
   }
   if (run_.journal == nullptr || run_.journal->find(kMoments)) return;
   std::vector<containers::TensorData> tensors;
@@ -116,6 +123,7 @@ void EndLevels::measure(planning::Measurements& measurements) {
   }
 }
 
+/// Every rank compresses some pieces of the rows; all have all of them.
 obs::CompressedMatrix EndLevels::compress_rows(const End& end, double step) const {
   const torch::Tensor matrix = weight_of(end.shape);
   obs::CompressOptions options = run_.settings.matrix;
@@ -125,9 +133,15 @@ obs::CompressedMatrix EndLevels::compress_rows(const End& end, double step) cons
   std::vector<torch::Tensor> levels;
   std::vector<torch::Tensor> row_steps;
   std::vector<torch::Tensor> values;
+  const auto gather = [&](const std::vector<torch::Tensor>& parts) {
+    return ranks::gather_rows(run_.world, parts.empty() ? torch::Tensor() : at::cat(parts));
+  };
   obs::CompressedMatrix result;
-  for (std::int64_t first = 0; first < end.shape.rows; first += kRowsAtOnce) {
+  const ranks::Range mine = ranks::part_of((end.shape.rows + kRowsAtOnce - 1) / kRowsAtOnce,
+                                           run_.world.size(), run_.world.rank());
+  for (std::int64_t piece = mine.first; piece < mine.end; ++piece) {
     check_interrupt();
+    const std::int64_t first = piece * kRowsAtOnce;
     const std::int64_t count = std::min(kRowsAtOnce, end.shape.rows - first);
     options.row_weight = end.row_weight.narrow(0, first, count);
     options.levels = obs::LevelOptions{step, exponent};
@@ -137,11 +151,12 @@ obs::CompressedMatrix EndLevels::compress_rows(const End& end, double step) cons
     levels.push_back(std::move(part.levels));
     row_steps.push_back(part.level_grid->row_step);
     values.push_back(part.weight.to(matrix.scalar_type()));
-    if (first == 0) result.level_grid = std::move(part.level_grid);
+    if (!result.level_grid) result.level_grid = std::move(part.level_grid);
   }
-  result.levels = at::cat(levels);
-  result.weight = at::cat(values);
-  result.level_grid->row_step = at::cat(row_steps);
+  result.levels = gather(levels);
+  result.weight = gather(values);
+  row_steps = {gather(row_steps)};
+  if (result.level_grid) result.level_grid->row_step = row_steps.front();
   return result;
 }
 
@@ -152,20 +167,28 @@ void EndLevels::compress(const planning::RdPlan& plan, LevelBudget& budget,
     const bool counts = plan.linears.contains(end.shape.name);
     const double step = counts ? budget.step_for(end.shape.name) : plan.step;
     const obs::CompressedMatrix matrix = compress_rows(end, step);
-    const CodedCopy coded(matrix, matrix.weight, run_.settings.matrix,
-                          model::from_scalar_type(matrix.weight.scalar_type()), true);
-    const packing::PackedSize size = coded.size(end.shape.name, run_.settings.grids);
-    if (counts) static_cast<void>(budget.settle(end.shape.name, 8 * size.total()));
     const containers::TensorData dense = model::to_tensor_data(end.shape.tensor(), matrix.weight);
-    if (run_.store.takes_codes()) {
-      run_.store.put_matrix(end.shape.name, coded.view(), size);
-    } else {
-      run_.store.put(dense);
-    }
     copy.put(dense);
-    result.packed += size;
-    result.ends.push_back({end.shape.name, end.shape.rows, end.shape.columns, size.total()});
+    const std::int64_t bytes =
+        ranks::broadcast(run_.world, run_.world.leads() ? store(end, matrix, dense, result) : 0, 0);
+    if (counts) budget.settle(end.shape.name, step, 8 * bytes);
   }
+}
+
+/// Hands a matrix to the run's store; bytes that it takes there.
+std::int64_t EndLevels::store(const End& end, const obs::CompressedMatrix& matrix,
+                              const containers::TensorData& dense, BlockResult& result) const {
+  const CodedCopy coded(matrix, matrix.weight, run_.settings.matrix,
+                        model::from_scalar_type(matrix.weight.scalar_type()), true);
+  const packing::PackedSize size = coded.size(end.shape.name, run_.settings.grids);
+  if (run_.store.takes_codes()) {
+    run_.store.put_matrix(end.shape.name, coded.view(), size);
+  } else {
+    run_.store.put(dense);
+  }
+  result.packed += size;
+  result.ends.push_back({end.shape.name, end.shape.rows, end.shape.columns, size.total()});
+  return size.total();
 }
 
 }  // namespace sgpt_mi::compress

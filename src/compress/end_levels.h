@@ -40,7 +40,7 @@ class EndLevels {
   void measure(planning::Measurements& measurements);
 
   /// Compresses the matrices at the plan's step, or at the budget's where they count in it, and
-  /// hands them to the run's store; the values also to `copy`.
+  /// hands them to the run's store; the values also to `copy`, on every rank.
   void compress(const planning::RdPlan& plan, LevelBudget& budget, formats::WeightStore& copy,
                 BlockResult& result);
 
@@ -54,6 +54,8 @@ class EndLevels {
   void complete_moments();
   [[nodiscard]] torch::Tensor weight_of(const formats::MatrixShape& shape) const;
   void weigh(End& end) const;
+  [[nodiscard]] std::int64_t store(const End& end, const obs::CompressedMatrix& matrix,
+                                   const containers::TensorData& dense, BlockResult& result) const;
   [[nodiscard]] obs::CompressedMatrix compress_rows(const End& end, double step) const;
 
   const BlockRun& run_;

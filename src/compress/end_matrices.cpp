@@ -20,6 +20,7 @@ void EndMatrices::measure(planning::Measurements& measurements) const {
   eval::FinalStates dense;
   eval::PerplexityOptions options{run_.placement, run_.settings.batch_windows, {}, &dense};
   options.keep_head = true;
+  options.world = run_.world;
   for (const formats::MatrixShape& matrix : matrices_) {
     const auto known = [&](const planning::LinearCurves& curves) {
       return curves.name == matrix.name;
@@ -46,8 +47,9 @@ void EndMatrices::measure(planning::Measurements& measurements) const {
       formats::MemoryStore store(run_.saved_types);
       store.put(model::to_tensor_data(matrix.tensor(), rounded.values));
       model::Model changed(run_.model.spec(), store);
-      const eval::PerplexityOptions compared{
+      eval::PerplexityOptions compared{
           run_.placement, run_.settings.batch_windows, {}, nullptr, false, &dense};
+      compared.world = run_.world;
       const double damage = eval::perplexity(changed, windows, compared).divergence.value().kl_mean;
       curves.types.push_back({std::string(type->name), std::max(damage, 0.0)});
     }

@@ -38,14 +38,11 @@ double LevelBudget::step_for(const std::string& name) const {
   return planning::step_for(demands, static_cast<double>(left()));
 }
 
-bool LevelBudget::settle(const std::string& name, std::int64_t bits) {
-  const double step = step_for(name);
-  if (open_.size() == 1 && !fits_last(name, step, left() - bits)) return false;
-  restore(name, step, bits);
-  return true;
+bool LevelBudget::accepts(const std::string& name, std::int64_t bits) {
+  return open() > 1 || fits_last(name, step_for(name), left() - bits);
 }
 
-void LevelBudget::restore(const std::string& name, double step, std::int64_t bits) {
+void LevelBudget::settle(const std::string& name, double step, std::int64_t bits) {
   const planning::LevelDemand& demand = open_.at(name);
   extra_bits_ += static_cast<double>(bits) - planning::bits_at(demand, step);
   done_weights_ += demand.weights;

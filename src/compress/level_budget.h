@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -20,12 +21,15 @@ class LevelBudget {
   /// The step for the next try of a linear.
   [[nodiscard]] double step_for(const std::string& name) const;
 
-  /// Takes note of what a linear took with step_for(): false when it is to be tried again with
-  /// another step. Throws Error(kNumeric) when the last one does not fit in any.
-  [[nodiscard]] bool settle(const std::string& name, std::int64_t bits);
+  /// Linears that are not settled.
+  [[nodiscard]] std::size_t open() const { return open_.size(); }
 
-  /// The same of a linear that a process before this one settled with a step.
-  void restore(const std::string& name, double step, std::int64_t bits);
+  /// Whether a linear may stay as it came out with step_for(): false when it, the last one, is to
+  /// be tried again with another step. Throws Error(kNumeric) when it does not fit in any.
+  [[nodiscard]] bool accepts(const std::string& name, std::int64_t bits);
+
+  /// Takes note of what a linear took with a step.
+  void settle(const std::string& name, double step, std::int64_t bits);
 
  private:
   [[nodiscard]] std::int64_t left() const { return budget_ - taken_; }

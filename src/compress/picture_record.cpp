@@ -1,6 +1,7 @@
 #include "sgpt_mi/compress/picture_record.h"
 
 #include <string>
+#include <utility>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/model/model.h"
@@ -11,6 +12,13 @@ namespace {
 std::string affinity_name(const std::string& picture) { return picture + "/affinity"; }
 
 }  // namespace
+
+TensorLookup lookup_in(const containers::TensorSource* file) {
+  return [file](const std::string& name) {
+    const bool there = file != nullptr && file->find(name) != nullptr;
+    return there ? model::to_torch(file->read(name)) : torch::Tensor();
+  };
+}
 
 nlohmann::json record_pictures(const std::vector<GroupPicture>& pictures,
                                std::vector<containers::TensorData>& tensors) {
@@ -23,13 +31,13 @@ nlohmann::json record_pictures(const std::vector<GroupPicture>& pictures,
 }
 
 std::vector<GroupPicture> recall_pictures(const nlohmann::json& value,
-                                          const containers::TensorSource* tensors) {
+                                          const TensorLookup& tensors) {
   std::vector<GroupPicture> pictures;
   for (const nlohmann::json& picture : value) {
-    ensure(tensors != nullptr, "compress: pictures in a journal without their tensors");
     const std::string name = picture.at("name");
-    pictures.push_back({name, model::to_torch(tensors->read(affinity_name(name))),
-                        picture.at("labels"), picture.at("bits")});
+    torch::Tensor affinity = tensors(affinity_name(name));
+    ensure(affinity.defined(), "compress: pictures in a journal without their tensors");
+    pictures.push_back({name, std::move(affinity), picture.at("labels"), picture.at("bits")});
   }
   return pictures;
 }

@@ -8,6 +8,8 @@
 #include "sgpt_mi/eval/perplexity.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/planning/rd_measure.h"
+#include "sgpt_mi/ranks/broadcast_source.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::compress {
@@ -39,6 +41,7 @@ class Trials {
         held_out_(text::last_windows(run.windows, split.held_out)),
         settings_(trial_settings(run.settings)) {
     eval::PerplexityOptions options{run.placement, run.settings.batch_windows, {}, &dense_, {}};
+    options.world = run.world;
     static_cast<void>(eval::perplexity(run.model, held_out_, options));
   }
 
@@ -47,14 +50,17 @@ class Trials {
     formats::MemoryStore store(run_.saved_types);
     report::Events events;  // a trial's layers and progress interest nobody
     std::map<std::string, double> timings;
-    const BlockRun trial{
+    BlockRun trial{
         run_.model,      run_.placement,   measured_, settings_, run_.holds_codes, run_.stored_bits,
         false,           run_.saved_types, store,     events,    timings,          {},
         run_.activations};
+    trial.world = run_.world;
     static_cast<void>(compress_planned_blocks(trial, plan));
-    model::Model compressed(run_.model.spec(), store);
-    const eval::PerplexityOptions options{
+    const ranks::BroadcastSource tensors(run_.world, store);
+    model::Model compressed(run_.model.spec(), tensors);
+    eval::PerplexityOptions options{
         run_.placement, run_.settings.batch_windows, {}, nullptr, false, &dense_};
+    options.world = run_.world;
     return eval::perplexity(compressed, held_out_, options).divergence.value().kl_mean;
   }
 
@@ -75,10 +81,10 @@ planning::RdPlan choose_plan(const BlockRun& run, std::vector<planning::RdPlan> 
   if (split.held_out == 0) {
     return std::move(*std::min_element(plans.begin(), plans.end(), planning::least_damage_first));
   }
-  if (run.journal != nullptr) {
-    const std::optional<nlohmann::json> chosen = run.journal->find(kPlanChoice);
-    if (chosen) return std::move(plans.at(chosen->get<std::size_t>()));
-  }
+  nlohmann::json chosen;
+  if (run.journal != nullptr) chosen = run.journal->find(kPlanChoice).value_or(nullptr);
+  chosen = ranks::broadcast(run.world, std::move(chosen), 0);
+  if (!chosen.is_null()) return std::move(plans.at(chosen.get<std::size_t>()));
   const walk::StageTimer timer(run.timings, "plan_check");
   Trials trials(run, split);
   std::size_t best = 0;

@@ -11,6 +11,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/quant/block_grid.h"
+#include "sgpt_mi/walk/shared_linears.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::compress {
@@ -34,12 +35,12 @@ std::vector<LinearInfo> linears_of(const Block& block, model::Site site) {
 
 /// Puts a tensor that channels were scaled in back into its block.
 void restore_tensor(Block& block, const std::string& name, const torch::Tensor& value,
-                    torch::ScalarType dtype) {
+                    const model::Placement& where) {
   const LinearInfo& any = block.linears().front();
   const std::size_t prefix = any.name.size() - any.short_name.size();
   for (const LinearInfo& linear : block.linears()) {
     if (name == linear.name + ".weight")
-      return block.set_weight(linear.short_name, value.to(dtype));
+      return block.set_weight(linear.short_name, value.to(where.device, where.dtype));
   }
   block.set_norm({name.substr(prefix), value});
 }
@@ -56,43 +57,105 @@ void SiteCompressor::warn_once(const std::string& text) {
   if (!text.empty() && warned_.insert(text).second) run_.events.warning(text);
 }
 
-void SiteCompressor::handle(Block& block, walk::SiteInput& input) {
-  std::vector<LinearInfo> selected;
-  for (const LinearInfo& linear : linears_of(block, input.site)) {
-    if (run_.settings.selection.contains(input.layer, linear.name)) selected.push_back(linear);
+void SiteCompressor::handle(Block& block, std::span<walk::SiteInput> inputs) {
+  std::vector<SiteTask> sites;
+  sites.reserve(inputs.size());
+  for (walk::SiteInput& input : inputs) {
+    SiteTask site{input, {}};
+    for (const LinearInfo& linear : linears_of(block, input.site)) {
+      if (run_.settings.selection.contains(input.layer, linear.name)) site.linears.push_back(linear);
+    }
+    if (site.linears.empty()) continue;
+    if (auto known = journal_.take(input.layer, input.site)) {
+      restore(block, site.linears, std::move(*known));
+      continue;
+    }
+    sites.push_back(std::move(site));
+    if (run_.settings.channel_scaling) scale_channels(block, sites.back());
   }
-  if (selected.empty()) return;
-  if (auto known = journal_.take(input.layer, input.site)) {
-    return restore(block, selected, std::move(*known));
+  std::vector<LinearTask> tasks;
+  for (SiteTask& site : sites) {
+    for (const LinearInfo& linear : site.linears) tasks.push_back({site, linear});
   }
-  if (run_.settings.channel_scaling) scale_channels(block, input);
-  const SiteWork work = prepare(input, selected.front().name);
-  for (const LinearInfo& linear : selected) {
-    check_interrupt();
-    compress_linear(block, linear, work);
+  // How the last one's levels are to come out depends on all others.
+  std::vector<LinearTask> last;
+  if (levels_ != nullptr && tasks.size() > 1 && levels_->open() == tasks.size()) {
+    last.push_back(tasks.back());
+    tasks.pop_back();
   }
+  compress_all(block, std::move(tasks));
+  compress_all(block, std::move(last));
   const walk::StageTimer timer(run_.timings, "journal");
-  journal_.keep(input.layer, input.site, std::exchange(record_, {}));
+  for (SiteTask& site : sites) {
+    journal_.keep(site.input.layer, site.input.site, site.record);
+    site.record = {};
+  }
+}
+
+/// Every rank compresses its share; all accept all, in their order.
+void SiteCompressor::compress_all(Block& block, std::vector<LinearTask> tasks) {
+  std::vector<LinearInfo> linears;
+  for (LinearTask& task : tasks) {
+    linears.push_back(task.linear);
+    if (levels_ != nullptr) task.step = levels_->step_for(task.linear.name);
+  }
+  const ranks::World& world = run_.world;
+  const std::vector<int> rank_of = walk::share_linears(linears, world.size());
+  std::vector<SiteRecord> done(tasks.size());
+  for (std::size_t i = 0; !world.alone() && i < tasks.size(); ++i) {
+    if (rank_of[i] == world.rank()) done[i] = compress_linear(block, tasks[i]);
+  }
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (world.alone()) done[i] = compress_linear(block, tasks[i]);
+    SiteRecord record;
+    {
+      const walk::StageTimer timer(run_.timings, "exchange", tasks[i].linear.name);
+      record = exchanged(world, std::exchange(done[i], {}), rank_of[i]);
+    }
+    for (const std::string& warning : record.warnings) warn_once(warning);
+    SiteRecord& kept = tasks[i].site.record;
+    for (GroupPicture& picture : record.pictures) {
+      result_.pictures.push_back(picture);
+      kept.pictures.push_back(std::move(picture));
+    }
+    if (run_.journal != nullptr) kept.linears.push_back(record.linears.front());
+    accept(block, tasks[i].linear, std::move(record.linears.front()));
+    run_.events.layer(last_layer());
+    run_.events.progress(++done_);
+  }
+}
+
+/// Puts a compressed linear into the block, the budget and what is handed on.
+void SiteCompressor::accept(Block& block, const LinearInfo& linear, RecordedLinear&& done) {
+  ensure(done.name == linear.name, "compress: a record of another linear");
+  if (levels_ != nullptr) levels_->settle(done.name, *done.layer.step, done.level_bits);
+  block.set_weight(linear.short_name,
+                   rounded(linear, done.matrix).to(run_.placement.device, run_.placement.dtype));
+  if (!run_.world.leads()) {
+    done.matrix = {};  // the leader's to keep
+    result_.layers.push_back(std::move(done.layer));
+    return;
+  }
+  finish_or_wait({linear, std::move(done.matrix)}, std::move(done.layer));
+}
+
+const report::LayerReport& SiteCompressor::last_layer() const {
+  return tunes() && run_.world.leads() ? pending_.layers.back() : result_.layers.back();
 }
 
 void SiteCompressor::restore(Block& block, const std::vector<LinearInfo>& linears,
                              SiteRecord&& record) {
   const walk::StageTimer timer(run_.timings, "journal");
   for (const auto& [name, value] : record.tensors) {
-    restore_tensor(block, name, value, run_.placement.dtype);
+    restore_tensor(block, name, value, run_.placement);
     finish_tensor(name, value);
   }
-  record_ = {};
   for (GroupPicture& picture : record.pictures) result_.pictures.push_back(std::move(picture));
+  for (const std::string& warning : record.warnings) warn_once(warning);
   ensure(record.linears.size() == linears.size(), "compress: a journal of another selection");
   for (std::size_t i = 0; i < linears.size(); ++i) {
-    RecordedLinear& linear = record.linears[i];
-    ensure(linear.name == linears[i].name, "compress: a journal of other linears");
-    if (levels_ != nullptr) levels_->restore(linear.name, *linear.layer.step, linear.level_bits);
-    block.set_weight(linears[i].short_name,
-                     rounded(linears[i], linear.matrix).to(run_.placement.dtype));
-    finish_or_wait({linears[i], std::move(linear.matrix)}, std::move(linear.layer));
-    run_.events.restored(tunes() ? pending_.layers.back() : result_.layers.back());
+    accept(block, linears[i], std::move(record.linears[i]));
+    run_.events.restored(last_layer());
     run_.events.progress(++done_);
   }
 }
@@ -117,21 +180,25 @@ SiteCompressor::SiteWork SiteCompressor::prepare(const walk::SiteInput& input,
   return work;
 }
 
-void SiteCompressor::scale_channels(Block& block, walk::SiteInput& input) {
-  const std::vector<LinearInfo> linears = linears_of(block, input.site);
-  const auto norm =
-      fold_channel_scaling(block, linears, *run_.settings.channel_scaling, input, run_.saved_types);
+void SiteCompressor::scale_channels(Block& block, SiteTask& site) {
+  const std::vector<LinearInfo> linears = linears_of(block, site.input.site);
+  const auto keep = [&](const std::string& name, const torch::Tensor& rounded) {
+    site.record.tensors.emplace_back(name, rounded);
+    finish_tensor(name, rounded);
+  };
+  const auto norm = fold_channel_scaling(block, linears, *run_.settings.channel_scaling, site.input,
+                                         run_.saved_types);
   if (norm.empty()) {
     warn_once("channel scaling is left out where no norm directly before the linear can take it");
     return;
   }
-  for (const auto& [name, value] : norm) finish_tensor(name, value);
+  for (const auto& [name, value] : norm) keep(name, value);
   for (const LinearInfo& linear : linears) {
-    if (run_.settings.selection.contains(input.layer, linear.name)) continue;
+    if (run_.settings.selection.contains(site.input.layer, linear.name)) continue;
     const std::string tensor = linear.name + ".weight";
     const torch::Tensor rounded = block.weight(linear.short_name)
                                       .to(model::to_scalar_type(run_.saved_types.dtype_of(tensor)));
-    finish_tensor(tensor, rounded);
+    keep(tensor, rounded);
     block.set_weight(linear.short_name, rounded.to(run_.placement.dtype));
   }
 }
@@ -194,15 +261,19 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
 
 /// Compresses to levels of the step that the budget gives; the last linear of the model until all
 /// fit into it.
-void SiteCompressor::compress_levels(const torch::Tensor& weight, const SiteWork& work,
-                                     const LinearInfo& linear, LinearWork& done) {
-  const DType dtype = run_.saved_types.dtype_of(linear.name + ".weight");
-  do {
-    done.options.levels->step = levels_->step_for(linear.name);
-    done.result = compress_matrix(weight, work, done.options, linear.name);
-    const walk::StageTimer timer(run_.timings, "pack", linear.name);
-    done.level_bits = packed_bits(done.result, linear.name, dtype);
-  } while (!levels_->settle(linear.name, done.level_bits));
+void SiteCompressor::compress_levels(const torch::Tensor& weight, const LinearTask& task,
+                                     LinearWork& done) {
+  const std::string& name = task.linear.name;
+  const DType dtype = run_.saved_types.dtype_of(name + ".weight");
+  double step = task.step;
+  while (true) {
+    done.options.levels->step = step;
+    done.result = compress_matrix(weight, *task.site.work, done.options, name);
+    const walk::StageTimer timer(run_.timings, "pack", name);
+    done.level_bits = packed_bits(done.result, name, dtype);
+    if (levels_->accepts(name, done.level_bits)) return;
+    step = levels_->step_for(name);
+  }
 }
 
 /// W0 of the drift correction; nothing where the streams have not parted.
@@ -250,15 +321,17 @@ obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
 }
 
 SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& weight,
-                                                           const LinearInfo& linear,
-                                                           const SiteWork& work) {
+                                                           const LinearTask& task,
+                                                           std::vector<std::string>& warnings) {
+  const LinearInfo& linear = task.linear;
+  const SiteWork& work = *task.site.work;
   LinearWork done;
   const std::optional<obs::DriftTarget> corrected = drift_target(weight, work);
   const torch::Tensor target = corrected ? corrected->weight : weight;
   if (corrected) done.drift = corrected->share;
   if (planner_ != nullptr) {
     done.plan = planner_->plan(linear, target, work.groups, work.moments, run_.timings);
-    warn_once(done.plan->warning);
+    if (!done.plan->warning.empty()) warnings.push_back(done.plan->warning);
     done.result = compress_planned(target, work, *done.plan, linear);
   } else {
     done.options = rd_plan_ != nullptr ? planned_options(linear, work) : run_.settings.matrix;
@@ -266,7 +339,7 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
       done.options.block_type = run_.settings.types->fixed(linear.name, linear.columns);
     }
     if (levels_ != nullptr) {
-      compress_levels(target, work, linear, done);
+      compress_levels(target, task, done);
     } else {
       done.result = compress_matrix(target, work, done.options, linear.name);
     }
@@ -284,13 +357,18 @@ torch::Tensor SiteCompressor::dense_weight(const Block& block, const LinearInfo&
   return model::to_torch(run_.saved_types.read(tensor)).to(run_.placement.device, torch::kFloat32);
 }
 
-void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, const SiteWork& work) {
+SiteRecord SiteCompressor::compress_linear(const Block& block, const LinearTask& task) {
+  check_interrupt();
+  const LinearInfo& linear = task.linear;
+  SiteTask& site = task.site;
+  if (!site.work) site.work.emplace(prepare(site.input, site.linears.front().name));
+  const SiteWork& work = *site.work;
   std::map<std::string, double> clock;
   const walk::StageTimer timer(clock, "linear", linear.name);
-  LinearWork done = compress_weight(dense_weight(block, linear), linear, work);
+  SiteRecord record;
+  LinearWork done = compress_weight(dense_weight(block, linear), task, record.warnings);
   const torch::Tensor values = rounded(linear, done.result.matrix);
   model::require_finite(values, linear.name + " (compressed)");
-  block.set_weight(linear.short_name, values.to(run_.placement.dtype));
 
   const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
   report::LayerReport layer = describe_layer(linear, done.result, run_.settings, saved);
@@ -302,15 +380,15 @@ void SiteCompressor::compress_linear(Block& block, const LinearInfo& linear, con
                     work.input.stats, done.result);
   }
   layer.drift = done.drift;
-  keep_picture(linear, work, done.plan);
-  layer.seconds = timer.seconds();
-  if (run_.journal != nullptr) {
-    record_.linears.push_back({linear.name, done.result.matrix, layer, done.level_bits});
-    if (!tunes()) record_.linears.back().matrix.weight = values;
+  if (done.plan && work.groups.affinity.defined() && linear.name == site.linears.front().name) {
+    record.pictures.push_back(
+        {linear.name, work.groups.affinity, work.groups.labels, done.plan->bits});
   }
-  finish_or_wait({linear, std::move(done.result.matrix)}, std::move(layer));
-  run_.events.layer(tunes() ? pending_.layers.back() : result_.layers.back());
-  run_.events.progress(++done_);
+  layer.seconds = timer.seconds();
+  if (!tunes()) done.result.matrix.weight = values;
+  record.linears.push_back(
+      {linear.name, std::move(done.result.matrix), std::move(layer), done.level_bits});
+  return record;
 }
 
 /// Hands a linear on, or keeps it for the tuning.
@@ -321,7 +399,7 @@ void SiteCompressor::finish_or_wait(tuning::CompressedLinear&& done, report::Lay
 }
 
 void SiteCompressor::finish_tensor(const std::string& name, const torch::Tensor& rounded) {
-  record_.tensors.emplace_back(name, rounded);
+  if (!run_.world.leads()) return;
   if (tunes()) {
     pending_.tensors.insert_or_assign(name, rounded);
   } else {
@@ -428,17 +506,6 @@ void SiteCompressor::finish_model(formats::MemoryStore& student) {
     finish_linear(pending_.linears[i], std::move(pending_.layers[i]));
   }
   pending_ = {};
-}
-
-/// Of every site whose affinity was kept, with the widths of its first linear.
-void SiteCompressor::keep_picture(const LinearInfo& linear, const SiteWork& work,
-                                  const std::optional<widths::LinearPlan>& plan) {
-  if (!plan || !work.groups.affinity.defined()) return;
-  const bool first =
-      result_.pictures.empty() || !result_.pictures.back().affinity.is_same(work.groups.affinity);
-  if (!first) return;
-  result_.pictures.push_back({linear.name, work.groups.affinity, work.groups.labels, plan->bits});
-  record_.pictures.push_back(result_.pictures.back());
 }
 
 }  // namespace sgpt_mi::compress

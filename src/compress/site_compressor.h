@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,28 +28,28 @@ namespace sgpt_mi::compress {
 class SiteCompressor {
  public:
   /// One sparsity and one width for all.
-  explicit SiteCompressor(const BlockRun& run) : run_(run), journal_(run.journal) {}
+  explicit SiteCompressor(const BlockRun& run) : run_(run), journal_(run.journal, run.world) {}
   /// Widths as the planner gives them.
   SiteCompressor(const BlockRun& run, widths::WidthPlanner& planner)
-      : run_(run), planner_(&planner), journal_(run.journal) {}
+      : run_(run), planner_(&planner), journal_(run.journal, run.world) {}
   /// Sparsities and widths of a measured plan, which names every selected linear.
   /// \param levels  of a plan of levels, else null.
   SiteCompressor(const BlockRun& run, const planning::RdPlan& plan, LevelBudget* levels)
-      : run_(run), rd_plan_(&plan), levels_(levels), journal_(run.journal) {}
+      : run_(run), rd_plan_(&plan), levels_(levels), journal_(run.journal, run.world) {}
 
   /// Whether the site was finished by a process before this one: handle() then needs no statistics.
   [[nodiscard]] bool knows(std::int64_t layer, model::Site site) {
     return journal_.knows(layer, site);
   }
 
-  /// Compresses the selected linears that read the site and replaces them in the block; those of a
-  /// site that knows() found are taken from the journal.
-  void handle(model::Block& block, walk::SiteInput& input);
+  /// Compresses the selected linears that read the sites, every rank its share of them, and
+  /// replaces them in the block; those of a site that knows() found are taken from the journal.
+  void handle(model::Block& block, std::span<walk::SiteInput> inputs);
 
   /// Whether the model is tuned: finish_model() is then to be called after the last block.
   [[nodiscard]] bool tunes() const { return run_.settings.tune > 0; }
 
-  /// Tunes the model, and hands all that waited to the store.
+  /// Tunes the model, and hands all that waited to the store. Of rank 0.
   /// \param student  embedding and head as they are saved, over the model's other tensors; takes
   ///                 the norms that channels were scaled in.
   void finish_model(formats::MemoryStore& student);
@@ -64,6 +65,21 @@ class SiteCompressor {
     widths::SiteGroups groups;
     widths::ChannelMoments moments;  ///< with a planner only
     InputFigures figures;
+  };
+
+  /// A site at work.
+  struct SiteTask {
+    walk::SiteInput& input;
+    std::vector<model::LinearInfo> linears;  ///< the selected ones
+    std::optional<SiteWork> work = {};       ///< made for the first linear of this rank
+    SiteRecord record = {};                  ///< of what is done
+  };
+
+  /// A linear of a site at work.
+  struct LinearTask {
+    SiteTask& site;
+    const model::LinearInfo& linear;
+    double step = 0.0;  ///< of levels: of the first try
   };
 
   /// One compressed linear.
@@ -85,8 +101,10 @@ class SiteCompressor {
   [[nodiscard]] torch::Tensor dense_weight(const model::Block& block,
                                            const model::LinearInfo& linear) const;
   [[nodiscard]] SiteWork prepare(const walk::SiteInput& input, const std::string& name);
-  void scale_channels(model::Block& block, walk::SiteInput& input);
-  void compress_linear(model::Block& block, const model::LinearInfo& linear, const SiteWork& work);
+  void scale_channels(model::Block& block, SiteTask& site);
+  void compress_all(model::Block& block, std::vector<LinearTask> tasks);
+  [[nodiscard]] SiteRecord compress_linear(const model::Block& block, const LinearTask& task);
+  void accept(model::Block& block, const model::LinearInfo& linear, RecordedLinear&& done);
   [[nodiscard]] obs::CompressResult compress_matrix(const torch::Tensor& weight,
                                                     const SiteWork& work,
                                                     const obs::CompressOptions& options,
@@ -94,10 +112,9 @@ class SiteCompressor {
   [[nodiscard]] obs::CompressResult compress_planned(const torch::Tensor& weight,
                                                      const SiteWork& work, widths::LinearPlan& plan,
                                                      const model::LinearInfo& linear);
-  void compress_levels(const torch::Tensor& weight, const SiteWork& work,
-                       const model::LinearInfo& linear, LinearWork& done);
-  [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight,
-                                           const model::LinearInfo& linear, const SiteWork& work);
+  void compress_levels(const torch::Tensor& weight, const LinearTask& task, LinearWork& done);
+  [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight, const LinearTask& task,
+                                           std::vector<std::string>& warnings);
   [[nodiscard]] std::optional<obs::DriftTarget> drift_target(const torch::Tensor& weight,
                                                              const SiteWork& work) const;
   [[nodiscard]] obs::CompressOptions planned_options(const model::LinearInfo& linear,
@@ -106,6 +123,7 @@ class SiteCompressor {
                                          DType dtype) const;
   void restore(model::Block& block, const std::vector<model::LinearInfo>& linears,
                SiteRecord&& record);
+  [[nodiscard]] const report::LayerReport& last_layer() const;
   void finish_or_wait(tuning::CompressedLinear&& done, report::LayerReport layer);
   void finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer);
   void finish_tensor(const std::string& name, const torch::Tensor& rounded);
@@ -114,8 +132,6 @@ class SiteCompressor {
   [[nodiscard]] torch::Tensor rounded(const model::LinearInfo& linear,
                                       const obs::CompressedMatrix& matrix) const;
   void report_tuning(const tuning::TunedModel& tuned);
-  void keep_picture(const model::LinearInfo& linear, const SiteWork& work,
-                    const std::optional<widths::LinearPlan>& plan);
   void warn_once(const std::string& text);
 
   const BlockRun& run_;
@@ -123,7 +139,6 @@ class SiteCompressor {
   const planning::RdPlan* rd_plan_ = nullptr;
   LevelBudget* levels_ = nullptr;
   SiteJournal journal_;
-  SiteRecord record_;  // of the site at work
   std::int64_t done_ = 0;
   Pending pending_;
   BlockResult result_;

@@ -1,43 +1,27 @@
 #pragma once
 
-#include <torch/types.h>
-
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <string>
 #include <utility>
-#include <vector>
 
-#include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/journal/run_journal.h"
 #include "sgpt_mi/model/model.h"
-#include "sgpt_mi/obs/compress.h"
-#include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/ranks/world.h"
+#include "site_record.h"
 
 namespace sgpt_mi::compress {
 
-/// One compressed linear as it was when nothing of it had been handed on.
-struct RecordedLinear {
-  std::string name;
-  obs::CompressedMatrix matrix;  ///< its weight maybe in the saved type
-  report::LayerReport layer;
-  std::int64_t level_bits = 0;  ///< what LevelBudget::settle() was told
-};
+/// The record of rank `from`, on every rank.
+[[nodiscard]] SiteRecord exchanged(const ranks::World& world, const SiteRecord& record, int from);
 
-/// What the compression of one site's linears found.
-struct SiteRecord {
-  std::vector<RecordedLinear> linears;
-  /// Norms and foreign weights that channel scaling changed, in their saved types.
-  std::vector<std::pair<std::string, torch::Tensor>> tensors;
-  std::vector<GroupPicture> pictures;
-};
-
-/// The sites of a run in its journal.
+/// The sites of a run in its journal, which rank 0 has. All ranks call knows() and take() for the
+/// same sites in the same order.
 class SiteJournal {
  public:
-  /// \param journal  outlives this; nullptr: nothing is kept and nothing known.
-  explicit SiteJournal(journal::RunJournal* journal) : journal_(journal) {}
+  /// \param journal  outlives this; nullptr: nothing is kept and, on rank 0, nothing known.
+  SiteJournal(journal::RunJournal* journal, ranks::World world)
+      : journal_(journal), world_(std::move(world)) {}
 
   /// Whether a process before this one finished the site; its record then waits for take().
   [[nodiscard]] bool knows(std::int64_t layer, model::Site site);
@@ -50,8 +34,12 @@ class SiteJournal {
  private:
   using Key = std::pair<std::int64_t, model::Site>;
 
+  /// Whether the journal has it; it then is in known_.
+  [[nodiscard]] bool read(const Key& key);
+
   journal::RunJournal* journal_;
-  std::map<Key, SiteRecord> known_;
+  ranks::World world_;
+  std::map<Key, SiteRecord> known_;  // elsewhere than on rank 0 empty records
 };
 
 }  // namespace sgpt_mi::compress

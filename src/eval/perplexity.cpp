@@ -8,6 +8,8 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/ranks/lanes.h"
+#include "sgpt_mi/ranks/messages.h"
 
 namespace sgpt_mi::eval {
 
@@ -38,20 +40,26 @@ void check_windows(const text::TokenWindows& windows, const model::ModelSpec& sp
 
 /// Some windows on their way through the model.
 struct Batch {
+  std::int64_t first;    ///< its first window
   torch::Tensor ids;     ///< (B, T) int64, CPU
   torch::Tensor hidden;  ///< (B, T, hidden)
 };
 
+/// This rank's batches, embedded.
 std::vector<Batch> embed_all(model::Model& model, const text::TokenWindows& windows,
                              const PerplexityOptions& options) {
+  const std::int64_t size = options.batch_windows;
+  const ranks::Range mine = ranks::part_of((windows.windows + size - 1) / size,
+                                           options.world.size(), options.world.rank());
   std::vector<Batch> batches;
-  for (std::int64_t first = 0; first < windows.windows; first += options.batch_windows) {
+  for (std::int64_t i = mine.first; i < mine.end; ++i) {
     check_interrupt();
-    const std::int64_t count = std::min(options.batch_windows, windows.windows - first);
-    Batch batch{window_ids(windows, first, count), {}};
+    const std::int64_t count = std::min(size, windows.windows - i * size);
+    Batch batch{i * size, window_ids(windows, i * size, count), {}};
     batch.hidden = model.embed(batch.ids, options.placement);
     batches.push_back(std::move(batch));
   }
+  if (batches.empty()) model.read_embedding(options.placement);
   return batches;
 }
 
@@ -128,18 +136,28 @@ torch::Tensor position_scores(model::Model& model, const Positions& all,
   return at::cat(parts, 1).to(torch::kCPU);
 }
 
-/// Room for the states of all windows.
-FinalStates empty_states(const text::TokenWindows& windows, const model::ModelSpec& spec,
-                         torch::ScalarType dtype) {
-  return {at::empty({windows.windows, windows.seqlen - 1, spec.word_embed_dim}, dtype),
-          windows.sha256(),
-          {}};
+/// Final hidden states of a rank's windows.
+struct KeptStates {
+  torch::Tensor states;    ///< undefined: not kept
+  std::int64_t first = 0;  ///< window
+};
+
+/// Room for those of some batches.
+KeptStates room_for(const std::vector<Batch>& batches, const text::TokenWindows& windows,
+                    const model::ModelSpec& spec, torch::ScalarType dtype) {
+  if (batches.empty()) return {};
+  const Batch& last = batches.back();
+  const std::int64_t first = batches.front().first;
+  return {at::empty({last.first + last.ids.size(0) - first, windows.seqlen - 1,
+                     spec.word_embed_dim},
+                    dtype),
+          first};
 }
 
-/// Mean scores (1 or 3, B) of each window of a batch whose first window is `first`: logits at
-/// positions [:-1] against ids [1:]. Copies the final hidden states to `kept` when there is one.
-torch::Tensor window_scores(model::Model& model, const Batch& batch, std::int64_t first,
-                            FinalStates* kept, const PerplexityOptions& options) {
+/// Mean scores (1 or 3, B) of each window of a batch: logits at positions [:-1] against ids [1:].
+/// Copies the final hidden states to `kept` when it is there.
+torch::Tensor window_scores(model::Model& model, const Batch& batch,
+                            const KeptStates& kept, const PerplexityOptions& options) {
   const model::Placement& where = options.placement;
   const std::int64_t count = batch.ids.size(0);
   const std::int64_t targets = batch.ids.size(1) - 1;
@@ -147,11 +165,11 @@ torch::Tensor window_scores(model::Model& model, const Batch& batch, std::int64_
   Positions positions;
   positions.hidden = hidden.flatten(0, 1);
   positions.targets = batch.ids.narrow(1, 1, targets).flatten().to(where.device);
-  if (kept != nullptr) kept->states.narrow(0, first, count).copy_(hidden);
+  if (kept.states.defined()) kept.states.narrow(0, batch.first - kept.first, count).copy_(hidden);
   if (options.reference != nullptr) {
     positions.head = options.reference->head;
     // Copied on a CPU too: memory aligned as that of `hidden` gives equal states equal logits.
-    positions.reference = options.reference->states.narrow(0, first, count)
+    positions.reference = options.reference->states.narrow(0, batch.first, count)
                               .flatten(0, 1)
                               .to(where.device, where.dtype, /*non_blocking=*/false, /*copy=*/true);
   }
@@ -171,19 +189,19 @@ void require_finite_means(const torch::Tensor& scores, std::int64_t first) {
   }
 }
 
-/// Mean scores (1 or 3, windows) of all windows.
-torch::Tensor score_all(model::Model& model, std::vector<Batch>& batches, FinalStates* kept,
-                        const PerplexityOptions& options) {
-  std::vector<torch::Tensor> parts;
-  std::int64_t first = 0;
+/// Mean scores (1 or 3, windows) of all windows of all ranks.
+torch::Tensor score_all(model::Model& model, std::vector<Batch>& batches,
+                        const KeptStates& kept, const PerplexityOptions& options) {
+  std::vector<torch::Tensor> parts;  // (windows, scores)
   for (Batch& batch : batches) {
     check_interrupt();
-    parts.push_back(window_scores(model, batch, first, kept, options));
-    require_finite_means(parts.back(), first);
-    first += batch.ids.size(0);
+    const torch::Tensor scores = window_scores(model, batch, kept, options);
+    require_finite_means(scores, batch.first);
+    parts.push_back(scores.t().contiguous());
     batch.hidden.reset();
   }
-  return at::cat(parts, 1);
+  if (batches.empty()) model.read_head(options.placement);
+  return ranks::gather_rows(options.world, parts.empty() ? torch::Tensor() : at::cat(parts)).t();
 }
 
 std::vector<double> values_of(const torch::Tensor& row) {
@@ -246,13 +264,16 @@ PerplexityResult perplexity(model::Model& model, const text::TokenWindows& windo
   std::vector<Batch> batches = embed_all(model, windows, options);
   run_blocks(model, batches, options);
 
-  std::optional<FinalStates> kept;
+  KeptStates kept;
   if (options.keep != nullptr) {
-    kept = empty_states(windows, model.spec(), options.placement.dtype);
+    kept = room_for(batches, windows, model.spec(), options.placement.dtype);
   }
-  const torch::Tensor scores = score_all(model, batches, kept ? &*kept : nullptr, options);
-  if (kept && options.keep_head) kept->head = model.head(options.placement);
-  if (kept) *options.keep = *std::move(kept);
+  const torch::Tensor scores = score_all(model, batches, kept, options);
+  if (options.keep != nullptr) {
+    options.keep->states = ranks::gather_rows(options.world, kept.states);
+    options.keep->token_sha256 = windows.sha256();
+    options.keep->head = options.keep_head ? model.head(options.placement) : torch::Tensor();
+  }
   return result_of(scores, windows);
 }
 

@@ -216,6 +216,8 @@ std::vector<FlagRow> machine_flags() {
       {"dtype", &S::dtype, "auto|float32|float16|bfloat16", kMachine, kScores, true,
        "type to compute in; auto: float32 on the CPU, the stored type on a GPU"},
       {"threads", &S::threads, "N", kMachine, kScores, true, "CPU threads; 0: automatic"},
+      {"mpi_weights", &S::mpi_weights, "read|broadcast", kMachine, kOneRun, true,
+       "under mpirun: every rank reads the model, or rank 0 reads it and sends it to the others"},
       {"max_memory", &S::max_memory, "SIZE", kMachine, kRuns, true,
        "memory to plan with where the run computes, such as 20GiB, or cuda:SIZE,host:SIZE; what "
        "does not fit goes to host memory and then to a file in TMPDIR (default: what is free)",

@@ -74,7 +74,7 @@ BlockTensors BlockReader::read(std::int64_t layer, const BlockNames& names,
 
 void BlockReader::read_ahead(std::int64_t layer, const BlockNames& names, const Placement& where) {
   for (const auto& [short_name, name] : names) source_.will_need(name);
-  if (!where.device.is_cuda()) return;
+  if (!where.device.is_cuda() || !source_.concurrent()) return;
   ahead_layer_ = layer;
   ahead_where_ = where;
   ahead_ = std::async(std::launch::async, [&source = source_, names, where] {

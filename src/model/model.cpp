@@ -75,6 +75,16 @@ torch::Tensor Model::embed(const torch::Tensor& ids, const Placement& where) {
   return state_->family.embed(state_->spec, state_->ends_on(where), embedded);
 }
 
+void Model::read_embedding(const Placement& where) {
+  static_cast<void>(embed(at::zeros({1, 1}, torch::kInt64), where));
+}
+
+void Model::read_head(const Placement& where) {
+  const auto options = torch::TensorOptions().device(where.device).dtype(where.dtype);
+  static_cast<void>(final_hidden(at::zeros({1, 1, state_->spec.hidden}, options), where));
+  static_cast<void>(head(where));
+}
+
 std::vector<LinearInfo> Model::block_linears(std::int64_t layer) const {
   return linears_of_block(state_->spec, state_->block_prefix(layer));
 }

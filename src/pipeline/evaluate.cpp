@@ -17,6 +17,7 @@
 #include "sgpt_mi/memory/memory_limits.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/walk/stage_clock.h"
+#include "resume.h"
 #include "workbench.h"
 
 namespace sgpt_mi::pipeline {
@@ -107,6 +108,7 @@ report::PerplexityFigures score(model::Model& model, const text::EvalSet& set,
   options.keep = states.keep;
   options.keep_head = states.keep_head;
   options.reference = states.reference;
+  options.world = states.world;
   const eval::PerplexityResult result = eval::perplexity(model, set.windows, options);
   events.result(fmt::format("{} {} perplexity {:.4f} ± {:.4f}{} ({} windows of {})", label,
                             set.name, result.ppl, result.ppl_stderr,
@@ -132,6 +134,7 @@ void score_sets(report::RunReport& report, const std::vector<text::EvalSet>& set
   for (std::size_t i = 0; i < sets.size(); ++i) {
     const std::string label = scored.compressed ? "compressed" : "dense";
     StateExchange exchange;
+    exchange.world = scored.world;
     if (scored.dense_states != nullptr) exchange.reference = &scored.dense_states->at(i);
     auto figures = score(model, sets[i], placement, label, events, exchange);
     auto& target = scored.compressed ? report.perplexity[i].compressed : report.perplexity[i].dense;
@@ -162,7 +165,7 @@ std::vector<eval::FinalStates> score_dense(const EvalRun& run,
   for (std::size_t i = 0; i < sets.size(); ++i) {
     check_windows(sets[i].windows, dense.model.spec(), run.dense_model);
     report.perplexity[i].dense = score(dense.model, sets[i], dense.placement, "dense", events,
-                                       {.keep = &states[i], .keep_head = true});
+                                       {.keep = &states[i], .keep_head = true, .world = dense.world});
   }
   return states;
 }
@@ -185,6 +188,8 @@ void open_and_score(const EvalRun& run, report::RunReport& report, report::Event
   const bool compared = location.is_gguf && !run.dense_model.empty();
   const bool compressed = report.totals || is_saved_run(location) || compared;
   report.method = compressed ? "compressed" : "dense";
+  report.model.sha256 = sha256.get();
+  require_same_run(run.model.world, report, nullptr);
   std::vector<eval::FinalStates> dense_states;
   if (!run.dense_model.empty()) {
     if (!compressed) {
@@ -194,8 +199,7 @@ void open_and_score(const EvalRun& run, report::RunReport& report, report::Event
     dense_states = score_dense(run, sets, report, events);
   }
   score_sets(report, sets, session.model, session.placement,
-             {compressed, dense_states.empty() ? nullptr : &dense_states}, events);
-  report.model.sha256 = sha256.get();
+             {compressed, dense_states.empty() ? nullptr : &dense_states, session.world}, events);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "session.h"
 #include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/text/corpus.h"
@@ -38,6 +39,7 @@ struct StateExchange {
   eval::FinalStates* keep = nullptr;             ///< filled by the scoring of the dense model
   bool keep_head = false;                        ///< and its head, where the other's may differ
   const eval::FinalStates* reference = nullptr;  ///< read by the scoring of a compressed one
+  ranks::World world = {};                       ///< who share the windows
 };
 
 /// Scores one set; `label` ("dense", "compressed") names the model in events. With a reference the
@@ -54,6 +56,7 @@ struct StateExchange {
 struct Scored {
   bool compressed = false;
   const std::vector<eval::FinalStates>* dense_states = nullptr;  ///< one a set; null: unknown
+  ranks::World world = {};
 };
 
 /// Scores all sets into the report, and lets go of embedding and head.

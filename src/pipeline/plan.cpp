@@ -341,7 +341,8 @@ memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepar
     question.eval_seqlen = std::max(question.eval_seqlen, set.windows.seqlen);
   }
   describe_method(run.compression, question);
-  question.keeps_weights = run.save_dir.empty();
+  question.keeps_weights = run.save_dir.empty() && session.world.leads();
+  question.world = session.world;
   question.packs = run.format.holds_codes;
   question.program_bytes = memory::resident_bytes();
   return memory::make_memory_plan(question,

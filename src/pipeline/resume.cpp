@@ -1,5 +1,7 @@
 #include "resume.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 #include "sgpt_mi/io/mapped_file.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/run.h"
+#include "sgpt_mi/ranks/messages.h"
 
 namespace sgpt_mi::pipeline {
 namespace {
@@ -125,6 +128,20 @@ void start_journal(RunJournal& journal, const CompressRun& run, report::RunRepor
   report.command = kept->command;
   events.plan(fmt::format("resume     {} of the work is kept in {}", percent(*kept),
                           kept->folder.string()));
+}
+
+void require_same_run(const ranks::World& world, const report::RunReport& report,
+                      const nlohmann::json& settings) {
+  if (world.alone()) return;
+  nlohmann::json texts = nlohmann::json::array();
+  for (const report::PerplexityReport& set : report.perplexity) texts.push_back(set.token_sha256);
+  if (report.calibration) texts.push_back(report.calibration->token_sha256);
+  ranks::require_alike(world, {{"program", program_sha256()},
+                               {"processor", at::get_cpu_capability()},
+                               {"number of threads", at::get_num_threads()},
+                               {"model", report.model.sha256},
+                               {"text", texts},
+                               {"setting", settings}});
 }
 
 std::string dense_record(const std::vector<text::EvalSet>& sets, const model::Placement& placement,

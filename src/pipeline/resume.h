@@ -10,6 +10,7 @@
 #include "sgpt_mi/journal/run_journal.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/text/corpus.h"
@@ -34,6 +35,11 @@ void begin_or_go_on(journal::RunJournal& journal, const nlohmann::json& identity
 /// then has. `report` names model and calibration by their hashes.
 void start_journal(journal::RunJournal& journal, const CompressRun& run, report::RunReport& report,
                    report::Events& events);
+
+/// Throws Error(kInput) naming the first rank whose program, machine, model or texts are not those
+/// of rank 0. `report` names them by their hashes; settings, of a compression, or null.
+void require_same_run(const ranks::World& world, const report::RunReport& report,
+                      const nlohmann::json& settings);
 
 /// The record of a dense evaluation in a journal.
 [[nodiscard]] std::string dense_record(const std::vector<text::EvalSet>& sets,

@@ -14,6 +14,7 @@
 #include "resume.h"
 #include "session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
+#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/gguf_size.h"
 #include "sgpt_mi/formats/saved_size.h"
@@ -27,6 +28,8 @@
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
 #include "sgpt_mi/quant/tensor_view.h"
+#include "sgpt_mi/ranks/broadcast_source.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/report/statistics.h"
 #include "sgpt_mi/walk/stage_clock.h"
 #include "targets.h"
@@ -152,7 +155,7 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
       {session.model, session.calibration(settings), job.prepared.calibration.windows, settings,
        job.run.format.holds_codes, stored_bits, job.pictures != nullptr, types, store, job.events,
        job.report.timings, measurement_key(settings, job.prepared, job.sha256),
-       job.prepared.memory.activations, job.journal});
+       job.prepared.memory.activations, job.journal, session.world});
 }
 
 std::string report_bytes(const RunReport& report) { return io::json_text(to_json(report)); }
@@ -162,6 +165,7 @@ void compress_into(const Job& job, const formats::SavedTypes& types, formats::We
   const compress::CompressionSettings settings = with_types(job.run, job.prepared.session, types);
   const SizeBudget budget = size_budget(types, job.prepared.session.model, settings);
   compress::BlockResult result = compress(job, types, settings, budget.stored_bits, store);
+  if (!job.prepared.session.world.leads()) return;
   if (job.pictures != nullptr) *job.pictures = std::move(result.pictures);
   RunReport& report = job.report;
   report.layers = std::move(result.layers);
@@ -198,6 +202,17 @@ void check_saved_size(RunReport& report, const std::string& place) {
   }
 }
 
+/// Scores the compressed model; its tensors count on rank 0.
+void score_compressed(const Job& job, const model::ModelSpec& spec,
+                      const containers::TensorSource& tensors) {
+  const PreparedRun& prepared = job.prepared;
+  const ranks::World& world = prepared.session.world;
+  const ranks::BroadcastSource source(world, tensors);
+  model::Model model(spec, source);
+  score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
+             {true, prepared.dense_states, world}, job.events);
+}
+
 void compress_and_save(const Job& job) {
   const PreparedRun& prepared = job.prepared;
   const formats::SavedTypes types = saved_types(prepared.session, job.run.compression);
@@ -215,9 +230,7 @@ void compress_and_save(const Job& job) {
   check_saved_size(job.report, job.run.save_dir);
   const formats::Checkpoint saved =
       formats::open_checkpoint(formats::locate_model(job.run.save_dir), quant::torch_threads());
-  model::Model model(saved);
-  score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
-             {true, prepared.dense_states}, job.events);
+  score_compressed(job, model::parse_model_spec(saved.config), *saved.tensors);
 }
 
 void compress_in_memory(const Job& job) {
@@ -225,9 +238,7 @@ void compress_in_memory(const Job& job) {
   const formats::SavedTypes types = saved_types(prepared.session, job.run.compression);
   formats::MemoryStore store(types);
   compress_into(job, types, store);
-  model::Model model(prepared.session.model.spec(), store);
-  score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
-             {true, prepared.dense_states}, job.events);
+  score_compressed(job, prepared.session.model.spec(), store);
 }
 
 /// The dense figures of the evaluation sets, measured unless the bench has them.
@@ -267,6 +278,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
   report.model.sha256 = sha256.get();
+  require_same_run(session.world, report, run.settings);
   if (journal != nullptr) start_journal(*journal, run, report, events);
   report_dense(report, bench, run, prepared, journal, events);
   const Job job{run, prepared, report, events, pictures, sha256, journal};
@@ -312,12 +324,39 @@ void plan_compress(const CompressRun& asked, report::Events& events) {
   }
 }
 
-RunReport run_compress(const CompressRun& run, report::Events& events, RunReport report) {
+namespace {
+
+/// What a rank does of a run: the first one writes.
+CompressRun of_rank(const CompressRun& run) {
+  CompressRun mine = run;
+  if (run.model.world.leads()) return mine;
+  for (std::string* place : {&mine.save_dir, &mine.journal, &mine.plots_dir, &mine.record_file}) {
+    place->clear();
+  }
+  return mine;
+}
+
+/// What the ranks have told each other, all together.
+void tell_exchange(const ranks::World& world, report::Events& events) {
+  if (world.alone()) return;
+  std::int64_t bytes = 0;
+  const std::int64_t mine = world.received();
+  for (int rank = 0; rank < world.size(); ++rank) {
+    bytes += ranks::broadcast(world, nlohmann::json(mine), rank).get<std::int64_t>();
+  }
+  events.result(fmt::format("ranks      {} exchanged {}", world.size(), human_bytes(bytes)));
+}
+
+}  // namespace
+
+RunReport run_compress(const CompressRun& asked, report::Events& events, RunReport report) {
+  const CompressRun run = of_rank(asked);
   Workbench bench;
   std::vector<compress::GroupPicture> pictures;
   const bool draws = !run.plots_dir.empty();
   pages::record_run(run.record_file, run.journal, report, events, [&](report::Events& told) {
     fill_report(bench, run, told, report, draws ? &pictures : nullptr);
+    tell_exchange(run.model.world, told);
   });
   if (draws) {
     pages::write_document(

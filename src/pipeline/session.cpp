@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
@@ -33,13 +34,16 @@ int parse_device_index(const std::string& text, const std::string& device) {
 }
 
 /// \param assume  a GPU that is not here is taken for one.
-torch::Device resolve_device(const std::string& name, bool assume) {
+/// \param local_rank  which of the visible GPUs is taken where none is named; ranks beyond their
+///                    number share them.
+torch::Device resolve_device(const std::string& name, bool assume, int local_rank) {
   if (name == "cpu") return torch::kCPU;
+  int index = local_rank % std::max<int>(1, torch::cuda::device_count());
   if (name == "auto") {
-    return torch::cuda::is_available() ? torch::Device(torch::kCUDA, 0)
-                                       : torch::Device(torch::kCPU);
+    return torch::cuda::is_available()
+               ? torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(index))
+               : torch::Device(torch::kCPU);
   }
-  int index = 0;
   if (name.rfind("cuda:", 0) == 0) {
     index = parse_device_index(name.substr(5), name);
   } else if (name != "cuda") {
@@ -88,6 +92,13 @@ std::function<void()> fence_of(torch::Device device) {
   return [device] { c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize(); };
 }
 
+/// As asked for, or LibTorch's choice within this rank's share of its machine.
+int threads_of(const ModelOptions& options) {
+  if (options.threads > 0) return options.threads;
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  return std::clamp(cores / options.world.local_size(), 1, at::get_num_threads());
+}
+
 }  // namespace
 
 obs::RowPlacement place_rows(const std::string& device, torch::Device first, int visible) {
@@ -116,15 +127,18 @@ void tell_notes(const formats::Checkpoint& checkpoint, report::Events& events) {
 }
 
 Session::Session(const ModelOptions& options)
-    : checkpoint(model::open_model(options.model, quant::torch_threads())), model(checkpoint) {
+    : checkpoint(model::open_model(options.model, quant::torch_threads())),
+      world(options.world),
+      weights(options.broadcast_weights ? world : ranks::World(), *checkpoint.tensors),
+      model(model::parse_model_spec(checkpoint.config), weights) {
   options.validate();
-  placement.device = resolve_device(options.device, options.assume_device);
+  placement.device = resolve_device(options.device, options.assume_device, world.local_rank());
   rows = place_rows(options.device, placement.device,
-                    placement.device.is_cuda() ? torch::cuda::device_count() : 0);
+                    placement.device.is_cuda() && world.alone() ? torch::cuda::device_count() : 0);
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
   narrow = narrow_placement(checkpoint, placement, options.dtype);
   walk::set_stage_fence(fence_of(placement.device));
-  if (options.threads > 0) at::set_num_threads(options.threads);
+  at::set_num_threads(threads_of(options));
 }
 
 DType Session::stored_dtype() const {

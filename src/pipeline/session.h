@@ -9,6 +9,8 @@
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/ranks/broadcast_source.h"
+#include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/report/events.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
 
@@ -20,6 +22,8 @@ void tell_notes(const formats::Checkpoint& checkpoint, report::Events& events);
 /// An opened model with the place where it is computed; what `compress` and `eval` start from.
 struct Session {
   formats::Checkpoint checkpoint;
+  ranks::World world;
+  ranks::BroadcastSource weights;  ///< what the model is read from
   model::Model model;
   model::Placement placement;
   /// Where calibration windows pass through the blocks: --dtype auto takes bfloat16 there where the
@@ -50,8 +54,8 @@ struct Session {
 };
 
 /// Where matrices are compressed when the model is on `first`: on a CPU there; with `--device cuda`
-/// or `auto` on the first and all other `visible` CUDA devices; with `cuda:N` on that one, by the
-/// same products and so with the same result.
+/// or `auto` on the first and all other `visible` CUDA devices; with `cuda:N`, and where each rank has
+/// a GPU of its own, on that one, by the same products and so with the same result.
 [[nodiscard]] obs::RowPlacement place_rows(const std::string& device, torch::Device first,
                                            int visible);
 

@@ -7,6 +7,7 @@
 #include "resume.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/checkpoint.h"
+#include "sgpt_mi/ranks/messages.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -79,12 +80,42 @@ const std::vector<text::EvalSet>& Workbench::eval_sets(const EvalOptions& option
   return eval_sets_.emplace(key, std::move(sets)).first->second;
 }
 
+namespace {
+
+/// What rank 0 recalled, on every rank.
+std::optional<DenseEvaluation> told_dense(const ranks::World& world,
+                                          std::optional<DenseEvaluation> recalled) {
+  if (world.alone()) return recalled;
+  ranks::Message message;
+  if (recalled) {
+    message.value = nlohmann::json::array();
+    for (std::size_t i = 0; i < recalled->states.size(); ++i) {
+      const eval::FinalStates& states = recalled->states[i];
+      message.value.push_back({to_json(recalled->figures[i]), states.token_sha256});
+      message.tensors.insert(message.tensors.end(), {states.states, states.head});
+    }
+  }
+  message = ranks::broadcast(world, std::move(message), 0);
+  if (message.value.is_null() || recalled) return recalled;
+  DenseEvaluation told;
+  for (std::size_t i = 0; i < message.value.size(); ++i) {
+    told.figures.push_back(report::figures_from_json(message.value[i][0]));
+    told.states.push_back(
+        {message.tensors[2 * i], message.value[i][1], message.tensors[2 * i + 1]});
+  }
+  return told;
+}
+
+}  // namespace
+
 DenseEvaluation Workbench::evaluate_dense(const std::vector<text::EvalSet>& sets, bool keep_head,
                                           report::Events& events) {
   DenseEvaluation dense;
   dense.figures.reserve(sets.size());
   for (const text::EvalSet& set : sets) {
-    const StateExchange exchange{.keep = &dense.states.emplace_back(), .keep_head = keep_head};
+    const StateExchange exchange{.keep = &dense.states.emplace_back(),
+                                 .keep_head = keep_head,
+                                 .world = session_->world};
     dense.figures.push_back(
         score(session_->model, set, session_->placement, "dense", events, exchange));
   }
@@ -103,6 +134,7 @@ const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options, b
   const std::string record = dense_record(sets, session_->placement, keep_head);
   std::optional<DenseEvaluation> dense;
   if (journal != nullptr) dense = recall_dense(*journal, record);
+  dense = told_dense(session_->world, std::move(dense));
   if (!dense) {
     dense = evaluate_dense(sets, keep_head, events);
     if (journal != nullptr && !sets.empty()) keep_dense(*journal, record, *dense);

@@ -191,23 +191,27 @@ json to_json(const Measurements& measurements) {
           {"linears", std::move(linears)}};
 }
 
-Measurements read_measurements(const std::filesystem::path& path) {
-  const json value = io::read_json_object(path);
+Measurements measurements_of(const json& value, const std::string& from) {
   try {
     if (value.at("sgpt_mi_measurements").get<int>() != kVersion) {
-      fail(ErrorKind::kInput, "measurements: {} has another version than {}; measure again",
-           path.string(), kVersion);
+      fail(ErrorKind::kInput, "measurements: {} has another version than {}; measure again", from,
+           kVersion);
     }
     Measurements result;
     result.key = value.at("key");
-    for (const json& linear : value.at("linears"))
-      result.linears.push_back(linear_of(linear, path.string()));
+    for (const json& linear : value.at("linears")) {
+      result.linears.push_back(linear_of(linear, from));
+    }
     return result;
   } catch (const json::exception& error) {
     fail(ErrorKind::kInput,
          "measurements: {} is not a file of --measurements ({}); delete it to measure again",
-         path.string(), error.what());
+         from, error.what());
   }
+}
+
+Measurements read_measurements(const std::filesystem::path& path) {
+  return measurements_of(io::read_json_object(path), path.string());
 }
 
 void write_measurements(const Measurements& measurements, const std::filesystem::path& path) {

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/ranks/lane_sum.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::planning {
@@ -72,7 +75,11 @@ torch::Tensor square_sums(const torch::Tensor& gradient) {
 
 class FisherPass {
  public:
-  explicit FisherPass(const FisherRun& run) : run_(run), first_(first_selected()) {}
+  explicit FisherPass(const FisherRun& run)
+      : run_(run),
+        lanes_((run.windows_used + run.batch_windows - 1) / run.batch_windows, run.world.size()),
+        batches_(lanes_.units_of_rank(run.world.rank())),
+        first_(first_selected()) {}
 
   [[nodiscard]] std::map<std::string, torch::Tensor> compute() {
     const std::int64_t layers = run_.model.spec().layers;
@@ -90,17 +97,27 @@ class FisherPass {
   void run_forward();
   void start_at_head();
   [[nodiscard]] torch::Tensor head_gradient(const torch::Tensor& final_hidden,
-                                            const torch::Tensor& targets) const;
-  void add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& logits) const;
-  void finish_at_embedding() const;
+                                            const torch::Tensor& targets);
+  void add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& logits);
+  void finish_at_embedding();
   void pass_back(std::int64_t layer);
   void watch_outputs(Block& block, std::int64_t layer);
+  void clear_sums(const Block& block, std::int64_t layer);
+  [[nodiscard]] std::optional<std::int64_t> lane_ended_by(std::size_t batch) const {
+    return lanes_.lane_ended_by(batches_.first + static_cast<std::int64_t>(batch),
+                                run_.world.rank());
+  }
+  [[nodiscard]] ranks::LaneSum sum_over_lanes(torch::Device device) const {
+    return {run_.world, lanes_, device};
+  }
   void finish(const LinearInfo& linear, const torch::Tensor& sums);
   [[nodiscard]] torch::Tensor on_device(const torch::Tensor& kept) const {
     return kept.to(run_.placement.device);
   }
 
   const FisherRun& run_;
+  ranks::Lanes lanes_;              // of batches
+  ranks::Range batches_;            // this rank's
   std::int64_t first_;              // the block where the pass back ends
   std::vector<torch::Tensor> ids_;  // batches (b, T) int64
   // In host memory: batches (b, T, hidden) that each block, and last the head, reads; and for each
@@ -110,6 +127,7 @@ class FisherPass {
   // Of the block on its way back: the scale of the batch's gradient, and squares by short name.
   double scale_ = 1.0;
   std::map<std::string, torch::Tensor> sums_;
+  EndMoments ends_;  // of the lane at the head
   std::map<std::string, torch::Tensor> fisher_;
 };
 
@@ -130,10 +148,12 @@ void FisherPass::embed_windows() {
   const std::vector<std::int64_t> ids(windows.ids.begin(), end);
   const torch::Tensor all = at::tensor(ids, torch::kInt64).view({-1, windows.seqlen});
   inputs_.emplace_back();
-  for (const torch::Tensor& batch : all.split(run_.batch_windows)) {
-    ids_.push_back(batch);
-    inputs_[0].push_back(run_.model.embed(batch, run_.placement).to(torch::kCPU));
+  const std::vector<torch::Tensor> batches = all.split(run_.batch_windows);
+  for (std::int64_t i = batches_.first; i < batches_.end; ++i) {
+    ids_.push_back(batches[static_cast<std::size_t>(i)]);
+    inputs_[0].push_back(run_.model.embed(ids_.back(), run_.placement).to(torch::kCPU));
   }
+  if (ids_.empty()) run_.model.read_embedding(run_.placement);
   run_.model.release_ends();
 }
 
@@ -156,7 +176,7 @@ void FisherPass::run_forward() {
 
 /// The loss's gradient with respect to final hidden states (N, head input), piece by piece.
 torch::Tensor FisherPass::head_gradient(const torch::Tensor& final_hidden,
-                                        const torch::Tensor& targets) const {
+                                        const torch::Tensor& targets) {
   const std::int64_t tokens = targets.size(0);
   const std::int64_t length =
       std::max<std::int64_t>(1, model::kLogitsAtOnce / run_.model.spec().vocab);
@@ -175,9 +195,9 @@ torch::Tensor FisherPass::head_gradient(const torch::Tensor& final_hidden,
 }
 
 /// Adds some tokens to the means at the head.
-void FisherPass::add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& logits) const {
+void FisherPass::add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& logits) {
   const at::NoGradGuard no_grad;
-  EndMoments& ends = *run_.ends;
+  EndMoments& ends = ends_;
   const double share = 1.0 / static_cast<double>(run_.windows_used * (run_.windows.seqlen - 1));
   const torch::Tensor states = final_hidden.to(torch::kFloat64);
   const torch::Tensor moment = states.t().matmul(states).to(torch::kCPU);
@@ -192,19 +212,24 @@ void FisherPass::add_at_head(const torch::Tensor& final_hidden, const torch::Ten
   ends.probability.add_(p.sum(0).to(torch::kCPU), share);
 }
 
-void FisherPass::finish_at_embedding() const {
+void FisherPass::finish_at_embedding() {
   const auto tokens = static_cast<double>(run_.windows_used * run_.windows.seqlen);
-  torch::Tensor& sum = run_.ends->gradient;
-  for (const ScaledGradient& batch : gradients_) {
+  ranks::LaneSum total = sum_over_lanes(torch::kCPU);
+  torch::Tensor sum;
+  for (std::size_t i = 0; i < gradients_.size(); ++i) {
+    const ScaledGradient& batch = gradients_[i];
     const torch::Tensor g = batch.value.flatten(0, -2).to(torch::kFloat64) / batch.scale;
     const torch::Tensor moment = g.t().matmul(g) / tokens;
     sum = sum.defined() ? sum + moment : moment;
+    if (const auto lane = lane_ended_by(i)) total.add(*lane, {{std::exchange(sum, {})}, {}});
   }
+  run_.ends->gradient = total.finish().sums[0];
 }
 
 /// Gradients with respect to the last block's output: position t is scored against id t + 1.
 void FisherPass::start_at_head() {
   const std::int64_t scored = run_.windows.seqlen - 1;
+  ranks::LaneSum total = sum_over_lanes(torch::kCPU);
   for (std::size_t i = 0; i < ids_.size(); ++i) {
     check_interrupt();
     const torch::Tensor hidden = leaf(on_device(inputs_.back()[i]));
@@ -216,6 +241,15 @@ void FisherPass::start_at_head() {
     const torch::Tensor gradient =
         pull_back(final_hidden, hidden, at_final.value.view_as(final_hidden));
     gradients_.push_back(on_host(rescaled({gradient, at_final.scale})));
+    const auto lane = lane_ended_by(i);
+    if (run_.ends == nullptr || !lane) continue;
+    const EndMoments of_lane = std::exchange(ends_, {});
+    total.add(*lane, {{of_lane.hidden, of_lane.logit, of_lane.probability}, {}});
+  }
+  if (ids_.empty()) run_.model.read_head(run_.placement);
+  if (run_.ends != nullptr) {
+    const std::vector<torch::Tensor> sums = total.finish().sums;
+    *run_.ends = {sums[0], sums[1], sums[2], {}};
   }
   inputs_.pop_back();
   run_.model.release_ends();
@@ -223,12 +257,7 @@ void FisherPass::start_at_head() {
 
 /// Makes the block add the squares of its selected linears' output gradients to sums_.
 void FisherPass::watch_outputs(Block& block, std::int64_t layer) {
-  sums_.clear();
-  for (const LinearInfo& linear : block.linears()) {
-    if (!run_.selection.contains(layer, linear.name)) continue;
-    const auto options = torch::TensorOptions(run_.placement.device).dtype(torch::kFloat64);
-    sums_.emplace(linear.short_name, at::zeros({linear.rows}, options));
-  }
+  clear_sums(block, layer);
   block.set_output_observer([this](const std::string& short_name, const torch::Tensor& output) {
     const auto found = sums_.find(short_name);
     if (found == sums_.end()) return;
@@ -238,11 +267,21 @@ void FisherPass::watch_outputs(Block& block, std::int64_t layer) {
   });
 }
 
+void FisherPass::clear_sums(const Block& block, std::int64_t layer) {
+  sums_.clear();
+  for (const LinearInfo& linear : block.linears()) {
+    if (!run_.selection.contains(layer, linear.name)) continue;
+    const auto options = torch::TensorOptions(run_.placement.device).dtype(torch::kFloat64);
+    sums_.emplace(linear.short_name, at::zeros({linear.rows}, options));
+  }
+}
+
 /// Takes the gradients from the block's output to its input.
 void FisherPass::pass_back(std::int64_t layer) {
   const std::unique_ptr<Block> block = run_.model.load_block(layer, run_.placement);
   if (layer > first_) run_.model.read_ahead(layer - 1, run_.placement);
   watch_outputs(*block, layer);
+  ranks::LaneSum total = sum_over_lanes(run_.placement.device);
   for (std::size_t i = 0; i < gradients_.size(); ++i) {
     check_interrupt();
     scale_ = gradients_[i].scale;
@@ -250,10 +289,18 @@ void FisherPass::pass_back(std::int64_t layer) {
     const torch::Tensor gradient =
         pull_back(block->forward(input), input, on_device(gradients_[i].value));
     gradients_[i] = on_host(rescaled({gradient, scale_}));
+    const auto lane = lane_ended_by(i);
+    if (!lane) continue;
+    std::vector<torch::Tensor> sums;
+    for (const auto& [_, squares] : sums_) sums.push_back(squares);
+    total.add(*lane, {std::move(sums), {}});
+    clear_sums(*block, layer);
   }
+  const std::vector<torch::Tensor> sums = total.finish().sums;
   for (const LinearInfo& linear : block->linears()) {
     const auto found = sums_.find(linear.short_name);
-    if (found != sums_.end()) finish(linear, found->second);
+    if (found == sums_.end()) continue;
+    finish(linear, sums[static_cast<std::size_t>(std::distance(sums_.begin(), found))]);
   }
   inputs_.pop_back();
 }

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,7 +16,9 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/obs/curves.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/walk/block_walk.h"
+#include "sgpt_mi/walk/shared_linears.h"
 #include "sgpt_mi/walk/stage_clock.h"
 #include "sgpt_mi/widths/site_groups.h"
 
@@ -78,10 +82,14 @@ class Measurer {
         sparsities_(sparsity_levels(run.goal)),
         widths_(measured_widths(run.goal)) {}
 
-  void measure(model::Block& block, walk::SiteInput& input);
-  [[nodiscard]] Measurements take() { return std::move(result_); }
+  /// This rank's share of the linears that read some sites of a block.
+  void measure(model::Block& block, std::span<walk::SiteInput> inputs);
+  /// What all ranks have measured.
+  [[nodiscard]] Measurements take();
 
  private:
+  void measure_site(model::Block& block, const std::vector<model::LinearInfo>& linears,
+                    const walk::SiteInput& input);
   void measure_linear(const torch::Tensor& weight, const model::LinearInfo& linear,
                       const walk::SiteInput& input, const widths::SiteGroups& groups,
                       const obs::PreparedInput& prepared);
@@ -100,15 +108,48 @@ class Measurer {
   FisherMap fisher_;
   SparsityLevels sparsities_;
   std::vector<int> widths_;
-  Measurements result_;
+  std::vector<std::string> order_;  // of all ranks' linears
+  Measurements result_;             // of this rank's
 };
 
-void Measurer::measure(model::Block& block, walk::SiteInput& input) {
+void Measurer::measure(model::Block& block, std::span<walk::SiteInput> inputs) {
+  std::vector<model::LinearInfo> linears;
+  for (const walk::SiteInput& input : inputs) {
+    for (const model::LinearInfo& linear : block.linears()) {
+      if (linear.site != input.site) continue;
+      if (run_.selection.contains(input.layer, linear.name)) linears.push_back(linear);
+    }
+  }
+  const std::vector<int> rank_of = walk::share_linears(linears, run_.world.size());
+  for (std::size_t i = 0; i < linears.size(); ++i) {
+    order_.push_back(linears[i].name);
+    if (rank_of[i] != run_.world.rank()) linears[i].rows = 0;
+  }
+  std::erase_if(linears, [](const model::LinearInfo& linear) { return linear.rows == 0; });
+  for (const walk::SiteInput& input : inputs) measure_site(block, linears, input);
+}
+
+Measurements Measurer::take() {
+  if (run_.world.alone()) return std::move(result_);
+  const nlohmann::json mine = to_json(result_);
+  std::map<std::string, LinearCurves> all;
+  for (int rank = 0; rank < run_.world.size(); ++rank) {
+    const Measurements part =
+        measurements_of(ranks::broadcast(run_.world, mine, rank), run_.world.name_of(rank));
+    for (const LinearCurves& curves : part.linears) all.emplace(curves.name, curves);
+  }
+  result_.linears.clear();
+  for (const std::string& name : order_) result_.linears.push_back(std::move(all.at(name)));
+  return std::move(result_);
+}
+
+/// Of `linears` those that read the site.
+void Measurer::measure_site(model::Block& block, const std::vector<model::LinearInfo>& linears,
+                            const walk::SiteInput& input) {
   std::optional<obs::PreparedInput> prepared;
   widths::SiteGroups groups;
-  for (const model::LinearInfo& linear : block.linears()) {
+  for (const model::LinearInfo& linear : linears) {
     if (linear.site != input.site) continue;
-    if (!run_.selection.contains(input.layer, linear.name)) continue;
     check_interrupt();
     if (!prepared) {
       if (goal_.plan.widths.grouping.groups != 1) {
@@ -296,9 +337,9 @@ Measurements measure_model(const MeasureRun& run) {
   FisherMap fisher;
   if (plan.sensitivity == Sensitivity::kFisher) {
     fisher = output_fisher({run.model, run.placement, windows, windows.windows, run.selection, 1,
-                            run.timings, run.ends});
+                            run.timings, run.ends, run.world});
   }
-  const walk::BlockWalk walk{
+  walk::BlockWalk walk{
       run.model,
       run.placement,
       windows,
@@ -310,10 +351,13 @@ Measurements measure_model(const MeasureRun& run) {
       /*dense_stream=*/false,
       /*residual_drift=*/false,
       run.activations,
-      /*keeps_norms=*/true};
+      /*keeps_norms=*/true,
+      /*keeps_weights=*/true};
+  walk.world = run.world;
   Measurer measurer(run, std::move(fisher));
-  walk::walk_blocks(
-      walk, [&](model::Block& block, walk::SiteInput& input) { measurer.measure(block, input); });
+  walk::walk_blocks(walk, [&](model::Block& block, std::span<walk::SiteInput> inputs) {
+    measurer.measure(block, inputs);
+  });
   return measurer.take();
 }
 
@@ -351,14 +395,17 @@ Measurements load_or_measure(const MeasureRun& run) {
   if (run.goal.types && run.goal.types->standard != nullptr) return unmeasured(run);
   const std::string& path = run.goal.plan.measurements;
   if (path.empty()) return measure_model(run);
-  if (std::filesystem::exists(path)) {
-    Measurements known = read_measurements(path);
+  nlohmann::json file;  // null: there is none
+  if (run.world.leads() && std::filesystem::exists(path)) {
+    const Measurements known = read_measurements(path);
     require_match(known, run.key, path);
-    return known;
+    file = to_json(known);
   }
+  file = ranks::broadcast(run.world, std::move(file), 0);
+  if (!file.is_null()) return measurements_of(file, path);
   Measurements measured = measure_model(run);
   measured.key = run.key;
-  write_measurements(measured, path);
+  if (run.world.leads()) write_measurements(measured, path);
   return measured;
 }
 

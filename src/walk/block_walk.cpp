@@ -12,6 +12,8 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/ranks/lane_sum.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::walk {
@@ -38,15 +40,18 @@ StreamPair every_second(const StreamPair& streams, std::int64_t first) {
   return {streams.dense.is_same(streams.compressed) ? compressed : part(streams.dense), compressed};
 }
 
-/// Sums and sampled tokens of one site's input, and its drift when followed.
+/// Sums and sampled tokens of one site's input, and its drift when followed, lane by lane.
 class SiteCollector {
  public:
   /// \param first   the first linear that reads the site.
   /// \param stride  every stride-th token is kept; 0: none.
-  SiteCollector(model::LinearInfo first, torch::Device device, std::int64_t stride)
-      : first_(std::move(first)),
-        device_(device),
-        sums_(first_.name, first_.columns, device),
+  /// \param lanes   of all ranks; it and `walk` outlive this.
+  SiteCollector(const BlockWalk& walk, const ranks::Lanes& lanes, model::LinearInfo first,
+                std::int64_t stride)
+      : walk_(walk),
+        first_(std::move(first)),
+        sums_(first_.name, first_.columns, walk.placement.device),
+        total_(walk.world, lanes, walk.placement.device),
         stride_(stride) {}
 
   void add(const torch::Tensor& input) {
@@ -57,47 +62,72 @@ class SiteCollector {
   }
 
   void follow_drift() {
-    const auto half = [&] { return calib::DriftAccumulator(first_.name, first_.columns, device_); };
+    const auto half = [&] {
+      return calib::DriftAccumulator(first_.name, first_.columns, walk_.placement.device);
+    };
     drift_.emplace(std::array<calib::DriftAccumulator, 2>{half(), half()});
   }
   [[nodiscard]] bool follows_drift() const { return drift_.has_value(); }
 
   /// The inputs of one batch in both models, and the residual streams when they are followed. Every
   /// second sequence goes into the other half.
-  void add_drift(const StreamPair& inputs, const std::optional<StreamPair>& residuals) {
+  /// \param window  the batch's first.
+  void add_drift(const StreamPair& inputs, const std::optional<StreamPair>& residuals,
+                 std::int64_t window) {
     const std::int64_t sequences = inputs.compressed.size(0);
     for (std::int64_t i = 0; i < std::min<std::int64_t>(2, sequences); ++i) {
-      calib::DriftAccumulator& half = (*drift_)[static_cast<std::size_t>((drifted_ + i) % 2)];
+      calib::DriftAccumulator& half = (*drift_)[static_cast<std::size_t>((window + i) % 2)];
       const StreamPair input = every_second(inputs, i);
       half.add(input.dense, input.compressed);
       if (!residuals) continue;
       const StreamPair residual = every_second(*residuals, i);
       half.add_residual(residual.dense, residual.compressed, input.compressed);
     }
-    drifted_ += sequences;
   }
 
-  [[nodiscard]] SiteInput finish(std::int64_t layer) {
-    SiteInput input{layer, first_.site, sums_.finish(),
-                    samples_.empty() ? torch::Tensor() : at::cat(samples_)};
+  /// All batches of a lane have been added.
+  void end_lane(std::int64_t lane) {
+    ranks::LaneFigures figures = sums_.take();
     if (drift_) {
-      std::array<calib::DriftStats, 2> halves{(*drift_)[0].finish(), (*drift_)[1].finish()};
-      input.drift = std::move(halves);
+      for (calib::DriftAccumulator& half : *drift_) {
+        for (torch::Tensor& sum : half.take()) figures.sums.push_back(std::move(sum));
+      }
     }
-    return input;
+    total_.add(lane, std::move(figures));
   }
+
+  [[nodiscard]] SiteInput finish(std::int64_t layer);
 
  private:
+  const BlockWalk& walk_;
   model::LinearInfo first_;
-  torch::Device device_;
   calib::StatsAccumulator sums_;
   std::optional<std::array<calib::DriftAccumulator, 2>> drift_;
-  std::int64_t drifted_ = 0;  // sequences whose drift was added
+  ranks::LaneSum total_;
   std::int64_t stride_;
   std::vector<torch::Tensor> samples_;
 };
 
-/// One collector a site whose linears are selected, in forward order.
+SiteInput SiteCollector::finish(std::int64_t layer) {
+  ranks::LaneFigures total = total_.finish();
+  std::vector<torch::Tensor> halves;
+  if (drift_) {
+    const auto begin = total.sums.end() - 2 * calib::DriftAccumulator::kTaken;
+    halves.assign(begin, total.sums.end());
+    total.sums.erase(begin, total.sums.end());
+  }
+  torch::Tensor samples = samples_.empty() ? torch::Tensor() : at::cat(samples_);
+  if (stride_ > 0) samples = ranks::gather_rows(walk_.world, samples);
+  SiteInput input{layer, first_.site, calib::StatsAccumulator::stats_of(std::move(total)), samples};
+  if (drift_) {
+    const auto middle = halves.begin() + calib::DriftAccumulator::kTaken;
+    input.drift = std::array<calib::DriftStats, 2>{
+        calib::DriftAccumulator::stats_of({halves.begin(), middle}),
+        calib::DriftAccumulator::stats_of({middle, halves.end()})};
+  }
+  return input;
+}
+
 using Collectors = std::map<Site, SiteCollector>;
 
 /// A state that was stored between two sites, or between two blocks.
@@ -111,9 +141,11 @@ class Walker {
   Walker(const BlockWalk& walk, const SiteHandler& handle)
       : walk_(walk),
         handle_(handle),
+        lanes_((walk.windows.windows + walk.batch_windows - 1) / walk.batch_windows,
+               walk.world.size()),
+        batches_(lanes_.units_of_rank(walk.world.rank())),
         space_(walk.placement.device, walk.activations),
-        states_(space_, static_cast<std::size_t>((walk.windows.windows + walk.batch_windows - 1) /
-                                                 walk.batch_windows)) {
+        states_(space_, static_cast<std::size_t>(batches_.count())) {
     embed_windows(walk_.model);
     if (walk_.embedding == nullptr) return;
     if (walk_.dense_stream) {
@@ -141,16 +173,18 @@ class Walker {
   [[nodiscard]] std::unique_ptr<Block> load() const;
   void calibrate_together(Block& block);
   void calibrate_batch(const Block& block, model::BlockState state, Collectors& collectors);
+  void end_batch(std::size_t index, SiteCollector& collector) const;
   void propagate(const Block& block);
   void pass_in_sequence(Block& block);
   void pass_site(Block& block, Site site);
   void visit_all(const Block& block, Site site, SiteCollector* collector);
   [[nodiscard]] torch::Tensor visit(const Block& block, Site site, SiteCollector* collector,
-                                    const model::BlockState& state, model::BlockState* dense);
+                                    std::size_t index, const model::BlockState& state,
+                                    model::BlockState* dense);
   void advance_all(const Block& block, Site site);
   [[nodiscard]] bool keeps_input(std::size_t index, const torch::Tensor& input,
                                  const model::BlockState& state);
-  void handle(Block& block, Site site, SiteCollector* collector);
+  [[nodiscard]] SiteInput input_of(Site site, SiteCollector* collector);
   [[nodiscard]] std::optional<model::LinearInfo> first_selected(const Block& block,
                                                                 Site site) const;
   [[nodiscard]] std::optional<SiteCollector> collector_for(const Block& block, Site site) const;
@@ -159,9 +193,12 @@ class Walker {
 
   const BlockWalk& walk_;
   const SiteHandler& handle_;
+  ranks::Lanes lanes_;     // of batches
+  ranks::Range batches_;   // this rank's
   memory::ActivationSpace space_;
   memory::ActivationStore states_;                // of the compressed stream
   std::optional<memory::ActivationStore> dense_;  // of the dense stream; nothing: the same
+  std::vector<SiteInput> waiting_;  // for the handler: several ranks share what several sites need
   bool residuals_part_ = false;  // whether the streams' residual streams have parted
   std::int64_t layer_ = 0;
 };
@@ -171,10 +208,12 @@ void Walker::embed_windows(model::Model& model) {
   walk_.model.read_ahead(0, walk_.placement);
   const auto ids = torch::from_blob(const_cast<std::int32_t*>(walk_.windows.ids.data()),
                                     {walk_.windows.windows, walk_.windows.seqlen}, torch::kInt32);
-  std::size_t index = 0;
-  for (const torch::Tensor& batch : ids.split(walk_.batch_windows)) {
-    states_.put(index++, {model.embed(batch.to(torch::kInt64), walk_.placement), {}});
+  const std::vector<torch::Tensor> all = ids.split(walk_.batch_windows);
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    const torch::Tensor& batch = all[static_cast<std::size_t>(batches_.first) + i];
+    states_.put(i, {model.embed(batch.to(torch::kInt64), walk_.placement), {}});
   }
+  if (states_.size() == 0) model.read_embedding(walk_.placement);
   model.release_ends();
 }
 
@@ -200,7 +239,14 @@ std::optional<SiteCollector> Walker::collector_for(const Block& block, Site site
   const std::int64_t tokens = walk_.windows.windows * walk_.windows.seqlen;
   const std::int64_t wanted = walk_.sample_tokens;
   const std::int64_t stride = wanted == 0 ? 0 : std::max<std::int64_t>(1, tokens / wanted);
-  return SiteCollector(*first, walk_.placement.device, stride);
+  return SiteCollector(walk_, lanes_, *first, stride);
+}
+
+/// A collector has seen this rank's batch `index`, maybe the last one of a lane.
+void Walker::end_batch(std::size_t index, SiteCollector& collector) const {
+  const std::int64_t batch = batches_.first + static_cast<std::int64_t>(index);
+  const auto lane = lanes_.lane_ended_by(batch, walk_.world.rank());
+  if (lane) collector.end_lane(*lane);
 }
 
 /// Adds one batch's site inputs to the collectors, and computes nothing beyond the last of them.
@@ -229,13 +275,20 @@ void Walker::calibrate_together(Block& block) {
     check_interrupt();
     states_.fetch_ahead(i + 1);
     calibrate_batch(block, block.begin(states_.get(i).hidden), collectors);
+    for (auto& [_, collector] : collectors) end_batch(i, collector);
   }
   for (int index = 0; index < model::kSites; ++index) {
     const Site site = static_cast<Site>(index);
     auto collected =
         collectors.extract(site);  // each H is freed as soon as its linears are handled
-    handle(block, site, collected.empty() ? nullptr : &collected.mapped());
+    if (!first_selected(block, site)) continue;
+    waiting_.push_back(input_of(site, collected.empty() ? nullptr : &collected.mapped()));
+    if (!walk_.world.alone()) continue;
+    handle_(block, waiting_);
+    waiting_.clear();
   }
+  if (!waiting_.empty()) handle_(block, waiting_);
+  waiting_.clear();
 }
 
 void Walker::propagate(const Block& block) {
@@ -252,6 +305,8 @@ void Walker::pass_in_sequence(Block& block) {
   for (int index = 0; index < model::kSites; ++index) {
     pass_site(block, static_cast<Site>(index));
   }
+  if (!waiting_.empty()) handle_(block, waiting_);
+  waiting_.clear();
 }
 
 void Walker::pass_site(Block& block, Site site) {
@@ -259,7 +314,13 @@ void Walker::pass_site(Block& block, Site site) {
   if (collector && dense_) collector->follow_drift();
   if (first_selected(block, site) && walk_.dense_stream && !dense_) dense_ = states_.copy();
   if (collector || dense_) visit_all(block, site, collector ? &*collector : nullptr);
-  handle(block, site, collector ? &*collector : nullptr);
+  if (first_selected(block, site)) {
+    waiting_.push_back(input_of(site, collector ? &*collector : nullptr));
+    if (walk_.world.alone() || !walk_.keeps_weights) {
+      handle_(block, waiting_);
+      waiting_.clear();
+    }
+  }
   residuals_part_ = residuals_part_ || (dense_ && adds_to_residual(site));
   if (site == Site::kMlpOut && !output_is_read()) return;
   advance_all(block, site);
@@ -279,7 +340,8 @@ void Walker::visit_all(const Block& block, Site site, SiteCollector* collector) 
       states_.fetch_ahead(i + 1);
       state = begun(block, site, states_.get(i));
     }
-    const torch::Tensor input = visit(block, site, collector, state, dense_ ? &dense : nullptr);
+    const torch::Tensor input = visit(block, site, collector, i, state, dense_ ? &dense : nullptr);
+    if (collector != nullptr) end_batch(i, *collector);
     if (dense_) dense_->put(i, dense);
     if (keeps_input(i, input, state)) states_.put(i, {state.hidden, input});
   }
@@ -308,7 +370,8 @@ void Walker::advance_all(const Block& block, Site site) {
 /// What one batch has to do at a site before the handler: it is collected, and its dense stream
 /// goes on. Returns the site's input when it is collected.
 torch::Tensor Walker::visit(const Block& block, Site site, SiteCollector* collector,
-                            const model::BlockState& state, model::BlockState* dense) {
+                            std::size_t index, const model::BlockState& state,
+                            model::BlockState* dense) {
   torch::Tensor input;
   if (collector != nullptr) {
     const StageTimer timer(walk_.timings, "calibrate");
@@ -327,7 +390,8 @@ torch::Tensor Walker::visit(const Block& block, Site site, SiteCollector* collec
     if (walk_.residual_drift && residuals_part_ && adds_to_residual(site)) {
       residuals = {dense->hidden, state.hidden};
     }
-    collector->add_drift({dense_input, input}, residuals);
+    const std::int64_t batch = batches_.first + static_cast<std::int64_t>(index);
+    collector->add_drift({dense_input, input}, residuals, batch * walk_.batch_windows);
   }
   if (site == Site::kMlpOut && !output_is_read()) return input;
   const StageTimer timer(walk_.timings, "dense_stream");
@@ -335,14 +399,11 @@ torch::Tensor Walker::visit(const Block& block, Site site, SiteCollector* collec
   return input;
 }
 
-void Walker::handle(Block& block, Site site, SiteCollector* collector) {
-  if (!first_selected(block, site)) return;
-  SiteInput input{layer_, site, {}, {}};
-  if (collector != nullptr) {
-    const StageTimer timer(walk_.timings, "calibrate");
-    input = collector->finish(layer_);
-  }
-  handle_(block, input);
+/// What the handler is told of a site; a null collector: nothing.
+SiteInput Walker::input_of(Site site, SiteCollector* collector) {
+  if (collector == nullptr) return {layer_, site, {}, {}};
+  const walk::StageTimer timer(walk_.timings, walk_.world.alone() ? "calibrate" : "exchange");
+  return collector->finish(layer_);
 }
 
 }  // namespace

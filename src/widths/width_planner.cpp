@@ -98,8 +98,8 @@ void WidthPlanner::measure_model(const walk::BlockWalk& walk) {
   dense.true_sequential = true;  // nothing is replaced, so every activation is needed once
   dense.dense_stream = false;    // and both streams would be one
   dense.residual_drift = false;
-  walk::walk_blocks(dense, [&](model::Block& block, walk::SiteInput& input) {
-    measure_site(block, input, walk.timings);
+  walk::walk_blocks(dense, [&](model::Block& block, std::span<walk::SiteInput> inputs) {
+    for (const walk::SiteInput& input : inputs) measure_site(block, input, walk.timings);
   });
   allocate_model(walk.timings);
 }

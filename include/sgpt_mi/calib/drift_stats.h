@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace sgpt_mi::calib {
 
@@ -42,10 +43,19 @@ class DriftAccumulator {
   void add_residual(const torch::Tensor& residual_dense, const torch::Tensor& residual,
                     const torch::Tensor& x);
 
-  [[nodiscard]] DriftStats finish();
+  /// What was added since take() was last called, kTaken tensors for a sum over lanes.
+  [[nodiscard]] std::vector<torch::Tensor> take();
+  static constexpr std::size_t kTaken = 4;
+  /// The drift of a sum over what take() gave.
+  [[nodiscard]] static DriftStats stats_of(const std::vector<torch::Tensor>& total);
+  [[nodiscard]] DriftStats finish() { return stats_of(take()); }
 
  private:
+  void start();
+
   std::string name_;
+  std::int64_t channels_;
+  torch::Device device_;
   DriftStats stats_;
 };
 

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "sgpt_mi/ranks/lane_sum.h"
+
 namespace sgpt_mi::calib {
 
 /// What is known about a linear's input x (N channels) after calibration; one per distinct input.
@@ -36,11 +38,19 @@ class StatsAccumulator {
   /// Throws Error(kNumeric) naming the linear and the first index when x is not finite.
   void add(const torch::Tensor& x);
 
-  [[nodiscard]] LayerStats finish();
+  /// What was added since take() was last called, for a sum over lanes.
+  [[nodiscard]] ranks::LaneFigures take();
+  /// The statistics of a sum over what take() gave.
+  [[nodiscard]] static LayerStats stats_of(ranks::LaneFigures total);
+  [[nodiscard]] LayerStats finish() { return stats_of(take()); }
 
  private:
+  void start();
+
   std::string name_;
-  LayerStats stats_;
+  std::int64_t channels_;
+  torch::Device device_;
+  LayerStats stats_;  // its second moment's upper half alone
 };
 
 }  // namespace sgpt_mi::calib

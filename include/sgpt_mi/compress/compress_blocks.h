@@ -16,6 +16,7 @@
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/packing/packed_size.h"
 #include "sgpt_mi/planning/rd_plan.h"
+#include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/text/windows.h"
@@ -40,8 +41,11 @@ struct BlockRun {
   /// settings.plan->measurements.
   nlohmann::json measurement_key = nlohmann::json::object();
   memory::ActivationBudget activations = {};  ///< of every pass of calibration windows
-  /// Keeps what is finished and knows what was; nullptr: neither.
+  /// Keeps what is finished and knows what was; nullptr: neither. Of rank 0.
   journal::RunJournal* journal = nullptr;
+  /// Who share windows and linears. Rank 0 has the result and hands all to its store; the others
+  /// hand nothing to theirs.
+  ranks::World world = {};
 };
 
 /// The groups of one site for a picture.

@@ -48,7 +48,7 @@ struct StoredBlocks {
 /// A set of named tensors: one file, several shards, or a layer over another source.
 ///
 /// read() of a mapped file copies nothing; formats that must be unpacked return a buffer of their
-/// own, so that only the tensors in use take memory. Thread-safe for concurrent reads.
+/// own, so that only the tensors in use take memory. Thread-safe for reads where concurrent().
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
@@ -58,6 +58,9 @@ class TensorSource {
 
   /// The data of one tensor. Throws Error(kInput) naming the tensor when there is none.
   [[nodiscard]] virtual TensorData read(const std::string& name) const = 0;
+
+  /// Whether several threads may read at once, and in any order.
+  [[nodiscard]] virtual bool concurrent() const { return true; }
 
   /// What read() unpacks, where it does. Default: the tensor's own type and bytes. Throws as
   /// read().

@@ -7,6 +7,7 @@
 
 #include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/model/model.h"
+#include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/text/windows.h"
 
 namespace sgpt_mi::eval {
@@ -21,6 +22,8 @@ struct PerplexityOptions {
   bool keep_head = false;  ///< also FinalStates::head: the models to compare may have other heads
   /// The dense model's states on the same windows, for PerplexityResult::divergence; may be null.
   const FinalStates* reference = nullptr;
+  /// The ranks that share the windows, each whole batches; all have the same result and states.
+  ranks::World world = {};
 };
 
 /// Perplexity over windows: inside each window logits[:-1] are scored against ids[1:].

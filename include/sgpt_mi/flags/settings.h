@@ -20,6 +20,7 @@ struct Settings {
   std::string device = "auto";
   std::string dtype = "auto";
   int threads = 0;
+  std::string mpi_weights = "read";
   std::string max_memory;
   std::string data_dir;
   std::string text_key;

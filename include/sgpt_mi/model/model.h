@@ -127,6 +127,11 @@ class Model {
   /// The embedding table is loaded on first use and kept until release_ends().
   [[nodiscard]] torch::Tensor embed(const torch::Tensor& ids, const Placement& where);
 
+  /// Reads what embed() reads, or final_hidden() and head(), in their order: for a rank without
+  /// windows, where weights are read together (ranks::BroadcastSource).
+  void read_embedding(const Placement& where);
+  void read_head(const Placement& where);
+
   /// Block `layer` with its weights on `where`. Throws Error(kNumeric) naming tensor and first
   /// index when a weight is NaN or infinite.
   [[nodiscard]] std::unique_ptr<Block> load_block(std::int64_t layer, const Placement& where) const;

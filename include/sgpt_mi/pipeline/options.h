@@ -8,6 +8,7 @@
 #include "sgpt_mi/compress/settings.h"
 #include "sgpt_mi/formats/format.h"
 #include "sgpt_mi/memory/memory_limits.h"
+#include "sgpt_mi/ranks/world.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -20,6 +21,9 @@ struct ModelOptions {
   int threads = 0;  ///< of LibTorch's pool; 0: LibTorch's choice
   /// A GPU that is not here counts as one: nothing may be computed then, only planned.
   bool assume_device = false;
+  ranks::World world = {};  ///< who share the run; each takes the GPU of its place on its machine
+  /// Rank 0 reads the model's weights and sends them to the others, which else read them as well.
+  bool broadcast_weights = false;
 
   /// Throws Error(kUsage) naming the field, its value and its range.
   void validate() const;

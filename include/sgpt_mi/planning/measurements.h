@@ -72,7 +72,10 @@ struct Measurements {
 
 [[nodiscard]] nlohmann::json to_json(const Measurements& measurements);
 
-/// Throws Error(kInput) naming the file and what is missing or out of range in it.
+/// What to_json() made. Throws Error(kInput) naming `from` and what is missing or out of range.
+[[nodiscard]] Measurements measurements_of(const nlohmann::json& value, const std::string& from);
+
+/// Of a file. Throws as measurements_of().
 [[nodiscard]] Measurements read_measurements(const std::filesystem::path& path);
 
 /// Replaces the file at once or not at all.

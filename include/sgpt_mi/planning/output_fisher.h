@@ -7,6 +7,7 @@
 #include <string>
 
 #include "sgpt_mi/model/model.h"
+#include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/text/windows.h"
 #include "sgpt_mi/walk/layer_selection.h"
 
@@ -33,6 +34,7 @@ struct FisherRun {
   std::int64_t batch_windows = 1;          ///< windows whose graph is in memory at once, >= 1
   std::map<std::string, double>& timings;  ///< adds to "fisher"
   EndMoments* ends = nullptr;              ///< filled; nullptr: not wanted
+  ranks::World world = {};  ///< who share the windows; the sums' bits do not depend on how many
 };
 
 /// How much the loss depends on every output row of the selected linears, by linear name:

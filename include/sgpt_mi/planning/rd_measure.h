@@ -10,6 +10,7 @@
 #include "sgpt_mi/planning/measurements.h"
 #include "sgpt_mi/planning/output_fisher.h"
 #include "sgpt_mi/planning/plan_options.h"
+#include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/text/windows.h"
 #include "sgpt_mi/walk/layer_selection.h"
 
@@ -29,6 +30,7 @@ struct MeasureRun {
   const nlohmann::json& key;
   /// Filled where a backward pass is made; nullptr: not wanted.
   EndMoments* ends = nullptr;
+  ranks::World world = {};  ///< who share windows and linears; rank 0 has the file
 };
 
 /// Measures what planning needs in one pass of the first goal.plan.windows calibration windows

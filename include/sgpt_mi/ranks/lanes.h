@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 namespace sgpt_mi::ranks {
 
@@ -45,6 +46,14 @@ class Lanes {
     const Range lanes = lanes_of_rank(rank);
     if (lanes.count() == 0) return {};
     return {units_of_lane(lanes.first).first, units_of_lane(lanes.end - 1).end};
+  }
+  /// The lane of this rank whose last unit it is, if there is one.
+  [[nodiscard]] std::optional<std::int64_t> lane_ended_by(std::int64_t unit, int rank) const {
+    const Range lanes = lanes_of_rank(rank);
+    for (std::int64_t lane = lanes.first; lane < lanes.end; ++lane) {
+      if (units_of_lane(lane).end == unit + 1) return lane;
+    }
+    return std::nullopt;
   }
   [[nodiscard]] int rank_of_lane(std::int64_t lane) const {
     int rank = 0;

@@ -7,12 +7,14 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "sgpt_mi/calib/drift_stats.h"
 #include "sgpt_mi/calib/layer_stats.h"
 #include "sgpt_mi/memory/activation_store.h"
 #include "sgpt_mi/model/model.h"
+#include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/text/windows.h"
 #include "sgpt_mi/walk/layer_selection.h"
 
@@ -31,8 +33,9 @@ struct SiteInput {
   std::optional<std::array<calib::DriftStats, 2>> drift = std::nullopt;
 };
 
-/// May replace weights of the block: what it leaves there makes the inputs of what follows.
-using SiteHandler = std::function<void(model::Block& block, SiteInput& input)>;
+/// May replace weights of the block: what it leaves there makes the inputs of what follows. It may
+/// free what it no longer needs of an input.
+using SiteHandler = std::function<void(model::Block& block, std::span<SiteInput> inputs)>;
 
 /// A pass of the calibration windows through the model.
 struct BlockWalk {
@@ -53,13 +56,21 @@ struct BlockWalk {
   /// The handler leaves the norms of the block as they are: a site's input that lies on the device
   /// is then kept until its linears are applied, instead of being normed again.
   bool keeps_norms = false;
+  /// The handler leaves the weights of the block as they are: several ranks then get all sites of a
+  /// block at once also where the walk goes site by site.
+  bool keeps_weights = false;
   /// Whose embedding the compressed stream starts from; nullptr: the model's own.
   model::Model* embedding = nullptr;
   /// Of which sites the handler needs no statistics; empty: of none.
   std::function<bool(std::int64_t layer, model::Site site)> knows = {};
+  /// The ranks that share the windows: each has whole batches of neighbours (ranks::Lanes), and all
+  /// have the same SiteInput, whose bits do not depend on how many they are.
+  ranks::World world = {};
 };
 
-/// Calls the handler for every site that a selected linear reads, in forward order.
+/// Calls the handler for every site that a selected linear reads, in forward order, one at a time;
+/// several ranks get all sites of a block at once where they are calibrated together. Every rank
+/// has to leave the same weights in the block.
 ///
 /// The windows are embedded once; each block sees them as the handled blocks before it left them.
 /// All sites of a block are calibrated in one forward with its weights as they were and then

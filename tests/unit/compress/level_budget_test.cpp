@@ -73,7 +73,8 @@ Outcome run(const Model& model, const planning::RdPlan& plan) {
     for (int tries = 1;; ++tries) {
       const double step = budget.step_for(name);
       const std::int64_t bits = model.bits_of(i, step);
-      if (!budget.settle(name, bits)) continue;
+      if (!budget.accepts(name, bits)) continue;
+      budget.settle(name, step, bits);
       outcome.bits += bits;
       outcome.steps.push_back(step);
       outcome.tries.push_back(tries);
@@ -113,7 +114,7 @@ TEST(LevelBudget, GoesOnWithTheStepsOfARunThatWasNotInterrupted) {
   for (std::size_t done = 1; done < kSizes.size(); ++done) {
     LevelBudget budget(plan);
     for (std::size_t i = 0; i < done; ++i) {
-      budget.restore(std::to_string(i), whole.steps[i], model.bits_of(i, whole.steps[i]));
+      budget.settle(std::to_string(i), whole.steps[i], model.bits_of(i, whole.steps[i]));
     }
     if (done + 1 < kSizes.size()) {
       EXPECT_EQ(budget.step_for(std::to_string(done)), whole.steps[done]) << done;
@@ -200,7 +201,7 @@ TEST(LevelBudget, KnowsItsLinears) {
     return test::error_of(ErrorKind::kInternal, [&] { (void)budget.step_for(name); });
   };
   EXPECT_THAT(refusal("2"), HasSubstr("not planned"));
-  ASSERT_TRUE(budget.settle("0", 1000));
+  budget.settle("0", 1.0, 1000);
   EXPECT_THAT(refusal("0"), HasSubstr("not planned, or done"));
 }
 
