@@ -26,6 +26,7 @@
 #include "sgpt_mi/io/output.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/report/statistics.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/walk/trace.h"
 #include "type_settings.h"
 
@@ -212,7 +213,7 @@ std::string read_standard_input() {
 }
 
 void run_tokenize(const flags::ResolvedSettings& settings) {
-  const auto tokenizer = pipeline::open_tokenizer(model_of(settings.values));
+  const auto tokenizer = session::open_tokenizer(model_of(settings.values));
   const std::string& file = settings.values.file;
   const std::string text = file == "-" ? read_standard_input() : documents::read_text_file(file);
   documents::require_utf8(text, file == "-" ? "standard input" : file);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "sgpt_mi/ranks/lane_sum.h"
+
 namespace sgpt_mi::memory {
 namespace {
 
@@ -117,10 +119,10 @@ std::int64_t MemoryCounts::states(std::int64_t windows, int streams, bool betwee
 
 std::int64_t MemoryCounts::activations(const std::string& phase) const {
   if (phase == "curves" || phase == "plan check")
-    return states(question_.measured_windows, 1, true);
+    return states(own(question_.measured_windows), 1, true);
   if (phase != "calibration" && phase != "solving") return 0;
   const int streams = question_.dense_stream ? 2 : 1;
-  return states(question_.windows, streams, question_.true_sequential);
+  return states(own(question_.windows), streams, question_.true_sequential);
 }
 
 std::int64_t MemoryCounts::largest_activations() const {
@@ -175,6 +177,32 @@ std::int64_t MemoryCounts::stored_weights() const {
   return block_ * question_.model.spec().layers * question_.stored_bytes;
 }
 
+/// Batches as walk::walk_blocks() and eval::perplexity() share them, of as many windows as on a CPU.
+ranks::Lanes MemoryCounts::lanes_of(std::int64_t windows) const {
+  constexpr std::int64_t kBatch = 4;
+  return {std::max<std::int64_t>(1, (windows + kBatch - 1) / kBatch), question_.ranks};
+}
+
+/// The most windows that one of the ranks has.
+std::int64_t MemoryCounts::own(std::int64_t windows) const {
+  if (question_.ranks == 1) return windows;
+  const ranks::Lanes lanes = lanes_of(windows);
+  std::int64_t most = 0;
+  for (int rank = 0; rank < question_.ranks; ++rank) {
+    most = std::max(most, lanes.units_of_rank(rank).count());
+  }
+  return std::min(windows, (windows + lanes.units() - 1) / lanes.units() * most);
+}
+
+/// Sums of lanes that wait on the host for others (ranks::LaneSum): the total and a group, or up to
+/// three lanes for another rank.
+void MemoryCounts::add_waiting(MemoryPhase& phase, std::int64_t windows, std::int64_t sums) const {
+  const ranks::Lanes lanes = lanes_of(windows);
+  const std::int64_t others = lanes.lanes_of_rank(0).count() - 1;
+  const std::int64_t most = question_.ranks > 1 ? 3 : lanes.count() > ranks::LaneSum::kGroup ? 2 : 1;
+  phase.host.push_back({"sums of lanes", std::min(others, most) * sums});
+}
+
 /// What the host holds from the first scoring on, or collects.
 void MemoryCounts::add_results(MemoryPhase& phase) const {
   std::int64_t states = 0;
@@ -186,7 +214,7 @@ void MemoryCounts::add_results(MemoryPhase& phase) const {
 
 MemoryPhase MemoryCounts::scoring(const char* name) const {
   std::int64_t windows = 0;
-  for (const std::int64_t set : question_.eval_windows) windows = std::max(windows, set);
+  for (const std::int64_t set : question_.eval_windows) windows = std::max(windows, own(set));
   const std::int64_t tokens = std::min(kScoredWindows, windows) * question_.eval_seqlen;
   const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, model::kLogitsAtOnce);
   MemoryPhase phase{name, {}, {}};
@@ -208,7 +236,7 @@ MemoryPhase MemoryCounts::sensitivities() const {
                   {"embedding and head", ends_ * element_},
                   {"gradients", graph(question_.seqlen) + logits * 5 * kFloat}};
   phase.host = {
-      {"inputs of all blocks", (layers + 2) * states(question_.measured_windows, 1, false)}};
+      {"inputs of all blocks", (layers + 2) * states(own(question_.measured_windows), 1, false)}};
   add_results(phase);
   return phase;
 }
@@ -219,13 +247,14 @@ MemoryPhase MemoryCounts::curves(std::int64_t batch) const {
                   {"H", sums(false, false)},
                   {"forward", forward(std::min(batch, question_.measured_windows))},
                   {"workspace", std::max(factor_workspace(), curve_workspace())}};
+  add_waiting(phase, question_.measured_windows, sums(question_.ranks > 1, false));
   add_results(phase);
   return phase;
 }
 
 MemoryPhase MemoryCounts::check(std::int64_t batch) const {
   MemoryPhase phase{"plan check", {}, {}};
-  const std::int64_t states_bytes = question_.held_out_windows * question_.seqlen *
+  const std::int64_t states_bytes = own(question_.held_out_windows) * question_.seqlen *
                                     (hidden_ + question_.model.spec().word_embed_dim) * element_;
   phase.device = {{"blocks", weights()},
                   {"embedding and head", ends_ * element_},
@@ -237,6 +266,7 @@ MemoryPhase MemoryCounts::check(std::int64_t batch) const {
                   {"forward", forward(std::min(batch, question_.measured_windows))},
                   {"workspace", std::max(factor_workspace(), solve_workspace())}};
   phase.host = {{"weights of a trial", stored_weights()}};
+  add_waiting(phase, question_.measured_windows, sums(!question_.true_sequential, false));
   add_results(phase);
   return phase;
 }
@@ -253,6 +283,7 @@ MemoryPhase MemoryCounts::calibration(std::int64_t batch) const {
   phase.device = {{"blocks", weights()},
                   {"H", sums(!question_.true_sequential, drift)},
                   {"forward", forward(batch) + samples}};
+  add_waiting(phase, question_.windows, sums(!question_.true_sequential, drift));
   if (question_.tuned_windows > 0) phase.device.push_back({"waiting linears", pending()});
   add_results(phase);
   return phase;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sgpt_mi/memory/memory_plan.h"
+#include "sgpt_mi/ranks/lanes.h"
 
 namespace sgpt_mi::memory {
 
@@ -57,6 +58,9 @@ class MemoryCounts {
   [[nodiscard]] std::int64_t states(std::int64_t windows, int streams, bool between_sites) const;
   [[nodiscard]] std::int64_t stored_weights() const;
   void add_results(MemoryPhase& phase) const;
+  [[nodiscard]] ranks::Lanes lanes_of(std::int64_t windows) const;
+  [[nodiscard]] std::int64_t own(std::int64_t windows) const;
+  void add_waiting(MemoryPhase& phase, std::int64_t windows, std::int64_t sums) const;
 
   const MemoryQuestion& question_;
   std::vector<SiteShape> sites_;

@@ -90,7 +90,7 @@ report::PerplexityReport describe(const text::EvalSet& set, torch::ScalarType dt
   report.tokens = set.tokens;
   report.windows = set.windows.windows;
   report.seqlen = set.windows.seqlen;
-  report.dtype = scalar_type_name(dtype);
+  report.dtype = session::scalar_type_name(dtype);
   report.text_sha256 = set.text_sha256;
   report.token_sha256 = set.token_sha256;
   return report;
@@ -159,7 +159,7 @@ std::vector<eval::FinalStates> score_dense(const EvalRun& run,
   ModelOptions options = run.model;
   options.model = run.dense_model;
   Session dense(options);
-  tell_notes(dense.checkpoint, events);
+  session::tell_notes(dense.checkpoint, events);
   report.dense_bytes = dense.stored_bytes();
   std::vector<eval::FinalStates> states(sets.size());
   for (std::size_t i = 0; i < sets.size(); ++i) {
@@ -177,7 +177,7 @@ void open_and_score(const EvalRun& run, report::RunReport& report, report::Event
   const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
   report.model = describe_model(session);
   report.warnings = session.checkpoint.notes;
-  tell_notes(session.checkpoint, events);
+  session::tell_notes(session.checkpoint, events);
   const std::vector<text::EvalSet>& sets = bench.eval_sets(run.eval);
   for (const text::EvalSet& set : sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "session.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/ranks/world.h"

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "session.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/pipeline/options.h"

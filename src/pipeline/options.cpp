@@ -4,14 +4,6 @@
 #include "sgpt_mi/core/error.h"
 
 namespace sgpt_mi::pipeline {
-void ModelOptions::validate() const {
-  if (model.empty())
-    fail(ErrorKind::kUsage, "MODEL is empty; give a folder, a GGUF file or a Hub id");
-  if (threads < 0 || threads > 4096) {
-    fail(ErrorKind::kUsage, "threads: {} is not in 0..4096 (0: automatic)", threads);
-  }
-}
-
 void EvalOptions::validate() const {
   if (seqlen < 0 || seqlen == 1) {
     fail(ErrorKind::kUsage, "seqlen: {} is not 0 (automatic) or at least 2", seqlen);

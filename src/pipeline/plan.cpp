@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <spdlog/fmt/fmt.h>
 #include <spdlog/fmt/ranges.h>
+#include <torch/cuda.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -204,10 +205,24 @@ void warn_of_memory(const memory::MemoryLimit& limit, const memory::MemoryPhase&
       phase.name, human_bytes(memory::total_of(needs)), human_bytes(*limit.bytes)));
 }
 
+/// What this rank may plan with: of what is free its share, which it has in common with the others
+/// on its machine, and on its GPU where there are fewer.
+memory::MemoryLimits limits_of(const CompressRun& run, const Session& session) {
+  memory::MemoryLimits limits = memory::memory_limits(run.max_memory, session.placement.device);
+  const int local = session.world.local_size();
+  const auto share = [](memory::MemoryLimit& limit, int ranks) {
+    if (limit.bytes && !limit.asked_for) limit.bytes = *limit.bytes / ranks;
+  };
+  share(limits.host, local);
+  const int gpus = std::max<int>(1, torch::cuda::device_count());
+  share(limits.device, (local + gpus - 1) / gpus);
+  return limits;
+}
+
 void tell_memory(const CompressRun& run, const PreparedRun& prepared, report::Events& events) {
   const memory::MemoryPlan& memory = prepared.memory;
   const torch::Device device = prepared.session.placement.device;
-  const memory::MemoryLimits limits = memory::memory_limits(run.max_memory, device);
+  const memory::MemoryLimits limits = limits_of(run, prepared.session);
   const memory::MemoryPhase& host = memory.host_peak();
   const memory::MemoryPhase& gpu = memory.device_peak();
   if (device.is_cuda()) {
@@ -293,17 +308,17 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
   const Session& session = prepared.session;
   const model::ModelSpec& spec = session.model.spec();
   const text::TokenWindows& windows = prepared.calibration.windows;
-  tell_notes(session.checkpoint, events);
+  session::tell_notes(session.checkpoint, events);
   events.plan(fmt::format("model      {}: {}, {} layers, {} parameters, {} as stored ({})",
                           session.checkpoint.location.path.string(), spec.model_type, spec.layers,
                           session.parameters(), human_bytes(session.stored_bytes()),
                           dtype_name(session.stored_dtype())));
-  const torch::ScalarType walk = session.calibration(run.compression).dtype;
+  const torch::ScalarType walk = session.calibration(run.compression.channel_scaling.has_value()).dtype;
   events.plan(fmt::format("compute    {}, {}{}, {} threads{}", session.placement.device.str(),
-                          scalar_type_name(session.placement.dtype),
+                          session::scalar_type_name(session.placement.dtype),
                           walk == session.placement.dtype
                               ? ""
-                              : fmt::format(" (calibration in {})", scalar_type_name(walk)),
+                              : fmt::format(" (calibration in {})", session::scalar_type_name(walk)),
                           at::get_num_threads(), describe_further_devices(session.rows)));
   events.plan(fmt::format("calibrate  {}: {} windows of {} tokens, seed {}",
                           prepared.calibration.dataset, windows.windows, windows.seqlen,
@@ -342,11 +357,10 @@ memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepar
   }
   describe_method(run.compression, question);
   question.keeps_weights = run.save_dir.empty() && session.world.leads();
-  question.world = session.world;
+  question.ranks = run.model.ranks();
   question.packs = run.format.holds_codes;
   question.program_bytes = memory::resident_bytes();
-  return memory::make_memory_plan(question,
-                                  memory::memory_limits(run.max_memory, session.placement.device));
+  return memory::make_memory_plan(question, limits_of(run, session));
 }
 
 }  // namespace sgpt_mi::pipeline

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "session.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/memory/memory_plan.h"

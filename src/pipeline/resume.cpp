@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "session.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/io/mapped_file.h"
@@ -146,7 +146,7 @@ void require_same_run(const ranks::World& world, const report::RunReport& report
 
 std::string dense_record(const std::vector<text::EvalSet>& sets, const model::Placement& placement,
                          bool keep_head) {
-  nlohmann::json key{scalar_type_name(placement.dtype), keep_head};
+  nlohmann::json key{session::scalar_type_name(placement.dtype), keep_head};
   for (const text::EvalSet& set : sets) key.push_back({set.name, set.windows.sha256()});
   return "dense-" + sha256_hex(key.dump()).substr(0, 12);
 }

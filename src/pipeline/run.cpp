@@ -12,7 +12,7 @@
 #include "format_fit.h"
 #include "plan.h"
 #include "resume.h"
-#include "session.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
@@ -43,7 +43,7 @@ using report::RunReport;
 report::CalibrationReport describe_calibration(const text::CalibrationSet& set, std::uint64_t seed,
                                                torch::ScalarType dtype) {
   return {set.dataset, set.windows.windows,  set.windows.seqlen,
-          seed,        set.windows.sha256(), scalar_type_name(dtype)};
+          seed,        set.windows.sha256(), session::scalar_type_name(dtype)};
 }
 
 /// What the user should know of the compressed layers taken together.
@@ -152,7 +152,7 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
   settings.matrix.rows = session.rows;
   settings.batch_windows = job.prepared.memory.batch_windows;
   return compress::compress_blocks(
-      {session.model, session.calibration(settings), job.prepared.calibration.windows, settings,
+      {session.model, session.calibration(settings.channel_scaling.has_value()), job.prepared.calibration.windows, settings,
        job.run.format.holds_codes, stored_bits, job.pictures != nullptr, types, store, job.events,
        job.report.timings, measurement_key(settings, job.prepared, job.sha256),
        job.prepared.memory.activations, job.journal, session.world});
@@ -271,7 +271,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   report.model = describe_model(session);
   report.warnings = session.checkpoint.notes;
   report.calibration = describe_calibration(prepared.calibration, run.calibration.seed,
-                                            session.calibration(run.compression).dtype);
+                                            session.calibration(run.compression.channel_scaling.has_value()).dtype);
   report.warnings.insert(report.warnings.end(), prepared.calibration.warnings.begin(),
                          prepared.calibration.warnings.end());  // told with the plan
   for (const text::EvalSet& set : prepared.eval_sets) {

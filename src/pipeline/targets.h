@@ -1,6 +1,6 @@
 #pragma once
 
-#include "session.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/report/events.h"
 

@@ -27,7 +27,7 @@ Session& Workbench::session(const ModelOptions& options) {
 
 const tokenizer::Tokenizer* Workbench::tokenizer_for(const std::vector<std::string>& sets) {
   if (std::all_of(sets.begin(), sets.end(), is_recorded)) return nullptr;
-  if (!tokenizer_) tokenizer_ = load_tokenizer_of(session_->checkpoint);
+  if (!tokenizer_) tokenizer_ = session::load_tokenizer_of(session_->checkpoint);
   return tokenizer_.get();
 }
 

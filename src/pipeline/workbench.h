@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "plan.h"
-#include "session.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/journal/run_journal.h"

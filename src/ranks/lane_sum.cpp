@@ -2,8 +2,8 @@
 
 #include <ATen/ops/maximum.h>
 
-#include <bit>
 #include <cstddef>
+#include <utility>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/ranks/messages.h"
@@ -17,13 +17,6 @@ void move_to(LaneFigures& figures, torch::Device device) {
       if (tensor.defined()) tensor = tensor.to(device);
     }
   }
-}
-
-/// Of (first, count): its halves.
-template <typename Node>
-std::pair<Node, Node> halves_of(const Node& node) {
-  const std::int64_t half = node.second / 2;
-  return {{node.first, half}, {node.first + half, half}};
 }
 
 }  // namespace
@@ -44,62 +37,70 @@ void LaneSum::join(LaneFigures& left, LaneFigures right) const {
   }
 }
 
+/// Adds number `number` to the sum that begins with `start`, or lets it wait where the numbers
+/// before it are not there.
+void LaneSum::add_to(Sums& sums, std::int64_t start, std::int64_t number,
+                     LaneFigures figures) const {
+  const auto before = sums.find(start);
+  if (before != sums.end() && before->second.end == number) {
+    join(before->second.figures, std::move(figures));
+    before->second.end = number + 1;
+    move_to(before->second.figures, torch::kCPU);
+    return;
+  }
+  move_to(figures, torch::kCPU);
+  sums[number] = {number + 1, std::move(figures)};
+}
+
 void LaneSum::add(std::int64_t lane, LaneFigures figures) {
-  Node node{lane, 1};
-  while (true) {
-    const bool is_right = (node.first / node.second) % 2 == 1;
-    const auto left = waiting_.find({node.first - node.second, node.second});
-    if (!is_right || left == waiting_.end()) break;
-    LaneFigures joined = std::move(left->second);
-    waiting_.erase(left);
-    join(joined, std::move(figures));
-    figures = std::move(joined);
-    node = {node.first - node.second, 2 * node.second};
-  }
-  if (node.second < lanes_.count()) move_to(figures, torch::kCPU);
-  waiting_.emplace(node, std::move(figures));
+  const std::int64_t group = lane / kGroup;
+  add_to(of_lanes_, group * kGroup, lane, std::move(figures));
+  add_group(group);
 }
 
-LaneFigures LaneSum::take(const Node& node) {
-  auto found = waiting_.extract(node);
-  ensure(!found.empty(), "ranks: a sum over lanes that were not added");
-  return std::move(found.mapped());
+/// Takes a group whose lanes are all added up from the lanes.
+void LaneSum::add_group(std::int64_t group) {
+  const auto found = of_lanes_.find(group * kGroup);
+  if (found == of_lanes_.end() || found->second.end < group_end(group)) return;
+  LaneFigures figures = std::move(found->second.figures);
+  of_lanes_.erase(found);
+  add_to(of_groups_, 0, group, std::move(figures));
 }
 
-/// Leaves the sum of a node with the rank that has its first lane.
-void LaneSum::reduce(const Node& node) {
-  if (node.second == 1 || waiting_.contains(node)) return;
-  const auto [left, right] = halves_of(node);
-  const int to = owner_of(left);
-  const bool none = right.first >= lanes_.count();
-  const std::int64_t last = std::min(node.first + node.second, lanes_.count()) - 1;
-  if (to == lanes_.rank_of_lane(last) && to != world_.rank()) return;  // that rank's alone
-  reduce(left);
-  if (!none) reduce(right);
-  const int from = none ? to : owner_of(right);
-  if (from == world_.rank() && from != to) {
-    const LaneFigures figures = take(right);
-    send(world_, figures.sums, to);
-    send(world_, figures.maxima, to);
+/// Adds numbers first .. end - 1 up on the rank that has the first of them.
+void LaneSum::collect(Sums& sums, std::int64_t first, std::int64_t end,
+                      const std::function<int(std::int64_t)>& rank_of) const {
+  const int owner = rank_of(first);
+  for (std::int64_t number = first + 1; number < end; ++number) {
+    const int from = rank_of(number);
+    if (from == owner) continue;
+    if (from == world_.rank()) {
+      const auto waiting = sums.extract(number);
+      ensure(!waiting.empty(), "ranks: a sum over lanes that were not added");
+      send(world_, waiting.mapped().figures.sums, owner);
+      send(world_, waiting.mapped().figures.maxima, owner);
+    } else if (owner == world_.rank()) {
+      std::vector<torch::Tensor> added = receive(world_, from, device_);
+      add_to(sums, first, number, {std::move(added), receive(world_, from, device_)});
+    }
   }
-  if (to != world_.rank()) return;
-  LaneFigures sum = take(left);
-  if (from != to) {
-    std::vector<torch::Tensor> sums = receive(world_, from, device_);
-    join(sum, {std::move(sums), receive(world_, from, device_)});
-  } else if (!none) {
-    join(sum, take(right));
-  }
-  waiting_.emplace(node, std::move(sum));
 }
 
 LaneFigures LaneSum::finish() {
-  const auto lanes = static_cast<std::uint64_t>(lanes_.count());
-  const Node root{0, static_cast<std::int64_t>(std::bit_ceil(lanes))};
-  reduce(root);
+  const std::int64_t groups = (lanes_.count() + kGroup - 1) / kGroup;
+  const auto rank_of_lane = [&](std::int64_t lane) { return lanes_.rank_of_lane(lane); };
+  for (std::int64_t group = 0; group < groups; ++group) {
+    collect(of_lanes_, group * kGroup, group_end(group), rank_of_lane);
+    if (rank_of_lane(group * kGroup) == world_.rank()) add_group(group);
+  }
+  collect(of_groups_, 0, groups, [&](std::int64_t group) { return rank_of_lane(group * kGroup); });
   LaneFigures total;
-  if (world_.leads()) total = take(root);
-  waiting_.clear();
+  if (world_.leads()) {
+    ensure(of_groups_.contains(0) && of_groups_.at(0).end == groups,
+           "ranks: a sum over lanes that were not added");
+    total = std::move(of_groups_.at(0).figures);
+  }
+  of_groups_.clear();
   move_to(total, device_);
   if (world_.alone()) return total;
   total.sums = broadcast(world_, std::move(total.sums), 0, device_);

@@ -7,7 +7,6 @@
 #include "sgpt_mi/memory/activation_space.h"
 #include "sgpt_mi/memory/memory_limits.h"
 #include "sgpt_mi/model/model.h"
-#include "sgpt_mi/ranks/world.h"
 
 namespace sgpt_mi::memory {
 
@@ -38,7 +37,7 @@ struct MemoryQuestion {
 
   bool keeps_weights = false;      ///< compressed weights stay in memory: nothing is saved
   bool packs = false;              ///< a packed folder is written
-  ranks::World world = {};         ///< who share the windows, and memory on one machine
+  int ranks = 1;                   ///< that share all windows
   std::int64_t program_bytes = 0;  ///< that the process holds before it starts
 };
 

@@ -8,26 +8,12 @@
 #include "sgpt_mi/compress/settings.h"
 #include "sgpt_mi/formats/format.h"
 #include "sgpt_mi/memory/memory_limits.h"
-#include "sgpt_mi/ranks/world.h"
+#include "sgpt_mi/session/session.h"
 
 namespace sgpt_mi::pipeline {
 
-/// Which model, and where and how it is computed.
-struct ModelOptions {
-  std::string model;            ///< folder, GGUF file or Hub id: formats::locate_model
-  std::string device = "auto";  ///< auto (cuda when there is one), cpu, cuda, cuda:N
-  std::string dtype =
-      "auto";       ///< auto (float32 on the CPU, the stored type on a GPU), float32, ...
-  int threads = 0;  ///< of LibTorch's pool; 0: LibTorch's choice
-  /// A GPU that is not here counts as one: nothing may be computed then, only planned.
-  bool assume_device = false;
-  ranks::World world = {};  ///< who share the run; each takes the GPU of its place on its machine
-  /// Rank 0 reads the model's weights and sends them to the others, which else read them as well.
-  bool broadcast_weights = false;
-
-  /// Throws Error(kUsage) naming the field, its value and its range.
-  void validate() const;
-};
+using session::ModelOptions;
+using session::Session;
 
 /// Which texts are scored.
 struct EvalOptions {

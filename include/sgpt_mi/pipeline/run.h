@@ -1,6 +1,5 @@
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,7 +7,6 @@
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
-#include "sgpt_mi/tokenizer/tokenizer.h"
 
 namespace sgpt_mi::pipeline {
 
@@ -51,8 +49,5 @@ void plan_compress(const CompressRun& run, report::Events& events);
 /// Perplexity of a model as it is. `report` as above.
 [[nodiscard]] report::RunReport run_eval(const EvalRun& run, report::Events& events,
                                          report::RunReport report);
-
-/// The tokenizer that belongs to a model.
-[[nodiscard]] std::unique_ptr<tokenizer::Tokenizer> open_tokenizer(const std::string& model);
 
 }  // namespace sgpt_mi::pipeline

@@ -2,9 +2,10 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
-#include <utility>
 #include <vector>
 
 #include "sgpt_mi/ranks/lanes.h"
@@ -19,14 +20,16 @@ struct LaneFigures {
   std::vector<torch::Tensor> maxima;
 };
 
-/// Sums figures over the lanes of all ranks in a binary tree over lanes: ((0 + 1) + (2 + 3)) + ...,
-/// so that the sum does not depend on which rank had which lanes.
+/// Sums figures over the lanes of all ranks in one order, whichever rank had which lanes: each group
+/// of kGroup lanes from its first to its last, then the groups from the first to the last.
 ///
-/// Memory: at most log2(lanes) + 1 of the figures exist at a time; those that wait for others lie
-/// on the CPU. Bytes on the way: those of the figures times the ranks that have lanes less one to
-/// sum, and times all ranks less one to tell the result.
+/// Memory: figures of one lane, a group and the sum of those before, and one more where a lane
+/// waits for other ranks; what waits lies on the CPU. Bytes on the way: those of the figures, once
+/// for each lane or group that another rank adds up, and for all ranks but one to tell the result.
 class LaneSum {
  public:
+  static constexpr std::int64_t kGroup = 4;
+
   /// \param world, lanes  outlive this. \param device  where figures are made and wanted.
   LaneSum(const World& world, const Lanes& lanes, torch::Device device)
       : world_(world), lanes_(lanes), device_(device) {}
@@ -38,17 +41,27 @@ class LaneSum {
   [[nodiscard]] LaneFigures finish();
 
  private:
-  using Node = std::pair<std::int64_t, std::int64_t>;  // its first lane, and how many it is over
+  /// A sum of neighbours: numbers first .. end - 1 of lanes or of groups.
+  struct Sum {
+    std::int64_t end = 0;
+    LaneFigures figures;
+  };
+  using Sums = std::map<std::int64_t, Sum>;  // by their first
 
+  [[nodiscard]] std::int64_t group_end(std::int64_t group) const {
+    return std::min((group + 1) * kGroup, lanes_.count());
+  }
+  void add_to(Sums& sums, std::int64_t start, std::int64_t number, LaneFigures figures) const;
+  void add_group(std::int64_t group);
+  void collect(Sums& sums, std::int64_t first, std::int64_t end,
+               const std::function<int(std::int64_t)>& rank_of) const;
   void join(LaneFigures& left, LaneFigures right) const;
-  [[nodiscard]] int owner_of(const Node& node) const { return lanes_.rank_of_lane(node.first); }
-  void reduce(const Node& node);
-  [[nodiscard]] LaneFigures take(const Node& node);
 
   const World& world_;
   const Lanes& lanes_;
   torch::Device device_;
-  std::map<Node, LaneFigures> waiting_;
+  Sums of_lanes_;
+  Sums of_groups_;
 };
 
 }  // namespace sgpt_mi::ranks

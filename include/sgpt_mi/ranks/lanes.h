@@ -25,8 +25,8 @@ struct Range {
 }
 
 /// Units of work, batches of windows, in up to kMost lanes of neighbours. What is summed over units
-/// is summed in each lane in order and then over lanes in one fixed tree, so that the sum has the
-/// same bits however many ranks share the lanes: see LaneSum.
+/// is summed in each lane in order and then over lanes in one order, so that the sum has the same
+/// bits however many ranks share the lanes: see LaneSum.
 class Lanes {
  public:
   static constexpr std::int64_t kMost = 16;

@@ -3,18 +3,37 @@
 #include <memory>
 #include <string>
 
-#include "sgpt_mi/compress/settings.h"
 #include "sgpt_mi/core/parallel.h"
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
-#include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/ranks/broadcast_source.h"
 #include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/report/events.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::session {
+
+/// Which model, and where and how it is computed.
+struct ModelOptions {
+  std::string model;            ///< folder, GGUF file or Hub id: formats::locate_model
+  std::string device = "auto";  ///< auto (cuda when there is one), cpu, cuda, cuda:N
+  std::string dtype =
+      "auto";       ///< auto (float32 on the CPU, the stored type on a GPU), float32, ...
+  int threads = 0;  ///< of LibTorch's pool; 0: LibTorch's choice
+  /// A GPU that is not here counts as one: nothing may be computed then, only planned.
+  bool assume_device = false;
+  ranks::World world = {};  ///< who share the run; each takes the GPU of its place on its machine
+  /// Rank 0 reads the model's weights and sends them to the others, which else read them as well.
+  bool broadcast_weights = false;
+  /// Of a plan alone: for so many ranks, which are not there; 0: for `world`.
+  int planned_ranks = 0;
+
+  [[nodiscard]] int ranks() const { return planned_ranks > 0 ? planned_ranks : world.size(); }
+
+  /// Throws Error(kUsage) naming the field, its value and its range.
+  void validate() const;
+};
 
 /// Warns of what is read in another way than the files say.
 void tell_notes(const formats::Checkpoint& checkpoint, report::Events& events);
@@ -31,11 +50,11 @@ struct Session {
   model::Placement narrow;
   obs::RowPlacement rows;  ///< where matrices are compressed; its first device is the placement's
 
-  /// The placement of a compression's calibration windows. Channels that are scaled lie in a
-  /// block's weights alone, which a narrow type would round.
-  [[nodiscard]] const model::Placement& calibration(
-      const compress::CompressionSettings& settings) const {
-    return settings.channel_scaling ? placement : narrow;
+  /// The placement of a compression's calibration windows.
+  /// \param scales_channels  such channels lie in a block's weights alone, which a narrow type would
+  ///                         round.
+  [[nodiscard]] const model::Placement& calibration(bool scales_channels) const {
+    return scales_channels ? placement : narrow;
   }
 
   /// Opens MODEL, checks it, resolves device and dtype, sets LibTorch's thread count.
@@ -63,7 +82,10 @@ struct Session {
 [[nodiscard]] std::unique_ptr<tokenizer::Tokenizer> load_tokenizer_of(
     const formats::Checkpoint& checkpoint);
 
+/// The tokenizer that belongs to a model, which is not opened where a folder's files are enough.
+[[nodiscard]] std::unique_ptr<tokenizer::Tokenizer> open_tokenizer(const std::string& model);
+
 /// The name people use for a dtype: "float32".
 [[nodiscard]] std::string scalar_type_name(torch::ScalarType type);
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::session

@@ -1,4 +1,4 @@
-#include "session.h"
+#include "sgpt_mi/session/session.h"
 
 #include <ATen/Parallel.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -15,11 +15,10 @@
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/fit_checkpoint.h"
-#include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/quant/tensor_view.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::session {
 namespace {
 
 constexpr Names<torch::ScalarType, 3> kComputeTypes{
@@ -126,6 +125,14 @@ void tell_notes(const formats::Checkpoint& checkpoint, report::Events& events) {
   for (const std::string& note : checkpoint.notes) events.warning(note);
 }
 
+void ModelOptions::validate() const {
+  if (model.empty())
+    fail(ErrorKind::kUsage, "MODEL is empty; give a folder, a GGUF file or a Hub id");
+  if (threads < 0 || threads > 4096) {
+    fail(ErrorKind::kUsage, "threads: {} is not in 0..4096 (0: automatic)", threads);
+  }
+}
+
 Session::Session(const ModelOptions& options)
     : checkpoint(model::open_model(options.model, quant::torch_threads())),
       world(options.world),
@@ -204,4 +211,4 @@ std::unique_ptr<tokenizer::Tokenizer> open_tokenizer(const std::string& model) {
   return tokenizer::load_tokenizer(location.path);
 }
 
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::session

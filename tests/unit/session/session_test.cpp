@@ -1,8 +1,8 @@
-#include "pipeline/session.h"
+#include "sgpt_mi/session/session.h"
 
 #include <gtest/gtest.h>
 
-namespace sgpt_mi::pipeline {
+namespace sgpt_mi::session {
 namespace {
 
 torch::Device gpu(int index) { return {torch::kCUDA, static_cast<c10::DeviceIndex>(index)}; }
@@ -27,4 +27,4 @@ TEST(PlaceRows, CutTheSameProductsOnAnyNumberOfGpus) {
 }
 
 }  // namespace
-}  // namespace sgpt_mi::pipeline
+}  // namespace sgpt_mi::session
