@@ -149,7 +149,7 @@ bool has_goal(const flags::ResolvedSettings& settings) {
 }
 
 /// A plan that is not told what for is made for the usual goal, and says so.
-void run_plan(flags::ResolvedSettings settings) {
+void run_plan(flags::ResolvedSettings settings, const ranks::World& world) {
   Console console(settings.values.quiet);
   if (!has_goal(settings)) {
     settings.values.sparsity = 0.5;
@@ -157,7 +157,12 @@ void run_plan(flags::ResolvedSettings settings) {
     for (const char* goal : {"sparsity", "wbits"}) settings.origins[goal] = flags::Origin::kDefault;
     console.plan("goal       none given: this is the plan for --sparsity 0.5 --wbits 4");
   }
-  const pipeline::CompressRun run = to_compress_run(settings);
+  pipeline::CompressRun run = to_compress_run(settings);
+  if (settings.values.ranks < 0 || settings.values.ranks > 4096) {
+    fail(ErrorKind::kUsage, "ranks: {} is not in 0..4096 (0: those started)",
+         settings.values.ranks);
+  }
+  run.model.planned_ranks = settings.values.ranks > 0 ? settings.values.ranks : world.size();
   check_places(settings.values);
   pipeline::plan_compress(run, console);
 }
@@ -260,7 +265,7 @@ void run_command(const flags::ResolvedSettings& settings,
   } else if (settings.command == "compress") {
     traced(settings.values.trace, [&] { run_compress(settings, command_line, world); });
   } else if (settings.command == "plan") {
-    traced(settings.values.trace, [&] { run_plan(settings); });
+    traced(settings.values.trace, [&] { run_plan(settings, world); });
   } else if (settings.command == "eval") {
     traced(settings.values.trace, [&] { run_eval(settings, command_line, world); });
   } else if (settings.command == "sweep") {

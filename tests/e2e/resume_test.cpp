@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "e2e/demo.h"
+#include "e2e/same_result.h"
 
 namespace sgpt_mi::test {
 namespace {
@@ -14,28 +15,6 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-/// A report without what depends on the clock.
-nlohmann::json without_seconds(const std::string& text) {
-  nlohmann::json report = nlohmann::json::parse(text);
-  report.erase("timings");
-  report.erase("peak_bytes");
-  for (nlohmann::json& layer : report["layers"]) layer.erase("seconds");
-  return report;
-}
-
-void expect_same_files(const fs::path& resumed, const fs::path& whole) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(whole)) {
-    const fs::path name = entry.path().filename();
-    const std::string left = read_all(resumed / name);
-    const std::string right = read_all(whole / name);
-    if (name == "sgpt_mi.json") {
-      EXPECT_EQ(without_seconds(left), without_seconds(right));
-    } else {
-      EXPECT_TRUE(left == right) << name << " has other bytes";
-    }
-  }
-}
 
 /// A comparison or a sweep's cell without what depends on the clock.
 nlohmann::json without_clock(nlohmann::json json) {

@@ -31,6 +31,7 @@ class Program {
   struct Streams {
     std::string input = "/dev/null";
     std::string output;  ///< empty: a file of its own
+    std::string launcher = SGPT_MI_PROGRAM;  ///< the program that is started
   };
 
   Program(const std::filesystem::path& folder, std::vector<std::string> arguments)
@@ -39,7 +40,7 @@ class Program {
   Program(const std::filesystem::path& folder, std::vector<std::string> arguments, Streams streams)
       : out_(streams.output.empty() ? (folder / "stdout.txt").string() : streams.output),
         err_((folder / "stderr.txt").string()) {
-    arguments.insert(arguments.begin(), SGPT_MI_PROGRAM);
+    arguments.insert(arguments.begin(), streams.launcher);
     pid_ = fork();
     if (pid_ < 0) throw std::runtime_error("fork failed");
     if (pid_ == 0) run_child(arguments, streams.input);

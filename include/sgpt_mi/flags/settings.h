@@ -21,6 +21,7 @@ struct Settings {
   std::string dtype = "auto";
   int threads = 0;
   std::string mpi_weights = "read";
+  int ranks = 0;
   std::string max_memory;
   std::string data_dir;
   std::string text_key;

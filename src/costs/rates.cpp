@@ -1,0 +1,46 @@
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "sgpt_mi/costs/rank_costs.h"
+
+namespace sgpt_mi::costs {
+namespace {
+
+/// Operations a second of a product of two square matrices; the best of some.
+double product_rate(torch::ScalarType type) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::int64_t kSide = 1024;
+  constexpr int kTries = 4;
+  const torch::Tensor side = at::ones({kSide, kSide}, type);
+  double least = 1e30;
+  for (int i = 0; i < kTries; ++i) {
+    const auto start = Clock::now();
+    static_cast<void>(at::mm(side, side));
+    least = std::min(least, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return 2.0 * static_cast<double>(kSide * kSide * kSide) / least;
+}
+
+}  // namespace
+
+Rates measured_rates(torch::ScalarType walk_type) {
+  constexpr double kColumnShare = 0.25;
+  constexpr double kWire = 1e9;
+  const double wide = product_rate(torch::kFloat32);
+  const double walk = walk_type == torch::kFloat32 ? wide : product_rate(walk_type);
+  return {walk, wide, kColumnShare * wide, kWire,
+          fmt::format("products measured here, {:.0f} Gflop/s in the walk's type and {:.0f} in "
+                      "float32; 1 GB/s between ranks",
+                      walk / 1e9, wide / 1e9)};
+}
+
+Rates gpu_rates() {
+  return {0.6 * 989e12, 0.7 * 67e12, 0.15 * 67e12, 25e9,
+          "rates of one H200 a rank, 25 GB/s between ranks; not measured"};
+}
+
+}  // namespace sgpt_mi::costs

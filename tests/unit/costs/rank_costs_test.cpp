@@ -1,0 +1,100 @@
+#include "sgpt_mi/costs/rank_costs.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "support/tiny_model.h"
+
+namespace sgpt_mi::costs {
+namespace {
+
+/// A tiny LLaMA, 16 batches of windows.
+struct Scene {
+  Scene() {
+    checkpoint.config = test::tiny_llama_config();
+    checkpoint.tensors = std::make_unique<test::MemorySource>(test::tiny_llama_tensors());
+    model = std::make_unique<model::Model>(checkpoint);
+  }
+  [[nodiscard]] CostQuestion question() const {
+    CostQuestion asked{*model, selection};
+    asked.windows = 64;
+    asked.seqlen = 8;
+    return asked;
+  }
+  formats::Checkpoint checkpoint;
+  std::unique_ptr<model::Model> model;
+  walk::LayerSelection selection;
+};
+
+constexpr Rates kUnit{1.0, 1.0, 1.0, 1.0, "one a second"};
+
+double stage(const RankCosts& costs, const std::string& name) {
+  for (const auto& [known, seconds] : costs.seconds) {
+    if (known == name) return seconds;
+  }
+  ADD_FAILURE() << name;
+  return 0.0;
+}
+
+TEST(RankCosts, ForwardsAreSharedAndNothingIsSentByOne) {
+  const Scene scene;
+  const RankCosts one = rank_costs(scene.question(), kUnit, 1);
+  const RankCosts four = rank_costs(scene.question(), kUnit, 4);
+  EXPECT_DOUBLE_EQ(stage(one, "forward"), 4.0 * stage(four, "forward"));
+  EXPECT_DOUBLE_EQ(stage(one, "H"), 4.0 * stage(four, "H"));
+  EXPECT_LT(stage(four, "OBS"), stage(one, "OBS"));
+  EXPECT_EQ(one.all_bytes, 0);
+  EXPECT_EQ(stage(one, "exchange"), 0.0);
+}
+
+TEST(RankCosts, ForwardsAreTwoOperationsAWeightAndToken) {
+  const Scene scene;
+  CostQuestion asked = scene.question();
+  double weights = 0.0;
+  for (const model::LinearInfo& linear : scene.model->block_linears(0)) {
+    weights += static_cast<double>(linear.rows * linear.columns);
+  }
+  const model::ModelSpec& spec = scene.model->spec();
+  const double tokens = 64.0 * 8.0;
+  const double of_token = 2.0 * weights + 2.0 * 8.0 * static_cast<double>(spec.hidden);
+  const double layers = static_cast<double>(spec.layers);
+  EXPECT_DOUBLE_EQ(stage(rank_costs(asked, kUnit, 1), "forward"), 2.0 * layers * tokens * of_token);
+  asked.true_sequential = true;
+  EXPECT_DOUBLE_EQ(stage(rank_costs(asked, kUnit, 1), "forward"), layers * tokens * of_token);
+}
+
+TEST(RankCosts, SumsTravelAsLaneSumSendsThem) {
+  const Scene scene;
+  double squares = 0.0;
+  std::int64_t weights = 0;
+  std::set<model::Site> sites;
+  for (const model::LinearInfo& linear : scene.model->block_linears(0)) {
+    weights += linear.rows * linear.columns;
+    if (sites.insert(linear.site).second) squares += static_cast<double>(linear.columns * linear.columns);
+  }
+  // 16 lanes in 4 groups: of two ranks, one sends its two groups and is told the result.
+  const RankCosts two = rank_costs(scene.question(), kUnit, 2);
+  EXPECT_EQ(two.sum_bytes, static_cast<std::int64_t>(3.0 * 4.0 * squares));
+  EXPECT_EQ(two.result_bytes, 4 * weights);
+  // Of eight, a lane of each pair goes to the group's rank: 8, then 3 groups, and 7 are told.
+  EXPECT_EQ(rank_costs(scene.question(), kUnit, 8).sum_bytes,
+            static_cast<std::int64_t>((8.0 + 3.0 + 7.0) * 4.0 * squares));
+}
+
+TEST(RankCosts, MoreRanksThanLanesShareNoMoreWindows) {
+  const Scene scene;
+  EXPECT_DOUBLE_EQ(stage(rank_costs(scene.question(), kUnit, 16), "forward"),
+                   stage(rank_costs(scene.question(), kUnit, 64), "forward"));
+}
+
+TEST(RankCosts, RatesOfThisMachineAreMeasured) {
+  const Rates rates = measured_rates(torch::kFloat32);
+  EXPECT_GT(rates.wide, 1e8);
+  EXPECT_EQ(rates.walk, rates.wide);
+}
+
+}  // namespace
+}  // namespace sgpt_mi::costs
