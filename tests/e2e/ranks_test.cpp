@@ -80,7 +80,7 @@ class Ranks : public testing::Test {
       const ProgramResult result = run(ranks, command);
       ASSERT_EQ(result.exit_code, 0) << result.err;
       expect_same_files("out", "alone");
-      EXPECT_EQ(count_of(result.out, "dense "), 1U) << "one table: " << result.out;
+      EXPECT_EQ(count_of(result.out, "\ndense "), 1U) << "one table: " << result.out;
     }
   }
 

@@ -155,7 +155,7 @@ std::map<std::string, int> count_walk(const Scene& made, bool dense_stream) {
                        2,           0,  timings,      dense_stream};
   walk.keeps_norms = true;
   const OperationCounts counting;
-  walk::walk_blocks(walk, [](model::Block& /*block*/, walk::SiteInput& /*input*/) {});
+  walk::walk_blocks(walk, [](model::Block& /*block*/, std::span<walk::SiteInput> /*inputs*/) {});
   return OperationCounts::counts();
 }
 

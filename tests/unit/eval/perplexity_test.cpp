@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/ranks/broadcast_source.h"
+#include "support/thread_ranks.h"
 #include "support/tiny_model.h"
 
 namespace sgpt_mi::eval {
@@ -45,6 +47,31 @@ std::string error_of(const MemorySource& source, const text::TokenWindows& windo
     return error.what();
   }
   return "no error";
+}
+
+TEST(Perplexity, OfSeveralRanksIsThatOfOne) {
+  const text::TokenWindows windows = some_windows(7, 8);
+  const MemorySource source = tiny_llama_tensors();
+  FinalStates states;
+  PerplexityOptions options;
+  options.batch_windows = 2;
+  options.keep = &states;
+  const PerplexityResult alone = score(source, windows, tiny_llama_config(), options);
+  for (const int ranks : {2, 3, 6}) {
+    test::on_ranks(ranks, [&](const ranks::World& world) {
+      // The others have the tensors from rank 0 alone, and one of six has no windows.
+      const MemorySource nothing;
+      const ranks::BroadcastSource shared(world, world.leads() ? source : nothing);
+      Model model(model::parse_model_spec(tiny_llama_config()), shared);
+      FinalStates kept;
+      PerplexityOptions of_rank = options;
+      of_rank.keep = &kept;
+      of_rank.world = world;
+      const PerplexityResult result = perplexity(model, windows, of_rank);
+      EXPECT_EQ(result.window_nll, alone.window_nll);
+      EXPECT_TRUE(kept.states.equal(states.states));
+    });
+  }
 }
 
 TEST(Perplexity, OfAUniformModelIsItsVocabulary) {

@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "sgpt_mi/core/error.h"
 #include "support/random_tensor.h"
+#include "support/thread_ranks.h"
 #include "support/tiny_model.h"
 
 namespace sgpt_mi::walk {
@@ -113,6 +115,8 @@ struct Walk {
   std::map<std::string, double> timings = {};
   model::Model* embedding = nullptr;
   std::function<bool(std::int64_t, Site)> knows = {};
+  ranks::World world = {};
+  std::int64_t sample_tokens = 0;
 
   void run(const Scene& made, const SiteHandler& handle) {
     BlockWalk walk{*made.model,
@@ -121,25 +125,28 @@ struct Walk {
                    selection,
                    true_sequential,
                    /*batch_windows=*/2,
-                   /*sample_tokens=*/0,
+                   sample_tokens,
                    timings,
                    dense_stream,
                    /*residual_drift=*/dense_stream};
     walk.embedding = embedding;
     walk.knows = knows;
+    walk.world = world;
     walk_blocks(walk, handle);
   }
 
   std::map<Place, SiteInput> run(const Scene& made, const std::optional<Replacement>& replacement) {
     std::map<Place, SiteInput> seen;
-    run(made, [&](model::Block& block, SiteInput& input) {
-      for (const model::LinearInfo& linear : block.linears()) {
-        if (input.layer != 0 || linear.site != input.site || !replacement) continue;
-        if (linear.short_name == replacement->first) {
-          block.set_weight(linear.short_name, replacement->second);
+    run(made, [&](model::Block& block, std::span<SiteInput> inputs) {
+      for (SiteInput& input : inputs) {
+        for (const model::LinearInfo& linear : block.linears()) {
+          if (input.layer != 0 || linear.site != input.site || !replacement) continue;
+          if (linear.short_name == replacement->first) {
+            block.set_weight(linear.short_name, replacement->second);
+          }
         }
+        seen[{input.layer, input.site}] = std::move(input);
       }
-      seen[{input.layer, input.site}] = std::move(input);
     });
     return seen;
   }
@@ -348,6 +355,46 @@ TEST(BlockWalk, SaysWhereTheTimeOfTheDenseStreamWent) {
   EXPECT_EQ(plain.timings.count("drift") + plain.timings.count("dense_stream"), 0U);
   EXPECT_GT(both.timings.at("drift"), 0.0);
   EXPECT_GT(both.timings.at("dense_stream"), 0.0);
+}
+
+/// Equal to the last bit, or both undefined.
+void expect_equal(const torch::Tensor& left, const torch::Tensor& right) {
+  ASSERT_EQ(left.defined(), right.defined());
+  EXPECT_TRUE(!left.defined() || left.equal(right));
+}
+
+TEST(BlockWalk, FindsTheSameBitsOnSeveralRanks) {
+  for (const bool in_sequence : {false, true}) {
+    const std::vector<Scene> all = scenes();
+    const Replacement replacement = changed(all.front(), "self_attn.v_proj");
+    Walk one{{}, in_sequence, in_sequence};
+    one.sample_tokens = 10;
+    const auto expected = one.run(all.front(), replacement);
+    for (const int ranks : {2, 3, 4}) {
+      test::on_ranks(ranks, [&](const ranks::World& world) {
+        const std::vector<Scene> own = scenes();
+        Walk walk{{}, in_sequence, in_sequence};
+        walk.sample_tokens = 10;
+        walk.world = world;
+        const auto seen = walk.run(own.front(), replacement);
+        ASSERT_EQ(seen.size(), expected.size());
+        for (const auto& [place, input] : seen) {
+          const SiteInput& alone = expected.at(place);
+          expect_equal(input.stats.second_moment_sum, alone.stats.second_moment_sum);
+          expect_equal(input.stats.channel_abs_sum, alone.stats.channel_abs_sum);
+          expect_equal(input.stats.channel_abs_max, alone.stats.channel_abs_max);
+          EXPECT_EQ(input.stats.sequences, kWindows);
+          expect_equal(input.samples, alone.samples);
+          ASSERT_EQ(input.drift.has_value(), alone.drift.has_value());
+          for (std::size_t half = 0; input.drift && half < 2; ++half) {
+            expect_equal((*input.drift)[half].cross_sum, (*alone.drift)[half].cross_sum);
+            expect_equal((*input.drift)[half].residual_sum, (*alone.drift)[half].residual_sum);
+            EXPECT_EQ((*input.drift)[half].sequences, (*alone.drift)[half].sequences);
+          }
+        }
+      });
+    }
+  }
 }
 
 TEST(BlockWalk, RefusesADenseStreamThatItCannotKeep) {
