@@ -106,6 +106,18 @@ if(SGPT_MI_TORCH_ROOMS AND NOT SGPT_MI_MPI STREQUAL "OFF")
 endif()
 message(STATUS "sgpt-mi: MPI ${SGPT_MI_HAVE_MPI}")
 
+# NCCL, which LibTorch with CUDA brings, lets GPUs of several ranks talk without the host.
+set(SGPT_MI_HAVE_NCCL OFF)
+if(SGPT_MI_HAVE_MPI AND SGPT_MI_HAVE_CUDA)
+  set(nccl ${SGPT_MI_TORCH_DIR}/../nvidia/nccl)
+  find_path(SGPT_MI_NCCL_INCLUDE nccl.h HINTS ${nccl}/include ${SGPT_MI_TORCH_DIR}/include)
+  find_library(SGPT_MI_LIB_nccl NAMES nccl libnccl.so.2 HINTS ${nccl}/lib ${SGPT_MI_TORCH_DIR}/lib)
+  if(SGPT_MI_NCCL_INCLUDE AND SGPT_MI_LIB_nccl)
+    set(SGPT_MI_HAVE_NCCL ON)
+  endif()
+endif()
+message(STATUS "sgpt-mi: NCCL ${SGPT_MI_HAVE_NCCL}")
+
 if(SGPT_MI_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)

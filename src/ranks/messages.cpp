@@ -24,30 +24,53 @@ torch::Tensor on_host(const torch::Tensor& tensor) {
   return tensor.defined() ? tensor.to(torch::kCPU).contiguous() : tensor;
 }
 
-json describe(const std::vector<torch::Tensor>& tensors) {
+/// Whether a tensor travels from GPU to GPU.
+bool is_wired(const World& world, const torch::Tensor& tensor) {
+  return tensor.defined() && tensor.is_cuda() && world.wire() != nullptr;
+}
+
+json describe(const World& world, const std::vector<torch::Tensor>& tensors) {
   json shapes = json::array();
   for (const torch::Tensor& tensor : tensors) {
     if (!tensor.defined()) {
       shapes.push_back(nullptr);
       continue;
     }
-    shapes.push_back({static_cast<int>(tensor.scalar_type()), tensor.sizes().vec()});
+    shapes.push_back({static_cast<int>(tensor.scalar_type()), tensor.sizes().vec(),
+                      is_wired(world, tensor)});
   }
   return shapes;
 }
 
 /// Room for what describe() described.
-std::vector<torch::Tensor> make_room(const json& shapes) {
+std::vector<torch::Tensor> make_room(const World& world, const json& shapes) {
   std::vector<torch::Tensor> tensors;
   for (const json& shape : shapes) {
     if (shape.is_null()) {
       tensors.emplace_back();
       continue;
     }
-    const auto type = static_cast<torch::ScalarType>(shape.at(0).get<int>());
-    tensors.push_back(at::empty(shape.at(1).get<std::vector<std::int64_t>>(), type));
+    torch::TensorOptions options(static_cast<torch::ScalarType>(shape.at(0).get<int>()));
+    if (shape.at(2).get<bool>()) {
+      const auto index = static_cast<c10::DeviceIndex>(world.wire()->device());
+      options = options.device(torch::kCUDA, index);
+    }
+    tensors.push_back(at::empty(shape.at(1).get<std::vector<std::int64_t>>(), options));
   }
   return tensors;
+}
+
+/// Calls exchange(bytes) with the bytes of a tensor of the host, or wired(bytes, count) with those
+/// of one that travels from GPU to GPU.
+template <typename Exchange, typename Wired>
+void exchange_tensor(const World& world, const torch::Tensor& tensor, const Exchange& exchange,
+                     const Wired& wired) {
+  if (!tensor.defined() || tensor.nbytes() == 0) return;
+  if (is_wired(world, tensor)) {
+    const torch::Tensor laid_out = tensor.contiguous();
+    return wired(laid_out.data_ptr(), laid_out.nbytes());
+  }
+  exchange(bytes_of(on_host(tensor)));
 }
 
 /// Every value fits in CBOR with its bits, NaN included.
@@ -68,18 +91,18 @@ Message broadcast(const World& world, Message message, int from) {
   const auto exchange = [&](std::span<std::byte> bytes) { world.broadcast(bytes, from); };
   const bool sends = world.rank() == from;
   std::vector<std::uint8_t> header;
-  if (sends) header = packed({std::move(message.value), describe(message.tensors)});
+  if (sends) header = packed({std::move(message.value), describe(world, message.tensors)});
   exchange_packed(header, exchange);
   json parts = json::from_cbor(header);
-  std::vector<torch::Tensor> tensors;
-  if (!sends) tensors = make_room(parts.at(1));
+  if (!sends) message.tensors = make_room(world, parts.at(1));
   for (const torch::Tensor& tensor : message.tensors) {
-    if (sends) tensors.push_back(on_host(tensor));
+    exchange_tensor(world, tensor, exchange, [&](void* bytes, std::size_t count) {
+      world.wire()->broadcast(bytes, count, from);
+      if (!sends) world.count_received(count);
+    });
   }
-  for (const torch::Tensor& tensor : tensors) {
-    if (tensor.defined()) exchange(bytes_of(tensor));
-  }
-  return {std::move(parts.at(0)), sends ? std::move(message.tensors) : std::move(tensors)};
+  message.value = std::move(parts.at(0));
+  return message;
 }
 
 json broadcast(const World& world, json value, int from) {
@@ -97,11 +120,13 @@ std::vector<torch::Tensor> broadcast(const World& world, std::vector<torch::Tens
 }
 
 void send(const World& world, const std::vector<torch::Tensor>& tensors, int to) {
-  std::vector<std::uint8_t> header = packed(describe(tensors));
+  std::vector<std::uint8_t> header = packed(describe(world, tensors));
   const auto exchange = [&](std::span<std::byte> bytes) { world.send(bytes, to); };
   exchange_packed(header, exchange);
   for (const torch::Tensor& tensor : tensors) {
-    if (tensor.defined()) exchange(bytes_of(on_host(tensor)));
+    exchange_tensor(world, tensor, exchange, [&](const void* bytes, std::size_t count) {
+      world.wire()->send(bytes, count, to);
+    });
   }
 }
 
@@ -109,11 +134,13 @@ std::vector<torch::Tensor> receive(const World& world, int from, torch::Device d
   const auto exchange = [&](std::span<std::byte> bytes) { world.receive(bytes, from); };
   std::vector<std::uint8_t> header;
   exchange_packed(header, exchange);
-  std::vector<torch::Tensor> tensors = make_room(json::from_cbor(header));
+  std::vector<torch::Tensor> tensors = make_room(world, json::from_cbor(header));
   for (torch::Tensor& tensor : tensors) {
-    if (!tensor.defined()) continue;
-    exchange(bytes_of(tensor));
-    tensor = tensor.to(device);
+    exchange_tensor(world, tensor, exchange, [&](void* bytes, std::size_t count) {
+      world.wire()->receive(bytes, count, from);
+      world.count_received(count);
+    });
+    if (tensor.defined()) tensor = tensor.to(device);
   }
   return tensors;
 }

@@ -18,13 +18,13 @@ void World::send(std::span<const std::byte> bytes, int to) const {
 void World::receive(std::span<std::byte> bytes, int from) const {
   ensure(transport_ != nullptr && from != rank(), "ranks: bytes of this process itself");
   transport_->receive(bytes, from);
-  *received_ += static_cast<std::int64_t>(bytes.size());
+  count_received(bytes.size());
 }
 
 void World::broadcast(std::span<std::byte> bytes, int from) const {
   if (alone()) return;
   transport_->broadcast(bytes, from);
-  if (from != rank()) *received_ += static_cast<std::int64_t>(bytes.size());
+  if (from != rank()) count_received(bytes.size());
 }
 
 }  // namespace sgpt_mi::ranks

@@ -16,6 +16,7 @@
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/fit_checkpoint.h"
 #include "sgpt_mi/quant/tensor_view.h"
+#include "sgpt_mi/ranks/device_wire.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::session {
@@ -142,6 +143,7 @@ Session::Session(const ModelOptions& options)
   placement.device = resolve_device(options.device, options.assume_device, world.local_rank());
   rows = place_rows(options.device, placement.device,
                     placement.device.is_cuda() && world.alone() ? torch::cuda::device_count() : 0);
+  if (!options.assume_device) world.use(ranks::connect_devices(world, placement.device));
   placement.dtype = resolve_dtype(options.dtype, placement.device, stored_dtype());
   narrow = narrow_placement(checkpoint, placement, options.dtype);
   walk::set_stage_fence(fence_of(placement.device));

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace sgpt_mi::ranks {
 
@@ -27,6 +28,19 @@ class Transport {
   virtual void receive(std::span<std::byte> bytes, int from) = 0;
   /// Of all ranks: the bytes of `from` are everybody's.
   virtual void broadcast(std::span<std::byte> bytes, int from) = 0;
+};
+
+/// How tensors travel between the GPUs of the ranks, in the order of the current streams: a call
+/// returns before the bytes have moved, and what follows on the stream waits for them.
+class DeviceWire {
+ public:
+  virtual ~DeviceWire() = default;
+
+  /// Index of this rank's GPU.
+  [[nodiscard]] virtual int device() const = 0;
+  virtual void send(const void* bytes, std::size_t count, int to) = 0;
+  virtual void receive(void* bytes, std::size_t count, int from) = 0;
+  virtual void broadcast(void* bytes, std::size_t count, int from) = 0;
 };
 
 /// The processes of one run, its ranks: those that mpirun or srun started together, or this one
@@ -53,11 +67,23 @@ class World {
   void broadcast(std::span<std::byte> bytes, int from) const;
 
   /// Bytes that have arrived at this rank so far.
-  [[nodiscard]] std::int64_t received() const { return *received_; }
+  [[nodiscard]] std::int64_t received() const { return shared_->received; }
+  void count_received(std::size_t bytes) const {
+    shared_->received += static_cast<std::int64_t>(bytes);
+  }
+
+  /// Tensors of GPUs travel by this wire from now on, for all handles; null: through the host.
+  void use(std::shared_ptr<DeviceWire> wire) const { shared_->wire = std::move(wire); }
+  [[nodiscard]] DeviceWire* wire() const { return shared_->wire.get(); }
 
  private:
+  struct Shared {
+    std::int64_t received = 0;
+    std::shared_ptr<DeviceWire> wire;
+  };
+
   std::shared_ptr<Transport> transport_;
-  std::shared_ptr<std::int64_t> received_ = std::make_shared<std::int64_t>(0);
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
 };
 
 }  // namespace sgpt_mi::ranks

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/ranks/device_wire.h"
 #include "support/thread_ranks.h"
 
 namespace sgpt_mi::ranks {
@@ -50,6 +51,14 @@ TEST(Messages, OneThatDiffersIsNamed) {
                 std::string::npos)
           << error.what();
     }
+  });
+}
+
+TEST(Messages, TravelThroughTheHostWhereRanksHaveNoGpusOfTheirOwn) {
+  EXPECT_EQ(connect_devices(World(), torch::kCPU), nullptr);
+  test::on_ranks(2, [&](const World& world) {
+    EXPECT_EQ(connect_devices(world, torch::kCPU), nullptr);
+    EXPECT_EQ(world.wire(), nullptr);
   });
 }
 

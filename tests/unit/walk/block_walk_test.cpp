@@ -371,8 +371,10 @@ TEST(BlockWalk, FindsTheSameBitsOnSeveralRanks) {
     one.sample_tokens = 10;
     const auto expected = one.run(all.front(), replacement);
     for (const int ranks : {2, 3, 4}) {
+      std::vector<std::vector<Scene>> of_ranks;
+      for (int rank = 0; rank < ranks; ++rank) of_ranks.push_back(scenes());
       test::on_ranks(ranks, [&](const ranks::World& world) {
-        const std::vector<Scene> own = scenes();
+        const std::vector<Scene>& own = of_ranks[static_cast<std::size_t>(world.rank())];
         Walk walk{{}, in_sequence, in_sequence};
         walk.sample_tokens = 10;
         walk.world = world;
