@@ -399,6 +399,10 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
   warn_of_format(run, session, events);
 }
 
+std::int64_t planned_exchange(const CompressRun& run, const PreparedRun& prepared) {
+  return costs::rank_costs(cost_question(run, prepared), {}, run.model.ranks()).all_bytes;
+}
+
 memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared) {
   const Session& session = prepared.session;
   const text::TokenWindows& windows = prepared.calibration.windows;

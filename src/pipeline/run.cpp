@@ -14,7 +14,6 @@
 #include "resume.h"
 #include "sgpt_mi/session/session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
-#include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/gguf_size.h"
 #include "sgpt_mi/formats/saved_size.h"
@@ -160,12 +159,28 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
 
 std::string report_bytes(const RunReport& report) { return io::json_text(to_json(report)); }
 
+/// Says what the ranks have told each other while they compressed, and what was counted.
+/// \param received  by this rank.
+void tell_exchange(const Job& job, std::int64_t received) {
+  const ranks::World& world = job.prepared.session.world;
+  if (world.alone()) return;
+  std::int64_t bytes = 0;
+  for (int rank = 0; rank < world.size(); ++rank) {
+    bytes += ranks::broadcast(world, nlohmann::json(received), rank).get<std::int64_t>();
+  }
+  job.events.result(fmt::format("ranks      {} exchanged {} bytes while compressing ({} planned)",
+                                world.size(), bytes, planned_exchange(job.run, job.prepared)));
+}
+
 /// Runs the blocks into the store and fills in what the report says of them.
 void compress_into(const Job& job, const formats::SavedTypes& types, formats::WeightStore& store) {
   const compress::CompressionSettings settings = with_types(job.run, job.prepared.session, types);
   const SizeBudget budget = size_budget(types, job.prepared.session.model, settings);
+  const ranks::World& world = job.prepared.session.world;
+  const std::int64_t before = world.received();
   compress::BlockResult result = compress(job, types, settings, budget.stored_bits, store);
-  if (!job.prepared.session.world.leads()) return;
+  tell_exchange(job, world.received() - before);
+  if (!world.leads()) return;
   if (job.pictures != nullptr) *job.pictures = std::move(result.pictures);
   RunReport& report = job.report;
   report.layers = std::move(result.layers);
@@ -336,17 +351,6 @@ CompressRun of_rank(const CompressRun& run) {
   return mine;
 }
 
-/// What the ranks have told each other, all together.
-void tell_exchange(const ranks::World& world, report::Events& events) {
-  if (world.alone()) return;
-  std::int64_t bytes = 0;
-  const std::int64_t mine = world.received();
-  for (int rank = 0; rank < world.size(); ++rank) {
-    bytes += ranks::broadcast(world, nlohmann::json(mine), rank).get<std::int64_t>();
-  }
-  events.result(fmt::format("ranks      {} exchanged {}", world.size(), human_bytes(bytes)));
-}
-
 }  // namespace
 
 RunReport run_compress(const CompressRun& asked, report::Events& events, RunReport report) {
@@ -356,7 +360,6 @@ RunReport run_compress(const CompressRun& asked, report::Events& events, RunRepo
   const bool draws = !run.plots_dir.empty();
   pages::record_run(run.record_file, run.journal, report, events, [&](report::Events& told) {
     fill_report(bench, run, told, report, draws ? &pictures : nullptr);
-    tell_exchange(run.model.world, told);
   });
   if (draws) {
     pages::write_document(

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -89,6 +90,22 @@ class Ranks : public testing::Test {
 };
 
 TEST_F(Ranks, HaveTheBytesOfOneProcess) { expect_same({"--method", "sparsegpt"}, 4); }
+
+TEST_F(Ranks, SendWhatThePlanCounts) {
+  const ProgramResult result = run(2, compression({"--method", "sparsegpt"}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::size_t line = result.err.find("ranks      2 exchanged ");
+  ASSERT_NE(line, std::string::npos) << result.err;
+  double sent = 0.0;
+  double planned = 0.0;
+  ASSERT_EQ(std::sscanf(result.err.c_str() + line,
+                        "ranks      2 exchanged %lf bytes while compressing (%lf planned)", &sent,
+                        &planned),
+            2);
+  // Headers and the figures of channels are not counted.
+  EXPECT_GE(sent, planned);
+  EXPECT_LE(sent, 1.1 * planned);
+}
 
 TEST_F(Ranks, HaveTheBytesOfOneProcessWhereLevelsShareABudget) {
   expect_same({"--method", "rd", "--sparsity", "0", "--target_stored_bits", "3.5"}, 3);
