@@ -4,8 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
-#include <memory>
 
+#include "aligned_words.h"
+#include "bfloat16_moment.h"
 #include "moment_tile.h"
 #include "sgpt_mi/core/error.h"
 
@@ -18,21 +19,6 @@ constexpr std::int64_t kMostRows = 8;  // of any kernel
 /// Tokens whose products are added up before they go to memory: their panels stay in the
 /// second-level cache, and the sums are written rarely enough.
 constexpr std::int64_t kTokens = 512;
-
-/// Words of 32 bits that start on a cache line.
-class AlignedWords {
- public:
-  explicit AlignedWords(std::int64_t count)
-      : lines_(new Line[static_cast<std::size_t>((count + kWords - 1) / kWords)]) {}
-  [[nodiscard]] std::uint32_t* data() const { return lines_[0].words.data(); }
-
- private:
-  static constexpr std::int64_t kWords = 16;
-  struct alignas(64) Line {
-    std::array<std::uint32_t, kWords> words;
-  };
-  std::unique_ptr<Line[]> lines_;  // not a vector: nothing is filled with zeros first
-};
 
 /// Tokens that one word holds.
 template <typename T>
@@ -152,15 +138,23 @@ void Moment<T>::add_tile(const MomentTile& tile, std::int64_t row, std::int64_t 
   }
 }
 
+/// Whether there is anything to add, of shapes that agree.
 template <typename T>
-void add_with(const kernels::MatrixView<const T>& x, const kernels::MatrixView<float>& sums,
-              const MomentKernel& kernel, const kernels::Backend& backend) {
+bool has_products(const kernels::MatrixView<const T>& x, const kernels::MatrixView<float>& sums,
+                  const kernels::Backend& backend) {
   ensure(!backend.cuda, "second_moment: there is no CUDA twin; LibTorch's product is it");
   ensure(sums.rows == x.columns && sums.columns == x.columns,
          "second_moment: the second moment is not (N, N)");
-  if (x.rows == 0 || x.columns == 0) return;
+  if (x.rows == 0 || x.columns == 0) return false;
   ensure(x.data != nullptr && sums.data != nullptr, "second_moment: a matrix is missing");
-  Moment<T>(x, sums, kernel).add(backend);
+  return true;
+}
+
+void add_dot_product_moment(const kernels::MatrixView<const std::uint16_t>& x,
+                            const kernels::MatrixView<float>& second_moment,
+                            const kernels::Backend& backend) {
+  static const MomentKernel kernel = bfloat16_moment_kernels().front();
+  Moment<std::uint16_t>(x, second_moment, kernel).add(backend);
 }
 
 }  // namespace
@@ -169,16 +163,28 @@ void add_second_moment(const kernels::MatrixView<const float>& x,
                        const kernels::MatrixView<float>& second_moment,
                        const kernels::Backend& backend) {
   static const MomentKernel kernel = moment_kernels().front();
-  add_with(x, second_moment, kernel, backend);
+  if (has_products(x, second_moment, backend)) {
+    Moment<float>(x, second_moment, kernel).add(backend);
+  }
 }
 
-bool multiplies_bfloat16() { return !bfloat16_moment_kernels().empty(); }
+std::vector<Bfloat16Moment> bfloat16_moments() {
+  std::vector<Bfloat16Moment> moments;
+  if (has_bfloat16_tiles()) moments.push_back({"AMX_BF16", add_tile_moment});
+  if (!bfloat16_moment_kernels().empty()) {
+    moments.push_back({"AVX512_BF16", add_dot_product_moment});
+  }
+  return moments;
+}
+
+bool multiplies_bfloat16() { return !bfloat16_moments().empty(); }
 
 void add_second_moment(const kernels::MatrixView<const std::uint16_t>& x,
                        const kernels::MatrixView<float>& second_moment,
                        const kernels::Backend& backend) {
-  ensure(multiplies_bfloat16(), "second_moment: this processor does not multiply bfloat16");
-  add_with(x, second_moment, bfloat16_moment_kernels().front(), backend);
+  static const std::vector<Bfloat16Moment> moments = bfloat16_moments();
+  ensure(!moments.empty(), "second_moment: this processor does not multiply bfloat16");
+  if (has_products(x, second_moment, backend)) moments.front().add(x, second_moment, backend);
 }
 
 }  // namespace sgpt_mi::cpu_kernels

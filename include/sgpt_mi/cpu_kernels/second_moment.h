@@ -9,8 +9,8 @@ namespace sgpt_mi::cpu_kernels {
 
 /// second_moment_jk += sum over tokens of x_tj x_tk   for j <= k,
 ///
-/// of x (tokens, N) into (N, N). Below the diagonal only the blocks of 48 columns that the diagonal
-/// crosses are written, with values of no use.
+/// of x (tokens, N) into (N, N). Below the diagonal only the blocks of 48 or 32 columns that the
+/// diagonal crosses are written, with values of no use.
 ///
 /// Sums are float32 with fused multiply-adds, 512 tokens at a time, token after token. Results do
 /// not depend on the number of threads; they differ in rounding between instruction sets.
@@ -23,8 +23,8 @@ void add_second_moment(const kernels::MatrixView<const float>& x,
                        const kernels::MatrixView<float>& second_moment,
                        const kernels::Backend& backend);
 
-/// Whether the processor multiplies pairs of bfloat16 itself (AVX512_BF16), twice as many at a time
-/// as float32.
+/// Whether the processor multiplies pairs of bfloat16 itself: by AVX512_BF16 about twice as fast as
+/// float32, by AMX tiles, where the system lets this process use them, some 8 times as fast again.
 [[nodiscard]] bool multiplies_bfloat16();
 
 /// The same of bfloat16 values, given as their bits: products are exact, sums float32, subnormal

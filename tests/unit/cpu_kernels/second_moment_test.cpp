@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "cpu_kernels/moment_tile.h"
+#include "moment_examples.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/kernels/half.h"
 #include "support/matrix.h"
 #include "support/threads.h"
 
@@ -17,45 +17,6 @@ namespace sgpt_mi::cpu_kernels {
 namespace {
 
 constexpr float kEpsilon = std::numeric_limits<float>::epsilon();
-
-/// Bit patterns of bfloat16 values, and the values.
-struct Bfloat16Matrix {
-  explicit Bfloat16Matrix(const test::Matrix<float>& from, std::int64_t rows, std::int64_t columns)
-      : values(rows, columns), bits(static_cast<std::size_t>(rows * columns)) {
-    for (std::int64_t t = 0; t < rows; ++t) {
-      for (std::int64_t j = 0; j < columns; ++j) {
-        const std::uint16_t pattern = kernels::float_to_bfloat16(from(t, j));
-        bits[static_cast<std::size_t>(t * columns + j)] = pattern;
-        values(t, j) = kernels::bfloat16_to_float(pattern);
-      }
-    }
-  }
-  [[nodiscard]] kernels::MatrixView<const std::uint16_t> view() const {
-    const kernels::MatrixView<const float> shape = values.const_view();
-    return {bits.data(), shape.rows, shape.columns, shape.columns};
-  }
-
-  test::Matrix<float> values;
-  std::vector<std::uint16_t> bits;
-};
-
-/// Every sum on and above the diagonal within what float32 sums of so many products may be off.
-void expect_second_moment(const test::Matrix<float>& x, std::int64_t tokens, std::int64_t channels,
-                          const test::Matrix<float>& moment) {
-  for (std::int64_t j = 0; j < channels; ++j) {
-    for (std::int64_t k = j; k < channels; ++k) {
-      double exact = 0.0;
-      double magnitude = 0.0;
-      for (std::int64_t t = 0; t < tokens; ++t) {
-        const double product = static_cast<double>(x(t, j)) * x(t, k);
-        exact += product;
-        magnitude += std::fabs(product);
-      }
-      ASSERT_NEAR(moment(j, k), exact, static_cast<double>(tokens) * kEpsilon * magnitude)
-          << j << ", " << k;
-    }
-  }
-}
 
 struct Shape {
   std::int64_t tokens;
@@ -70,17 +31,17 @@ TEST_P(SecondMomentShapes, EqualTheExactSums) {
   const test::Matrix<float> x = test::normal_matrix(tokens, channels, 5);
   test::Matrix<float> moment(channels, channels, 0.0F, 3);
   add_second_moment(x.const_view(), moment.view(), {});
-  expect_second_moment(x, tokens, channels, moment);
+  test::expect_second_moment(x, tokens, channels, moment);
   EXPECT_TRUE(moment.padding_is(0.0F));
 }
 
 TEST_P(SecondMomentShapes, EqualTheExactSumsOfBfloat16) {
   if (!multiplies_bfloat16()) GTEST_SKIP() << "this processor does not multiply bfloat16";
   const auto [tokens, channels] = GetParam();
-  const Bfloat16Matrix x(test::normal_matrix(tokens, channels, 6), tokens, channels);
+  const test::Bfloat16Matrix x(test::normal_matrix(tokens, channels, 6), tokens, channels);
   test::Matrix<float> moment(channels, channels, 0.0F, 3);
   add_second_moment(x.view(), moment.view(), {});
-  expect_second_moment(x.values, tokens, channels, moment);
+  test::expect_second_moment(x.values, tokens, channels, moment);
   EXPECT_TRUE(moment.padding_is(0.0F));
 }
 
