@@ -60,6 +60,7 @@ struct Ends {
 BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends& ends,
                      LevelBudget* budget, const planning::RdPlan* plan) {
   formats::MemoryStore student(run.saved_types);
+  ResultKeeper& results = compressor.results();
   BlockResult of_ends;
   walk::BlockWalk walk = walk_of(run);
   std::optional<model::Model> embedding;
@@ -72,10 +73,10 @@ BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends&
     compressor.handle(block, inputs);
   });
   if (ends.blocks != nullptr && run.world.leads()) {
-    ends.blocks->finish(plan, of_ends.block_types, compressor.tunes() ? &student : nullptr);
+    ends.blocks->finish(plan, of_ends.block_types, results.tunes() ? &student : nullptr);
   }
-  if (compressor.tunes() && run.world.leads()) compressor.finish_model(student);
-  BlockResult result = compressor.take_result();
+  if (results.tunes() && run.world.leads()) results.tune(student);
+  BlockResult result = results.take_result();
   result.block_types.merge(of_ends.block_types);
   result.ends = std::move(of_ends.ends);
   result.packed += of_ends.packed;

@@ -22,8 +22,6 @@ using model::LinearInfo;
 
 /// Tries to meet a stored size whose mask is known only afterwards.
 constexpr int kStoredTries = 6;
-/// Windows a step of tuning: with more of them there are fewer steps.
-constexpr std::int64_t kWindowsAStep = 2;
 
 std::vector<LinearInfo> linears_of(const Block& block, model::Site site) {
   std::vector<LinearInfo> linears;
@@ -50,8 +48,6 @@ torch::Tensor row_weight_of(const planning::LinearChoice& choice, torch::Device 
 }
 
 }  // namespace
-
-BlockResult SiteCompressor::take_result() { return std::move(result_); }
 
 void SiteCompressor::warn_once(const std::string& text) {
   if (!text.empty() && warned_.insert(text).second) run_.events.warning(text);
@@ -115,12 +111,12 @@ void SiteCompressor::compress_all(Block& block, std::vector<LinearTask> tasks) {
     for (const std::string& warning : record.warnings) warn_once(warning);
     SiteRecord& kept = tasks[i].site.record;
     for (GroupPicture& picture : record.pictures) {
-      result_.pictures.push_back(picture);
+      results_.add_picture(picture);
       kept.pictures.push_back(std::move(picture));
     }
     if (run_.journal != nullptr) kept.linears.push_back(record.linears.front());
     accept(block, tasks[i].linear, std::move(record.linears.front()));
-    run_.events.layer(last_layer());
+    run_.events.layer(results_.last_layer());
     run_.events.progress(++done_);
   }
 }
@@ -130,17 +126,9 @@ void SiteCompressor::accept(Block& block, const LinearInfo& linear, RecordedLine
   ensure(done.name == linear.name, "compress: a record of another linear");
   if (levels_ != nullptr) levels_->settle(done.name, *done.layer.step, done.level_bits);
   block.set_weight(linear.short_name,
-                   rounded(linear, done.matrix).to(run_.placement.device, run_.placement.dtype));
-  if (!run_.world.leads()) {
-    done.matrix = {};  // the leader's to keep
-    result_.layers.push_back(std::move(done.layer));
-    return;
-  }
-  finish_or_wait({linear, std::move(done.matrix)}, std::move(done.layer));
-}
-
-const report::LayerReport& SiteCompressor::last_layer() const {
-  return tunes() && run_.world.leads() ? pending_.layers.back() : result_.layers.back();
+                   results_.rounded(linear, done.matrix)
+                       .to(run_.placement.device, run_.placement.dtype));
+  results_.take({linear, std::move(done.matrix)}, std::move(done.layer));
 }
 
 void SiteCompressor::restore(Block& block, const std::vector<LinearInfo>& linears,
@@ -148,14 +136,14 @@ void SiteCompressor::restore(Block& block, const std::vector<LinearInfo>& linear
   const walk::StageTimer timer(run_.timings, "journal");
   for (const auto& [name, value] : record.tensors) {
     restore_tensor(block, name, value, run_.placement);
-    finish_tensor(name, value);
+    results_.take(name, value);
   }
-  for (GroupPicture& picture : record.pictures) result_.pictures.push_back(std::move(picture));
+  for (const GroupPicture& picture : record.pictures) results_.add_picture(picture);
   for (const std::string& warning : record.warnings) warn_once(warning);
   ensure(record.linears.size() == linears.size(), "compress: a journal of another selection");
   for (std::size_t i = 0; i < linears.size(); ++i) {
     accept(block, linears[i], std::move(record.linears[i]));
-    run_.events.restored(last_layer());
+    run_.events.restored(results_.last_layer());
     run_.events.progress(++done_);
   }
 }
@@ -184,7 +172,7 @@ void SiteCompressor::scale_channels(Block& block, SiteTask& site) {
   const std::vector<LinearInfo> linears = linears_of(block, site.input.site);
   const auto keep = [&](const std::string& name, const torch::Tensor& rounded) {
     site.record.tensors.emplace_back(name, rounded);
-    finish_tensor(name, rounded);
+    results_.take(name, rounded);
   };
   const auto norm = fold_channel_scaling(block, linears, *run_.settings.channel_scaling, site.input,
                                          run_.saved_types);
@@ -367,7 +355,7 @@ SiteRecord SiteCompressor::compress_linear(const Block& block, const LinearTask&
   const walk::StageTimer timer(clock, "linear", linear.name);
   SiteRecord record;
   LinearWork done = compress_weight(dense_weight(block, linear), task, record.warnings);
-  const torch::Tensor values = rounded(linear, done.result.matrix);
+  const torch::Tensor values = results_.rounded(linear, done.result.matrix);
   model::require_finite(values, linear.name + " (compressed)");
 
   const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
@@ -385,127 +373,10 @@ SiteRecord SiteCompressor::compress_linear(const Block& block, const LinearTask&
         {linear.name, work.groups.affinity, work.groups.labels, done.plan->bits});
   }
   layer.seconds = timer.seconds();
-  if (!tunes()) done.result.matrix.weight = values;
+  if (run_.settings.tune == 0) done.result.matrix.weight = values;
   record.linears.push_back(
       {linear.name, std::move(done.result.matrix), std::move(layer), done.level_bits});
   return record;
-}
-
-/// Hands a linear on, or keeps it for the tuning.
-void SiteCompressor::finish_or_wait(tuning::CompressedLinear&& done, report::LayerReport layer) {
-  if (!tunes()) return finish_linear(done, std::move(layer));
-  pending_.linears.push_back(std::move(done));
-  pending_.layers.push_back(std::move(layer));
-}
-
-void SiteCompressor::finish_tensor(const std::string& name, const torch::Tensor& rounded) {
-  if (!run_.world.leads()) return;
-  if (tunes()) {
-    pending_.tensors.insert_or_assign(name, rounded);
-  } else {
-    run_.store.put(model::to_tensor_data(name, rounded));
-  }
-}
-
-/// Hands a linear in blocks to the store; bytes that it takes there.
-std::int64_t SiteCompressor::store_blocks(const tuning::CompressedLinear& done) {
-  const walk::StageTimer packing(run_.timings, "pack", done.linear.name);
-  const std::vector<std::byte> bytes = quant::encode_blocks(done.matrix.codes, *done.matrix.blocks);
-  if (run_.store.takes_blocks()) {
-    run_.store.put_blocks(done.linear.name,
-                          {done.matrix.blocks->type, done.linear.rows, done.linear.columns, bytes});
-  } else {
-    run_.store.put(
-        model::to_tensor_data(done.linear.name + ".weight", rounded(done.linear, done.matrix)));
-  }
-  result_.block_types[done.linear.name] = done.matrix.blocks->type;
-  return static_cast<std::int64_t>(bytes.size());
-}
-
-/// The values in their saved type.
-torch::Tensor SiteCompressor::rounded(const LinearInfo& linear,
-                                      const obs::CompressedMatrix& matrix) const {
-  const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
-  return matrix.weight.to(model::to_scalar_type(saved));
-}
-
-/// Hands a linear to the store; bytes that it takes there.
-std::int64_t SiteCompressor::store_linear(const tuning::CompressedLinear& done) {
-  if (done.matrix.blocks) return store_blocks(done);
-  const torch::Tensor values = rounded(done.linear, done.matrix);
-  const auto put_dense = [&] {
-    run_.store.put(model::to_tensor_data(done.linear.name + ".weight", values));
-  };
-  if (!run_.holds_codes) {
-    put_dense();
-    return static_cast<std::int64_t>(values.nbytes());
-  }
-  const walk::StageTimer packing(run_.timings, "pack", done.linear.name);
-  const CodedCopy coded(done.matrix, values, run_.settings.matrix,
-                        model::from_scalar_type(values.scalar_type()), run_.settings.entropy);
-  const packing::PackedSize size = coded.size(done.linear.name, run_.settings.grids);
-  if (run_.store.takes_codes()) {
-    run_.store.put_matrix(done.linear.name, coded.view(), size);
-  } else {
-    put_dense();
-  }
-  result_.packed += size;
-  return size.total();
-}
-
-void SiteCompressor::finish_linear(const tuning::CompressedLinear& done,
-                                   report::LayerReport layer) {
-  std::map<std::string, double> clock;
-  const walk::StageTimer timer(clock, "store", done.linear.name);
-  const auto weights = static_cast<double>(done.linear.rows * done.linear.columns);
-  const packing::PackedSize before = result_.packed;
-  layer.stored_bits = 8.0 * static_cast<double>(store_linear(done)) / weights;
-  if (run_.settings.entropy) {
-    const std::int64_t bytes =
-        result_.packed.codes + result_.packed.tables - before.codes - before.tables;
-    layer.average_bits = 8.0 * static_cast<double>(bytes) / weights;
-    layer.coded = true;
-  }
-  layer.seconds += timer.seconds();
-  result_.layers.push_back(std::move(layer));
-}
-
-void SiteCompressor::report_tuning(const tuning::TunedModel& tuned) {
-  result_.tuning =
-      report::TuningReport{run_.settings.tune, tuned.kl_before, tuned.kl_after, tuned.kept};
-  if (tuned.kept) return;
-  run_.events.warning(fmt::format(
-      "tune: {} windows took the divergence on the windows kept apart from {:.4f} to {:.4f} nats; "
-      "the model stays as it was",
-      run_.settings.tune, tuned.kl_before, tuned.kl_after));
-}
-
-void SiteCompressor::finish_model(formats::MemoryStore& student) {
-  for (const auto& [name, value] : pending_.tensors) {
-    student.put(model::to_tensor_data(name, value));
-  }
-  {
-    const walk::StageTimer timer(run_.timings, "tune");
-    model::Model student_model(run_.model.spec(), student);
-    const text::TokenWindows windows = text::first_windows(run_.windows, run_.settings.tune);
-    const tuning::TunedModel tuned =
-        tuning::tune_model({run_.model, student_model, run_.placement, windows, run_.saved_types,
-                            std::min(kWindowsAStep, run_.settings.batch_windows),
-                            [&](std::int64_t done, std::int64_t total) {
-                              if (done == 0) run_.events.stage("tune", total);
-                              if (done > 0) run_.events.progress(done);
-                            }},
-                           pending_.linears);
-    for (const auto& [name, value] : tuned.tensors) pending_.tensors.insert_or_assign(name, value);
-    report_tuning(tuned);
-  }
-  for (const auto& [name, value] : pending_.tensors) {
-    run_.store.put(model::to_tensor_data(name, value));
-  }
-  for (std::size_t i = 0; i < pending_.linears.size(); ++i) {
-    finish_linear(pending_.linears[i], std::move(pending_.layers[i]));
-  }
-  pending_ = {};
 }
 
 }  // namespace sgpt_mi::compress

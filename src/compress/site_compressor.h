@@ -16,26 +16,25 @@
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/rd_plan.h"
 #include "sgpt_mi/report/run_report.h"
-#include "sgpt_mi/tuning/tune_model.h"
 #include "sgpt_mi/walk/block_walk.h"
 #include "sgpt_mi/widths/width_planner.h"
+#include "result_keeper.h"
 #include "site_journal.h"
 
 namespace sgpt_mi::compress {
 
-/// Compresses the linears of one site after another and hands them to the run's store: at once, or
-/// when the model is tuned.
+/// Compresses the linears of one site after another.
 class SiteCompressor {
  public:
   /// One sparsity and one width for all.
-  explicit SiteCompressor(const BlockRun& run) : run_(run), journal_(run.journal, run.world) {}
+  explicit SiteCompressor(const BlockRun& run) : run_(run), journal_(run.journal, run.world), results_(run) {}
   /// Widths as the planner gives them.
   SiteCompressor(const BlockRun& run, widths::WidthPlanner& planner)
-      : run_(run), planner_(&planner), journal_(run.journal, run.world) {}
+      : run_(run), planner_(&planner), journal_(run.journal, run.world), results_(run) {}
   /// Sparsities and widths of a measured plan, which names every selected linear.
   /// \param levels  of a plan of levels, else null.
   SiteCompressor(const BlockRun& run, const planning::RdPlan& plan, LevelBudget* levels)
-      : run_(run), rd_plan_(&plan), levels_(levels), journal_(run.journal, run.world) {}
+      : run_(run), rd_plan_(&plan), levels_(levels), journal_(run.journal, run.world), results_(run) {}
 
   /// Whether the site was finished by a process before this one: handle() then needs no statistics.
   [[nodiscard]] bool knows(std::int64_t layer, model::Site site) {
@@ -46,16 +45,7 @@ class SiteCompressor {
   /// replaces them in the block; those of a site that knows() found are taken from the journal.
   void handle(model::Block& block, std::span<walk::SiteInput> inputs);
 
-  /// Whether the model is tuned: finish_model() is then to be called after the last block.
-  [[nodiscard]] bool tunes() const { return run_.settings.tune > 0; }
-
-  /// Tunes the model, and hands all that waited to the store. Of rank 0.
-  /// \param student  embedding and head as they are saved, over the model's other tensors; takes
-  ///                 the norms that channels were scaled in.
-  void finish_model(formats::MemoryStore& student);
-
-  /// What was done, in processing order.
-  [[nodiscard]] BlockResult take_result();
+  [[nodiscard]] ResultKeeper& results() { return results_; }
 
  private:
   /// What the linears of one site share.
@@ -91,13 +81,6 @@ class SiteCompressor {
     std::int64_t level_bits = 0;  ///< of levels
   };
 
-  /// What waits for the end of the model.
-  struct Pending {
-    std::vector<tuning::CompressedLinear> linears;
-    std::vector<report::LayerReport> layers;       ///< of the linears
-    std::map<std::string, torch::Tensor> tensors;  ///< in their saved types, by checkpoint name
-  };
-
   [[nodiscard]] torch::Tensor dense_weight(const model::Block& block,
                                            const model::LinearInfo& linear) const;
   [[nodiscard]] SiteWork prepare(const walk::SiteInput& input, const std::string& name);
@@ -123,15 +106,6 @@ class SiteCompressor {
                                          DType dtype) const;
   void restore(model::Block& block, const std::vector<model::LinearInfo>& linears,
                SiteRecord&& record);
-  [[nodiscard]] const report::LayerReport& last_layer() const;
-  void finish_or_wait(tuning::CompressedLinear&& done, report::LayerReport layer);
-  void finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer);
-  void finish_tensor(const std::string& name, const torch::Tensor& rounded);
-  [[nodiscard]] std::int64_t store_linear(const tuning::CompressedLinear& done);
-  [[nodiscard]] std::int64_t store_blocks(const tuning::CompressedLinear& done);
-  [[nodiscard]] torch::Tensor rounded(const model::LinearInfo& linear,
-                                      const obs::CompressedMatrix& matrix) const;
-  void report_tuning(const tuning::TunedModel& tuned);
   void warn_once(const std::string& text);
 
   const BlockRun& run_;
@@ -139,9 +113,8 @@ class SiteCompressor {
   const planning::RdPlan* rd_plan_ = nullptr;
   LevelBudget* levels_ = nullptr;
   SiteJournal journal_;
+  ResultKeeper results_;
   std::int64_t done_ = 0;
-  Pending pending_;
-  BlockResult result_;
   std::set<std::string> warned_;
 };
 

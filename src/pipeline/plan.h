@@ -45,9 +45,6 @@ struct SizeBudget {
 /// memory than is free.
 void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Events& events);
 
-/// Bytes that the ranks of a run send each other while they compress, as they are counted.
-[[nodiscard]] std::int64_t planned_exchange(const CompressRun& run, const PreparedRun& prepared);
-
 /// The memory of the run within what --max_memory allows, or what is free.
 /// Throws Error(kUsage) when even the least plan is more than --max_memory.
 [[nodiscard]] memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepared);

@@ -11,6 +11,7 @@
 #include "evaluate.h"
 #include "format_fit.h"
 #include "plan.h"
+#include "rank_plan.h"
 #include "resume.h"
 #include "sgpt_mi/session/session.h"
 #include "sgpt_mi/compress/compress_blocks.h"

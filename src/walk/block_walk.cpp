@@ -1,10 +1,8 @@
 #include "sgpt_mi/walk/block_walk.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -12,9 +10,8 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
-#include "sgpt_mi/ranks/lane_sum.h"
-#include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/walk/stage_clock.h"
+#include "site_collector.h"
 
 namespace sgpt_mi::walk {
 namespace {
@@ -25,109 +22,7 @@ using model::Site;
 /// Whether the site's linear is added to the residual stream.
 bool adds_to_residual(Site site) { return site == Site::kAttentionOut || site == Site::kMlpOut; }
 
-/// A tensor (B, T, C) of one batch in the dense model's stream and in the compressed one's.
-struct StreamPair {
-  torch::Tensor dense;
-  torch::Tensor compressed;
-};
-
-/// Sequences `first`, first + 2, ... of a batch; views, the same one twice where the streams are.
-StreamPair every_second(const StreamPair& streams, std::int64_t first) {
-  const auto part = [&](const torch::Tensor& batch) {
-    return batch.slice(0, first, batch.size(0), 2);
-  };
-  const torch::Tensor compressed = part(streams.compressed);
-  return {streams.dense.is_same(streams.compressed) ? compressed : part(streams.dense), compressed};
-}
-
-/// Sums and sampled tokens of one site's input, and its drift when followed, lane by lane.
-class SiteCollector {
- public:
-  /// \param first   the first linear that reads the site.
-  /// \param stride  every stride-th token is kept; 0: none.
-  /// \param lanes   of all ranks; it and `walk` outlive this.
-  SiteCollector(const BlockWalk& walk, const ranks::Lanes& lanes, model::LinearInfo first,
-                std::int64_t stride)
-      : walk_(walk),
-        first_(std::move(first)),
-        sums_(first_.name, first_.columns, walk.placement.device),
-        total_(walk.world, lanes, walk.placement.device),
-        stride_(stride) {}
-
-  void add(const torch::Tensor& input) {
-    sums_.add(input);
-    if (stride_ == 0) return;
-    const torch::Tensor tokens = input.reshape({-1, input.size(-1)});
-    samples_.push_back(tokens.slice(0, 0, tokens.size(0), stride_).to(torch::kFloat32).clone());
-  }
-
-  void follow_drift() {
-    const auto half = [&] {
-      return calib::DriftAccumulator(first_.name, first_.columns, walk_.placement.device);
-    };
-    drift_.emplace(std::array<calib::DriftAccumulator, 2>{half(), half()});
-  }
-  [[nodiscard]] bool follows_drift() const { return drift_.has_value(); }
-
-  /// The inputs of one batch in both models, and the residual streams when they are followed. Every
-  /// second sequence goes into the other half.
-  /// \param window  the batch's first.
-  void add_drift(const StreamPair& inputs, const std::optional<StreamPair>& residuals,
-                 std::int64_t window) {
-    const std::int64_t sequences = inputs.compressed.size(0);
-    for (std::int64_t i = 0; i < std::min<std::int64_t>(2, sequences); ++i) {
-      calib::DriftAccumulator& half = (*drift_)[static_cast<std::size_t>((window + i) % 2)];
-      const StreamPair input = every_second(inputs, i);
-      half.add(input.dense, input.compressed);
-      if (!residuals) continue;
-      const StreamPair residual = every_second(*residuals, i);
-      half.add_residual(residual.dense, residual.compressed, input.compressed);
-    }
-  }
-
-  /// All batches of a lane have been added.
-  void end_lane(std::int64_t lane) {
-    ranks::LaneFigures figures = sums_.take();
-    if (drift_) {
-      for (calib::DriftAccumulator& half : *drift_) {
-        for (torch::Tensor& sum : half.take()) figures.sums.push_back(std::move(sum));
-      }
-    }
-    total_.add(lane, std::move(figures));
-  }
-
-  [[nodiscard]] SiteInput finish(std::int64_t layer);
-
- private:
-  const BlockWalk& walk_;
-  model::LinearInfo first_;
-  calib::StatsAccumulator sums_;
-  std::optional<std::array<calib::DriftAccumulator, 2>> drift_;
-  ranks::LaneSum total_;
-  std::int64_t stride_;
-  std::vector<torch::Tensor> samples_;
-};
-
-SiteInput SiteCollector::finish(std::int64_t layer) {
-  ranks::LaneFigures total = total_.finish();
-  std::vector<torch::Tensor> halves;
-  if (drift_) {
-    const auto begin = total.sums.end() - 2 * calib::DriftAccumulator::kTaken;
-    halves.assign(begin, total.sums.end());
-    total.sums.erase(begin, total.sums.end());
-  }
-  torch::Tensor samples = samples_.empty() ? torch::Tensor() : at::cat(samples_);
-  if (stride_ > 0) samples = ranks::gather_rows(walk_.world, samples);
-  SiteInput input{layer, first_.site, calib::StatsAccumulator::stats_of(std::move(total)), samples};
-  if (drift_) {
-    const auto middle = halves.begin() + calib::DriftAccumulator::kTaken;
-    input.drift = std::array<calib::DriftStats, 2>{
-        calib::DriftAccumulator::stats_of({halves.begin(), middle}),
-        calib::DriftAccumulator::stats_of({middle, halves.end()})};
-  }
-  return input;
-}
-
+/// One collector a site whose linears are selected, in forward order.
 using Collectors = std::map<Site, SiteCollector>;
 
 /// A state that was stored between two sites, or between two blocks.

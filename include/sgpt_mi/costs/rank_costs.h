@@ -39,8 +39,8 @@ struct Rates {
   std::string source;    ///< where these are from, for people
 };
 
-/// Of this machine's CPU, by products of 1,024 x 1,024 on LibTorch's threads (about 0.3 s); column
-/// loops reach a quarter of them, the wire 1 GB/s.
+/// Of this machine's CPU, by products of 1,024 x 1,024 on LibTorch's threads (about 0.3 s), of which
+/// forwards and column loops reach a share; the wire 1 GB/s.
 [[nodiscard]] Rates measured_rates(torch::ScalarType walk_type);
 
 /// Of one H200, as scripts/cost_model.py has them: 60 % of 989 Tflop/s, 70 % and 15 % of 67, and

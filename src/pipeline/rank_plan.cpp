@@ -1,0 +1,73 @@
+#include "rank_plan.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <string>
+
+#include "sgpt_mi/core/byte_size.h"
+#include "sgpt_mi/costs/rank_costs.h"
+#include "sgpt_mi/planning/plan_options.h"
+
+namespace sgpt_mi::pipeline {
+namespace {
+
+costs::CostQuestion cost_question(const CompressRun& run, const PreparedRun& prepared) {
+  const compress::CompressionSettings& settings = run.compression;
+  const Session& session = prepared.session;
+  const text::TokenWindows& windows = prepared.calibration.windows;
+  costs::CostQuestion question{session.model, settings.selection,
+                               session.calibration(settings.channel_scaling.has_value()).dtype};
+  question.windows = windows.windows;
+  question.seqlen = windows.seqlen;
+  question.batch_windows = prepared.memory.batch_windows;
+  if (settings.plan) {
+    question.measured_windows =
+        planning::split_windows(windows.windows, *settings.plan).measured;
+    question.backward_pass = settings.plan->sensitivity == planning::Sensitivity::kFisher;
+  }
+  question.true_sequential = settings.true_sequential;
+  question.dense_stream = settings.follows_dense();
+  question.residual_drift = settings.drift > 0.0 && settings.drift_residual;
+  question.refines = settings.matrix.refine.any();
+  const bool levels = settings.entropy && settings.plan;
+  question.result_bytes = static_cast<std::int64_t>(dtype_size(session.stored_dtype())) + 1 +
+                          (levels ? 2 : settings.quantizes() ? 1 : 0);
+  for (const text::EvalSet& set : prepared.eval_sets) {
+    question.scored_tokens += set.windows.windows * set.windows.seqlen;
+  }
+  return question;
+}
+
+}  // namespace
+
+void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Events& events) {
+  const int ranks = run.model.ranks();
+  if (ranks == 1) return;
+  const costs::CostQuestion question = cost_question(run, prepared);
+  const bool planned = run.model.planned_ranks > 0;
+  const bool on_gpu = prepared.session.placement.device.is_cuda();
+  costs::Rates rates;
+  if (planned) rates = on_gpu ? costs::gpu_rates() : costs::measured_rates(question.walk_type);
+  const costs::RankCosts costs = costs::rank_costs(question, rates, ranks);
+  events.plan(fmt::format(
+      "ranks      {}: a block sends {} of sums and {} of compressed weights, the compression {}",
+      ranks, human_bytes(costs.sum_bytes), human_bytes(costs.result_bytes),
+      human_bytes(costs.all_bytes)));
+  if (!planned) return;
+  const auto describe = [&](const costs::RankCosts& counted) {
+    std::string text = fmt::format("{:.3g} s (", counted.total());
+    for (const auto& [stage, seconds] : counted.seconds) {
+      text += fmt::format("{}{} {:.3g}", text.back() == '(' ? "" : ", ", stage, seconds);
+    }
+    return text + ")";
+  };
+  events.plan("           counted, not measured: 1 rank " +
+              describe(costs::rank_costs(question, rates, 1)));
+  events.plan(fmt::format("           {} ranks {}; {}", ranks, describe(costs), rates.source));
+}
+
+std::int64_t planned_exchange(const CompressRun& run, const PreparedRun& prepared) {
+  return costs::rank_costs(cost_question(run, prepared), {}, run.model.ranks()).all_bytes;
+}
+
+}  // namespace sgpt_mi::pipeline

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+
+#include "plan.h"
+#include "sgpt_mi/pipeline/options.h"
+#include "sgpt_mi/report/events.h"
+
+namespace sgpt_mi::pipeline {
+
+/// Tells through events.plan() what several ranks send each other and, of a plan for ranks that are
+/// not there, what they should take. Nothing of one rank.
+void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Events& events);
+
+/// Bytes that the ranks of a run send each other while they compress, as they are counted.
+[[nodiscard]] std::int64_t planned_exchange(const CompressRun& run, const PreparedRun& prepared);
+
+}  // namespace sgpt_mi::pipeline
