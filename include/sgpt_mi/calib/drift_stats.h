@@ -32,12 +32,12 @@ class DriftAccumulator {
   /// `name` appears in error messages (the site's first linear).
   DriftAccumulator(std::string name, std::int64_t channels, torch::Device device);
 
-  /// Adds x_dense and x, both (B, T, N) = B sequences of T tokens. Differences are
-  /// formed in float32, and products too; beside an x of a 16-bit type, on a GPU or where the CPU
-  /// has tiles of bfloat16, of differences in two parts of that type (at least 16 bits). Cost: one
-  /// product of (N, tokens) and (tokens, N), far less where most of x_dense - x is zero, as after a
-  /// ReLU; one temporary of x's size. Throws Error(kNumeric) naming the linear and the first index
-  /// when a value is not finite.
+  /// Adds x_dense and x, both (B, T, N) = B sequences of T tokens. Differences are formed in
+  /// float32, and so are products, but beside an x of a 16-bit type on a GPU, or of bfloat16 where
+  /// the CPU has tiles for it: there a difference goes in two parts of that type, at least 16 bits.
+  /// Cost: one product of (N, tokens) and (tokens, N), far less where most of x_dense - x is zero,
+  /// as after a ReLU; one temporary of x's size.
+  /// Throws Error(kNumeric) naming the linear and the first index when a value is not finite.
   void add(const torch::Tensor& x_dense, const torch::Tensor& x);
 
   /// Adds the residual streams (B, T, R) that go with an x (B, T, N) that add() has seen.
