@@ -21,10 +21,25 @@ torch::Tensor token_rows(const torch::Tensor& x) {
   return x.reshape({-1, x.size(-1)}).to(torch::kFloat32).contiguous();
 }
 
+torch::Tensor stored_rows(const torch::Tensor& x) {
+  return x.reshape({-1, x.size(-1)}).contiguous();
+}
+
+kernels::MatrixView<std::uint16_t> bits_of(const torch::Tensor& x) {
+  ensure(x.dim() == 2 && x.is_cpu() && x.is_contiguous(), "calib: not a matrix of bits");
+  auto* bits = reinterpret_cast<std::uint16_t*>(x.data_ptr<at::BFloat16>());
+  return {bits, x.size(0), x.size(1), x.size(1)};
+}
+
+kernels::MatrixView<const std::uint16_t> const_bits_of(const torch::Tensor& x) {
+  const kernels::MatrixView<std::uint16_t> bits = bits_of(x);
+  return {bits.data, bits.rows, bits.columns, bits.stride};
+}
+
 torch::Tensor product_rows(const torch::Tensor& x) {
   const bool short_type = x.scalar_type() == torch::kFloat16 || x.scalar_type() == torch::kBFloat16;
   if (!x.is_cuda() || !short_type) return token_rows(x);
-  return x.reshape({-1, x.size(-1)}).contiguous();
+  return stored_rows(x);
 }
 
 void add_product(const torch::Tensor& a, const torch::Tensor& b, torch::Tensor sum) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "sgpt_mi/cpu_kernels/channel_sums.h"
+#include "sgpt_mi/kernels/views.h"
 
 namespace sgpt_mi::calib {
 
@@ -20,6 +21,14 @@ struct ChannelFigures {
 
 /// x (B, T, N) as (B * T, N) float32 with contiguous rows; x itself where it is that already.
 [[nodiscard]] torch::Tensor token_rows(const torch::Tensor& x);
+
+/// token_rows(x) in x's own type.
+[[nodiscard]] torch::Tensor stored_rows(const torch::Tensor& x);
+
+/// x (tokens, N) of bfloat16 with contiguous rows, on the CPU, as a kernel's matrix of bits. The
+/// tensor keeps the memory.
+[[nodiscard]] kernels::MatrixView<std::uint16_t> bits_of(const torch::Tensor& x);
+[[nodiscard]] kernels::MatrixView<const std::uint16_t> const_bits_of(const torch::Tensor& x);
 
 /// token_rows(x) in x's own 16-bit type where add_product() takes that: on a GPU.
 [[nodiscard]] torch::Tensor product_rows(const torch::Tensor& x);

@@ -1,14 +1,18 @@
 #include "sgpt_mi/calib/drift_stats.h"
 
 #include <ATen/ops/count_nonzero.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 
+#include <array>
 #include <utility>
 
 #include "channel_scan.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/cpu_kernels/sparse_second_moment.h"
+#include "sgpt_mi/cpu_kernels/split_difference.h"
+#include "sgpt_mi/cpu_kernels/tile_product.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::calib {
@@ -40,6 +44,47 @@ void add_drift_product(const torch::Tensor& difference, const torch::Tensor& x,
   const torch::Tensor high = difference.to(x.scalar_type());
   add_product(high, x, sum);
   add_product((difference - high).to(x.scalar_type()), x, sum);
+}
+
+/// Whether the CPU's tiles multiply the difference of two such streams with x, in two parts as
+/// above: an order of magnitude faster than LibTorch in float32.
+bool on_tiles(const torch::Tensor& dense, const torch::Tensor& drifted, const torch::Tensor& x) {
+  const auto fits = [](const torch::Tensor& tensor) {
+    return tensor.is_cpu() && tensor.scalar_type() == torch::kBFloat16;
+  };
+  return fits(dense) && fits(drifted) && fits(x) && cpu_kernels::has_bfloat16_tiles();
+}
+
+/// The difference of two streams of bfloat16 in two parts of that type.
+struct SplitStreams {
+  torch::Tensor high;  ///< (tokens, N)
+  torch::Tensor low;
+  cpu_kernels::DifferenceScan scan;
+};
+
+SplitStreams split_streams(const torch::Tensor& dense, const torch::Tensor& drifted) {
+  const torch::Tensor from = stored_rows(dense);
+  const torch::Tensor taken = stored_rows(drifted);
+  SplitStreams parts{at::empty_like(from), at::empty_like(from), {}};
+  parts.scan =
+      cpu_kernels::split_difference(const_bits_of(from), const_bits_of(taken), bits_of(parts.high),
+                                    bits_of(parts.low), quant::backend_of(from));
+  return parts;
+}
+
+/// add_drift_product() by the CPU's tiles.
+void add_split_product(const SplitStreams& difference, const torch::Tensor& tokens,
+                       const torch::Tensor& sum) {
+  const std::array parts{const_bits_of(difference.high), const_bits_of(difference.low)};
+  cpu_kernels::add_tile_product(parts, const_bits_of(tokens), quant::view_of<float>(sum),
+                                quant::backend_of(tokens));
+}
+
+void add_sparse(const torch::Tensor& difference, const torch::Tensor& tokens,
+                const torch::Tensor& sum) {
+  cpu_kernels::add_sparse_product(quant::view_of<const float>(difference),
+                                  quant::view_of<const float>(tokens), quant::view_of<float>(sum),
+                                  quant::backend_of(tokens));
 }
 
 torch::Tensor scaled(const torch::Tensor& sum, std::int64_t sequences) {
@@ -81,6 +126,28 @@ void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x)
   if (!stats_.cross_sum.defined()) start();
   stats_.sequences += x.size(0);
   if (x_dense.is_same(x) || x.numel() == 0) return;
+  if (on_tiles(x_dense, x, x)) {
+    add_on_tiles(x_dense, x);
+  } else {
+    add_single(x_dense, x);
+  }
+}
+
+void DriftAccumulator::add_on_tiles(const torch::Tensor& x_dense, const torch::Tensor& x) {
+  const SplitStreams difference = split_streams(x_dense, x);
+  const cpu_kernels::DifferenceScan& scan = difference.scan;
+  if (!scan.finite) fail_not_finite("the input of " + name_, x_dense, x);
+  if (scan.nonzeros == 0) return;
+  stats_.abs_sum += scan.abs_sum;
+  const torch::Tensor tokens = stored_rows(x);
+  if (mostly_zeros(difference.high, scan.nonzeros, tokens)) {
+    add_sparse(token_rows(x_dense) - token_rows(x), token_rows(x), stats_.cross_sum);
+  } else {
+    add_split_product(difference, tokens, stats_.cross_sum);
+  }
+}
+
+void DriftAccumulator::add_single(const torch::Tensor& x_dense, const torch::Tensor& x) {
   const torch::Tensor tokens = product_rows(x);
   const torch::Tensor difference = token_rows(x_dense) - tokens;
   ChannelFigures figures = zero_figures(channels_, x.device());
@@ -89,9 +156,7 @@ void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x)
   if (scan.nonzeros == 0) return;
   stats_.abs_sum += figures.abs_sum.sum().item<double>();
   if (mostly_zeros(difference, scan.nonzeros, tokens)) {
-    cpu_kernels::add_sparse_product(
-        quant::view_of<const float>(difference), quant::view_of<const float>(tokens),
-        quant::view_of<float>(stats_.cross_sum), quant::backend_of(tokens));
+    add_sparse(difference, tokens, stats_.cross_sum);
   } else {
     add_drift_product(difference, tokens, stats_.cross_sum);
   }
@@ -104,14 +169,22 @@ void DriftAccumulator::add_residual(const torch::Tensor& residual_dense,
              x.size(2) == channels_ && stats_.cross_sum.defined(),
          "calib: the residual streams of a drift are not two of (sequences, tokens, R)");
   if (residual_dense.is_same(residual) || residual.numel() == 0) return;
+  torch::Tensor& sum = stats_.residual_sum;
+  if (!sum.defined()) {
+    sum = at::zeros({residual.size(2), x.size(2)}, stats_.cross_sum.options());
+  }
+  if (on_tiles(residual_dense, residual, x)) {
+    const SplitStreams difference = split_streams(residual_dense, residual);
+    if (!difference.scan.finite) {
+      fail_not_finite("the residual stream at " + name_, residual_dense, residual);
+    }
+    add_split_product(difference, stored_rows(x), sum);
+    return;
+  }
   const torch::Tensor difference = token_rows(residual_dense) - token_rows(residual);
   // One NaN or infinity anywhere shows in the sum.
   if (!at::isfinite(difference.sum()).item<bool>()) {
     fail_not_finite("the residual stream at " + name_, residual_dense, residual);
-  }
-  torch::Tensor& sum = stats_.residual_sum;
-  if (!sum.defined()) {
-    sum = at::zeros({difference.size(1), x.size(2)}, stats_.cross_sum.options());
   }
   add_drift_product(difference, product_rows(x), sum);
 }

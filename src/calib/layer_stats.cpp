@@ -51,11 +51,7 @@ void add_dense(const torch::Tensor& x, const torch::Tensor& tokens, torch::Tenso
   const kernels::MatrixView<float> sum = quant::view_of<float>(second_moment);
   const kernels::Backend backend = quant::backend_of(tokens);
   if (x.scalar_type() == torch::kBFloat16 && cpu_kernels::multiplies_bfloat16()) {
-    const torch::Tensor stored = x.reshape({-1, x.size(-1)}).contiguous();
-    const auto* bits =
-        reinterpret_cast<const std::uint16_t*>(stored.const_data_ptr<at::BFloat16>());
-    cpu_kernels::add_second_moment({bits, stored.size(0), stored.size(1), stored.size(1)}, sum,
-                                   backend);
+    cpu_kernels::add_second_moment(const_bits_of(stored_rows(x)), sum, backend);
   } else if (tokens.size(1) >= kKernelChannels) {
     cpu_kernels::add_second_moment(quant::view_of<const float>(tokens), sum, backend);
   } else {

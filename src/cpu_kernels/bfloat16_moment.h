@@ -20,10 +20,6 @@ struct Bfloat16Moment {
 /// Those that this machine can run, the fastest first; empty where it multiplies no bfloat16.
 [[nodiscard]] std::vector<Bfloat16Moment> bfloat16_moments();
 
-/// Whether the processor has AMX tiles of bfloat16 and the system lets this process use them; asks
-/// the system for that.
-[[nodiscard]] bool has_bfloat16_tiles();
-
 /// The second moment by AMX tiles. Only where has_bfloat16_tiles().
 ///
 /// Cost: tokens N (N + 32) / 2 multiply-adds, of tokens filled up to a multiple of 32, and 2 KiB of

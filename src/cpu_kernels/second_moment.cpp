@@ -9,6 +9,7 @@
 #include "bfloat16_moment.h"
 #include "moment_tile.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/cpu_kernels/tile_product.h"
 
 namespace sgpt_mi::cpu_kernels {
 namespace {

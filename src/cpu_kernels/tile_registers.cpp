@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "bfloat16_moment.h"
+#include "sgpt_mi/cpu_kernels/tile_product.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
@@ -108,15 +108,14 @@ __attribute__((target("avx512f"))) void pack_tile(const std::uint16_t* x, std::i
     const auto* odd = reinterpret_cast<const __m256i*>(x + stride);
     pair = _mm512_or_si512(_mm512_cvtepu16_epi32(_mm256_loadu_si256(even)),
                            _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(odd)), 16));
-    _mm512_store_si512(right, pair);
-    right += kTileSide;
     x += 2 * stride;
   }
-  transpose(pairs);
-  for (const __m512i& column : pairs) {
-    _mm512_store_si512(left, column);
-    left += kTileSide;
+  if (right != nullptr) {
+    for (int i = 0; i < kTileSide; ++i) _mm512_store_si512(right + i * kTileSide, pairs[i]);
   }
+  if (left == nullptr) return;
+  transpose(pairs);
+  for (int i = 0; i < kTileSide; ++i) _mm512_store_si512(left + i * kTileSide, pairs[i]);
 }
 
 TileRegisters::TileRegisters() { load_layout(); }
@@ -125,24 +124,27 @@ TileRegisters::~TileRegisters() { release(); }
 
 // Registers 0 to 3 hold sums, 4 and 5 left operands, 6 and 7 right ones; the intrinsics want
 // literals.
-__attribute__((target("amx-tile,amx-bf16"))) void multiply_panels(const std::uint32_t* left,
-                                                                  const std::uint32_t* right,
-                                                                  std::int64_t steps, float* sums) {
+__attribute__((target("amx-tile,amx-bf16"))) void multiply_panels(const PanelOperands& panels,
+                                                                  float* sums) {
   constexpr std::size_t kRowBytes = 64;
+  const std::uint32_t* left = panels.left;
+  const std::uint32_t* right = panels.right;
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  for (std::int64_t step = 0; step < steps; ++step) {
-    _tile_loadd(4, left, kRowBytes);
+  for (std::int64_t step = 0; step < panels.steps; ++step) {
     _tile_loadd(6, right, kRowBytes);
     _tile_loadd(7, right + kTileWords, kRowBytes);
-    _tile_loadd(5, left + kTileWords, kRowBytes);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-    left += kTileStepWords;
+    for (std::int64_t part = 0; part < panels.parts; ++part) {
+      _tile_loadd(4, left, kRowBytes);
+      _tile_loadd(5, left + kTileWords, kRowBytes);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+      left += kTileStepWords;
+    }
     right += kTileStepWords;
   }
   constexpr std::size_t kSumBytes = kTilePanel * sizeof(float);
@@ -153,12 +155,12 @@ __attribute__((target("amx-tile,amx-bf16"))) void multiply_panels(const std::uin
   _tile_stored(3, lower + kTileSide, kSumBytes);
 }
 
-__attribute__((target("avx512f"))) void add_sums(const float* sums, float* second_moment,
+__attribute__((target("avx512f"))) void add_sums(const float* sums, float* product,
                                                  std::int64_t stride) {
   for (std::int64_t r = 0; r < kTilePanel; ++r) {
     for (std::int64_t c = 0; c < kTilePanel; c += kTileSide) {
       const __m512 sum = _mm512_load_ps(sums + r * kTilePanel + c);
-      float* place = second_moment + r * stride + c;
+      float* place = product + r * stride + c;
       _mm512_storeu_ps(place, _mm512_add_ps(_mm512_loadu_ps(place), sum));
     }
   }
@@ -176,7 +178,7 @@ bool has_bfloat16_tiles() { return false; }
 void pack_tile(const std::uint16_t*, std::int64_t, std::uint32_t*, std::uint32_t*) {}
 TileRegisters::TileRegisters() = default;
 TileRegisters::~TileRegisters() = default;
-void multiply_panels(const std::uint32_t*, const std::uint32_t*, std::int64_t, float*) {}
+void multiply_panels(const PanelOperands&, float*) {}
 void add_sums(const float*, float*, std::int64_t) {}
 
 }  // namespace sgpt_mi::cpu_kernels

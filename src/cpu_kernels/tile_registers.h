@@ -17,7 +17,8 @@ constexpr std::int64_t kTilePanel = 2 * kTileSide;
 constexpr std::int64_t kTileStepWords = 2 * kTileWords;
 
 /// Packs 32 tokens of 16 columns of bfloat16, `stride` values from token to token: as a right
-/// operand (token pairs, columns) and as a left one (columns, token pairs).
+/// operand (token pairs, columns) and as a left one (columns, token pairs), or, where the other
+/// place is null, as one of them.
 void pack_tile(const std::uint16_t* x, std::int64_t stride, std::uint32_t* left,
                std::uint32_t* right);
 
@@ -31,12 +32,20 @@ class TileRegisters {
   TileRegisters& operator=(const TileRegisters&) = delete;
 };
 
-/// sums (kTilePanel, kTilePanel) = the products of two panels, added up over `steps` steps. Needs
-/// TileRegisters.
-void multiply_panels(const std::uint32_t* left, const std::uint32_t* right, std::int64_t steps,
-                     float* sums);
+/// Two panels to be multiplied. The left one may be a sum of `parts` matrices, whose steps
+/// alternate.
+struct PanelOperands {
+  const std::uint32_t* left = nullptr;   ///< (steps, parts, kTileStepWords)
+  const std::uint32_t* right = nullptr;  ///< (steps, kTileStepWords)
+  std::int64_t steps = 0;
+  std::int64_t parts = 1;
+};
 
-/// second_moment (kTilePanel, kTilePanel) += sums.
-void add_sums(const float* sums, float* second_moment, std::int64_t stride);
+/// sums (kTilePanel, kTilePanel) = the products of two panels, added up over all steps and parts.
+/// Needs TileRegisters.
+void multiply_panels(const PanelOperands& panels, float* sums);
+
+/// product (kTilePanel, kTilePanel) += sums.
+void add_sums(const float* sums, float* product, std::int64_t stride);
 
 }  // namespace sgpt_mi::cpu_kernels

@@ -32,9 +32,11 @@ class DriftAccumulator {
   /// `name` appears in error messages (the site's first linear).
   DriftAccumulator(std::string name, std::int64_t channels, torch::Device device);
 
-  /// Adds x_dense and x, both (B, T, N) = B sequences of T tokens. Differences and products are
-  /// formed in float32. Cost: one product of (N, tokens) and (tokens, N), far less where most of
-  /// x_dense - x is zero, as after a ReLU; one temporary of x's size.
+  /// Adds x_dense and x, both (B, T, N) = B sequences of T tokens. Differences are formed in
+  /// float32, and so are products, but beside an x of a 16-bit type on a GPU, or of bfloat16 where
+  /// the CPU has tiles for it: there a difference goes in two parts of that type, at least 16 bits.
+  /// Cost: one product of (N, tokens) and (tokens, N), far less where most of x_dense - x is zero,
+  /// as after a ReLU; one temporary of x's size.
   /// Throws Error(kNumeric) naming the linear and the first index when a value is not finite.
   void add(const torch::Tensor& x_dense, const torch::Tensor& x);
 
@@ -52,6 +54,9 @@ class DriftAccumulator {
 
  private:
   void start();
+  /// add() of two different streams: with the CPU's tiles, and with LibTorch.
+  void add_on_tiles(const torch::Tensor& x_dense, const torch::Tensor& x);
+  void add_single(const torch::Tensor& x_dense, const torch::Tensor& x);
 
   std::string name_;
   std::int64_t channels_;

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/cpu_kernels/tile_product.h"
 #include "support/random_tensor.h"
 
 namespace sgpt_mi::calib {
@@ -146,6 +147,60 @@ TEST(DriftStats, DifferencesOfHalfPrecisionAreFormedInSingle) {
   EXPECT_EQ(drift.cross_sum[0][0].item<float>(), -65280.0F);
 }
 
+/// `sums` of differences in two bfloat16 parts: off by 2^-17 of each product, and by float32 sums.
+void expect_split_products(const torch::Tensor& sums, const Streams& left,
+                           const torch::Tensor& right) {
+  const torch::Tensor difference =
+      left.dense.to(torch::kFloat64) - left.drifted.to(torch::kFloat64);
+  const torch::Tensor wide = right.to(torch::kFloat64);
+  const auto tokens = static_cast<double>(right.size(0) * right.size(1));
+  const torch::Tensor magnitude = token_loop(difference.abs(), wide.abs());
+  const double rounding = 0x1p-17 + 2.0 * tokens * std::numeric_limits<float>::epsilon();
+  const torch::Tensor error = (sums - token_loop(difference, wide)).abs();
+  EXPECT_TRUE(error.le(rounding * magnitude).all().item<bool>())
+      << (error / magnitude).max().item<double>();
+}
+
+/// A difference in one part would be off by up to 2^-9 of it, some hundred times what is allowed.
+TEST(DriftStats, ProductsOfHalfPrecisionKeepSixteenBitsOfADifference) {
+  if (!cpu_kernels::has_bfloat16_tiles()) GTEST_SKIP() << "this machine has no tiles of bfloat16";
+  const auto short_of = [](const Streams& x) {
+    return Streams{x.dense.to(torch::kBFloat16), x.drifted.to(torch::kBFloat16)};
+  };
+  const Streams x = short_of(normal_streams(70, 10));
+  const Streams residual = short_of(normal_streams(33, 12));
+  DriftAccumulator sums("fc2", 70, torch::kCPU);
+  sums.add(x.dense, x.drifted);
+  sums.add_residual(residual.dense, residual.drifted, x.drifted);
+  const DriftStats drift = sums.finish();
+  expect_split_products(drift.cross_sum, x, x.drifted);
+  expect_split_products(drift.residual_sum, residual, x.drifted);
+  const torch::Tensor difference = x.dense.to(torch::kFloat64) - x.drifted.to(torch::kFloat64);
+  EXPECT_NEAR(drift.abs_sum, difference.abs().sum().item<double>(), 1e-3);
+}
+
+TEST(DriftStats, TakesEverySecondSequenceOfHalfPrecision) {
+  const Streams x = normal_streams(40, 14);
+  const torch::Tensor dense = at::cat({x.dense, x.drifted}).to(torch::kBFloat16);
+  const torch::Tensor drifted = at::cat({x.drifted, x.dense}).to(torch::kBFloat16);
+  const DriftStats whole =
+      drift_of({dense.slice(0, 0, 4, 2).clone(), drifted.slice(0, 0, 4, 2).clone()});
+  DriftAccumulator sums("fc1", 40, torch::kCPU);
+  sums.add(dense.slice(0, 0, 4, 2), drifted.slice(0, 0, 4, 2));
+  const torch::Tensor expected = whole.cross_sum;
+  EXPECT_LE((sums.finish().cross_sum - expected).abs().max().item<float>(),
+            1e-5F * expected.abs().max().item<float>());
+}
+
+TEST(DriftStats, MostlyZeroInputsOfHalfPrecisionGiveTheSameSums) {
+  const Streams x = normal_streams(300, 4);
+  const Streams sparse{at::relu(x.dense - 1.8).to(torch::kBFloat16),
+                       at::relu(x.drifted - 1.8).to(torch::kBFloat16)};
+  expect_products(drift_of(sparse).cross_sum,
+                  sparse.dense.to(torch::kFloat32) - sparse.drifted.to(torch::kFloat32),
+                  sparse.drifted.to(torch::kFloat32));
+}
+
 TEST(DriftStats, NamesTheStreamAndTheFirstValueThatIsNotFinite) {
   const torch::Tensor good = at::ones({2, 5, 4});
   torch::Tensor bad = good.clone();
@@ -154,7 +209,11 @@ TEST(DriftStats, NamesTheStreamAndTheFirstValueThatIsNotFinite) {
               HasSubstr("the input of fc1 in the dense model is nan at sequence 1, token 2, "
                         "channel 3"));
   EXPECT_THAT(error_text(good, bad), HasSubstr("the input of fc1 is nan at sequence 1"));
-  EXPECT_THAT(error_text(at::full({1, 1, 1}, 3e38F), at::full({1, 1, 1}, -3e38F)),
+  EXPECT_THAT(error_text(bad.to(torch::kBFloat16), good.to(torch::kBFloat16)),
+              HasSubstr("nan at sequence 1, token 2, channel 3"));
+  const torch::Tensor large = at::full({1, 1, 1}, 3e38F);
+  EXPECT_THAT(error_text(large, -large), HasSubstr("overflow"));
+  EXPECT_THAT(error_text(large.to(torch::kBFloat16), -large.to(torch::kBFloat16)),
               HasSubstr("overflow"));
   DriftAccumulator sums("fc2", 4, torch::kCPU);
   EXPECT_THROW(sums.add_residual(bad, good, good), Error);

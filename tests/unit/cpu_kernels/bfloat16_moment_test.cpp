@@ -11,6 +11,7 @@
 
 #include "cpu_kernels/tile_registers.h"
 #include "moment_examples.h"
+#include "sgpt_mi/cpu_kernels/tile_product.h"
 #include "support/matrix.h"
 #include "support/threads.h"
 
@@ -145,6 +146,11 @@ TEST(TileRegisters, PackedTilesHoldPairsOfTokensBothWays) {
       ASSERT_EQ(right[pair * kTileSide + column], word);
     }
   }
+  alignas(64) std::uint32_t one[kTileWords];
+  pack_tile(x.data(), kStride, one, nullptr);
+  EXPECT_TRUE(std::equal(one, one + kTileWords, left));
+  pack_tile(x.data(), kStride, nullptr, one);
+  EXPECT_TRUE(std::equal(one, one + kTileWords, right));
 }
 
 }  // namespace
