@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 
-#include "sgpt_mi/ranks/lane_sum.h"
 #include "sgpt_mi/ranks/lanes.h"
 #include "sgpt_mi/walk/shared_linears.h"
 
@@ -72,16 +71,8 @@ double Counter::tokens_of(std::int64_t windows) const {
 }
 
 double Counter::journeys(std::int64_t windows) const {
-  if (ranks_ == 1) return 0.0;
-  const Lanes lanes = lanes_of(windows);
-  int count = ranks_ - 1;
-  for (std::int64_t lane = 0; lane < lanes.count(); ++lane) {
-    const std::int64_t group = lane - lane % ranks::LaneSum::kGroup;
-    const int to = lanes.rank_of_lane(group);
-    count += lanes.rank_of_lane(lane) != to ? 1 : 0;
-    count += lane == group && to != 0 ? 1 : 0;
-  }
-  return count;
+  const auto with_lanes = std::min<std::int64_t>(lanes_of(windows).count(), ranks_);
+  return static_cast<double>(with_lanes - 1 + ranks_ - 1);
 }
 
 /// Products of a block, and causal attention.

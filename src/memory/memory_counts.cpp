@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "sgpt_mi/ranks/lane_sum.h"
+#include "sgpt_mi/ranks/lanes.h"
 
 namespace sgpt_mi::memory {
 namespace {
@@ -194,13 +194,15 @@ std::int64_t MemoryCounts::own(std::int64_t windows) const {
   return std::min(windows, (windows + lanes.units() - 1) / lanes.units() * most);
 }
 
-/// Sums of lanes that wait on the host for others (ranks::LaneSum): the total and a group, or up to
-/// three lanes for another rank.
+/// Sums of lanes that wait on the host for others (ranks::LaneSum): the total, or, of a rank with
+/// others before it, all that it has.
 void MemoryCounts::add_waiting(MemoryPhase& phase, std::int64_t windows, std::int64_t sums) const {
   const ranks::Lanes lanes = lanes_of(windows);
-  const std::int64_t others = lanes.lanes_of_rank(0).count() - 1;
-  const std::int64_t most = question_.ranks > 1 ? 3 : lanes.count() > ranks::LaneSum::kGroup ? 2 : 1;
-  phase.host.push_back({"sums of lanes", std::min(others, most) * sums});
+  std::int64_t most = lanes.count() > 1 ? 1 : 0;
+  for (int rank = 1; rank < question_.ranks; ++rank) {
+    most = std::max(most, lanes.lanes_of_rank(rank).count());
+  }
+  phase.host.push_back({"sums of lanes", most * sums});
 }
 
 /// What the host holds from the first scoring on, or collects.

@@ -103,9 +103,9 @@ class FisherPass {
   void pass_back(std::int64_t layer);
   void watch_outputs(Block& block, std::int64_t layer);
   void clear_sums(const Block& block, std::int64_t layer);
-  [[nodiscard]] std::optional<std::int64_t> lane_ended_by(std::size_t batch) const {
-    return lanes_.lane_ended_by(batches_.first + static_cast<std::int64_t>(batch),
-                                run_.world.rank());
+  /// Whether this rank's batch is the last of a lane.
+  [[nodiscard]] bool ends_lane(std::size_t batch) const {
+    return lanes_.ends_lane(batches_.first + static_cast<std::int64_t>(batch));
   }
   [[nodiscard]] ranks::LaneSum sum_over_lanes(torch::Device device) const {
     return {run_.world, lanes_, device};
@@ -221,7 +221,7 @@ void FisherPass::finish_at_embedding() {
     const torch::Tensor g = batch.value.flatten(0, -2).to(torch::kFloat64) / batch.scale;
     const torch::Tensor moment = g.t().matmul(g) / tokens;
     sum = sum.defined() ? sum + moment : moment;
-    if (const auto lane = lane_ended_by(i)) total.add(*lane, {{std::exchange(sum, {})}, {}});
+    if (ends_lane(i)) total.add({{std::exchange(sum, {})}, {}});
   }
   run_.ends->gradient = total.finish().sums[0];
 }
@@ -241,10 +241,9 @@ void FisherPass::start_at_head() {
     const torch::Tensor gradient =
         pull_back(final_hidden, hidden, at_final.value.view_as(final_hidden));
     gradients_.push_back(on_host(rescaled({gradient, at_final.scale})));
-    const auto lane = lane_ended_by(i);
-    if (run_.ends == nullptr || !lane) continue;
+    if (run_.ends == nullptr || !ends_lane(i)) continue;
     const EndMoments of_lane = std::exchange(ends_, {});
-    total.add(*lane, {{of_lane.hidden, of_lane.logit, of_lane.probability}, {}});
+    total.add({{of_lane.hidden, of_lane.logit, of_lane.probability}, {}});
   }
   if (ids_.empty()) run_.model.read_head(run_.placement);
   if (run_.ends != nullptr) {
@@ -289,11 +288,10 @@ void FisherPass::pass_back(std::int64_t layer) {
     const torch::Tensor gradient =
         pull_back(block->forward(input), input, on_device(gradients_[i].value));
     gradients_[i] = on_host(rescaled({gradient, scale_}));
-    const auto lane = lane_ended_by(i);
-    if (!lane) continue;
+    if (!ends_lane(i)) continue;
     std::vector<torch::Tensor> sums;
     for (const auto& [_, squares] : sums_) sums.push_back(squares);
-    total.add(*lane, {std::move(sums), {}});
+    total.add({std::move(sums), {}});
     clear_sums(*block, layer);
   }
   const std::vector<torch::Tensor> sums = total.finish().sums;

@@ -37,74 +37,49 @@ void LaneSum::join(LaneFigures& left, LaneFigures right) const {
   }
 }
 
-/// Adds number `number` to the sum that begins with `start`, or lets it wait where the numbers
-/// before it are not there.
-void LaneSum::add_to(Sums& sums, std::int64_t start, std::int64_t number,
-                     LaneFigures figures) const {
-  const auto before = sums.find(start);
-  if (before != sums.end() && before->second.end == number) {
-    join(before->second.figures, std::move(figures));
-    before->second.end = number + 1;
-    move_to(before->second.figures, torch::kCPU);
-    return;
+void LaneSum::add(LaneFigures figures) {
+  if (world_.leads() && !waiting_.empty()) {
+    join(waiting_.front(), std::move(figures));
+  } else {
+    waiting_.push_back(std::move(figures));
   }
-  move_to(figures, torch::kCPU);
-  sums[number] = {number + 1, std::move(figures)};
+  move_to(waiting_.back(), torch::kCPU);
 }
 
-void LaneSum::add(std::int64_t lane, LaneFigures figures) {
-  const std::int64_t group = lane / kGroup;
-  add_to(of_lanes_, group * kGroup, lane, std::move(figures));
-  add_group(group);
-}
-
-/// Takes a group whose lanes are all added up from the lanes.
-void LaneSum::add_group(std::int64_t group) {
-  const auto found = of_lanes_.find(group * kGroup);
-  if (found == of_lanes_.end() || found->second.end < group_end(group)) return;
-  LaneFigures figures = std::move(found->second.figures);
-  of_lanes_.erase(found);
-  add_to(of_groups_, 0, group, std::move(figures));
-}
-
-/// Adds numbers first .. end - 1 up on the rank that has the first of them.
-void LaneSum::collect(Sums& sums, std::int64_t first, std::int64_t end,
-                      const std::function<int(std::int64_t)>& rank_of) const {
-  const int owner = rank_of(first);
-  for (std::int64_t number = first + 1; number < end; ++number) {
-    const int from = rank_of(number);
-    if (from == owner) continue;
-    if (from == world_.rank()) {
-      const auto waiting = sums.extract(number);
-      ensure(!waiting.empty(), "ranks: a sum over lanes that were not added");
-      send(world_, waiting.mapped().figures.sums, owner);
-      send(world_, waiting.mapped().figures.maxima, owner);
-    } else if (owner == world_.rank()) {
-      std::vector<torch::Tensor> added = receive(world_, from, device_);
-      add_to(sums, first, number, {std::move(added), receive(world_, from, device_)});
-    }
+/// Of a rank that has lanes: all up to its last one.
+LaneFigures LaneSum::sum_up() {
+  const std::int64_t first = lanes_.lanes_of_rank(world_.rank()).first;
+  LaneFigures sum;
+  std::size_t next = 0;
+  if (first > 0) {
+    const int before = lanes_.rank_of_lane(first - 1);
+    sum.sums = receive(world_, before, device_);
+    sum.maxima = receive(world_, before, device_);
+  } else {
+    sum = std::move(waiting_[next++]);
   }
+  for (; next < waiting_.size(); ++next) join(sum, std::move(waiting_[next]));
+  move_to(sum, device_);
+  return sum;
 }
 
 LaneFigures LaneSum::finish() {
-  const std::int64_t groups = (lanes_.count() + kGroup - 1) / kGroup;
-  const auto rank_of_lane = [&](std::int64_t lane) { return lanes_.rank_of_lane(lane); };
-  for (std::int64_t group = 0; group < groups; ++group) {
-    collect(of_lanes_, group * kGroup, group_end(group), rank_of_lane);
-    if (rank_of_lane(group * kGroup) == world_.rank()) add_group(group);
-  }
-  collect(of_groups_, 0, groups, [&](std::int64_t group) { return rank_of_lane(group * kGroup); });
+  const Range mine = lanes_.lanes_of_rank(world_.rank());
   LaneFigures total;
-  if (world_.leads()) {
-    ensure(of_groups_.contains(0) && of_groups_.at(0).end == groups,
-           "ranks: a sum over lanes that were not added");
-    total = std::move(of_groups_.at(0).figures);
+  if (mine.count() > 0) {
+    ensure(!waiting_.empty(), "ranks: a sum over lanes that were not added");
+    total = sum_up();
+    if (mine.end < lanes_.count()) {
+      const int after = lanes_.rank_of_lane(mine.end);
+      send(world_, total.sums, after);
+      send(world_, total.maxima, after);
+    }
   }
-  of_groups_.clear();
-  move_to(total, device_);
+  waiting_.clear();
   if (world_.alone()) return total;
-  total.sums = broadcast(world_, std::move(total.sums), 0, device_);
-  total.maxima = broadcast(world_, std::move(total.maxima), 0, device_);
+  const int last = lanes_.rank_of_lane(lanes_.count() - 1);
+  total.sums = broadcast(world_, std::move(total.sums), last, device_);
+  total.maxima = broadcast(world_, std::move(total.maxima), last, device_);
   return total;
 }
 

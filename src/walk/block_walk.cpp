@@ -140,8 +140,7 @@ std::optional<SiteCollector> Walker::collector_for(const Block& block, Site site
 /// A collector has seen this rank's batch `index`, maybe the last one of a lane.
 void Walker::end_batch(std::size_t index, SiteCollector& collector) const {
   const std::int64_t batch = batches_.first + static_cast<std::int64_t>(index);
-  const auto lane = lanes_.lane_ended_by(batch, walk_.world.rank());
-  if (lane) collector.end_lane(*lane);
+  if (lanes_.ends_lane(batch)) collector.end_lane();
 }
 
 /// Adds one batch's site inputs to the collectors, and computes nothing beyond the last of them.

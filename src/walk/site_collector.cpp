@@ -56,14 +56,14 @@ void SiteCollector::add_drift(const StreamPair& inputs, const std::optional<Stre
   }
 }
 
-void SiteCollector::end_lane(std::int64_t lane) {
+void SiteCollector::end_lane() {
   ranks::LaneFigures figures = sums_.take();
   if (drift_) {
     for (calib::DriftAccumulator& half : *drift_) {
       for (torch::Tensor& sum : half.take()) figures.sums.push_back(std::move(sum));
     }
   }
-  total_.add(lane, std::move(figures));
+  total_.add(std::move(figures));
 }
 
 SiteInput SiteCollector::finish(std::int64_t layer) {

@@ -43,7 +43,7 @@ class SiteCollector {
                  std::int64_t window);
 
   /// All batches of a lane have been added.
-  void end_lane(std::int64_t lane);
+  void end_lane();
 
   [[nodiscard]] SiteInput finish(std::int64_t layer);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <optional>
 
 namespace sgpt_mi::ranks {
 
@@ -47,13 +46,12 @@ class Lanes {
     if (lanes.count() == 0) return {};
     return {units_of_lane(lanes.first).first, units_of_lane(lanes.end - 1).end};
   }
-  /// The lane of this rank whose last unit it is, if there is one.
-  [[nodiscard]] std::optional<std::int64_t> lane_ended_by(std::int64_t unit, int rank) const {
-    const Range lanes = lanes_of_rank(rank);
-    for (std::int64_t lane = lanes.first; lane < lanes.end; ++lane) {
-      if (units_of_lane(lane).end == unit + 1) return lane;
+  /// Whether a unit is the last of its lane.
+  [[nodiscard]] bool ends_lane(std::int64_t unit) const {
+    for (std::int64_t lane = 0; lane < lanes_; ++lane) {
+      if (units_of_lane(lane).end == unit + 1) return true;
     }
-    return std::nullopt;
+    return false;
   }
   [[nodiscard]] int rank_of_lane(std::int64_t lane) const {
     int rank = 0;

@@ -75,13 +75,15 @@ TEST(RankCosts, SumsTravelAsLaneSumSendsThem) {
     weights += linear.rows * linear.columns;
     if (sites.insert(linear.site).second) squares += static_cast<double>(linear.columns * linear.columns);
   }
-  // 16 lanes in 4 groups: of two ranks, one sends its two groups and is told the result.
+  // Of two ranks, one passes its sum on and is told the result.
   const RankCosts two = rank_costs(scene.question(), kUnit, 2);
-  EXPECT_EQ(two.sum_bytes, static_cast<std::int64_t>(3.0 * 4.0 * squares));
+  EXPECT_EQ(two.sum_bytes, static_cast<std::int64_t>(2.0 * 4.0 * squares));
   EXPECT_EQ(two.result_bytes, 4 * weights);
-  // Of eight, a lane of each pair goes to the group's rank: 8, then 3 groups, and 7 are told.
+  // Of eight, 7 pass it on and 7 are told; 16 of 32 have lanes.
   EXPECT_EQ(rank_costs(scene.question(), kUnit, 8).sum_bytes,
-            static_cast<std::int64_t>((8.0 + 3.0 + 7.0) * 4.0 * squares));
+            static_cast<std::int64_t>((7.0 + 7.0) * 4.0 * squares));
+  EXPECT_EQ(rank_costs(scene.question(), kUnit, 32).sum_bytes,
+            static_cast<std::int64_t>((15.0 + 31.0) * 4.0 * squares));
 }
 
 TEST(RankCosts, MoreRanksThanLanesShareNoMoreWindows) {
