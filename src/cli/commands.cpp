@@ -120,12 +120,11 @@ void follow(const flags::ResolvedSettings& settings, const std::vector<std::stri
 /// Refuses a command that several processes would each run whole.
 void require_shared(const flags::ResolvedSettings& settings, const ranks::World& world) {
   constexpr std::array<std::string_view, 3> kShared{"compress", "eval", "plan"};
-  const bool shared =
-      std::find(kShared.begin(), kShared.end(), settings.command) != kShared.end();
+  const bool shared = std::find(kShared.begin(), kShared.end(), settings.command) != kShared.end();
   if (world.alone() || shared) return;
   fail(ErrorKind::kUsage,
-       "ranks: {} runs in one process, and {} were started; start it without mpirun", settings.command,
-       world.size());
+       "ranks: {} runs in one process, and {} were started; start it without mpirun",
+       settings.command, world.size());
 }
 
 void run_compress(const flags::ResolvedSettings& settings,
@@ -167,8 +166,8 @@ void run_plan(flags::ResolvedSettings settings, const ranks::World& world) {
   pipeline::plan_compress(run, console);
 }
 
-void run_eval(const flags::ResolvedSettings& settings,
-              const std::vector<std::string>& command_line, const ranks::World& world) {
+void run_eval(const flags::ResolvedSettings& settings, const std::vector<std::string>& command_line,
+              const ranks::World& world) {
   pipeline::EvalRun run = to_eval_run(settings);
   run.model.world = world;
   check_places(settings.values);

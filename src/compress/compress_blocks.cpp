@@ -146,11 +146,10 @@ BlockResult compress_blocks(const BlockRun& run) {
     const std::optional<planning::Measurements> known = recall_measurements(run);
     planning::Measurements measurements =
         known ? *known
-              : planning::load_or_measure({run.model, run.placement, run.windows,
-                                           run.settings.selection, goal, run.settings.batch_windows,
-                                           run.activations, run.timings, run.measurement_key,
-                                           end_levels ? &end_levels->moments() : nullptr,
-                                           run.world});
+              : planning::load_or_measure(
+                    {run.model, run.placement, run.windows, run.settings.selection, goal,
+                     run.settings.batch_windows, run.activations, run.timings, run.measurement_key,
+                     end_levels ? &end_levels->moments() : nullptr, run.world});
     if (end_levels) end_levels->measure(measurements);
     if (end_blocks) {
       end_blocks->measure(measurements);

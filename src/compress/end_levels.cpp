@@ -88,9 +88,8 @@ void EndLevels::complete_moments() {
     const text::TokenWindows windows = text::first_windows(
         run_.windows, planning::split_windows(run_.windows.windows, *run_.settings.plan).measured);
     const walk::LayerSelection all;
-    static_cast<void>(planning::output_fisher({run_.model, run_.placement, windows,
-                                               windows.windows, all, 1, run_.timings, &moments_,
-                                               run_.world}));
+    static_cast<void>(planning::output_fisher({run_.model, run_.placement, windows, windows.windows,
+                                               all, 1, run_.timings, &moments_, run_.world}));
   }
   if (run_.journal == nullptr || run_.journal->find(kMoments)) return;
   std::vector<containers::TensorData> tensors;

@@ -58,8 +58,8 @@ class Trials {
     static_cast<void>(compress_planned_blocks(trial, plan));
     const ranks::BroadcastSource tensors(run_.world, store);
     model::Model compressed(run_.model.spec(), tensors);
-    eval::PerplexityOptions options{
-        run_.placement, run_.settings.batch_windows, {}, nullptr, false, &dense_};
+    eval::PerplexityOptions options{run_.placement, run_.settings.batch_windows, {}, nullptr, false,
+                                    &dense_};
     options.world = run_.world;
     return eval::perplexity(compressed, held_out_, options).divergence.value().kl_mean;
   }

@@ -57,7 +57,7 @@ std::int64_t ResultKeeper::store_blocks(const tuning::CompressedLinear& done) {
 
 /// The values in their saved type.
 torch::Tensor ResultKeeper::rounded(const LinearInfo& linear,
-                                      const obs::CompressedMatrix& matrix) const {
+                                    const obs::CompressedMatrix& matrix) const {
   const DType saved = run_.saved_types.dtype_of(linear.name + ".weight");
   return matrix.weight.to(model::to_scalar_type(saved));
 }
@@ -86,8 +86,7 @@ std::int64_t ResultKeeper::store_linear(const tuning::CompressedLinear& done) {
   return size.total();
 }
 
-void ResultKeeper::finish_linear(const tuning::CompressedLinear& done,
-                                   report::LayerReport layer) {
+void ResultKeeper::finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer) {
   std::map<std::string, double> clock;
   const walk::StageTimer timer(clock, "store", done.linear.name);
   const auto weights = static_cast<double>(done.linear.rows * done.linear.columns);

@@ -59,7 +59,8 @@ void SiteCompressor::handle(Block& block, std::span<walk::SiteInput> inputs) {
   for (walk::SiteInput& input : inputs) {
     SiteTask site{input, {}};
     for (const LinearInfo& linear : linears_of(block, input.site)) {
-      if (run_.settings.selection.contains(input.layer, linear.name)) site.linears.push_back(linear);
+      if (run_.settings.selection.contains(input.layer, linear.name))
+        site.linears.push_back(linear);
     }
     if (site.linears.empty()) continue;
     if (auto known = journal_.take(input.layer, input.site)) {
@@ -125,9 +126,9 @@ void SiteCompressor::compress_all(Block& block, std::vector<LinearTask> tasks) {
 void SiteCompressor::accept(Block& block, const LinearInfo& linear, RecordedLinear&& done) {
   ensure(done.name == linear.name, "compress: a record of another linear");
   if (levels_ != nullptr) levels_->settle(done.name, *done.layer.step, done.level_bits);
-  block.set_weight(linear.short_name,
-                   results_.rounded(linear, done.matrix)
-                       .to(run_.placement.device, run_.placement.dtype));
+  block.set_weight(
+      linear.short_name,
+      results_.rounded(linear, done.matrix).to(run_.placement.device, run_.placement.dtype));
   results_.take({linear, std::move(done.matrix)}, std::move(done.layer));
 }
 

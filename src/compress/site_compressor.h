@@ -11,6 +11,7 @@
 
 #include "layer_description.h"
 #include "level_budget.h"
+#include "result_keeper.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
@@ -18,7 +19,6 @@
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/walk/block_walk.h"
 #include "sgpt_mi/widths/width_planner.h"
-#include "result_keeper.h"
 #include "site_journal.h"
 
 namespace sgpt_mi::compress {
@@ -27,14 +27,19 @@ namespace sgpt_mi::compress {
 class SiteCompressor {
  public:
   /// One sparsity and one width for all.
-  explicit SiteCompressor(const BlockRun& run) : run_(run), journal_(run.journal, run.world), results_(run) {}
+  explicit SiteCompressor(const BlockRun& run)
+      : run_(run), journal_(run.journal, run.world), results_(run) {}
   /// Widths as the planner gives them.
   SiteCompressor(const BlockRun& run, widths::WidthPlanner& planner)
       : run_(run), planner_(&planner), journal_(run.journal, run.world), results_(run) {}
   /// Sparsities and widths of a measured plan, which names every selected linear.
   /// \param levels  of a plan of levels, else null.
   SiteCompressor(const BlockRun& run, const planning::RdPlan& plan, LevelBudget* levels)
-      : run_(run), rd_plan_(&plan), levels_(levels), journal_(run.journal, run.world), results_(run) {}
+      : run_(run),
+        rd_plan_(&plan),
+        levels_(levels),
+        journal_(run.journal, run.world),
+        results_(run) {}
 
   /// Whether the site was finished by a process before this one: handle() then needs no statistics.
   [[nodiscard]] bool knows(std::int64_t layer, model::Site site) {

@@ -136,13 +136,15 @@ RankCosts Counter::count(const Rates& rates) const {
   const model::ModelSpec& spec = question_.model.spec();
   const auto layers = static_cast<double>(spec.layers);
   const double tokens = tokens_of(question_.windows);
-  const double measured = question_.measured_windows > 0 ? tokens_of(question_.measured_windows) : 0;
-  const double passes = (question_.true_sequential ? 1.0 : 2.0) + (question_.dense_stream ? 1.0 : 0.0);
+  const double measured =
+      question_.measured_windows > 0 ? tokens_of(question_.measured_windows) : 0;
+  const double passes =
+      (question_.true_sequential ? 1.0 : 2.0) + (question_.dense_stream ? 1.0 : 0.0);
   // A forward alone, one with its graph, and twice a forward back.
   const double backward = question_.backward_pass ? 4.0 : 0.0;
   const double forward = forward_of_token() * (passes * tokens + (1.0 + backward) * measured);
-  const double moments = moment_of_token(question_.dense_stream) * tokens +
-                         moment_of_token(false) * measured;
+  const double moments =
+      moment_of_token(question_.dense_stream) * tokens + moment_of_token(false) * measured;
   const double solving = solve() * (question_.measured_windows > 0 ? 2.0 : 1.0);
   const double scored = static_cast<double>(question_.scored_tokens) / ranks_;
   const double head = 2.0 * static_cast<double>(spec.hidden * spec.vocab);

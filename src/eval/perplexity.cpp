@@ -148,16 +148,16 @@ KeptStates room_for(const std::vector<Batch>& batches, const text::TokenWindows&
   if (batches.empty()) return {};
   const Batch& last = batches.back();
   const std::int64_t first = batches.front().first;
-  return {at::empty({last.first + last.ids.size(0) - first, windows.seqlen - 1,
-                     spec.word_embed_dim},
-                    dtype),
-          first};
+  return {
+      at::empty({last.first + last.ids.size(0) - first, windows.seqlen - 1, spec.word_embed_dim},
+                dtype),
+      first};
 }
 
 /// Mean scores (1 or 3, B) of each window of a batch: logits at positions [:-1] against ids [1:].
 /// Copies the final hidden states to `kept` when it is there.
-torch::Tensor window_scores(model::Model& model, const Batch& batch,
-                            const KeptStates& kept, const PerplexityOptions& options) {
+torch::Tensor window_scores(model::Model& model, const Batch& batch, const KeptStates& kept,
+                            const PerplexityOptions& options) {
   const model::Placement& where = options.placement;
   const std::int64_t count = batch.ids.size(0);
   const std::int64_t targets = batch.ids.size(1) - 1;
@@ -190,8 +190,8 @@ void require_finite_means(const torch::Tensor& scores, std::int64_t first) {
 }
 
 /// Mean scores (1 or 3, windows) of all windows of all ranks.
-torch::Tensor score_all(model::Model& model, std::vector<Batch>& batches,
-                        const KeptStates& kept, const PerplexityOptions& options) {
+torch::Tensor score_all(model::Model& model, std::vector<Batch>& batches, const KeptStates& kept,
+                        const PerplexityOptions& options) {
   std::vector<torch::Tensor> parts;  // (windows, scores)
   for (Batch& batch : batches) {
     check_interrupt();

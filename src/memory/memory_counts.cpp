@@ -177,7 +177,8 @@ std::int64_t MemoryCounts::stored_weights() const {
   return block_ * question_.model.spec().layers * question_.stored_bytes;
 }
 
-/// Batches as walk::walk_blocks() and eval::perplexity() share them, of as many windows as on a CPU.
+/// Batches as walk::walk_blocks() and eval::perplexity() share them, of as many windows as on a
+/// CPU.
 ranks::Lanes MemoryCounts::lanes_of(std::int64_t windows) const {
   constexpr std::int64_t kBatch = 4;
   return {std::max<std::int64_t>(1, (windows + kBatch - 1) / kBatch), question_.ranks};

@@ -153,11 +153,18 @@ torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& 
     const torch::Tensor all = at::ones({length, length}, query.options().dtype(torch::kBool));
     mask = at::triu(at::tril(all), 1 - *window);
   }
+  // On a CPU LibTorch hands 16-bit attention and its gradient to products of MKL that give no
+  // result where their buffers cannot be had, and do not say so.
+  const auto heads = [](const torch::Tensor& x) {
+    const auto type = at::promote_types(x.scalar_type(), torch::kFloat32);
+    const torch::Tensor wide = x.is_cpu() ? x.to(type) : x;
+    return wide.transpose(1, 2);
+  };
   const torch::Tensor attended = at::scaled_dot_product_attention(
-      query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), mask, /*dropout_p=*/0.0,
+      heads(query), heads(key), heads(value), mask, /*dropout_p=*/0.0,
       /*is_causal=*/!windowed, /*scale=*/std::nullopt,
       /*enable_gqa=*/key.size(2) != query.size(2));
-  return attended.transpose(1, 2).flatten(2);
+  return attended.transpose(1, 2).flatten(2).to(query.scalar_type());
 }
 
 torch::Tensor activate(Activation activation, torch::Tensor x) {

@@ -72,7 +72,8 @@ std::optional<Compared> recall(const journal::RunJournal& journal, const std::st
   for (const nlohmann::json& layer : value->at("layers")) {
     compared.layers.push_back(report::layer_from_json(layer, where));
   }
-  compared.pictures = compress::recall_pictures(value->at("pictures"), compress::lookup_in(tensors.get()));
+  compared.pictures =
+      compress::recall_pictures(value->at("pictures"), compress::lookup_in(tensors.get()));
   return compared;
 }
 

@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "resume.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/eval/perplexity.h"
@@ -17,7 +18,6 @@
 #include "sgpt_mi/memory/memory_limits.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/walk/stage_clock.h"
-#include "resume.h"
 #include "workbench.h"
 
 namespace sgpt_mi::pipeline {
@@ -164,8 +164,9 @@ std::vector<eval::FinalStates> score_dense(const EvalRun& run,
   std::vector<eval::FinalStates> states(sets.size());
   for (std::size_t i = 0; i < sets.size(); ++i) {
     check_windows(sets[i].windows, dense.model.spec(), run.dense_model);
-    report.perplexity[i].dense = score(dense.model, sets[i], dense.placement, "dense", events,
-                                       {.keep = &states[i], .keep_head = true, .world = dense.world});
+    report.perplexity[i].dense =
+        score(dense.model, sets[i], dense.placement, "dense", events,
+              {.keep = &states[i], .keep_head = true, .world = dense.world});
   }
   return states;
 }

@@ -3,12 +3,12 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/ranks/world.h"
 #include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/text/corpus.h"
 
 namespace sgpt_mi::pipeline {

@@ -2,12 +2,12 @@
 
 #include <vector>
 
-#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/planning/measurements.h"
 #include "sgpt_mi/report/events.h"
+#include "sgpt_mi/session/session.h"
 
 namespace sgpt_mi::pipeline {
 

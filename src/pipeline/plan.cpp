@@ -314,13 +314,15 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
                           session.checkpoint.location.path.string(), spec.model_type, spec.layers,
                           session.parameters(), human_bytes(session.stored_bytes()),
                           dtype_name(session.stored_dtype())));
-  const torch::ScalarType walk = session.calibration(run.compression.channel_scaling.has_value()).dtype;
-  events.plan(fmt::format("compute    {}, {}{}, {} threads{}", session.placement.device.str(),
-                          session::scalar_type_name(session.placement.dtype),
-                          walk == session.placement.dtype
-                              ? ""
-                              : fmt::format(" (calibration in {})", session::scalar_type_name(walk)),
-                          at::get_num_threads(), describe_further_devices(session.rows)));
+  const torch::ScalarType walk =
+      session.calibration(run.compression.channel_scaling.has_value()).dtype;
+  events.plan(
+      fmt::format("compute    {}, {}{}, {} threads{}", session.placement.device.str(),
+                  session::scalar_type_name(session.placement.dtype),
+                  walk == session.placement.dtype
+                      ? ""
+                      : fmt::format(" (calibration in {})", session::scalar_type_name(walk)),
+                  at::get_num_threads(), describe_further_devices(session.rows)));
   events.plan(fmt::format("calibrate  {}: {} windows of {} tokens, seed {}",
                           prepared.calibration.dataset, windows.windows, windows.seqlen,
                           run.calibration.seed));

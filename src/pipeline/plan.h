@@ -4,12 +4,12 @@
 #include <optional>
 #include <vector>
 
-#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/memory/memory_plan.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/report/events.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/text/calibration.h"
 #include "sgpt_mi/text/corpus.h"
 

@@ -21,8 +21,7 @@ costs::CostQuestion cost_question(const CompressRun& run, const PreparedRun& pre
   question.seqlen = windows.seqlen;
   question.batch_windows = prepared.memory.batch_windows;
   if (settings.plan) {
-    question.measured_windows =
-        planning::split_windows(windows.windows, *settings.plan).measured;
+    question.measured_windows = planning::split_windows(windows.windows, *settings.plan).measured;
     question.backward_pass = settings.plan->sensitivity == planning::Sensitivity::kFisher;
   }
   question.true_sequential = settings.true_sequential;
@@ -31,7 +30,9 @@ costs::CostQuestion cost_question(const CompressRun& run, const PreparedRun& pre
   question.refines = settings.matrix.refine.any();
   const bool levels = settings.entropy && settings.plan;
   question.result_bytes = static_cast<std::int64_t>(dtype_size(session.stored_dtype())) + 1 +
-                          (levels ? 2 : settings.quantizes() ? 1 : 0);
+                          (levels                 ? 2
+                           : settings.quantizes() ? 1
+                                                  : 0);
   for (const text::EvalSet& set : prepared.eval_sets) {
     question.scored_tokens += set.windows.windows * set.windows.seqlen;
   }

@@ -9,13 +9,13 @@
 #include <string_view>
 #include <vector>
 
-#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/io/mapped_file.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/pipeline/run.h"
 #include "sgpt_mi/ranks/messages.h"
+#include "sgpt_mi/session/session.h"
 
 namespace sgpt_mi::pipeline {
 namespace {

@@ -13,7 +13,6 @@
 #include "plan.h"
 #include "rank_plan.h"
 #include "resume.h"
-#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/formats/gguf_size.h"
@@ -31,6 +30,7 @@
 #include "sgpt_mi/ranks/broadcast_source.h"
 #include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/report/statistics.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/walk/stage_clock.h"
 #include "targets.h"
 #include "workbench.h"
@@ -152,10 +152,11 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
   settings.matrix.rows = session.rows;
   settings.batch_windows = job.prepared.memory.batch_windows;
   return compress::compress_blocks(
-      {session.model, session.calibration(settings.channel_scaling.has_value()), job.prepared.calibration.windows, settings,
-       job.run.format.holds_codes, stored_bits, job.pictures != nullptr, types, store, job.events,
-       job.report.timings, measurement_key(settings, job.prepared, job.sha256),
-       job.prepared.memory.activations, job.journal, session.world});
+      {session.model, session.calibration(settings.channel_scaling.has_value()),
+       job.prepared.calibration.windows, settings, job.run.format.holds_codes, stored_bits,
+       job.pictures != nullptr, types, store, job.events, job.report.timings,
+       measurement_key(settings, job.prepared, job.sha256), job.prepared.memory.activations,
+       job.journal, session.world});
 }
 
 std::string report_bytes(const RunReport& report) { return io::json_text(to_json(report)); }
@@ -286,8 +287,9 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   check_measurements(run, prepared, sha256);
   report.model = describe_model(session);
   report.warnings = session.checkpoint.notes;
-  report.calibration = describe_calibration(prepared.calibration, run.calibration.seed,
-                                            session.calibration(run.compression.channel_scaling.has_value()).dtype);
+  report.calibration =
+      describe_calibration(prepared.calibration, run.calibration.seed,
+                           session.calibration(run.compression.channel_scaling.has_value()).dtype);
   report.warnings.insert(report.warnings.end(), prepared.calibration.warnings.begin(),
                          prepared.calibration.warnings.end());  // told with the plan
   for (const text::EvalSet& set : prepared.eval_sets) {

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/report/events.h"
+#include "sgpt_mi/session/session.h"
 
 namespace sgpt_mi::pipeline {
 

@@ -113,9 +113,8 @@ DenseEvaluation Workbench::evaluate_dense(const std::vector<text::EvalSet>& sets
   DenseEvaluation dense;
   dense.figures.reserve(sets.size());
   for (const text::EvalSet& set : sets) {
-    const StateExchange exchange{.keep = &dense.states.emplace_back(),
-                                 .keep_head = keep_head,
-                                 .world = session_->world};
+    const StateExchange exchange{
+        .keep = &dense.states.emplace_back(), .keep_head = keep_head, .world = session_->world};
     dense.figures.push_back(
         score(session_->model, set, session_->placement, "dense", events, exchange));
   }

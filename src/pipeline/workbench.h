@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "plan.h"
-#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/eval/divergence.h"
 #include "sgpt_mi/journal/run_journal.h"
 #include "sgpt_mi/pipeline/options.h"
 #include "sgpt_mi/report/events.h"
 #include "sgpt_mi/report/run_report.h"
+#include "sgpt_mi/session/session.h"
 #include "sgpt_mi/text/calibration.h"
 #include "sgpt_mi/text/corpus.h"
 #include "sgpt_mi/tokenizer/tokenizer.h"

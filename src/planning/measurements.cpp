@@ -205,8 +205,8 @@ Measurements measurements_of(const json& value, const std::string& from) {
     return result;
   } catch (const json::exception& error) {
     fail(ErrorKind::kInput,
-         "measurements: {} is not a file of --measurements ({}); delete it to measure again",
-         from, error.what());
+         "measurements: {} is not a file of --measurements ({}); delete it to measure again", from,
+         error.what());
   }
 }
 

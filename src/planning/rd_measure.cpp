@@ -339,20 +339,19 @@ Measurements measure_model(const MeasureRun& run) {
     fisher = output_fisher({run.model, run.placement, windows, windows.windows, run.selection, 1,
                             run.timings, run.ends, run.world});
   }
-  walk::BlockWalk walk{
-      run.model,
-      run.placement,
-      windows,
-      run.selection,
-      /*true_sequential=*/true,  // nothing is replaced: every activation once
-      run.batch_windows,
-      0,
-      run.timings,
-      /*dense_stream=*/false,
-      /*residual_drift=*/false,
-      run.activations,
-      /*keeps_norms=*/true,
-      /*keeps_weights=*/true};
+  walk::BlockWalk walk{run.model,
+                       run.placement,
+                       windows,
+                       run.selection,
+                       /*true_sequential=*/true,  // nothing is replaced: every activation once
+                       run.batch_windows,
+                       0,
+                       run.timings,
+                       /*dense_stream=*/false,
+                       /*residual_drift=*/false,
+                       run.activations,
+                       /*keeps_norms=*/true,
+                       /*keeps_weights=*/true};
   walk.world = run.world;
   Measurer measurer(run, std::move(fisher));
   walk::walk_blocks(walk, [&](model::Block& block, std::span<walk::SiteInput> inputs) {

@@ -36,8 +36,8 @@ json describe(const World& world, const std::vector<torch::Tensor>& tensors) {
       shapes.push_back(nullptr);
       continue;
     }
-    shapes.push_back({static_cast<int>(tensor.scalar_type()), tensor.sizes().vec(),
-                      is_wired(world, tensor)});
+    shapes.push_back(
+        {static_cast<int>(tensor.scalar_type()), tensor.sizes().vec(), is_wired(world, tensor)});
   }
   return shapes;
 }

@@ -113,8 +113,7 @@ class MpiTransport : public Transport {
 
   /// Tells rank 0 of an error of this rank; it may never hear it.
   void tell_error(const Error& error) {
-    const std::string text =
-        fmt::format("{}{}", static_cast<char>(error.kind()), error.what());
+    const std::string text = fmt::format("{}{}", static_cast<char>(error.kind()), error.what());
     MPI_Request request = MPI_REQUEST_NULL;
     MPI_Isend(text.data(), static_cast<int>(text.size()), MPI_CHAR, 0, kErrorTag, errors_,
               &request);
@@ -166,8 +165,7 @@ class MpiTransport : public Transport {
     int size = 0;
     MPI_Get_count(&status, MPI_CHAR, &size);
     std::string text(static_cast<std::size_t>(size), ' ');
-    MPI_Recv(text.data(), size, MPI_CHAR, status.MPI_SOURCE, kErrorTag, errors_,
-             MPI_STATUS_IGNORE);
+    MPI_Recv(text.data(), size, MPI_CHAR, status.MPI_SOURCE, kErrorTag, errors_, MPI_STATUS_IGNORE);
     throw Error(static_cast<ErrorKind>(static_cast<unsigned char>(text.front())),
                 fmt::format("rank {} on {}: {}", status.MPI_SOURCE, host(status.MPI_SOURCE),
                             text.substr(1)));

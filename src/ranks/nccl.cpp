@@ -60,7 +60,8 @@ bool apart(const World& world, torch::Device device) {
   std::set<std::string> places;
   bool all = true;
   for (int rank = 0; rank < world.size(); ++rank) {
-    const int index = broadcast(world, nlohmann::json(device.is_cuda() ? device.index() : -1), rank);
+    const int index =
+        broadcast(world, nlohmann::json(device.is_cuda() ? device.index() : -1), rank);
     const std::string host = world.name_of(rank).substr(world.name_of(rank).find(" on "));
     all = all && index >= 0 && places.insert(fmt::format("{}:{}", host, index)).second;
   }

@@ -88,13 +88,13 @@ class Walker {
 
   const BlockWalk& walk_;
   const SiteHandler& handle_;
-  ranks::Lanes lanes_;     // of batches
-  ranks::Range batches_;   // this rank's
+  ranks::Lanes lanes_;    // of batches
+  ranks::Range batches_;  // this rank's
   memory::ActivationSpace space_;
   memory::ActivationStore states_;                // of the compressed stream
   std::optional<memory::ActivationStore> dense_;  // of the dense stream; nothing: the same
   std::vector<SiteInput> waiting_;  // for the handler: several ranks share what several sites need
-  bool residuals_part_ = false;  // whether the streams' residual streams have parted
+  bool residuals_part_ = false;     // whether the streams' residual streams have parted
   std::int64_t layer_ = 0;
 };
 

@@ -33,10 +33,9 @@ std::vector<int> share_linears(const std::vector<model::LinearInfo>& linears, in
   std::vector<int> rank_of(linears.size());
   for (const std::size_t index : order) {
     const model::LinearInfo& linear = linears[index];
-    const auto best =
-        std::min_element(loads.begin(), loads.end(), [&](const Load& a, const Load& b) {
-          return a.with(linear) < b.with(linear);
-        });
+    const auto best = std::min_element(
+        loads.begin(), loads.end(),
+        [&](const Load& a, const Load& b) { return a.with(linear) < b.with(linear); });
     best->cost = best->with(linear);
     best->sites.insert(linear.site);
     rank_of[index] = static_cast<int>(best - loads.begin());

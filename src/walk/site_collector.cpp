@@ -44,7 +44,7 @@ void SiteCollector::follow_drift() {
 }
 
 void SiteCollector::add_drift(const StreamPair& inputs, const std::optional<StreamPair>& residuals,
-               std::int64_t window) {
+                              std::int64_t window) {
   const std::int64_t sequences = inputs.compressed.size(0);
   for (std::int64_t i = 0; i < std::min<std::int64_t>(2, sequences); ++i) {
     calib::DriftAccumulator& half = (*drift_)[static_cast<std::size_t>((window + i) % 2)];

@@ -53,8 +53,8 @@ class Ranks : public testing::Test {
   }
 
   static Flags launched(int ranks, const Flags& command) {
-    return Flags{"--oversubscribe", "--bind-to", "none", "-np", std::to_string(ranks),
-                 SGPT_MI_PROGRAM} +
+    return Flags{"--oversubscribe",     "--bind-to",    "none", "-np",
+                 std::to_string(ranks), SGPT_MI_PROGRAM} +
            command;
   }
   static Program::Streams mpirun() { return {"/dev/null", "", SGPT_MI_MPIRUN}; }
@@ -188,7 +188,8 @@ TEST_F(Ranks, OneThatHangsIsNamed) {
   kill(ranks[1], SIGSTOP);
   const ProgramResult hung = program.finish();
   EXPECT_EQ(hung.exit_code, 5);
-  EXPECT_THAT(hung.err, AllOf(HasSubstr("has waited 2 seconds for rank 1 on "), HasSubstr("hangs")));
+  EXPECT_THAT(hung.err,
+              AllOf(HasSubstr("has waited 2 seconds for rank 1 on "), HasSubstr("hangs")));
 }
 
 }  // namespace

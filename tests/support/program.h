@@ -30,7 +30,7 @@ class Program {
  public:
   struct Streams {
     std::string input = "/dev/null";
-    std::string output;  ///< empty: a file of its own
+    std::string output;                      ///< empty: a file of its own
     std::string launcher = SGPT_MI_PROGRAM;  ///< the program that is started
   };
 

@@ -23,10 +23,10 @@ struct CostQuestion {
   std::int64_t measured_windows = 0;  ///< of a measured plan; 0: there is none
   bool backward_pass = false;         ///< sensitivities by one
   bool true_sequential = false;
-  bool dense_stream = false;    ///< followed beside the compressed one, with its drift
-  bool residual_drift = false;  ///< and the residual stream's
-  bool refines = false;         ///< descents around the sweep
-  std::int64_t result_bytes = 4;  ///< of a weight as ranks tell it: value, mask, code
+  bool dense_stream = false;       ///< followed beside the compressed one, with its drift
+  bool residual_drift = false;     ///< and the residual stream's
+  bool refines = false;            ///< descents around the sweep
+  std::int64_t result_bytes = 4;   ///< of a weight as ranks tell it: value, mask, code
   std::int64_t scored_tokens = 0;  ///< of all evaluation sets
 };
 
@@ -39,8 +39,8 @@ struct Rates {
   std::string source;    ///< where these are from, for people
 };
 
-/// Of this machine's CPU, by products of 1,024 x 1,024 on LibTorch's threads (about 0.3 s), of which
-/// forwards and column loops reach a share; the wire 1 GB/s.
+/// Of this machine's CPU, by products of 1,024 x 1,024 on LibTorch's threads (about 0.3 s), of
+/// which forwards and column loops reach a share; the wire 1 GB/s.
 [[nodiscard]] Rates measured_rates(torch::ScalarType walk_type);
 
 /// Of one H200, as scripts/cost_model.py has them: 60 % of 989 Tflop/s, 70 % and 15 % of 67, and

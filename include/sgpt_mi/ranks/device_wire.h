@@ -8,8 +8,8 @@
 
 namespace sgpt_mi::ranks {
 
-/// The wire between the GPUs of all ranks, by NCCL; null, on every rank, where the program was built
-/// without it, a rank computes on a CPU, or two share a GPU. Of all ranks.
+/// The wire between the GPUs of all ranks, by NCCL; null, on every rank, where the program was
+/// built without it, a rank computes on a CPU, or two share a GPU. Of all ranks.
 ///
 /// NCCL waits without an end: a rank that hangs while others wait for its GPU is not found out.
 ///

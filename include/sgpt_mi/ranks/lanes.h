@@ -11,9 +11,7 @@ struct Range {
   std::int64_t end = 0;
 
   [[nodiscard]] std::int64_t count() const { return end - first; }
-  [[nodiscard]] bool contains(std::int64_t number) const {
-    return number >= first && number < end;
-  }
+  [[nodiscard]] bool contains(std::int64_t number) const { return number >= first && number < end; }
 };
 
 /// Part `part` of 0 .. count - 1 cut into `parts` of nearly equal length, the longer ones first

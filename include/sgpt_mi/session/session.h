@@ -51,7 +51,8 @@ struct Session {
   obs::RowPlacement rows;  ///< where matrices are compressed; its first device is the placement's
 
   /// The placement of a compression's calibration windows.
-  /// \param scales_channels  such channels lie in a block's weights alone, which a narrow type would
+  /// \param scales_channels  such channels lie in a block's weights alone, which a narrow type
+  /// would
   ///                         round.
   [[nodiscard]] const model::Placement& calibration(bool scales_channels) const {
     return scales_channels ? placement : narrow;
@@ -73,8 +74,8 @@ struct Session {
 };
 
 /// Where matrices are compressed when the model is on `first`: on a CPU there; with `--device cuda`
-/// or `auto` on the first and all other `visible` CUDA devices; with `cuda:N`, and where each rank has
-/// a GPU of its own, on that one, by the same products and so with the same result.
+/// or `auto` on the first and all other `visible` CUDA devices; with `cuda:N`, and where each rank
+/// has a GPU of its own, on that one, by the same products and so with the same result.
 [[nodiscard]] obs::RowPlacement place_rows(const std::string& device, torch::Device first,
                                            int visible);
 

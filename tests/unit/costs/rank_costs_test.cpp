@@ -73,7 +73,8 @@ TEST(RankCosts, SumsTravelAsLaneSumSendsThem) {
   std::set<model::Site> sites;
   for (const model::LinearInfo& linear : scene.model->block_linears(0)) {
     weights += linear.rows * linear.columns;
-    if (sites.insert(linear.site).second) squares += static_cast<double>(linear.columns * linear.columns);
+    if (sites.insert(linear.site).second)
+      squares += static_cast<double>(linear.columns * linear.columns);
   }
   // Of two ranks, one passes its sum on and is told the result.
   const RankCosts two = rank_costs(scene.question(), kUnit, 2);

@@ -18,9 +18,7 @@ std::vector<LinearInfo> block() {
           {"down", "down", Site::kMlpOut, 576, 1536}};
 }
 
-TEST(SharedLinears, OneRankHasAll) {
-  EXPECT_EQ(share_linears(block(), 1), std::vector<int>(7, 0));
-}
+TEST(SharedLinears, OneRankHasAll) { EXPECT_EQ(share_linears(block(), 1), std::vector<int>(7, 0)); }
 
 TEST(SharedLinears, TheDearestIsAlone) {
   const std::vector<int> ranks = share_linears(block(), 2);
@@ -31,7 +29,8 @@ TEST(SharedLinears, EveryLinearHasARankAndNoRankIsIdleWithoutNeed) {
   for (int count = 1; count <= 9; ++count) {
     const std::vector<int> ranks = share_linears(block(), count);
     for (int rank = 0; rank < std::min(count, 7); ++rank) {
-      EXPECT_NE(std::find(ranks.begin(), ranks.end(), rank), ranks.end()) << rank << " of " << count;
+      EXPECT_NE(std::find(ranks.begin(), ranks.end(), rank), ranks.end())
+          << rank << " of " << count;
     }
   }
 }
