@@ -119,7 +119,7 @@ void follow(const flags::ResolvedSettings& settings, const std::vector<std::stri
 
 /// Refuses a command that several processes would each run whole.
 void require_shared(const flags::ResolvedSettings& settings, const ranks::World& world) {
-  constexpr std::array<std::string_view, 3> kShared{"compress", "eval", "plan"};
+  constexpr std::array<std::string_view, 2> kShared{"compress", "eval"};
   const bool shared = std::find(kShared.begin(), kShared.end(), settings.command) != kShared.end();
   if (world.alone() || shared) return;
   fail(ErrorKind::kUsage,
@@ -148,7 +148,7 @@ bool has_goal(const flags::ResolvedSettings& settings) {
 }
 
 /// A plan that is not told what for is made for the usual goal, and says so.
-void run_plan(flags::ResolvedSettings settings, const ranks::World& world) {
+void run_plan(flags::ResolvedSettings settings) {
   Console console(settings.values.quiet);
   if (!has_goal(settings)) {
     settings.values.sparsity = 0.5;
@@ -158,10 +158,10 @@ void run_plan(flags::ResolvedSettings settings, const ranks::World& world) {
   }
   pipeline::CompressRun run = to_compress_run(settings);
   if (settings.values.ranks < 0 || settings.values.ranks > 4096) {
-    fail(ErrorKind::kUsage, "ranks: {} is not in 0..4096 (0: those started)",
+    fail(ErrorKind::kUsage, "ranks: {} is not in 0..4096 (0: one process)",
          settings.values.ranks);
   }
-  run.model.planned_ranks = settings.values.ranks > 0 ? settings.values.ranks : world.size();
+  run.model.planned_ranks = settings.values.ranks;
   check_places(settings.values);
   pipeline::plan_compress(run, console);
 }
@@ -264,7 +264,7 @@ void run_command(const flags::ResolvedSettings& settings,
   } else if (settings.command == "compress") {
     traced(settings.values.trace, [&] { run_compress(settings, command_line, world); });
   } else if (settings.command == "plan") {
-    traced(settings.values.trace, [&] { run_plan(settings, world); });
+    traced(settings.values.trace, [&] { run_plan(settings); });
   } else if (settings.command == "eval") {
     traced(settings.values.trace, [&] { run_eval(settings, command_line, world); });
   } else if (settings.command == "sweep") {

@@ -85,7 +85,9 @@ int main(int argc, char** argv) {
   sgpt_mi::io::install_lost_bytes_handler();
   try {
     return run_ranks({argv, argv + argc});
-  } catch (const Error& error) {  // of the ranks' own start
+  } catch (const std::exception& failure) {  // of the ranks' own start
+    const auto* known = dynamic_cast<const Error*>(&failure);
+    const Error error = known != nullptr ? *known : error_of(failure);
     return fail_with(error.kind(), error.what());
   }
 }

@@ -75,7 +75,7 @@ BlockResult compress(const BlockRun& run, SiteCompressor compressor, const Ends&
   if (ends.blocks != nullptr && run.world.leads()) {
     ends.blocks->finish(plan, of_ends.block_types, results.tunes() ? &student : nullptr);
   }
-  if (results.tunes() && run.world.leads()) results.tune(student);
+  if (results.tunes()) results.tune(student);
   BlockResult result = results.take_result();
   result.block_types.merge(of_ends.block_types);
   result.ends = std::move(of_ends.ends);

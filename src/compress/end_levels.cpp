@@ -133,7 +133,8 @@ obs::CompressedMatrix EndLevels::compress_rows(const End& end, double step) cons
   std::vector<torch::Tensor> row_steps;
   std::vector<torch::Tensor> values;
   const auto gather = [&](const std::vector<torch::Tensor>& parts) {
-    return ranks::gather_rows(run_.world, parts.empty() ? torch::Tensor() : at::cat(parts));
+    return ranks::gather_rows(run_.world, parts.empty() ? torch::Tensor() : at::cat(parts),
+                              run_.placement.device);
   };
   obs::CompressedMatrix result;
   const ranks::Range mine = ranks::part_of((end.shape.rows + kRowsAtOnce - 1) / kRowsAtOnce,

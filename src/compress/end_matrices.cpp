@@ -53,6 +53,7 @@ void EndMatrices::measure(planning::Measurements& measurements) const {
       const double damage = eval::perplexity(changed, windows, compared).divergence.value().kl_mean;
       curves.types.push_back({std::string(type->name), std::max(damage, 0.0)});
     }
+    planning::sort_types(curves);
   }
 }
 

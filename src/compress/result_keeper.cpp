@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "coded_copy.h"
+#include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/quant/block_grid.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
 namespace sgpt_mi::compress {
@@ -112,7 +114,20 @@ void ResultKeeper::report_tuning(const tuning::TunedModel& tuned) {
       run_.settings.tune, tuned.kl_before, tuned.kl_after));
 }
 
+namespace {
+
+/// Tells the ranks that wait for a tuning that it goes on: they would take the time for a hang.
+void tell_still_tuning(const ranks::World& world, bool tuning) {
+  if (!world.alone()) static_cast<void>(ranks::broadcast(world, nlohmann::json(tuning), 0));
+}
+
+}  // namespace
+
 void ResultKeeper::tune(formats::MemoryStore& student) {
+  if (!run_.world.leads()) {
+    while (ranks::broadcast(run_.world, nlohmann::json(), 0).get<bool>()) check_interrupt();
+    return;
+  }
   for (const auto& [name, value] : pending_.tensors) {
     student.put(model::to_tensor_data(name, value));
   }
@@ -126,6 +141,7 @@ void ResultKeeper::tune(formats::MemoryStore& student) {
                             [&](std::int64_t done, std::int64_t total) {
                               if (done == 0) run_.events.stage("tune", total);
                               if (done > 0) run_.events.progress(done);
+                              tell_still_tuning(run_.world, true);
                             }},
                            pending_.linears);
     for (const auto& [name, value] : tuned.tensors) pending_.tensors.insert_or_assign(name, value);
@@ -138,6 +154,7 @@ void ResultKeeper::tune(formats::MemoryStore& student) {
     finish_linear(pending_.linears[i], std::move(pending_.layers[i]));
   }
   pending_ = {};
+  tell_still_tuning(run_.world, false);
 }
 
 }  // namespace sgpt_mi::compress

@@ -39,7 +39,7 @@ class ResultKeeper {
   [[nodiscard]] torch::Tensor rounded(const model::LinearInfo& linear,
                                       const obs::CompressedMatrix& matrix) const;
 
-  /// Tunes the model, and hands all that waited to the store. Of rank 0.
+  /// Tunes the model on rank 0, and hands all that waited to the store; the others wait.
   /// \param student  embedding and head as they are saved, over the model's other tensors; takes
   ///                 the norms that channels were scaled in.
   void tune(formats::MemoryStore& student);

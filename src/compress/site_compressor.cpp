@@ -101,16 +101,21 @@ void SiteCompressor::compress_all(Block& block, std::vector<LinearTask> tasks) {
   std::vector<SiteRecord> done(tasks.size());
   for (std::size_t i = 0; !world.alone() && i < tasks.size(); ++i) {
     if (rank_of[i] == world.rank()) done[i] = compress_linear(block, tasks[i]);
+    const bool last_of_site = i + 1 == tasks.size() || &tasks[i + 1].site != &tasks[i].site;
+    if (last_of_site) tasks[i].site.work.reset();
   }
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     if (world.alone()) done[i] = compress_linear(block, tasks[i]);
-    SiteRecord record;
-    {
+    SiteRecord record = std::exchange(done[i], {});
+    if (!world.alone()) {
       const walk::StageTimer timer(run_.timings, "exchange", tasks[i].linear.name);
-      record = exchanged(world, std::exchange(done[i], {}), rank_of[i]);
+      record = exchanged(world, record, rank_of[i]);
     }
-    for (const std::string& warning : record.warnings) warn_once(warning);
     SiteRecord& kept = tasks[i].site.record;
+    for (const std::string& warning : record.warnings) {
+      warn_once(warning);
+      kept.warnings.push_back(warning);
+    }
     for (GroupPicture& picture : record.pictures) {
       results_.add_picture(picture);
       kept.pictures.push_back(std::move(picture));

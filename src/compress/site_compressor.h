@@ -23,7 +23,7 @@
 
 namespace sgpt_mi::compress {
 
-/// Compresses the linears of one site after another.
+/// Compresses the linears of one site after another, or of several sites together on several ranks.
 class SiteCompressor {
  public:
   /// One sparsity and one width for all.

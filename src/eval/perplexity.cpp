@@ -201,7 +201,8 @@ torch::Tensor score_all(model::Model& model, std::vector<Batch>& batches, const 
     batch.hidden.reset();
   }
   if (batches.empty()) model.read_head(options.placement);
-  return ranks::gather_rows(options.world, parts.empty() ? torch::Tensor() : at::cat(parts)).t();
+  return ranks::gather_rows(options.world, parts.empty() ? torch::Tensor() : at::cat(parts),
+                            torch::kCPU).t();
 }
 
 std::vector<double> values_of(const torch::Tensor& row) {
@@ -270,7 +271,7 @@ PerplexityResult perplexity(model::Model& model, const text::TokenWindows& windo
   }
   const torch::Tensor scores = score_all(model, batches, kept, options);
   if (options.keep != nullptr) {
-    options.keep->states = ranks::gather_rows(options.world, kept.states);
+    options.keep->states = ranks::gather_rows(options.world, kept.states, torch::kCPU);
     options.keep->token_sha256 = windows.sha256();
     options.keep->head = options.keep_head ? model.head(options.placement) : torch::Tensor();
   }

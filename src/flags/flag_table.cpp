@@ -217,7 +217,7 @@ std::vector<FlagRow> machine_flags() {
        "type to compute in; auto: float32 on the CPU, the stored type on a GPU"},
       {"threads", &S::threads, "N", kMachine, kScores, true, "CPU threads; 0: automatic"},
       {"ranks", &S::ranks, "N", kMachine, kPlan, true,
-       "plan for N ranks of mpirun: memory of each, bytes between them and time; 0: those started"},
+       "plan for N ranks of mpirun: memory of each, bytes between them and time; 0: one process"},
       {"mpi_weights", &S::mpi_weights, "read|broadcast", kMachine, kOneRun, true,
        "under mpirun: every rank reads the model, or rank 0 reads it and sends it to the others"},
       {"max_memory", &S::max_memory, "SIZE", kMachine, kRuns, true,

@@ -177,7 +177,7 @@ std::int64_t MemoryCounts::stored_weights() const {
   return block_ * question_.model.spec().layers * question_.stored_bytes;
 }
 
-/// Batches as walk::walk_blocks() and eval::perplexity() share them, of as many windows as on a
+/// Batches as walk::walk_blocks() shares them, of as many windows as on a
 /// CPU.
 ranks::Lanes MemoryCounts::lanes_of(std::int64_t windows) const {
   constexpr std::int64_t kBatch = 4;
@@ -247,10 +247,10 @@ MemoryPhase MemoryCounts::sensitivities() const {
 MemoryPhase MemoryCounts::curves(std::int64_t batch) const {
   MemoryPhase phase{"curves", {}, {}};
   phase.device = {{"blocks", weights()},
-                  {"H", sums(false, false)},
+                  {"H", sums(question_.ranks > 1, false)},
                   {"forward", forward(std::min(batch, question_.measured_windows))},
                   {"workspace", std::max(factor_workspace(), curve_workspace())}};
-  add_waiting(phase, question_.measured_windows, sums(question_.ranks > 1, false));
+  add_waiting(phase, question_.measured_windows, sums(false, false));
   add_results(phase);
   return phase;
 }

@@ -135,7 +135,7 @@ void Comparer::begin(const report::ComparisonReport& start) {
       {"version", start.version},
       {"settings", run_.variants.front().run.settings},
       {"methods", start.settings},
-      {"model_sha256", bench_.weights_sha256(run_.variants.front().run.model.model).get()}};
+      {"model_sha256", bench_.weights_sha256(run_.variants.front().run.model).get()}};
   if (journal_->progress() && run_.unfinished == Unfinished::kGoOn) {
     journal_->require_same(identity);
   }

@@ -175,7 +175,7 @@ void open_and_score(const EvalRun& run, report::RunReport& report, report::Event
   run.validate();
   Workbench bench;
   Session& session = bench.session(run.model);
-  const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
+  const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model);
   report.model = describe_model(session);
   report.warnings = session.checkpoint.notes;
   session::tell_notes(session.checkpoint, events);
@@ -190,7 +190,7 @@ void open_and_score(const EvalRun& run, report::RunReport& report, report::Event
   const bool compressed = report.totals || is_saved_run(location) || compared;
   report.method = compressed ? "compressed" : "dense";
   report.model.sha256 = sha256.get();
-  require_same_run(run.model.world, report, nullptr);
+  require_same_run(session, report, nullptr);
   std::vector<eval::FinalStates> dense_states;
   if (!run.dense_model.empty()) {
     if (!compressed) {

@@ -20,6 +20,11 @@ void CompressRun::validate() const {
   if (calibration.nsamples < 1) {
     fail(ErrorKind::kUsage, "nsamples: {} is below 1", calibration.nsamples);
   }
+  if (compression.tune > 0 && model.broadcast_weights && !model.world.alone()) {
+    fail(ErrorKind::kUsage,
+         "tune: rank 0 alone tunes, and --mpi_weights broadcast has all ranks read together; leave "
+         "it out");
+  }
   if (compression.tune > calibration.nsamples) {
     fail(ErrorKind::kUsage, "tune: {} windows are more than the {} of --nsamples", compression.tune,
          calibration.nsamples);

@@ -16,6 +16,7 @@
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/planning/rd_measure.h"
 #include "sgpt_mi/planning/rd_plan.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/report/run_report.h"
 #include "sgpt_mi/widths/width_planner.h"
 
@@ -215,7 +216,8 @@ memory::MemoryLimits limits_of(const CompressRun& run, const Session& session) {
     if (limit.bytes && !limit.asked_for) limit.bytes = *limit.bytes / ranks;
   };
   share(limits.host, local);
-  const int gpus = std::max<int>(1, torch::cuda::device_count());
+  const bool named = run.model.device.starts_with("cuda:");  // all take that one
+  const int gpus = named ? 1 : std::max<int>(1, torch::cuda::device_count());
   share(limits.device, (local + gpus - 1) / gpus);
   return limits;
 }
@@ -364,7 +366,12 @@ memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepar
   question.ranks = run.model.ranks();
   question.packs = run.format.holds_codes;
   question.program_bytes = memory::resident_bytes();
-  return memory::make_memory_plan(question, limits_of(run, session));
+  const memory::MemoryLimits limits = limits_of(run, session);
+  const memory::MemoryPlan plan = memory::make_memory_plan(question, limits);
+  const std::int64_t batch = ranks::least_of(session.world, plan.batch_windows);
+  if (batch == plan.batch_windows) return plan;
+  question.batch_windows = batch;  // sums are cut into lanes of batches, which all ranks share
+  return memory::make_memory_plan(question, limits);
 }
 
 }  // namespace sgpt_mi::pipeline

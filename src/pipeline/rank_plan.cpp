@@ -15,7 +15,7 @@ costs::CostQuestion cost_question(const CompressRun& run, const PreparedRun& pre
   const compress::CompressionSettings& settings = run.compression;
   const Session& session = prepared.session;
   const text::TokenWindows& windows = prepared.calibration.windows;
-  costs::CostQuestion question{session.model, settings.selection,
+  costs::CostQuestion question{session.model,
                                session.calibration(settings.channel_scaling.has_value()).dtype};
   question.windows = windows.windows;
   question.seqlen = windows.seqlen;
@@ -62,12 +62,17 @@ void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Eve
     }
     return text + ")";
   };
-  events.plan("           counted, not measured: 1 rank " +
+  events.plan("           counted, not measured, each rank on a machine of its own: 1 rank " +
               describe(costs::rank_costs(question, rates, 1)));
   events.plan(fmt::format("           {} ranks {}; {}", ranks, describe(costs), rates.source));
 }
 
-std::int64_t planned_exchange(const CompressRun& run, const PreparedRun& prepared) {
+std::optional<std::int64_t> planned_exchange(const CompressRun& run,
+                                             const PreparedRun& prepared) {
+  const model::Model& model = prepared.session.model;
+  const auto linears = static_cast<std::int64_t>(model.block_linears(0).size());
+  const bool whole = prepared.selected_linears == linears * model.spec().layers;
+  if (run.compression.plan || run.model.broadcast_weights || !whole) return std::nullopt;
   return costs::rank_costs(cost_question(run, prepared), {}, run.model.ranks()).all_bytes;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "plan.h"
 #include "sgpt_mi/pipeline/options.h"
@@ -12,7 +13,8 @@ namespace sgpt_mi::pipeline {
 /// not there, what they should take. Nothing of one rank.
 void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Events& events);
 
-/// Bytes that the ranks of a run send each other while they compress, as they are counted.
-[[nodiscard]] std::int64_t planned_exchange(const CompressRun& run, const PreparedRun& prepared);
+/// Bytes that the ranks of a run send each other while they compress, as they are counted; nothing
+/// where what a run sends depends on what it finds, or a selection leaves linears out.
+[[nodiscard]] std::optional<std::int64_t> planned_exchange(const CompressRun& run, const PreparedRun& prepared);
 
 }  // namespace sgpt_mi::pipeline

@@ -1,7 +1,5 @@
 #include "resume.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/Version.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -130,18 +128,18 @@ void start_journal(RunJournal& journal, const CompressRun& run, report::RunRepor
                           kept->folder.string()));
 }
 
-void require_same_run(const ranks::World& world, const report::RunReport& report,
+void require_same_run(const Session& session, const report::RunReport& report,
                       const nlohmann::json& settings) {
-  if (world.alone()) return;
+  if (session.world.alone()) return;
   nlohmann::json texts = nlohmann::json::array();
   for (const report::PerplexityReport& set : report.perplexity) texts.push_back(set.token_sha256);
   if (report.calibration) texts.push_back(report.calibration->token_sha256);
-  ranks::require_alike(world, {{"program", program_sha256()},
-                               {"processor", at::get_cpu_capability()},
-                               {"number of threads", at::get_num_threads()},
-                               {"model", report.model.sha256},
-                               {"text", texts},
-                               {"setting", settings}});
+  nlohmann::json run = session.arithmetic();
+  run.update({{"program", program_sha256()},
+              {"model", report.model.sha256},
+              {"text", texts},
+              {"setting", settings}});
+  ranks::require_alike(session.world, run);
 }
 
 std::string dense_record(const std::vector<text::EvalSet>& sets, const model::Placement& placement,

@@ -36,9 +36,10 @@ void begin_or_go_on(journal::RunJournal& journal, const nlohmann::json& identity
 void start_journal(journal::RunJournal& journal, const CompressRun& run, report::RunReport& report,
                    report::Events& events);
 
-/// Throws Error(kInput) naming the first rank whose program, machine, model or texts are not those
-/// of rank 0. `report` names them by their hashes; settings, of a compression, or null.
-void require_same_run(const ranks::World& world, const report::RunReport& report,
+/// Throws Error(kInput) naming the first rank whose program, arithmetic, model, texts or settings
+/// are not those of rank 0. `report` names model and texts by their hashes; settings: of a
+/// compression, or null.
+void require_same_run(const Session& session, const report::RunReport& report,
                       const nlohmann::json& settings);
 
 /// The record of a dense evaluation in a journal.

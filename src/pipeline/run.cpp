@@ -170,8 +170,9 @@ void tell_exchange(const Job& job, std::int64_t received) {
   for (int rank = 0; rank < world.size(); ++rank) {
     bytes += ranks::broadcast(world, nlohmann::json(received), rank).get<std::int64_t>();
   }
-  job.events.result(fmt::format("ranks      {} exchanged {} bytes while compressing ({} planned)",
-                                world.size(), bytes, planned_exchange(job.run, job.prepared)));
+  const std::optional<std::int64_t> planned = planned_exchange(job.run, job.prepared);
+  job.events.result(fmt::format("ranks      {} exchanged {} bytes while compressing{}", world.size(),
+                                bytes, planned ? fmt::format(" ({} planned)", *planned) : ""));
 }
 
 /// Runs the blocks into the store and fills in what the report says of them.
@@ -219,13 +220,13 @@ void check_saved_size(RunReport& report, const std::string& place) {
   }
 }
 
-/// Scores the compressed model; its tensors count on rank 0.
-void score_compressed(const Job& job, const model::ModelSpec& spec,
+/// Scores the compressed model; its config and tensors count on rank 0.
+void score_compressed(const Job& job, const nlohmann::json& config,
                       const containers::TensorSource& tensors) {
   const PreparedRun& prepared = job.prepared;
   const ranks::World& world = prepared.session.world;
   const ranks::BroadcastSource source(world, tensors);
-  model::Model model(spec, source);
+  model::Model model(model::parse_model_spec(ranks::broadcast(world, config, 0)), source);
   score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
              {true, prepared.dense_states, world}, job.events);
 }
@@ -247,7 +248,7 @@ void compress_and_save(const Job& job) {
   check_saved_size(job.report, job.run.save_dir);
   const formats::Checkpoint saved =
       formats::open_checkpoint(formats::locate_model(job.run.save_dir), quant::torch_threads());
-  score_compressed(job, model::parse_model_spec(saved.config), *saved.tensors);
+  score_compressed(job, saved.config, *saved.tensors);
 }
 
 void compress_in_memory(const Job& job) {
@@ -255,7 +256,7 @@ void compress_in_memory(const Job& job) {
   const formats::SavedTypes types = saved_types(prepared.session, job.run.compression);
   formats::MemoryStore store(types);
   compress_into(job, types, store);
-  score_compressed(job, prepared.session.model.spec(), store);
+  score_compressed(job, prepared.session.checkpoint.config, store);
 }
 
 /// The dense figures of the evaluation sets, measured unless the bench has them.
@@ -283,9 +284,10 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   report.method = compress::method_name(run.compression.method);
   PreparedRun prepared = prepare(bench, run, report, events);
   Session& session = prepared.session;
-  const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model.model);
-  check_measurements(run, prepared, sha256);
+  const std::shared_future<std::string> sha256 = bench.weights_sha256(run.model);
   report.model = describe_model(session);
+  report.model.sha256 = sha256.get();
+  check_measurements(run, prepared, sha256);
   report.warnings = session.checkpoint.notes;
   report.calibration =
       describe_calibration(prepared.calibration, run.calibration.seed,
@@ -295,8 +297,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   for (const text::EvalSet& set : prepared.eval_sets) {
     report.perplexity.push_back(describe(set, session.placement.dtype));
   }
-  report.model.sha256 = sha256.get();
-  require_same_run(session.world, report, run.settings);
+  require_same_run(session, report, run.settings);
   if (journal != nullptr) start_journal(*journal, run, report, events);
   report_dense(report, bench, run, prepared, journal, events);
   const Job job{run, prepared, report, events, pictures, sha256, journal};
@@ -338,7 +339,7 @@ void plan_compress(const CompressRun& asked, report::Events& events) {
   if (run.compression.plan) tell_targets(run, prepared.session, events);
   // The hash reads the whole model; only a file of measurements is compared with it.
   if (run.compression.plan && !run.compression.plan->measurements.empty()) {
-    check_measurements(run, prepared, bench.weights_sha256(run.model.model));
+    check_measurements(run, prepared, bench.weights_sha256(run.model));
   }
 }
 
@@ -360,11 +361,11 @@ RunReport run_compress(const CompressRun& asked, report::Events& events, RunRepo
   const CompressRun run = of_rank(asked);
   Workbench bench;
   std::vector<compress::GroupPicture> pictures;
-  const bool draws = !run.plots_dir.empty();
+  const bool draws = !asked.plots_dir.empty();  // of every rank's linears
   pages::record_run(run.record_file, run.journal, report, events, [&](report::Events& told) {
     fill_report(bench, run, told, report, draws ? &pictures : nullptr);
   });
-  if (draws) {
+  if (!run.plots_dir.empty()) {
     pages::write_document(
         run.plots_dir, "performance_report",
         report::run_document(report, pages::draw_pictures(pictures, report.layers)));

@@ -93,7 +93,7 @@ class Sweeper {
       : run_(run),
         events_(events),
         cell_events_(events),
-        model_sha256_(bench_.weights_sha256(run.model).get()) {
+        model_sha256_(bench_.weights_sha256({run.model}).get()) {
     if (run.write_tables) share_dense_evaluations();
   }
 
@@ -211,7 +211,7 @@ std::string GridCell::id() const { return sha256_hex(settings.dump()).substr(0, 
 
 std::vector<bool> finished_cells(const SweepRun& run) {
   Workbench bench;
-  const std::string model_sha256 = bench.weights_sha256(run.model).get();
+  const std::string model_sha256 = bench.weights_sha256({run.model}).get();
   std::vector<bool> finished;
   for (const GridCell& cell : run.cells) {
     finished.push_back(read_cell(run, cell, model_sha256).has_value());

@@ -141,14 +141,21 @@ const DenseEvaluation& Workbench::dense_evaluation(const EvalOptions& options, b
   return dense_evaluations_.emplace(std::pair(key, keep_head), std::move(*dense)).first->second;
 }
 
-std::shared_future<std::string> Workbench::weights_sha256(const std::string& model) {
-  const formats::ModelLocation location = formats::locate_model(model);
+std::shared_future<std::string> Workbench::weights_sha256(const ModelOptions& model) {
+  const formats::ModelLocation location = formats::locate_model(model.model);
   auto& hash = hashes_[location.path.string()];
-  if (!hash.valid()) {
-    hash = std::async(std::launch::async,
+  if (hash.valid()) return hash;
+  const ranks::World& world = model.world;
+  const bool told = model.broadcast_weights && !world.alone();
+  std::shared_future<std::string> made;
+  if (!told || world.leads()) {
+    made = std::async(std::launch::async,
                       [location] { return formats::weight_files_sha256(location); });
   }
-  return hash;
+  if (!told) return hash = made;
+  return hash = std::async(std::launch::deferred, [world, made]() -> std::string {
+           return ranks::broadcast(world, nlohmann::json(made.valid() ? made.get() : ""), 0);
+         });
 }
 
 PreparedRun Workbench::prepare(const CompressRun& run, report::Events& events) {

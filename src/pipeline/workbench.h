@@ -59,8 +59,9 @@ class Workbench {
   void keep_in(journal::RunJournal& journal) { shared_journal_ = &journal; }
 
   /// Starts hashing a model's weight files beside the other work, once a model; the result as
-  /// formats::weight_files_sha256().
-  [[nodiscard]] std::shared_future<std::string> weights_sha256(const std::string& model);
+  /// formats::weight_files_sha256(). Where rank 0 alone reads them, it tells the others when all
+  /// first ask for the result.
+  [[nodiscard]] std::shared_future<std::string> weights_sha256(const ModelOptions& model);
 
  private:
   [[nodiscard]] DenseEvaluation evaluate_dense(const std::vector<text::EvalSet>& sets,

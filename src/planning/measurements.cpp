@@ -191,6 +191,11 @@ json to_json(const Measurements& measurements) {
           {"linears", std::move(linears)}};
 }
 
+void sort_types(LinearCurves& curves) {
+  std::sort(curves.types.begin(), curves.types.end(),
+            [](const TypePoint& a, const TypePoint& b) { return a.type < b.type; });
+}
+
 Measurements measurements_of(const json& value, const std::string& from) {
   try {
     if (value.at("sgpt_mi_measurements").get<int>() != kVersion) {

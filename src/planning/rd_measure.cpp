@@ -280,6 +280,7 @@ void Measurer::measure_types(LinearCurves& curves, const obs::PruneCurve& pruned
     const double damage = obs::measure_blocks(weight, mask, {with.input, options, sample.weight});
     curves.types.push_back({std::string(type->name), unit * damage});
   }
+  sort_types(curves);
 }
 
 void Measurer::measure_coding(LinearCurves& curves, const obs::PruneCurve& pruned,

@@ -3,6 +3,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -73,7 +74,7 @@ void exchange_tensor(const World& world, const torch::Tensor& tensor, const Exch
   exchange(bytes_of(on_host(tensor)));
 }
 
-/// Every value fits in CBOR with its bits, NaN included.
+/// Numbers keep their bits in CBOR, and NaN stays NaN.
 std::vector<std::uint8_t> packed(const json& value) { return json::to_cbor(value); }
 
 template <typename Exchange>
@@ -145,14 +146,21 @@ std::vector<torch::Tensor> receive(const World& world, int from, torch::Device d
   return tensors;
 }
 
-torch::Tensor gather_rows(const World& world, const torch::Tensor& rows) {
+std::int64_t least_of(const World& world, std::int64_t number) {
+  std::int64_t least = number;
+  for (int rank = 0; rank < world.size(); ++rank) {
+    least = std::min(least, broadcast(world, json(number), rank).get<std::int64_t>());
+  }
+  return least;
+}
+
+torch::Tensor gather_rows(const World& world, const torch::Tensor& rows, torch::Device device) {
   if (world.alone()) return rows;
   std::vector<torch::Tensor> all;
   for (int rank = 0; rank < world.size(); ++rank) {
     torch::Tensor part = broadcast(world, Message{nullptr, {rows}}, rank).tensors.front();
     if (part.defined()) all.push_back(std::move(part));
   }
-  const torch::Device device = rows.defined() ? rows.device() : torch::Device(torch::kCPU);
   for (torch::Tensor& part : all) part = part.to(device);
   return all.empty() ? torch::Tensor() : at::cat(all);
 }

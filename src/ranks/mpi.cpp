@@ -14,6 +14,7 @@
 
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/core/names.h"
+#include "launch.h"
 #include "sgpt_mi/ranks/job.h"
 
 namespace sgpt_mi::ranks {
@@ -192,7 +193,10 @@ class MpiTransport : public Transport {
 }  // namespace
 
 Job::Job() {
-  if (!is_launched()) return;
+  if (!is_launched()) {
+    require_one_task("start it with srun --mpi=pmix, or mpirun");
+    return;
+  }
   int level = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &level);
   install_interrupt_handlers();  // MPI may have put its own in their place
@@ -210,10 +214,13 @@ void Job::finish() {
 
 void Job::fail(const Error& error, const std::function<void(const Error&)>& show) {
   if (world_.alone()) return show(error);
-  if (!world_.leads()) {  // rank 0 ends this process meanwhile
+  if (world_.leads()) {
+    show(error);
+  } else {
     static_cast<MpiTransport&>(*transport_).tell_error(error);
+    // Rank 0 has not ended this process meanwhile: it is busy.
+    show(Error(error.kind(), fmt::format("{}: {}", world_.name_of(world_.rank()), error.what())));
   }
-  show(error);
   MPI_Abort(MPI_COMM_WORLD, static_cast<int>(error.kind()));
 }
 

@@ -4,6 +4,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <set>
+#include <span>
 #include <string>
 
 #include "sgpt_mi/core/error.h"

@@ -1,17 +1,20 @@
 #include "sgpt_mi/session/session.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <sched.h>
 #include <torch/cuda.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
-#include <thread>
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
 #include "sgpt_mi/cpu_kernels/second_moment.h"
+#include "sgpt_mi/cpu_kernels/tile_product.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/fit_checkpoint.h"
@@ -92,11 +95,15 @@ std::function<void()> fence_of(torch::Device device) {
   return [device] { c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize(); };
 }
 
-/// As asked for, or LibTorch's choice within this rank's share of its machine.
+/// As asked for, or LibTorch's choice within this rank's share of its machine: of its cores, or of
+/// those that the launcher has bound it to.
 int threads_of(const ModelOptions& options) {
   if (options.threads > 0) return options.threads;
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  return std::clamp(cores / options.world.local_size(), 1, at::get_num_threads());
+  const auto share = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) / options.world.local_size();
+  cpu_set_t bound;
+  const bool known = sched_getaffinity(0, sizeof(bound), &bound) == 0;
+  const int cores = known ? std::min(share, CPU_COUNT(&bound)) : share;
+  return std::clamp(cores, 1, at::get_num_threads());
 }
 
 }  // namespace
@@ -148,6 +155,16 @@ Session::Session(const ModelOptions& options)
   narrow = narrow_placement(checkpoint, placement, options.dtype);
   walk::set_stage_fence(fence_of(placement.device));
   at::set_num_threads(threads_of(options));
+}
+
+nlohmann::json Session::arithmetic() const {
+  return {{"device", c10::DeviceTypeName(placement.device.type())},
+          {"type to compute in", scalar_type_name(placement.dtype)},
+          {"type to calibrate in", scalar_type_name(narrow.dtype)},
+          {"instruction set", at::get_cpu_capability()},
+          {"bfloat16 product", cpu_kernels::multiplies_bfloat16()},
+          {"tile product", cpu_kernels::has_bfloat16_tiles()},
+          {"number of threads", at::get_num_threads()}};
 }
 
 DType Session::stored_dtype() const {

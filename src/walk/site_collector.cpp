@@ -75,7 +75,7 @@ SiteInput SiteCollector::finish(std::int64_t layer) {
     total.sums.erase(begin, total.sums.end());
   }
   torch::Tensor samples = samples_.empty() ? torch::Tensor() : at::cat(samples_);
-  if (stride_ > 0) samples = ranks::gather_rows(walk_.world, samples);
+  if (stride_ > 0) samples = ranks::gather_rows(walk_.world, samples, walk_.placement.device);
   SiteInput input{layer, first_.site, calib::StatsAccumulator::stats_of(std::move(total)), samples};
   if (drift_) {
     const auto middle = halves.begin() + calib::DriftAccumulator::kTaken;

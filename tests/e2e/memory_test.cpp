@@ -81,7 +81,7 @@ TEST_F(Memory, TheLeastPlanThatDoesNotFitIsRefusedByItsParts) {
   const ProgramResult result = run_program(
       folder_, compression("sparsegpt", folder_.path() / "out") + Flags{"--max_memory", "20MB"});
   EXPECT_EQ(result.exit_code, 2);
-  for (const char* part : {"max_memory: 20.0 MB", "program", "sums of lanes", "H ", "--nsamples"}) {
+  for (const char* part : {"max_memory: 20.0 MB", "program", "workspace", "H ", "--nsamples"}) {
     EXPECT_THAT(result.err, HasSubstr(part));
   }
   EXPECT_FALSE(std::filesystem::exists(folder_.path() / "out"));

@@ -8,14 +8,12 @@
 #include <vector>
 
 #include "sgpt_mi/model/model.h"
-#include "sgpt_mi/walk/layer_selection.h"
 
 namespace sgpt_mi::costs {
 
 /// What the time of a compression and the bytes between its ranks depend on.
 struct CostQuestion {
   const model::Model& model;
-  const walk::LayerSelection& selection;
   torch::ScalarType walk_type = torch::kFloat32;  ///< in which calibration windows pass through
   std::int64_t windows = 0;                       ///< that calibrate
   std::int64_t seqlen = 0;

@@ -72,6 +72,9 @@ struct Measurements {
 
 [[nodiscard]] nlohmann::json to_json(const Measurements& measurements);
 
+/// Puts the types of a matrix in the order of their names, in which files have them too.
+void sort_types(LinearCurves& curves);
+
 /// What to_json() made. Throws Error(kInput) naming `from` and what is missing or out of range.
 [[nodiscard]] Measurements measurements_of(const nlohmann::json& value, const std::string& from);
 

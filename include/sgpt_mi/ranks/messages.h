@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct Message {
 /// A value alone.
 [[nodiscard]] nlohmann::json broadcast(const World& world, nlohmann::json value, int from);
 
+/// The least of all ranks' numbers, on every rank.
+[[nodiscard]] std::int64_t least_of(const World& world, std::int64_t number);
+
 /// Tensors alone, on `device`.
 [[nodiscard]] std::vector<torch::Tensor> broadcast(const World& world,
                                                    std::vector<torch::Tensor> tensors, int from,
@@ -31,8 +35,9 @@ void send(const World& world, const std::vector<torch::Tensor>& tensors, int to)
                                                  torch::Device device);
 
 /// The rows of all ranks' tensors, below each other in the order of ranks, on every rank and on
-/// the tensor's device. A rank without any gives an undefined tensor.
-[[nodiscard]] torch::Tensor gather_rows(const World& world, const torch::Tensor& rows);
+/// `device`. A rank without any gives an undefined tensor.
+[[nodiscard]] torch::Tensor gather_rows(const World& world, const torch::Tensor& rows,
+                                        torch::Device device);
 
 /// Throws Error(kInput) naming the first rank whose value differs from rank 0's, and the member.
 void require_alike(const World& world, const nlohmann::json& value);

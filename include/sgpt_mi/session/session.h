@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "sgpt_mi/core/parallel.h"
@@ -57,6 +58,12 @@ struct Session {
   [[nodiscard]] const model::Placement& calibration(bool scales_channels) const {
     return scales_channels ? placement : narrow;
   }
+
+  /// What decides how sums are rounded here: device, types, instructions, threads.
+  [[nodiscard]] nlohmann::json arithmetic() const;
+
+  Session(const Session&) = delete;  // the model refers to `weights`
+  Session& operator=(const Session&) = delete;
 
   /// Opens MODEL, checks it, resolves device and dtype, sets LibTorch's thread count.
   /// Throws Error(kInput), kUsage (unknown device or dtype), kDevice (no such GPU).

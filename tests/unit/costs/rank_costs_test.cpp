@@ -19,14 +19,13 @@ struct Scene {
     model = std::make_unique<model::Model>(checkpoint);
   }
   [[nodiscard]] CostQuestion question() const {
-    CostQuestion asked{*model, selection};
+    CostQuestion asked{*model};
     asked.windows = 64;
     asked.seqlen = 8;
     return asked;
   }
   formats::Checkpoint checkpoint;
   std::unique_ptr<model::Model> model;
-  walk::LayerSelection selection;
 };
 
 constexpr Rates kUnit{1.0, 1.0, 1.0, 1.0, "one a second"};

@@ -35,9 +35,14 @@ TEST(Messages, RowsComeInTheOrderOfRanks) {
   test::on_ranks(3, [&](const World& world) {
     torch::Tensor rows;
     if (world.rank() != 1) rows = torch::full({world.rank() + 1, 2}, world.rank());
-    const torch::Tensor all = gather_rows(world, rows);
+    const torch::Tensor all = gather_rows(world, rows, torch::kCPU);
     EXPECT_TRUE(all.select(1, 0).equal(torch::tensor({0, 2, 2, 2}).to(all.scalar_type())));
   });
+}
+
+TEST(Messages, TheLeastOfAllIsEverybodys) {
+  test::on_ranks(3, [](const World& world) { EXPECT_EQ(least_of(world, 7 - world.rank()), 5); });
+  EXPECT_EQ(least_of(World(), 4), 4);
 }
 
 TEST(Messages, OneThatDiffersIsNamed) {
