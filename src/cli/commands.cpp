@@ -158,8 +158,7 @@ void run_plan(flags::ResolvedSettings settings) {
   }
   pipeline::CompressRun run = to_compress_run(settings);
   if (settings.values.ranks < 0 || settings.values.ranks > 4096) {
-    fail(ErrorKind::kUsage, "ranks: {} is not in 0..4096 (0: one process)",
-         settings.values.ranks);
+    fail(ErrorKind::kUsage, "ranks: {} is not in 0..4096 (0: one process)", settings.values.ranks);
   }
   run.model.planned_ranks = settings.values.ranks;
   check_places(settings.values);

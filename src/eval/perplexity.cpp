@@ -202,7 +202,8 @@ torch::Tensor score_all(model::Model& model, std::vector<Batch>& batches, const 
   }
   if (batches.empty()) model.read_head(options.placement);
   return ranks::gather_rows(options.world, parts.empty() ? torch::Tensor() : at::cat(parts),
-                            torch::kCPU).t();
+                            torch::kCPU)
+      .t();
 }
 
 std::vector<double> values_of(const torch::Tensor& row) {

@@ -67,8 +67,7 @@ void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Eve
   events.plan(fmt::format("           {} ranks {}; {}", ranks, describe(costs), rates.source));
 }
 
-std::optional<std::int64_t> planned_exchange(const CompressRun& run,
-                                             const PreparedRun& prepared) {
+std::optional<std::int64_t> planned_exchange(const CompressRun& run, const PreparedRun& prepared) {
   const model::Model& model = prepared.session.model;
   const auto linears = static_cast<std::int64_t>(model.block_linears(0).size());
   const bool whole = prepared.selected_linears == linears * model.spec().layers;

@@ -15,6 +15,7 @@ void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Eve
 
 /// Bytes that the ranks of a run send each other while they compress, as they are counted; nothing
 /// where what a run sends depends on what it finds, or a selection leaves linears out.
-[[nodiscard]] std::optional<std::int64_t> planned_exchange(const CompressRun& run, const PreparedRun& prepared);
+[[nodiscard]] std::optional<std::int64_t> planned_exchange(const CompressRun& run,
+                                                           const PreparedRun& prepared);
 
 }  // namespace sgpt_mi::pipeline

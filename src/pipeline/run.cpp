@@ -171,8 +171,9 @@ void tell_exchange(const Job& job, std::int64_t received) {
     bytes += ranks::broadcast(world, nlohmann::json(received), rank).get<std::int64_t>();
   }
   const std::optional<std::int64_t> planned = planned_exchange(job.run, job.prepared);
-  job.events.result(fmt::format("ranks      {} exchanged {} bytes while compressing{}", world.size(),
-                                bytes, planned ? fmt::format(" ({} planned)", *planned) : ""));
+  job.events.result(fmt::format("ranks      {} exchanged {} bytes while compressing{}",
+                                world.size(), bytes,
+                                planned ? fmt::format(" ({} planned)", *planned) : ""));
 }
 
 /// Runs the blocks into the store and fills in what the report says of them.

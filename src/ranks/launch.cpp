@@ -12,8 +12,9 @@ void require_one_task(const std::string& advice) {
     const char* text = std::getenv(name);
     const auto tasks = text == nullptr ? std::nullopt : whole_number<int>(text);
     if (!tasks || *tasks <= 1) continue;
-    fail(ErrorKind::kUsage, "ranks: started as one of {} processes ({}) that do not know each other; {}",
-         *tasks, name, advice);
+    fail(ErrorKind::kUsage,
+         "ranks: started as one of {} processes ({}) that do not know each other; {}", *tasks, name,
+         advice);
   }
 }
 

@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "launch.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/core/names.h"
-#include "launch.h"
 #include "sgpt_mi/ranks/job.h"
 
 namespace sgpt_mi::ranks {
