@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "format_fit.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/costs/rank_costs.h"
 #include "sgpt_mi/planning/plan_options.h"
@@ -29,10 +30,10 @@ costs::CostQuestion cost_question(const CompressRun& run, const PreparedRun& pre
   question.residual_drift = settings.drift > 0.0 && settings.drift_residual;
   question.refines = settings.matrix.refine.any();
   const bool levels = settings.entropy && settings.plan;
-  question.result_bytes = static_cast<std::int64_t>(dtype_size(session.stored_dtype())) + 1 +
-                          (levels                 ? 2
-                           : settings.quantizes() ? 1
-                                                  : 0);
+  const std::string first = session.model.block_linears(0).front().name + ".weight";
+  const DType saved = saved_types(session, settings).dtype_of(first);
+  const std::int64_t code = levels ? 2 : settings.quantizes() ? 1 : 0;
+  question.result_bytes = static_cast<std::int64_t>(dtype_size(saved)) + 1 + code;  // 1: the mask
   for (const text::EvalSet& set : prepared.eval_sets) {
     question.scored_tokens += set.windows.windows * set.windows.seqlen;
   }

@@ -29,7 +29,7 @@ containers::TensorData BroadcastSource::read(const std::string& name) const {
   if (world_.alone()) return source_.read(name);
   ensure(broadcast(world_, json(name), 0) == name, "ranks: tensors are read in different orders");
   if (world_.leads()) {
-    const containers::TensorData data = source_.read(name);
+    containers::TensorData data = source_.read(name);
     // What is sent is only read.
     world_.broadcast({const_cast<std::byte*>(data.bytes.data()), data.bytes.size()}, 0);
     return data;
