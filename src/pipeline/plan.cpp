@@ -367,7 +367,7 @@ memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepar
   question.packs = run.format.holds_codes;
   question.program_bytes = memory::resident_bytes();
   const memory::MemoryLimits limits = limits_of(run, session);
-  const memory::MemoryPlan plan = memory::make_memory_plan(question, limits);
+  memory::MemoryPlan plan = memory::make_memory_plan(question, limits);
   const std::int64_t batch = ranks::least_of(session.world, plan.batch_windows);
   if (batch == plan.batch_windows) return plan;
   question.batch_windows = batch;  // sums are cut into lanes of batches, which all ranks share
