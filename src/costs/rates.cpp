@@ -43,7 +43,7 @@ Rates measured_rates(torch::ScalarType walk_type) {
 }
 
 Rates gpu_rates() {
-  return {0.6 * 989e12, 0.7 * 67e12, 0.15 * 67e12, 25e9,
+  return {0.6 * 989e12, 0.7 * 67e12, 0.7 * 67e12, 25e9,
           "rates of one H200 a rank, 25 GB/s between ranks; not measured"};
 }
 

@@ -41,8 +41,9 @@ struct Rates {
 /// which forwards and column loops reach a share; the wire 1 GB/s.
 [[nodiscard]] Rates measured_rates(torch::ScalarType walk_type);
 
-/// Of one H200, as scripts/cost_model.py has them: 60 % of 989 Tflop/s, 70 % and 15 % of 67, and
-/// 25 GB/s between ranks.
+/// Of one H200, products as scripts/cost_model.py has them: 60 % of 989 Tflop/s in 16 bits, 70 % of
+/// 67 in float32, which sweeps are nearly all of; 25 GB/s between ranks. The latency of column
+/// loops and the slower factorisations, which that script counts, are left out.
 [[nodiscard]] Rates gpu_rates();
 
 /// What a run takes on some ranks.
