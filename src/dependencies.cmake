@@ -45,7 +45,7 @@ if(SGPT_MI_TORCH_ROOMS AND NOT SGPT_MI_CUDA STREQUAL "OFF")
     find_library(SGPT_MI_LIB_${library} NAMES ${library} PATHS ${SGPT_MI_TORCH_DIR}/lib NO_DEFAULT_PATH)
   endforeach()
   if(CMAKE_CUDA_COMPILER AND SGPT_MI_LIB_torch_cuda AND SGPT_MI_LIB_c10_cuda)
-    set(architectures_given ${CMAKE_CUDA_ARCHITECTURES})
+    set(architectures_given ${CMAKE_CUDA_ARCHITECTURES} $ENV{CUDAARCHS})  # CMake's own variable
     if(NOT architectures_given)
       set(CMAKE_CUDA_ARCHITECTURES 80 86 89 90)
     endif()

@@ -22,14 +22,15 @@ set(SGPT_MI_TEST_LIBS ${SGPT_MI_ROOM_LIBS} GTest::gtest GTest::gmock)
 # Compiling the tests costs more than running them.
 set(SGPT_MI_TEST_OPTIONS -O1)
 
-sgpt_mi_precompiled(sgpt_mi_room_pch LIBS ${SGPT_MI_ROOM_LIBS} HEADERS ${SGPT_MI_ROOM_HEADERS})
+sgpt_mi_precompiled(sgpt_mi_room_pch LIBS ${SGPT_MI_ROOM_LIBS} HEADERS ${SGPT_MI_ROOM_HEADERS}
+                    OPTIONS ${SGPT_MI_ROOM_OPTIONS})
 if(SGPT_MI_TESTS)
   sgpt_mi_precompiled(sgpt_mi_test_pch LIBS ${SGPT_MI_TEST_LIBS} HEADERS ${SGPT_MI_TEST_HEADERS}
                       OPTIONS ${SGPT_MI_TEST_OPTIONS})
 endif()
 if(SGPT_MI_TORCH_ROOMS)
   sgpt_mi_precompiled(sgpt_mi_room_torch_pch LIBS sgpt_mi_torch ${SGPT_MI_ROOM_LIBS}
-                      HEADERS <torch/types.h> ${SGPT_MI_ROOM_HEADERS})
+                      HEADERS <torch/types.h> ${SGPT_MI_ROOM_HEADERS} OPTIONS ${SGPT_MI_ROOM_OPTIONS})
   if(SGPT_MI_TESTS)
     sgpt_mi_precompiled(sgpt_mi_test_torch_pch LIBS sgpt_mi_torch ${SGPT_MI_TEST_LIBS}
                         HEADERS <torch/types.h> ${SGPT_MI_TEST_HEADERS}

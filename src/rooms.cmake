@@ -17,13 +17,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   target_compile_options(sgpt_mi_compile_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict
                          -Wno-stringop-overflow -Wno-maybe-uninitialized -Wno-array-bounds>)
 endif()
+# Of rooms only: most that is compiled are tests, in half of the time without. What they alone call of rooms' headers, and
+# inline functions that they compile too, are not watched.
 if(SGPT_MI_SANITIZE)
-  target_compile_options(sgpt_mi_compile_flags INTERFACE -fsanitize=address,undefined
-                         -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  set(SGPT_MI_ROOM_OPTIONS -fsanitize=address,undefined -fno-sanitize-recover=undefined
+                           -fno-omit-frame-pointer)
   target_link_options(sgpt_mi_compile_flags INTERFACE -fsanitize=address,undefined)
-endif()
-if(SGPT_MI_FUZZ)
-  target_compile_options(sgpt_mi_compile_flags INTERFACE -fsanitize=fuzzer-no-link,address)
+elseif(SGPT_MI_FUZZ)
+  set(SGPT_MI_ROOM_OPTIONS -fsanitize=fuzzer-no-link,address)
   target_link_options(sgpt_mi_compile_flags INTERFACE -fsanitize=address)
 endif()
 
@@ -43,6 +44,7 @@ function(sgpt_mi_room name)
   set(target sgpt_mi_${name})
   add_library(${target} STATIC ${ROOM_SOURCES})
   target_link_libraries(${target} PUBLIC sgpt_mi_compile_flags)
+  target_compile_options(${target} PRIVATE ${SGPT_MI_ROOM_OPTIONS})
   foreach(used IN LISTS ROOM_USES)
     target_link_libraries(${target} PUBLIC sgpt_mi_${used})
   endforeach()
@@ -68,14 +70,28 @@ function(sgpt_mi_write_layers file)
   file(WRITE ${file} "{\n${rows}\n}\n")
 endfunction()
 
-# sgpt_mi_test(NAME LABEL unit|golden|e2e|gpu|slow [TORCH] SOURCES file... ROOMS room...
+# The ctest entries of a test program's suites, found when it has been built.
+function(sgpt_mi_discover_suites name label prefix)
+  set(entries ${CMAKE_CURRENT_BINARY_DIR}/${name}_suites.cmake)
+  if(NOT EXISTS ${entries})
+    file(WRITE ${entries} "add_test(${name}_NOT_BUILT ${name}_NOT_BUILT)\n")
+  endif()
+  add_custom_command(TARGET ${name} POST_BUILD
+    COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${name}> -DLABEL=${label} -DPREFIX=${prefix} -DOUT=${entries}
+            -P ${PROJECT_SOURCE_DIR}/src/test_suites.cmake
+    VERBATIM)
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${entries})
+endfunction()
+
+# sgpt_mi_test(NAME LABEL unit|golden|e2e|gpu|slow [TORCH] [CASES] SOURCES file... ROOMS room...
 #              [LIBS target...] [SUITES prefix...] [GROUP name])
 #
 # One GoogleTest program; every case becomes a ctest entry LABEL.[GROUP.]SUITE.CASE with the label, or with SUITES all cases
-# of a prefix ("TinyStories": TinyStories/*) become one, because they share what is dear to make.
-# TORCH as above. Tests see the rooms' own headers too, as "room/header.h".
+# of a prefix ("TinyStories": TinyStories/*) become one, because they share what is dear to make. Of unit tests with TORCH
+# (as above), and under sanitizers, a suite is an entry, LABEL.SUITE: to start takes longer than most cases; with CASES a case
+# again, where one may be skipped. Tests see the rooms' own headers too, as "room/header.h".
 function(sgpt_mi_test name)
-  cmake_parse_arguments(TEST "TORCH" "LABEL;GROUP" "SOURCES;ROOMS;LIBS;SUITES" ${ARGN})
+  cmake_parse_arguments(TEST "TORCH;CASES" "LABEL;GROUP" "SOURCES;ROOMS;LIBS;SUITES" ${ARGN})
   if(TEST_TORCH AND NOT SGPT_MI_TORCH_ROOMS)
     return()
   endif()
@@ -101,6 +117,10 @@ function(sgpt_mi_test name)
   set(prefix ${TEST_LABEL}.)
   if(TEST_GROUP)
     set(prefix ${prefix}${TEST_GROUP}.)
+  endif()
+  if(TEST_LABEL STREQUAL "unit" AND NOT TEST_CASES AND (TEST_TORCH OR SGPT_MI_SANITIZE))
+    sgpt_mi_discover_suites(${name} ${TEST_LABEL} ${prefix})
+    return()
   endif()
   gtest_discover_tests(${name} TEST_PREFIX ${prefix} DISCOVERY_TIMEOUT 60
                        PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600

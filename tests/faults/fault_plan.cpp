@@ -129,7 +129,15 @@ bool is_open_below(int file, Kind kind) {
          g_below[kind][static_cast<std::size_t>(file)];
 }
 
+/// Whether this process is the one that is to fail, of those that mpirun started.
+bool is_chosen() {
+  const char* chosen = std::getenv("SGPT_MI_FAULT_RANK");
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  return chosen == nullptr || (rank != nullptr && std::strcmp(chosen, rank) == 0);
+}
+
 __attribute__((constructor)) void start() {
+  if (!is_chosen()) return;
   read_plan();
   read_folder(kWrite, "SGPT_MI_FAULT_WRITES");
   read_folder(kRead, "SGPT_MI_FAULT_READS");

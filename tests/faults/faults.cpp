@@ -4,6 +4,7 @@
 //   SGPT_MI_FAULT_COUNTS  a file that holds the counts afterwards, whatever ends the process
 //   (Counts) SGPT_MI_FAULT_WRITES  folder: calls that write below it are counted
 //   SGPT_MI_FAULT_READS   folder: calls that read files below it are counted
+//   SGPT_MI_FAULT_RANK    of the ranks of an mpirun only this one counts and fails
 //   SGPT_MI_FAULT         KIND:N:ACTION, with a "+" behind it for this call and all later ones
 //
 // KIND and its ACTIONs:

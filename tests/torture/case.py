@@ -4,26 +4,26 @@ A case is known by its name SETTING/FAULT[,FAULT...], by which it can be run aga
 
     write:N:ACTION, read:N:ACTION, alloc:N:ACTION   as tests/faults takes them; N 0: no fault
     time:SHARE                                      SIGKILL after that share of an undisturbed run
+    ranks:NUMBER:RANK:FAULT                         one of the above, of one of several ranks that mpirun starts
     input:WHERE:SEED                                a file of in/model, in/text or partial (the result to go on
                                                     with) is changed before the run, and no call fails
 
-After a fault other than the last the result is resumed, with the next fault.
+After a fault other than the last the result is resumed, with the next fault. What ranks left is gone on with by one
+rank less.
 """
 
-import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import random
 import re
 import shutil
 import signal
 import struct
-import subprocess
-import tempfile
-import time
+import threading
 
+import launch
+from launch import Broken, Ranks, require
 from mutate import mutated
 from settings import LEAST_MEMORY, SETTINGS, write_models
 
@@ -36,27 +36,6 @@ CODES = {"write": 3, "read": 3, "alloc": 5}
 # What no sentence for a user holds: traces and names of a library's or the language's own.
 TRACES = re.compile(r"terminate called|what\(\)|enforce fail|Exception raised|frame #|std::|bad_alloc|basic_|c10::|"
                     r"DefaultCPUAllocator|core dumped|Assertion")
-
-
-class Broken(Exception):
-    """A promise that a run did not keep."""
-
-
-def require(holds, text):
-    if not holds:
-        raise Broken(text)
-
-
-@dataclasses.dataclass
-class Run:
-    """What a run left: its exit code (negative: a signal), stderr, calls by kind, the call that failed, most memory."""
-
-    code: int
-    stderr: str
-    calls: dict
-    failed: str
-    seconds: float
-    peak_bytes: int
 
 
 def digest(path):
@@ -110,6 +89,8 @@ class Bench:
     def __init__(self, program, faults, folder):
         self.program, self.faults, self.folder = program, faults, folder
         self.references = {}
+        self.rank_seconds = {}
+        self.lock = threading.Lock()
         self.least_memory = {}
         write_models(folder / "models")
 
@@ -145,54 +126,29 @@ class Bench:
         folder = self.folder / "memory" / setting.name
         self.make_case(setting, folder)
         words = [str(self.program), *("20MB" if word == LEAST_MEMORY else word for word in setting.arguments)]
-        refusal = self._wait(words, folder, {}, None).stderr
+        refusal = launch.run(words, folder, {}, TIME_LIMIT).stderr
         return f"{int(re.search(r'takes ([0-9]+)', refusal)[1]) + 8}MB"
 
-    def run(self, setting, folder, fault="", resume=False):
-        """Runs the setting's command in `folder`, with a fault."""
+    def run(self, setting, folder, fault="", resume=False, ranks=Ranks()):
+        """Runs the setting's command in `folder`, with a fault of the chosen rank."""
         words = self.command(setting)
         if resume and words[1] in ("compress", "compare"):  # others begin again
             words = words + ["--resume"]
         environment = {"SGPT_MI_FAULT_COUNTS": str(folder / "counts"), "SGPT_MI_FAULT_WRITES": str(folder),
                        "SGPT_MI_FAULT_READS": str(folder / "in"), "LD_PRELOAD": str(self.faults)}
+        if ranks.number > 0:
+            environment["SGPT_MI_FAULT_RANK"] = str(ranks.chosen)
         delay = None
         if fault.startswith("time:"):
-            delay = float(fault[5:]) * self.reference(setting.name)[1].seconds
+            delay = float(fault[5:]) * self.seconds_of(setting.name, ranks.number)
         elif fault:
             environment["SGPT_MI_FAULT"] = fault
-        run = self._wait(words, folder, environment, delay)
+        run = launch.run(words, folder, environment, TIME_LIMIT, delay, ranks)
         if (folder / "counts").exists():
             *calls, failed = struct.unpack("3Q512s", (folder / "counts").read_bytes())
             (folder / "counts").unlink()
             run.calls, run.failed = dict(zip(KINDS, calls, strict=True)), failed.split(b"\0")[0].decode()
         return run
-
-    @staticmethod
-    def _wait(words, folder, environment, delay):
-        begin = time.monotonic()
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
-                                    "TMPDIR": str(folder / "in" / "scratch")} | environment
-        with tempfile.TemporaryFile() as stderr:
-            with subprocess.Popen(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=stderr) as process:
-                status, usage, late = Bench._wait_for(process, begin + (delay or TIME_LIMIT))
-                process.returncode = os.waitstatus_to_exitcode(status)
-            require(delay is not None or not late, f"it ran longer than {TIME_LIMIT:g} s")
-            stderr.seek(0)
-            text = stderr.read().decode(errors="replace")
-        return Run(process.returncode, text, {}, "", time.monotonic() - begin, usage.ru_maxrss * 1024)
-
-    @staticmethod
-    def _wait_for(process, until):
-        """Status and use of a process, which is killed at that time, and whether it was."""
-        pid = late = 0
-        while pid == 0:
-            if not late and time.monotonic() >= until:
-                os.kill(process.pid, signal.SIGKILL)
-                late = True
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            time.sleep(0.0 if pid else 0.004)
-        return status, usage, late
 
     def reference(self, name):
         """Folder and run of the setting without any fault."""
@@ -203,6 +159,21 @@ class Bench:
             require(run.code == 0, f"{name} fails without any fault: {run.stderr}")
             self.references[name] = folder, run
         return self.references[name]
+
+    def seconds_of(self, name, number):
+        """Of the setting without any fault, on that many ranks, which must leave the bytes of a run without mpirun."""
+        if number == 0:
+            return self.reference(name)[1].seconds
+        with self.lock:
+            if (name, number) not in self.rank_seconds:
+                setting, folder = SETTINGS[name], self.folder / "reference" / f"{name}-{number}"
+                shutil.rmtree(folder, ignore_errors=True)
+                self.make_case(setting, folder)
+                run = self.run(setting, folder, ranks=Ranks(number))
+                require(run.code == 0, f"{name} fails on {number} ranks without any fault: {run.stderr}")
+                self._judge_files(setting, folder, None, run)
+                self.rank_seconds[name, number] = run.seconds
+            return self.rank_seconds[name, number]
 
     # --- cases --------------------------------------------------------------------------------
 
@@ -228,14 +199,22 @@ class Bench:
             if fault.startswith("input:"):
                 effective += self._check_input(setting, folder, fault, old)
                 return effective
-            run = self.run(setting, folder, fault, resume=partial is not None)
+            ranks = Ranks()
+            if fault.startswith("ranks:"):
+                _, number, chosen, fault = fault.split(":", maxsplit=3)
+                ranks = Ranks(int(number), int(chosen))
+            run = self.run(setting, folder, fault, resume=partial is not None, ranks=ranks)
             kills = fault.startswith("time:") or fault.endswith(("kill", "tear"))
             effective += run.code == -signal.SIGKILL if kills else run.failed != ""
             if run.code != -signal.SIGKILL:
-                self._judge_sentence(fault, run)
+                self._judge_sentence(fault, run, ranks)
+            elif ranks.number > 0:
+                # mpirun does not name one that had not joined yet.
+                named = f"rank {ranks.chosen} " in run.stderr or "1 process returned" in run.stderr
+                require(named, f"the rank that died is not named: {run.stderr}")
             self._judge_files(setting, folder, old, run, fault)
         if setting.result and (self._partial(setting, folder) or run.code == -signal.SIGKILL):
-            self._finish(setting, folder, other_input=any(":cut" in fault for fault in faults))
+            self._finish(setting, folder, ranks.fewer(), other_input=any(":cut" in fault for fault in faults))
         return effective
 
     def _check_input(self, setting, folder, fault, old):
@@ -280,7 +259,7 @@ class Bench:
         return partial if setting.result and partial.exists() else None
 
     @staticmethod
-    def _judge_sentence(fault, run):
+    def _judge_sentence(fault, run, ranks):
         kind = fault.partition(":")[0]
         if run.code == 0:  # what failed could be done without
             return
@@ -288,16 +267,19 @@ class Bench:
         require(run.code >= 0, f"signal {-run.code}: {text}")
         require(run.failed != "", f"exit code {run.code} without a fault: {text}")
         require(run.code == CODES[kind], f"exit code {run.code} after {run.failed}: {text}")
-        sentence = Bench._judge_one_sentence(run)
+        sentence = Bench._judge_one_sentence(run, ranks)
+        require(ranks.chosen == 0 or f"rank {ranks.chosen} on " in sentence, f"the rank is not named: {text}")
         names = "memory" if kind == "alloc" else "in/" if kind == "read" else "saved|in/scratch"
         require(re.search(names, sentence), f"the sentence does not name what failed ({run.failed}): {text}")
         full = "ENOSPC" in fault and not run.failed.startswith(("rename", "mkdir"))
         require(not full or "full" in sentence, f"a full disk is not called so ({run.failed}): {text}")
 
     @staticmethod
-    def _judge_one_sentence(run):
+    def _judge_one_sentence(run, ranks=Ranks()):
         text = run.stderr.strip()
         lines = [line for line in text.splitlines() if not line.startswith("warning: ")]
+        if ranks.number > 0:  # beside mpirun's own words
+            lines = [line for line in lines if line.startswith("sgpt-mi: ")]
         require(len(lines) == 1 and lines[0].startswith("sgpt-mi: error: "), f"not one sentence: {text}")
         require(not TRACES.search(lines[0]) and len(lines[0]) < 7000, f"no sentence for a user: {text}")
         return lines[0]
@@ -322,12 +304,12 @@ class Bench:
         require(not left or run.code == -signal.SIGKILL and all(map(_is_temporary, left)),
                 f"exit code {run.code}: left behind: {sorted(left)}")
 
-    def _finish(self, setting, folder, other_input):
+    def _finish(self, setting, folder, ranks, other_input):
         """What is left can be gone on with, and ends as an undisturbed run. Of a run that began with other input it is
         refused instead."""
         partial = self._partial(setting, folder)
         self._restore_inputs(setting, folder)
-        run = self.run(setting, folder, resume=partial is not None)
+        run = self.run(setting, folder, resume=partial is not None, ranks=ranks)
         if other_input and run.code == 2 and "holds an unfinished run that differs" in run.stderr:
             return
         way = "resumed" if partial else "run again"

@@ -75,6 +75,8 @@ def _all_settings():
 
 SETTINGS = {setting.name: setting for setting in _all_settings()}
 COMPRESSIONS = [name for name, setting in SETTINGS.items() if setting.arguments[0] == "compress"]
+# Each rank needs memory of its own, beside the least.
+RANKS = [name for name in COMPRESSIONS if LEAST_MEMORY not in SETTINGS[name].arguments]
 WRITERS = [name for name, setting in SETTINGS.items() if setting.result]
 
 

@@ -10,7 +10,8 @@ PROGRAM is sgpt-mi, FAULTS the library of tests/faults. A case fails unless it e
 exit code, leaves an older result as it was and nothing else beside it but NAME.partial, and goes on from there to the
 bytes of an undisturbed run. Parts: writes (a full disk, an error, a short write), reads (an error, a file cut), allocs
 (blocks of at least 1 MiB), kills (SIGKILL before a write, in the middle of one, at any moment; also of the run that
-resumes), inputs (bytes of models, texts, measurements and of unfinished results are changed). Prints a table, and for
+resumes), ranks (of two or three that mpirun starts, one is killed or reads what fails), inputs (bytes of models, texts,
+measurements and of unfinished results are changed). Prints a table, and for
 every failure the command that repeats it.
 """
 
@@ -26,19 +27,21 @@ import sys
 import tempfile
 import threading
 
-from case import KINDS, Bench, Broken
-from settings import COMPRESSIONS, SETTINGS, WRITERS
+from case import KINDS, Bench
+from launch import MPIRUN, Broken
+from settings import COMPRESSIONS, RANKS, SETTINGS, WRITERS
 
 ACTIONS = {"writes": ("write", ("ENOSPC+", "EIO", "short")), "reads": ("read", ("EIO", "cut")),
            "allocs": ("alloc", ("ENOMEM", "ENOMEM+"))}
-PARTS = (*ACTIONS, "kills", "inputs")
+SKIPPED = 77  # as ctest is told
+PARTS = (*ACTIONS, "kills", "ranks", "inputs")
 TITLES = {"writes": "failed writes", "reads": "failed reads", "allocs": "failed allocations", "kills": "kills survived",
-          "inputs": "changed inputs", "readers": "inputs of readers"}
+          "ranks": "ranks of several", "inputs": "changed inputs", "readers": "inputs of readers"}
 
 
 def settings_of(part, runs, stream):
     """The settings that `runs` cases are taken from: a few when there are few, because each needs a run of its own."""
-    names = {"writes": WRITERS, "kills": COMPRESSIONS}.get(part, list(SETTINGS))
+    names = {"writes": WRITERS, "kills": COMPRESSIONS, "ranks": RANKS}.get(part, list(SETTINGS))
     return stream.sample(names, min(len(names), max(3, runs // 8)))
 
 
@@ -60,6 +63,15 @@ def faults_of(bench, name, part, wanted, stream):
                 first = f"time:{(index + stream.random()) / len(places):.3f}"
             again = f",time:{stream.random():.3f}" if index % 4 == 3 else ""
             yield f"{name}/{first}{again}"
+        return
+    if part == "ranks":
+        reads = bench.reference(name)[1].calls["read"]
+        for index in range(wanted):
+            number = 2 + index % 2
+            bench.seconds_of(name, number)
+            chosen = stream.randrange(number)
+            fault = f"read:{stream.randint(1, reads)}:EIO" if index % 4 == 3 else f"time:{stream.random():.3f}"
+            yield f"{name}/ranks:{number}:{chosen}:{fault}"
         return
     if part == "inputs":
         for index in range(wanted):
@@ -146,6 +158,8 @@ def part_of(case):
     kind = case.partition("/")[2].partition(":")[0]
     if "input:" in case:
         return "inputs"
+    if kind == "ranks":
+        return "ranks"
     if kind == "time" or "kill" in case or "tear" in case:
         return "kills"
     return PARTS[KINDS.index(kind)]
@@ -172,7 +186,12 @@ def main():
         if options.case:
             cases = [(part_of(case), case) for case in options.case]
         else:
-            cases = [(part, case) for part in options.part or PARTS
+            parts = options.part or PARTS
+            if "ranks" in parts and (b"libmpi.so" not in options.program.read_bytes() or
+                                     shutil.which(MPIRUN[0]) is None):
+                print("ranks: skipped, there is no mpirun, or the program was built without MPI")
+                parts = [part for part in parts if part != "ranks"]
+            cases = [(part, case) for part in parts
                      for case in cases_of(bench, part, options.runs, options.seed)]
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             waiting = [pool.submit(run_case, bench, part, case, results, repeat) for part, case in cases]
@@ -184,6 +203,8 @@ def main():
     finally:
         if not (options.keep and results.failures):
             shutil.rmtree(folder)
+    if not cases:
+        return SKIPPED
     results.print_table()
     return 1 if results.failures else 0
 
