@@ -8,7 +8,7 @@ namespace sgpt_mi::cpu_kernels {
 namespace {
 
 /// Panels in a row whose products with as many others come one after the other: their operands
-/// take 512 KiB of the second-level cache, 768 KiB where one comes in two parts.
+/// take 512 KiB of the second-level cache.
 constexpr std::int64_t kBlockPanels = 8;
 
 /// Packs one tile; null pointers as in PackedPanel.
@@ -59,7 +59,7 @@ void pack_panel(const kernels::MatrixView<const std::uint16_t>& x, const TokenRa
     pack_part(x, rest, column, place);
     pack_part(x, rest, column + kTileSide,
               {moved(place.left, kTileWords), moved(place.right, kTileWords)});
-    place.left = moved(place.left, place.left_stride);
+    place.left = moved(place.left, kTileStepWords);
     place.right = moved(place.right, kTileStepWords);
   }
 }

@@ -40,9 +40,8 @@ struct TokenRange {
 
 /// Where a panel goes, in one form or both; a null pointer: not in that one.
 struct PackedPanel {
-  std::uint32_t* left = nullptr;              ///< tiles (columns, token pairs)
-  std::uint32_t* right = nullptr;             ///< tiles (token pairs, columns)
-  std::int64_t left_stride = kTileStepWords;  ///< words from step to step
+  std::uint32_t* left = nullptr;   ///< tiles (columns, token pairs)
+  std::uint32_t* right = nullptr;  ///< tiles (token pairs, columns)
 };
 
 /// Packs the tokens of one panel of x, zeros for columns and tokens beyond the last.

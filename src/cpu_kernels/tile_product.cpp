@@ -1,103 +1,98 @@
-#include "sgpt_mi/cpu_kernels/tile_product.h"
-
 #include <algorithm>
 #include <cstddef>
 #include <vector>
 
 #include "aligned_words.h"
-#include "sgpt_mi/core/error.h"
+#include "bfloat16_sets.h"
 #include "tile_panels.h"
 #include "tile_registers.h"
 
 namespace sgpt_mi::cpu_kernels {
 namespace {
 
-using Bits = kernels::MatrixView<const std::uint16_t>;
-
 /// One call: packs a few tokens after the others into panels and multiplies those of a with those
-/// of b. The parts of a alternate step by step, so a tile of b that is loaded serves them all.
+/// of b, or those of b with one another as far as row <= column.
 class TileProduct {
  public:
-  TileProduct(std::span<const Bits> parts, const Bits& b, const kernels::MatrixView<float>& product)
-      : parts_(parts),
-        b_(b),
-        product_(product),
-        count_(static_cast<std::int64_t>(parts.size())),
-        rows_(panels_of(product.rows)),
-        columns_(panels_of(product.columns)),
-        pairs_(panel_pairs(rows_, columns_, /*upper=*/false)),
-        words_((count_ * rows_ + columns_) * kPanelWords),
-        left_(words_.data()),
-        right_(left_ + count_ * rows_ * kPanelWords) {}
+  TileProduct(const Bfloat16View& a, const Bfloat16View& b, const kernels::MatrixView<float>& sums)
+      : TileProduct(a, b, sums, /*upper=*/false) {}
+  TileProduct(const Bfloat16View& b, const kernels::MatrixView<float>& sums)
+      : TileProduct(b, b, sums, /*upper=*/true) {}
 
-  void add(const kernels::Backend& backend);
+  void add(const kernels::Backend& backend) const;
 
  private:
-  void add_tokens(const TokenRange& tokens, const kernels::Backend& backend) const;
-  void pack_row(std::int64_t panel, const TokenRange& tokens) const;
+  TileProduct(const Bfloat16View& a, const Bfloat16View& b, const kernels::MatrixView<float>& sums,
+              bool upper)
+      : a_(a),
+        b_(b),
+        sums_(sums),
+        upper_(upper),
+        rows_(panels_of(sums.rows)),
+        columns_(panels_of(sums.columns)),
+        pairs_(panel_pairs(rows_, columns_, upper)),
+        words_((rows_ + columns_) * kPanelWords),
+        left_(words_.data()),
+        right_(left_ + rows_ * kPanelWords) {}
 
-  std::span<const Bits> parts_;
-  const Bits& b_;
-  const kernels::MatrixView<float>& product_;
-  std::int64_t count_;    ///< of parts
+  void add_tokens(const TokenRange& tokens, const kernels::Backend& backend) const;
+  void pack(std::int64_t panel, const TokenRange& tokens) const;
+
+  Bfloat16View a_;
+  Bfloat16View b_;
+  kernels::MatrixView<float> sums_;
+  bool upper_;            ///< b's panels in both forms, and a's are not read
   std::int64_t rows_;     ///< panels of a
   std::int64_t columns_;  ///< panels of b
   std::vector<PanelPair> pairs_;
-  AlignedWords words_;    ///< both operands, in one piece as those of a second moment
-  std::uint32_t* left_;   ///< (panels, steps, parts, kTileStepWords)
-  std::uint32_t* right_;  ///< (panels, kPanelWords)
+  /// Both operands. Of two pieces of memory malloc would return one to the system at the end of
+  /// each call, and the next one would wait for its pages.
+  AlignedWords words_;
+  std::uint32_t* left_;   ///< (panels, kPanelWords)
+  std::uint32_t* right_;  ///< the same
 };
 
-void TileProduct::add(const kernels::Backend& backend) {
+void TileProduct::add(const kernels::Backend& backend) const {
   for (std::int64_t first = 0; first < b_.rows; first += kPanelTokens) {
     add_tokens({first, std::min(first + kPanelTokens, b_.rows)}, backend);
   }
 }
 
 void TileProduct::add_tokens(const TokenRange& tokens, const kernels::Backend& backend) const {
-  backend.parallel_for(rows_ + columns_, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t panel = begin; panel < end; ++panel) {
-      const std::int64_t column = panel - rows_;
-      if (column < 0) {
-        pack_row(panel, tokens);
-      } else {
-        pack_panel(b_, tokens, column, {nullptr, right_ + column * kPanelWords});
-      }
-    }
-  });
+  backend.parallel_for(columns_ + (upper_ ? 0 : rows_), 1,
+                       [&](std::int64_t begin, std::int64_t end) {
+                         for (std::int64_t panel = begin; panel < end; ++panel) pack(panel, tokens);
+                       });
   const auto pairs = static_cast<std::int64_t>(pairs_.size());
   backend.parallel_for(pairs, 1, [&](std::int64_t begin, std::int64_t end) {
     const TileRegisters registers;
     for (std::int64_t i = begin; i < end; ++i) {
       const PanelPair& pair = pairs_[static_cast<std::size_t>(i)];
-      add_panel_products({left_ + pair.row * count_ * kPanelWords,
-                          right_ + pair.column * kPanelWords, tokens.steps(), count_},
-                         pair, product_);
+      add_panel_products(
+          {left_ + pair.row * kPanelWords, right_ + pair.column * kPanelWords, tokens.steps()},
+          pair, sums_);
     }
   });
 }
 
-void TileProduct::pack_row(std::int64_t panel, const TokenRange& tokens) const {
-  std::uint32_t* place = left_ + panel * count_ * kPanelWords;
-  for (const Bits& part : parts_) {
-    pack_panel(part, tokens, panel, {place, nullptr, count_ * kTileStepWords});
-    place += kTileStepWords;
-  }
+/// Panels of b, then those of a.
+void TileProduct::pack(std::int64_t panel, const TokenRange& tokens) const {
+  const std::int64_t row = panel - columns_;
+  if (row >= 0) return pack_panel(a_, tokens, row, {left_ + row * kPanelWords, nullptr});
+  const std::int64_t place = panel * kPanelWords;
+  pack_panel(b_, tokens, panel, {upper_ ? left_ + place : nullptr, right_ + place});
 }
 
 }  // namespace
 
-void add_tile_product(std::span<const Bits> parts, const Bits& b,
+void add_tile_moment(const Bfloat16View& x, const kernels::MatrixView<float>& second_moment,
+                     const kernels::Backend& backend) {
+  TileProduct(x, second_moment).add(backend);
+}
+
+void add_tile_product(const Bfloat16View& a, const Bfloat16View& b,
                       const kernels::MatrixView<float>& product, const kernels::Backend& backend) {
-  ensure(!backend.cuda, "tile_product: there is no CUDA twin; LibTorch's product is it");
-  ensure(has_bfloat16_tiles(), "tile_product: this machine has no tiles of bfloat16");
-  ensure(!parts.empty() && product.columns == b.columns, "tile_product: the product is not (N, M)");
-  for (const Bits& part : parts) {
-    ensure(part.rows == b.rows && part.columns == product.rows,
-           "tile_product: a part is not (tokens, N)");
-  }
-  if (b.rows == 0 || product.rows == 0 || product.columns == 0) return;
-  TileProduct(parts, b, product).add(backend);
+  TileProduct(a, b, product).add(backend);
 }
 
 }  // namespace sgpt_mi::cpu_kernels

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "sgpt_mi/cpu_kernels/tile_product.h"
+#include "sgpt_mi/cpu_kernels/bfloat16_product.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
@@ -136,15 +136,13 @@ __attribute__((target("amx-tile,amx-bf16"))) void multiply_panels(const PanelOpe
   for (std::int64_t step = 0; step < panels.steps; ++step) {
     _tile_loadd(6, right, kRowBytes);
     _tile_loadd(7, right + kTileWords, kRowBytes);
-    for (std::int64_t part = 0; part < panels.parts; ++part) {
-      _tile_loadd(4, left, kRowBytes);
-      _tile_loadd(5, left + kTileWords, kRowBytes);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-      left += kTileStepWords;
-    }
+    _tile_loadd(4, left, kRowBytes);
+    _tile_loadd(5, left + kTileWords, kRowBytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    left += kTileStepWords;
     right += kTileStepWords;
   }
   constexpr std::size_t kSumBytes = kTilePanel * sizeof(float);

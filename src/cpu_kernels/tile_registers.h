@@ -32,16 +32,14 @@ class TileRegisters {
   TileRegisters& operator=(const TileRegisters&) = delete;
 };
 
-/// Two panels to be multiplied. The left one may be a sum of `parts` matrices, whose steps
-/// alternate.
+/// Two panels to be multiplied, (steps, kTileStepWords) each.
 struct PanelOperands {
-  const std::uint32_t* left = nullptr;   ///< (steps, parts, kTileStepWords)
-  const std::uint32_t* right = nullptr;  ///< (steps, kTileStepWords)
+  const std::uint32_t* left = nullptr;
+  const std::uint32_t* right = nullptr;
   std::int64_t steps = 0;
-  std::int64_t parts = 1;
 };
 
-/// sums (kTilePanel, kTilePanel) = the products of two panels, added up over all steps and parts.
+/// sums (kTilePanel, kTilePanel) = the products of two panels, added up over all steps.
 /// Needs TileRegisters.
 void multiply_panels(const PanelOperands& panels, float* sums);
 

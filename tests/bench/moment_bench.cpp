@@ -1,14 +1,12 @@
 #include <benchmark/benchmark.h>
 
-#include <array>
 #include <cstdint>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "cpu_kernels/bfloat16_moment.h"
-#include "sgpt_mi/cpu_kernels/split_difference.h"
-#include "sgpt_mi/cpu_kernels/tile_product.h"
+#include "cpu_kernels/bfloat16_sets.h"
+#include "sgpt_mi/cpu_kernels/rounded_difference.h"
 #include "sgpt_mi/kernels/half.h"
 
 namespace sgpt_mi {
@@ -29,62 +27,39 @@ void count_rate(benchmark::State& state, double operations) {
 
 /// Arguments: columns, tokens. Multiply-adds on and above the diagonal are counted, two operations
 /// each.
-void add_moment(benchmark::State& state, const cpu_kernels::Bfloat16Moment& moment) {
+void add_moment(benchmark::State& state, const cpu_kernels::Bfloat16Set& set) {
   const std::int64_t columns = state.range(0);
   const std::int64_t tokens = state.range(1);
   const std::vector<std::uint16_t> x = normal_bits(tokens * columns, 1);
   std::vector<float> sums(static_cast<std::size_t>(columns * columns));
   for (auto _ : state) {
-    moment.add({x.data(), tokens, columns, columns}, {sums.data(), columns, columns, columns}, {});
+    set.add_moment({x.data(), tokens, columns, columns}, {sums.data(), columns, columns, columns},
+                   {});
     benchmark::DoNotOptimize(sums.data());
     benchmark::ClobberMemory();
   }
   count_rate(state, static_cast<double>(tokens * columns * (columns + 1)));
 }
 
-using Bits = kernels::MatrixView<const std::uint16_t>;
-
-/// The same arguments: (xd - x)^T x as a drift wants it. The operations of one float32 product are
-/// counted, though the difference goes in two parts.
-void add_drift(benchmark::State& state) {
+/// The same arguments: (xd - x)^T x as a drift wants it; the product's operations are counted.
+void add_drift(benchmark::State& state, const cpu_kernels::Bfloat16Set& set) {
   const std::int64_t columns = state.range(0);
   const std::int64_t tokens = state.range(1);
   const std::vector<std::uint16_t> dense = normal_bits(tokens * columns, 1);
   const std::vector<std::uint16_t> x = normal_bits(tokens * columns, 2);
-  std::vector<std::uint16_t> high(x.size());
-  std::vector<std::uint16_t> low(x.size());
+  std::vector<std::uint16_t> difference(x.size());
   std::vector<float> sums(static_cast<std::size_t>(columns * columns));
   const auto view = [&](const std::vector<std::uint16_t>& bits) {
-    return Bits{bits.data(), tokens, columns, columns};
+    return cpu_kernels::Bfloat16View{bits.data(), tokens, columns, columns};
   };
   for (auto _ : state) {
-    const cpu_kernels::DifferenceScan scan =
-        cpu_kernels::split_difference(view(dense), view(x), {high.data(), tokens, columns, columns},
-                                      {low.data(), tokens, columns, columns}, {});
+    const cpu_kernels::DifferenceScan scan = cpu_kernels::rounded_difference(
+        view(dense), view(x), {difference.data(), tokens, columns, columns}, {});
     benchmark::DoNotOptimize(scan.abs_sum);
-    cpu_kernels::add_tile_product(std::array{view(high), view(low)}, view(x),
-                                  {sums.data(), columns, columns, columns}, {});
+    set.add_product(view(difference), view(x), {sums.data(), columns, columns, columns}, {});
     benchmark::ClobberMemory();
   }
   count_rate(state, 2.0 * static_cast<double>(tokens * columns * columns));
-}
-
-/// The first half of add_drift().
-void split(benchmark::State& state) {
-  const std::int64_t columns = state.range(0);
-  const std::int64_t tokens = state.range(1);
-  const std::vector<std::uint16_t> dense = normal_bits(tokens * columns, 1);
-  const std::vector<std::uint16_t> x = normal_bits(tokens * columns, 2);
-  std::vector<std::uint16_t> high(x.size());
-  std::vector<std::uint16_t> low(x.size());
-  for (auto _ : state) {
-    const cpu_kernels::DifferenceScan scan = cpu_kernels::split_difference(
-        {dense.data(), tokens, columns, columns}, {x.data(), tokens, columns, columns},
-        {high.data(), tokens, columns, columns}, {low.data(), tokens, columns, columns}, {});
-    benchmark::DoNotOptimize(scan.abs_sum);
-    benchmark::ClobberMemory();
-  }
-  state.SetItemsProcessed(state.iterations() * tokens * columns);
 }
 
 }  // namespace
@@ -93,17 +68,14 @@ void split(benchmark::State& state) {
 int main(int count, char** values) {
   const std::vector<std::int64_t> columns{576, 1536, 3072};
   const std::vector<std::int64_t> tokens{512, 2048};
-  for (const sgpt_mi::cpu_kernels::Bfloat16Moment& moment :
-       sgpt_mi::cpu_kernels::bfloat16_moments()) {
-    const std::string name = "second_moment/" + std::string(moment.name);
-    benchmark::RegisterBenchmark(name.c_str(), [moment](benchmark::State& state) {
-      sgpt_mi::add_moment(state, moment);
+  for (const sgpt_mi::cpu_kernels::Bfloat16Set& set : sgpt_mi::cpu_kernels::bfloat16_sets()) {
+    const std::string name = std::string(set.name);
+    benchmark::RegisterBenchmark(("second_moment/" + name).c_str(), [set](benchmark::State& state) {
+      sgpt_mi::add_moment(state, set);
     })->ArgsProduct({columns, tokens});
-  }
-  benchmark::RegisterBenchmark("split_difference", sgpt_mi::split)->ArgsProduct({columns, tokens});
-  if (sgpt_mi::cpu_kernels::has_bfloat16_tiles()) {
-    benchmark::RegisterBenchmark("drift_product/AMX_BF16", sgpt_mi::add_drift)
-        ->ArgsProduct({columns, tokens});
+    benchmark::RegisterBenchmark(("drift_product/" + name).c_str(), [set](benchmark::State& state) {
+      sgpt_mi::add_drift(state, set);
+    })->ArgsProduct({columns, tokens});
   }
   benchmark::Initialize(&count, values);
   benchmark::RunSpecifiedBenchmarks();

@@ -5,9 +5,9 @@
 // LLaMA-13B's and its MLP's. `layer` benchmarks take as many rows as columns.
 
 #include "machine_rate.h"
-#include "obs/factor.h"
 #include "obs/sweep.h"
 #include "sgpt_mi/calib/layer_stats.h"
+#include "sgpt_mi/cholesky/factor.h"
 #include "sgpt_mi/kernels/fit_grid.h"
 #include "sgpt_mi/kernels/kth_smallest.h"
 #include "sgpt_mi/kernels/obs_block.h"
@@ -123,7 +123,7 @@ BENCHMARK_CAPTURE(layer_sweep, joint, 4)
 void layer_factor(benchmark::State& state) {
   const std::int64_t columns = state.range(0);
   const torch::Tensor hessian = test::correlated_hessian(columns, 2 * columns, 1);
-  for (auto _ : state) benchmark::DoNotOptimize(obs::factorize(hessian, 0.01, "bench"));
+  for (auto _ : state) benchmark::DoNotOptimize(cholesky::factorize(hessian, 0.01, "bench"));
   count_operations(state, real(columns) * real(columns) * real(columns) * 2.0 / 3.0);
 }
 BENCHMARK(layer_factor)

@@ -23,12 +23,8 @@ void add_second_moment(const kernels::MatrixView<const float>& x,
                        const kernels::MatrixView<float>& second_moment,
                        const kernels::Backend& backend);
 
-/// Whether the processor multiplies pairs of bfloat16 itself: by AVX512_BF16 about twice as fast as
-/// float32, by AMX tiles, where the system lets this process use them, some 8 times as fast again.
-[[nodiscard]] bool multiplies_bfloat16();
-
 /// The same of bfloat16 values, given as their bits: products are exact, sums float32, subnormal
-/// numbers count as 0. Only where multiplies_bfloat16().
+/// numbers count as 0. Only where multiplies_bfloat16() (bfloat16_product.h).
 void add_second_moment(const kernels::MatrixView<const std::uint16_t>& x,
                        const kernels::MatrixView<float>& second_moment,
                        const kernels::Backend& backend);

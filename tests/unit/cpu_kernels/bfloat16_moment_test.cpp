@@ -1,5 +1,3 @@
-#include "cpu_kernels/bfloat16_moment.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,34 +7,23 @@
 #include <tuple>
 #include <vector>
 
+#include "cpu_kernels/bfloat16_sets.h"
 #include "cpu_kernels/tile_registers.h"
 #include "moment_examples.h"
-#include "sgpt_mi/cpu_kernels/tile_product.h"
+#include "sgpt_mi/cpu_kernels/bfloat16_product.h"
 #include "support/matrix.h"
 #include "support/threads.h"
 
 namespace sgpt_mi::cpu_kernels {
 namespace {
 
-/// The instruction set of that name; one without a function where this machine cannot run it.
-Bfloat16Moment moment_of(const std::string& name) {
-  for (const Bfloat16Moment& moment : bfloat16_moments()) {
-    if (moment.name == name) return moment;
-  }
-  return {};
-}
-
-std::string reason_without(const std::string& name) {
-  return name + ": this processor has it not, or the system does not let this process use it";
-}
-
 class Bfloat16Moments : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    moment_ = moment_of(GetParam());
-    if (moment_.add == nullptr) GTEST_SKIP() << reason_without(GetParam());
+    set_ = test::set_of(GetParam());
+    if (set_.add_moment == nullptr) GTEST_SKIP() << test::reason_without(GetParam());
   }
-  Bfloat16Moment moment_;
+  Bfloat16Set set_;
 };
 
 TEST_P(Bfloat16Moments, AddsWholeNumbersExactly) {
@@ -49,7 +36,7 @@ TEST_P(Bfloat16Moments, AddsWholeNumbersExactly) {
     }
   }
   test::Matrix<float> sums(kChannels, kChannels, 1.0F);
-  moment_.add(test::Bfloat16Matrix(x, kTokens, kChannels).view(), sums.view(), {});
+  set_.add_moment(test::Bfloat16Matrix(x, kTokens, kChannels).view(), sums.view(), {});
   for (std::int64_t j = 0; j < kChannels; ++j) {
     for (std::int64_t k = j; k < kChannels; ++k) {
       ASSERT_EQ(sums(j, k), static_cast<float>(kTokens * (j + 1) * (k + 1) + 1));
@@ -64,8 +51,8 @@ TEST_P(Bfloat16Moments, GivesTheSameBitsOnAnyNumberOfThreads) {
   test::Matrix<float> three(kChannels, kChannels);
   kernels::Backend threaded;
   threaded.parallel_for = test::threaded_for(3);
-  moment_.add(x.view(), one.view(), {});
-  moment_.add(x.view(), three.view(), threaded);
+  set_.add_moment(x.view(), one.view(), {});
+  set_.add_moment(x.view(), three.view(), threaded);
   for (std::int64_t j = 0; j < kChannels; ++j) {
     for (std::int64_t k = j; k < kChannels; ++k) ASSERT_EQ(one(j, k), three(j, k));
   }
@@ -77,7 +64,7 @@ TEST_P(Bfloat16Moments, KeepsAnInfinityInItsRowAndColumn) {
   test::Matrix<float> x(3, kChannels, 2.0F);
   x(1, kChannels - 1) = std::numeric_limits<float>::infinity();
   test::Matrix<float> sums(kChannels, kChannels);
-  moment_.add(test::Bfloat16Matrix(x, 3, kChannels).view(), sums.view(), {});
+  set_.add_moment(test::Bfloat16Matrix(x, 3, kChannels).view(), sums.view(), {});
   for (std::int64_t j = 0; j < kChannels; ++j) {
     for (std::int64_t k = j; k + 1 < kChannels; ++k) ASSERT_EQ(sums(j, k), 12.0F);
     ASSERT_TRUE(std::isinf(sums(j, kChannels - 1)));
@@ -92,8 +79,8 @@ TEST_P(Bfloat16Moments, TakesColumnsOfAWiderMatrix) {
   const test::Bfloat16Matrix narrow(wide.values, 70, kChannels);
   test::Matrix<float> expected(kChannels, kChannels);
   test::Matrix<float> sums(kChannels, kChannels);
-  moment_.add(narrow.view(), expected.view(), {});
-  moment_.add({wide.bits.data(), 70, kChannels, kWider}, sums.view(), {});
+  set_.add_moment(narrow.view(), expected.view(), {});
+  set_.add_moment({wide.bits.data(), 70, kChannels, kWider}, sums.view(), {});
   for (std::int64_t j = 0; j < kChannels; ++j) {
     for (std::int64_t k = j; k < kChannels; ++k) ASSERT_EQ(sums(j, k), expected(j, k));
   }
@@ -108,11 +95,11 @@ class Bfloat16MomentShapes
 
 TEST_P(Bfloat16MomentShapes, EqualTheExactSums) {
   const auto [name, tokens, channels] = GetParam();
-  const Bfloat16Moment moment = moment_of(name);
-  if (moment.add == nullptr) GTEST_SKIP() << reason_without(name);
+  const Bfloat16Set set = test::set_of(name);
+  if (set.add_moment == nullptr) GTEST_SKIP() << test::reason_without(name);
   const test::Bfloat16Matrix x(test::normal_matrix(tokens, channels, 6), tokens, channels);
   test::Matrix<float> sums(channels, channels, 0.0F, 3);
-  moment.add(x.view(), sums.view(), {});
+  set.add_moment(x.view(), sums.view(), {});
   test::expect_second_moment(x.values, tokens, channels, sums);
   EXPECT_TRUE(sums.padding_is(0.0F));
   for (std::int64_t j = 0; j < channels; ++j) {  // below the blocks of either set
@@ -131,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(Long, Bfloat16MomentShapes,
                                           testing::Values(512, 513, 1100), testing::Values(131)));
 
 TEST(TileRegisters, PackedTilesHoldPairsOfTokensBothWays) {
-  if (!has_bfloat16_tiles()) GTEST_SKIP() << reason_without("AMX_BF16");
+  if (!has_bfloat16_tiles()) GTEST_SKIP() << test::reason_without("AMX_BF16");
   constexpr std::int64_t kStride = kTileSide + 3;
   std::vector<std::uint16_t> x(kTileTokens * kStride);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::uint16_t>(i * 97);

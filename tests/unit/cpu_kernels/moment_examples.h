@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
+#include "cpu_kernels/bfloat16_sets.h"
 #include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/kernels/views.h"
 #include "support/matrix.h"
@@ -33,6 +35,18 @@ struct Bfloat16Matrix {
   Matrix<float> values;
   std::vector<std::uint16_t> bits;
 };
+
+/// The instruction set of that name; one without functions where this machine cannot run it.
+inline cpu_kernels::Bfloat16Set set_of(const std::string& name) {
+  for (const cpu_kernels::Bfloat16Set& set : cpu_kernels::bfloat16_sets()) {
+    if (set.name == name) return set;
+  }
+  return {};
+}
+
+inline std::string reason_without(const std::string& name) {
+  return name + ": this processor has it not, or the system does not let this process use it";
+}
 
 /// Every sum on and above the diagonal within what float32 sums of so many products may be off.
 inline void expect_second_moment(const Matrix<float>& x, std::int64_t tokens, std::int64_t channels,

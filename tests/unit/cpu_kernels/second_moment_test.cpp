@@ -10,6 +10,7 @@
 #include "cpu_kernels/moment_tile.h"
 #include "moment_examples.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/cpu_kernels/bfloat16_product.h"
 #include "support/matrix.h"
 #include "support/threads.h"
 

@@ -1,4 +1,4 @@
-#include "sgpt_mi/cpu_kernels/split_difference.h"
+#include "sgpt_mi/cpu_kernels/rounded_difference.h"
 
 #include <algorithm>
 #include <cmath>
@@ -21,19 +21,17 @@ struct RowCounts {
 };
 
 /// One token; |a - b| is added to `magnitudes`.
-SGPT_MI_SIMD_CLONES RowCounts split_row(const std::uint16_t* __restrict a,
-                                        const std::uint16_t* __restrict b,
-                                        std::uint16_t* __restrict high,
-                                        std::uint16_t* __restrict low, float* __restrict magnitudes,
-                                        std::int64_t channels) {
+SGPT_MI_SIMD_CLONES RowCounts subtract_row(const std::uint16_t* __restrict a,
+                                           const std::uint16_t* __restrict b,
+                                           std::uint16_t* __restrict out,
+                                           float* __restrict magnitudes, std::int64_t channels) {
   constexpr std::uint32_t kInfinity = 0x7f80;
   std::int32_t nonzeros = 0;
   std::int32_t overflows = 0;
   for (std::int64_t j = 0; j < channels; ++j) {
     const float difference = kernels::bfloat16_to_float(a[j]) - kernels::bfloat16_to_float(b[j]);
     const std::uint16_t rounded = kernels::float_to_bfloat16(difference);
-    high[j] = rounded;
-    low[j] = kernels::float_to_bfloat16(difference - kernels::bfloat16_to_float(rounded));
+    out[j] = rounded;
     magnitudes[j] += std::fabs(difference);
     nonzeros += difference != 0.0F ? 1 : 0;
     overflows += (rounded & 0x7fffU) >= kInfinity ? 1 : 0;
@@ -41,21 +39,16 @@ SGPT_MI_SIMD_CLONES RowCounts split_row(const std::uint16_t* __restrict a,
   return {nonzeros, overflows};
 }
 
-bool same_shape(const kernels::MatrixView<const std::uint16_t>& a,
-                const kernels::MatrixView<std::uint16_t>& part) {
-  return a.rows == part.rows && a.columns == part.columns;
-}
-
 }  // namespace
 
-DifferenceScan split_difference(const kernels::MatrixView<const std::uint16_t>& a,
-                                const kernels::MatrixView<const std::uint16_t>& b,
-                                const kernels::MatrixView<std::uint16_t>& high,
-                                const kernels::MatrixView<std::uint16_t>& low,
-                                const kernels::Backend& backend) {
-  ensure(!backend.cuda, "split_difference: there is no CUDA twin; LibTorch's conversions are it");
-  ensure(a.rows == b.rows && a.columns == b.columns && same_shape(a, high) && same_shape(a, low),
-         "split_difference: matrices of several shapes");
+DifferenceScan rounded_difference(const kernels::MatrixView<const std::uint16_t>& a,
+                                  const kernels::MatrixView<const std::uint16_t>& b,
+                                  const kernels::MatrixView<std::uint16_t>& rounded,
+                                  const kernels::Backend& backend) {
+  ensure(!backend.cuda, "rounded_difference: there is no CUDA twin; LibTorch's conversions are it");
+  ensure(a.rows == b.rows && a.columns == b.columns && a.rows == rounded.rows &&
+             a.columns == rounded.columns,
+         "rounded_difference: matrices of several shapes");
   const std::int64_t blocks = (a.rows + kBlock - 1) / kBlock;
   std::vector<DifferenceScan> scans(static_cast<std::size_t>(blocks));
   backend.parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -65,7 +58,7 @@ DifferenceScan split_difference(const kernels::MatrixView<const std::uint16_t>& 
       std::fill(magnitudes.begin(), magnitudes.end(), 0.0F);
       for (std::int64_t t = block * kBlock; t < std::min((block + 1) * kBlock, a.rows); ++t) {
         const RowCounts counts =
-            split_row(a.row(t), b.row(t), high.row(t), low.row(t), magnitudes.data(), a.columns);
+            subtract_row(a.row(t), b.row(t), rounded.row(t), magnitudes.data(), a.columns);
         scan.nonzeros += counts.nonzeros;
         scan.finite = scan.finite && counts.overflows == 0;
       }
