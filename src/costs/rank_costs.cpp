@@ -15,21 +15,23 @@ using ranks::Lanes;
 
 constexpr double kFloatBytes = 4.0;
 
-/// Operations a weight and column of one linear: the sweep and its two measures; with descents
-/// around it also about eight of their sweeps (src/obs/README.md).
-double operations_of(const LinearInfo& linear, bool refines) {
-  const double square = static_cast<double>(linear.columns * linear.columns);
-  return (refines ? 20.0 : 4.0) * static_cast<double>(linear.rows) * square;
+/// Of the sweep of one linear and its two measures, and of the sweeps of the descents around it
+/// (src/obs/README.md), of which each takes a product of the matrix with H.
+double sweep_seconds(const LinearInfo& linear, double descents, const Rates& rates) {
+  const auto columns = static_cast<double>(linear.columns);
+  const double operations = (4.0 + 2.0 * descents) * static_cast<double>(linear.rows);
+  return operations * columns * columns / rates.sweeps + (1.0 + descents) * columns * rates.column;
 }
 
-double factor_of(std::int64_t columns) {
+double factor_seconds(std::int64_t columns, const Rates& rates) {
   const auto n = static_cast<double>(columns);
-  return 4.0 / 3.0 * n * n * n;
+  return 4.0 / 3.0 * n * n * n / rates.factors;
 }
 
 class Counter {
  public:
-  Counter(const CostQuestion& question, int ranks) : question_(question), ranks_(ranks) {
+  Counter(const CostQuestion& question, const Rates& rates, int ranks)
+      : question_(question), rates_(rates), ranks_(ranks) {
     for (const LinearInfo& linear : question.model.block_linears(0)) {
       weights_ += static_cast<double>(linear.rows * linear.columns);
       linears_.push_back(linear);
@@ -37,7 +39,7 @@ class Counter {
     }
   }
 
-  [[nodiscard]] RankCosts count(const Rates& rates) const;
+  [[nodiscard]] RankCosts count() const;
 
  private:
   [[nodiscard]] Lanes lanes_of(std::int64_t windows) const {
@@ -51,10 +53,15 @@ class Counter {
   [[nodiscard]] double forward_of_token() const;
   [[nodiscard]] double moment_of_token(bool drift) const;
   [[nodiscard]] double sum_bytes(bool drift) const;
-  [[nodiscard]] double solve() const;
-  [[nodiscard]] double solve(const std::vector<LinearInfo>& linears) const;
+  /// Calls for the linears that are compressed together: of a site, or of the block.
+  template <typename Count>
+  [[nodiscard]] double sum_of_steps(const Count& count) const;
+  [[nodiscard]] double solve_seconds(const std::vector<LinearInfo>& linears) const;
+  [[nodiscard]] double shared_seconds(const std::vector<LinearInfo>& linears) const;
+  [[nodiscard]] double result_bytes(const std::vector<LinearInfo>& linears) const;
 
   const CostQuestion& question_;
+  const Rates& rates_;
   int ranks_;
   std::vector<LinearInfo> linears_;  // of a block
   std::array<double, model::kSites> columns_{};
@@ -104,35 +111,63 @@ double Counter::sum_bytes(bool drift) const {
   return kFloatBytes * count;
 }
 
-double Counter::solve(const std::vector<LinearInfo>& linears) const {
+/// Where every rank factors H and takes whole products of every linear's rows: of one with most.
+double Counter::shared_seconds(const std::vector<LinearInfo>& linears) const {
+  double seconds = 0.0;
+  std::array<bool, model::kSites> factored{};
+  for (LinearInfo part : linears) {
+    bool& known = factored[static_cast<std::size_t>(part.site)];
+    if (!known) seconds += factor_seconds(part.columns, rates_);
+    known = true;
+    const std::int64_t products = (part.rows + question_.product_rows - 1) / question_.product_rows;
+    part.rows = std::min(part.rows, (products + ranks_ - 1) / ranks_ * question_.product_rows);
+    seconds += sweep_seconds(part, question_.descents, rates_);
+  }
+  return seconds;
+}
+
+/// Of the rank with most to do.
+double Counter::solve_seconds(const std::vector<LinearInfo>& linears) const {
+  if (walk::share_rows(linears, ranks_, question_.product_rows)) return shared_seconds(linears);
   const std::vector<int> rank_of = walk::share_linears(linears, ranks_);
   std::vector<double> load(static_cast<std::size_t>(ranks_));
   std::vector<std::array<bool, model::kSites>> factored(load.size());
   for (std::size_t i = 0; i < linears.size(); ++i) {
     const auto rank = static_cast<std::size_t>(rank_of[i]);
     bool& known = factored[rank][static_cast<std::size_t>(linears[i].site)];
-    load[rank] += operations_of(linears[i], question_.refines);
-    if (!known) load[rank] += factor_of(linears[i].columns);
+    load[rank] += sweep_seconds(linears[i], question_.descents, rates_);
+    if (!known) load[rank] += factor_seconds(linears[i].columns, rates_);
     known = true;
   }
   return *std::max_element(load.begin(), load.end());
 }
 
-/// Of the ranks with most to do: site by site, or of all sites together.
-double Counter::solve() const {
-  if (!question_.true_sequential) return solve(linears_);
-  double count = 0.0;
+/// A weight goes to all other ranks.
+double Counter::result_bytes(const std::vector<LinearInfo>& linears) const {
+  double weights = 0.0;
+  for (const LinearInfo& linear : linears) {
+    weights += static_cast<double>(linear.rows * linear.columns);
+  }
+  const bool by_rows = walk::share_rows(linears, ranks_, question_.product_rows);
+  return (ranks_ - 1) * weights *
+         static_cast<double>(by_rows ? question_.row_bytes : question_.result_bytes);
+}
+
+template <typename Count>
+double Counter::sum_of_steps(const Count& count) const {
+  if (!question_.true_sequential) return count(linears_);
+  double sum = 0.0;
   for (int site = 0; site < model::kSites; ++site) {
     std::vector<LinearInfo> linears;
     for (const LinearInfo& linear : linears_) {
       if (static_cast<int>(linear.site) == site) linears.push_back(linear);
     }
-    if (!linears.empty()) count += solve(linears);
+    if (!linears.empty()) sum += count(linears);
   }
-  return count;
+  return sum;
 }
 
-RankCosts Counter::count(const Rates& rates) const {
+RankCosts Counter::count() const {
   const model::ModelSpec& spec = question_.model.spec();
   const auto layers = static_cast<double>(spec.layers);
   const double tokens = tokens_of(question_.windows);
@@ -145,13 +180,14 @@ RankCosts Counter::count(const Rates& rates) const {
   const double forward = forward_of_token() * (passes * tokens + (1.0 + backward) * measured);
   const double moments =
       moment_of_token(question_.dense_stream) * tokens + moment_of_token(false) * measured;
-  const double solving = solve() * (question_.measured_windows > 0 ? 2.0 : 1.0);
+  double solving = sum_of_steps([&](const auto& linears) { return solve_seconds(linears); });
+  if (question_.measured_windows > 0) solving *= 2.0;
   const double scored = static_cast<double>(question_.scored_tokens) / ranks_;
   const double head = 2.0 * static_cast<double>(spec.hidden * spec.vocab);
   const double scoring = scored * (2.0 * layers * forward_of_token() + 3.0 * head);
   RankCosts costs;
   const double sums = journeys(question_.windows) * sum_bytes(question_.dense_stream);
-  const double results = (ranks_ - 1) * weights_ * static_cast<double>(question_.result_bytes);
+  const double results = sum_of_steps([&](const auto& linears) { return result_bytes(linears); });
   double all = layers * (sums + results);
   if (question_.measured_windows > 0) {
     all += layers * journeys(question_.measured_windows) * sum_bytes(false);
@@ -160,11 +196,11 @@ RankCosts Counter::count(const Rates& rates) const {
   costs.result_bytes = static_cast<std::int64_t>(results);
   costs.all_bytes = static_cast<std::int64_t>(all);
   // A rank waits for what arrives there: the result, and what it sums.
-  const double exchange = ranks_ > 1 ? 2.0 * all / (ranks_ * rates.wire) : 0.0;
-  costs.seconds = {{"forward", layers * forward / rates.walk},
-                   {"H", layers * moments / rates.walk},
-                   {"OBS", layers * solving / rates.columns},
-                   {"scoring", scoring / rates.wide},
+  const double exchange = ranks_ > 1 ? 2.0 * all / (ranks_ * rates_.wire) : 0.0;
+  costs.seconds = {{"forward", layers * forward / rates_.walk},
+                   {"H", layers * moments / rates_.walk},
+                   {"OBS", layers * solving},
+                   {"scoring", scoring / rates_.wide},
                    {"exchange", exchange}};
   return costs;
 }
@@ -178,7 +214,7 @@ double RankCosts::total() const {
 }
 
 RankCosts rank_costs(const CostQuestion& question, const Rates& rates, int ranks) {
-  return Counter(question, ranks).count(rates);
+  return Counter(question, rates, ranks).count();
 }
 
 }  // namespace sgpt_mi::costs

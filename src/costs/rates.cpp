@@ -36,15 +36,29 @@ Rates measured_rates(torch::ScalarType walk_type) {
   const double wide = product_rate(torch::kFloat32);
   const bool narrow = walk_type != torch::kFloat32;
   const double walk = narrow ? product_rate(walk_type) : wide;
-  return {narrow ? kForwardShare * walk : walk, wide, kColumnShare * wide, kWire,
-          fmt::format("products measured here, {:.0f} Gflop/s in the walk's type and {:.0f} in "
-                      "float32; 1 GB/s between ranks",
-                      walk / 1e9, wide / 1e9)};
+  Rates rates;
+  rates.walk = narrow ? kForwardShare * walk : walk;
+  rates.wide = wide;
+  rates.sweeps = rates.factors = kColumnShare * wide;
+  rates.wire = kWire;
+  rates.source = fmt::format(
+      "products measured here, {:.0f} Gflop/s in the walk's type and {:.0f} in float32; 1 GB/s "
+      "between ranks",
+      walk / 1e9, wide / 1e9);
+  return rates;
 }
 
 Rates gpu_rates() {
-  return {0.6 * 989e12, 0.7 * 67e12, 0.7 * 67e12, 25e9,
-          "rates of one H200 a rank, 25 GB/s between ranks; not measured"};
+  constexpr double kNarrow = 989e12;
+  constexpr double kWide = 67e12;
+  Rates rates;
+  rates.walk = 0.6 * kNarrow;
+  rates.wide = rates.sweeps = 0.7 * kWide;
+  rates.factors = 0.15 * kWide;
+  rates.wire = 25e9;
+  rates.column = 0.7e-6;
+  rates.source = "rates of one H200 a rank, 25 GB/s between ranks";
+  return rates;
 }
 
 }  // namespace sgpt_mi::costs

@@ -118,15 +118,15 @@ std::int64_t MemoryCounts::states(std::int64_t windows, int streams, bool betwee
 }
 
 std::int64_t MemoryCounts::activations(const std::string& phase) const {
-  if (phase == "curves" || phase == "plan check")
-    return states(own(question_.measured_windows), 1, true);
+  if (phase == "curves") return states(own(question_.measured_windows), 1, true);
+  if (phase == "plan check") return states(question_.measured_windows, 1, true);
   if (phase != "calibration" && phase != "solving") return 0;
   const int streams = question_.dense_stream ? 2 : 1;
   return states(own(question_.windows), streams, question_.true_sequential);
 }
 
 std::int64_t MemoryCounts::largest_activations() const {
-  return std::max(activations("calibration"), activations("curves"));
+  return std::max({activations("calibration"), activations("curves"), activations("plan check")});
 }
 
 /// The sums that calibration fills: H of the sites held at once, with drift also two halves of the
@@ -142,7 +142,7 @@ std::int64_t MemoryCounts::sums(bool together, bool drift) const {
 }
 
 /// Beside the sums: H, and at once the ordered and damped copies, the factor and its inverse, in
-/// float64 where float32 did not do (obs/factor.cpp).
+/// float64 where float32 did not do (cholesky/factor.cpp).
 std::int64_t MemoryCounts::factor_workspace() const { return 10 * kFloat * widest_ * widest_; }
 
 /// Beside the sums: H, its factor, H damped, the cross moments scaled, or the affinity of groups;
@@ -197,10 +197,11 @@ std::int64_t MemoryCounts::own(std::int64_t windows) const {
 
 /// Sums of lanes that wait on the host for others (ranks::LaneSum): the total, or, of a rank with
 /// others before it, all that it has.
-void MemoryCounts::add_waiting(MemoryPhase& phase, std::int64_t windows, std::int64_t sums) const {
+void MemoryCounts::add_waiting(MemoryPhase& phase, std::int64_t windows, std::int64_t sums,
+                               int ranks) const {
   const ranks::Lanes lanes = lanes_of(windows);
   std::int64_t most = lanes.count() > 1 ? 1 : 0;
-  for (int rank = 1; rank < question_.ranks; ++rank) {
+  for (int rank = 1; rank < ranks; ++rank) {
     most = std::max(most, lanes.lanes_of_rank(rank).count());
   }
   phase.host.push_back({"sums of lanes", most * sums});
@@ -250,14 +251,14 @@ MemoryPhase MemoryCounts::curves(std::int64_t batch) const {
                   {"H", sums(question_.ranks > 1, false)},
                   {"forward", forward(std::min(batch, question_.measured_windows))},
                   {"workspace", std::max(factor_workspace(), curve_workspace())}};
-  add_waiting(phase, question_.measured_windows, sums(false, false));
+  add_waiting(phase, question_.measured_windows, sums(false, false), question_.ranks);
   add_results(phase);
   return phase;
 }
 
 MemoryPhase MemoryCounts::check(std::int64_t batch) const {
   MemoryPhase phase{"plan check", {}, {}};
-  const std::int64_t states_bytes = own(question_.held_out_windows) * question_.seqlen *
+  const std::int64_t states_bytes = question_.held_out_windows * question_.seqlen *
                                     (hidden_ + question_.model.spec().word_embed_dim) * element_;
   phase.device = {{"blocks", weights()},
                   {"embedding and head", ends_ * element_},
@@ -269,7 +270,7 @@ MemoryPhase MemoryCounts::check(std::int64_t batch) const {
                   {"forward", forward(std::min(batch, question_.measured_windows))},
                   {"workspace", std::max(factor_workspace(), solve_workspace())}};
   phase.host = {{"weights of a trial", stored_weights()}};
-  add_waiting(phase, question_.measured_windows, sums(!question_.true_sequential, false));
+  add_waiting(phase, question_.measured_windows, sums(!question_.true_sequential, false), 1);
   add_results(phase);
   return phase;
 }
@@ -286,7 +287,7 @@ MemoryPhase MemoryCounts::calibration(std::int64_t batch) const {
   phase.device = {{"blocks", weights()},
                   {"H", sums(!question_.true_sequential, drift)},
                   {"forward", forward(batch) + samples}};
-  add_waiting(phase, question_.windows, sums(!question_.true_sequential, drift));
+  add_waiting(phase, question_.windows, sums(!question_.true_sequential, drift), question_.ranks);
   if (question_.tuned_windows > 0) phase.device.push_back({"waiting linears", pending()});
   add_results(phase);
   return phase;

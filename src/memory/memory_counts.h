@@ -60,7 +60,7 @@ class MemoryCounts {
   void add_results(MemoryPhase& phase) const;
   [[nodiscard]] ranks::Lanes lanes_of(std::int64_t windows) const;
   [[nodiscard]] std::int64_t own(std::int64_t windows) const;
-  void add_waiting(MemoryPhase& phase, std::int64_t windows, std::int64_t sums) const;
+  void add_waiting(MemoryPhase& phase, std::int64_t windows, std::int64_t sums, int ranks) const;
 
   const MemoryQuestion& question_;
   std::vector<SiteShape> sites_;

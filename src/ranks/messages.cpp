@@ -61,6 +61,27 @@ std::vector<torch::Tensor> make_room(const World& world, const json& shapes) {
   return tensors;
 }
 
+bool any_is_wired(const World& world, const std::vector<torch::Tensor>& tensors) {
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [&](const torch::Tensor& tensor) { return is_wired(world, tensor); });
+}
+
+/// Returns when the other rank has called it too. Before tensors travel from GPU to GPU: waiting
+/// for those has no end, waiting here has.
+void meet(const World& world, int other) {
+  std::byte here{};
+  const bool first = world.rank() < other;
+  if (first) world.send({&here, 1}, other);
+  world.receive({&here, 1}, other);
+  if (!first) world.send({&here, 1}, other);
+}
+
+/// Returns when all ranks have called it.
+void meet_all(const World& world) {
+  std::byte here{};
+  for (int rank = 0; rank < world.size(); ++rank) world.broadcast({&here, 1}, rank);
+}
+
 /// Calls exchange(bytes) with the bytes of a tensor of the host, or wired(bytes, count) with those
 /// of one that travels from GPU to GPU.
 template <typename Exchange, typename Wired>
@@ -96,6 +117,7 @@ Message broadcast(const World& world, Message message, int from) {
   exchange_packed(header, exchange);
   json parts = json::from_cbor(header);
   if (!sends) message.tensors = make_room(world, parts.at(1));
+  if (any_is_wired(world, message.tensors)) meet_all(world);
   for (const torch::Tensor& tensor : message.tensors) {
     exchange_tensor(world, tensor, exchange, [&](void* bytes, std::size_t count) {
       world.wire()->broadcast(bytes, count, from);
@@ -124,6 +146,7 @@ void send(const World& world, const std::vector<torch::Tensor>& tensors, int to)
   std::vector<std::uint8_t> header = packed(describe(world, tensors));
   const auto exchange = [&](std::span<std::byte> bytes) { world.send(bytes, to); };
   exchange_packed(header, exchange);
+  if (any_is_wired(world, tensors)) meet(world, to);
   for (const torch::Tensor& tensor : tensors) {
     exchange_tensor(world, tensor, exchange, [&](const void* bytes, std::size_t count) {
       world.wire()->send(bytes, count, to);
@@ -136,6 +159,7 @@ std::vector<torch::Tensor> receive(const World& world, int from, torch::Device d
   std::vector<std::uint8_t> header;
   exchange_packed(header, exchange);
   std::vector<torch::Tensor> tensors = make_room(world, json::from_cbor(header));
+  if (any_is_wired(world, tensors)) meet(world, from);
   for (torch::Tensor& tensor : tensors) {
     exchange_tensor(world, tensor, exchange, [&](void* bytes, std::size_t count) {
       world.wire()->receive(bytes, count, from);

@@ -168,17 +168,14 @@ class MpiTransport : public Transport {
     std::string text(static_cast<std::size_t>(size), ' ');
     MPI_Recv(text.data(), size, MPI_CHAR, status.MPI_SOURCE, kErrorTag, errors_, MPI_STATUS_IGNORE);
     throw Error(static_cast<ErrorKind>(static_cast<unsigned char>(text.front())),
-                fmt::format("rank {} on {}: {}", status.MPI_SOURCE, host(status.MPI_SOURCE),
-                            text.substr(1)));
+                fmt::format("{}: {}", name_of(status.MPI_SOURCE), text.substr(1)));
   }
 
   [[noreturn]] void fail_silent(int with) const {
-    const std::string whom =
-        with == rank_ ? "other ranks" : fmt::format("rank {} on {}", with, host(with));
     fail(ErrorKind::kDevice,
-         "ranks: rank {} on {} has waited {} seconds for {}; it hangs, its machine does, or it is "
-         "far slower than the others (SGPT_MI_RANK_TIMEOUT=SECONDS waits longer)",
-         rank_, host(rank_), patience_.count(), whom);
+         "ranks: {} has waited {} seconds for {}; it hangs, its machine does, or it is far slower "
+         "than the others (SGPT_MI_RANK_TIMEOUT=SECONDS waits longer)",
+         name_of(rank_), patience_.count(), with == rank_ ? "other ranks" : name_of(with));
   }
 
   int rank_ = 0;

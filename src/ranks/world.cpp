@@ -6,8 +6,12 @@
 
 namespace sgpt_mi::ranks {
 
+std::string Transport::name_of(int rank) const {
+  return fmt::format("rank {} on {}", rank, host(rank));
+}
+
 std::string World::name_of(int rank) const {
-  return transport_ ? fmt::format("rank {} on {}", rank, transport_->host(rank)) : "rank 0";
+  return transport_ ? transport_->name_of(rank) : "rank 0";
 }
 
 void World::send(std::span<const std::byte> bytes, int to) const {

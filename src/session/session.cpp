@@ -13,8 +13,7 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/names.h"
-#include "sgpt_mi/cpu_kernels/second_moment.h"
-#include "sgpt_mi/cpu_kernels/tile_product.h"
+#include "sgpt_mi/cpu_kernels/bfloat16_product.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/fit_checkpoint.h"
@@ -108,10 +107,18 @@ int threads_of(const ModelOptions& options) {
 
 }  // namespace
 
+obs::RowPlacement Session::rows_for(const obs::CompressOptions& options) const {
+  // A matrix of 576 rows then has parts for four ranks, and products are nearly as fast as uncut.
+  constexpr std::int64_t kCpuProductRows = 128;
+  obs::RowPlacement cut = rows;
+  if (!placement.device.is_cuda() && options.refine.any()) cut.product_rows = kCpuProductRows;
+  return cut;
+}
+
 obs::RowPlacement place_rows(const std::string& device, torch::Device first, int visible) {
-  // Enough rows to keep a large GPU busy with one product, few enough that a matrix of 4096 rows
-  // can be shared by two.
-  constexpr std::int64_t kGpuProductRows = 2048;
+  // Enough rows to keep a large GPU busy with one product (with 4,096 columns one tile of 128 x 128
+  // a multiprocessor), few enough that eight GPUs or ranks can share a matrix of 4,096 rows.
+  constexpr std::int64_t kGpuProductRows = 512;
   if (!first.is_cuda()) return {};
   obs::RowPlacement rows{{first}, kGpuProductRows};
   const bool one = device.rfind("cuda:", 0) == 0;

@@ -10,6 +10,7 @@
 
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/memory/freed_memory.h"
 #include "sgpt_mi/walk/stage_clock.h"
 #include "site_collector.h"
 
@@ -60,6 +61,7 @@ class Walker {
         calibrate_together(*block);
         propagate(*block);
       }
+      memory::give_back_freed_memory();
     }
   }
 

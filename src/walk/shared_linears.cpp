@@ -43,4 +43,14 @@ std::vector<int> share_linears(const std::vector<model::LinearInfo>& linears, in
   return rank_of;
 }
 
+bool share_rows(const std::vector<model::LinearInfo>& linears, int ranks,
+                std::int64_t product_rows) {
+  const auto count = static_cast<std::size_t>(ranks);
+  if (ranks == 1 || product_rows == 0 || linears.empty()) return false;
+  if (linears.size() > 1 && linears.size() >= count) return false;
+  return std::all_of(linears.begin(), linears.end(), [&](const model::LinearInfo& linear) {
+    return linear.rows > (ranks - 1) * product_rows;
+  });
+}
+
 }  // namespace sgpt_mi::walk

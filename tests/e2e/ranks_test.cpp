@@ -91,24 +91,36 @@ class Ranks : public testing::Test {
 
 TEST_F(Ranks, HaveTheBytesOfOneProcess) { expect_same({"--method", "sparsegpt"}, 4); }
 
-TEST_F(Ranks, SendWhatThePlanCounts) {
-  const ProgramResult result = run(2, compression({"--method", "sparsegpt"}));
-  ASSERT_EQ(result.exit_code, 0) << result.err;
+/// Bytes sent over bytes planned.
+double sent_of_planned(const ProgramResult& result) {
+  EXPECT_EQ(result.exit_code, 0) << result.err;
   const std::size_t line = result.err.find("ranks      2 exchanged ");
-  ASSERT_NE(line, std::string::npos) << result.err;
+  EXPECT_NE(line, std::string::npos) << result.err;
+  if (line == std::string::npos) return 0.0;
   double sent = 0.0;
   double planned = 0.0;
-  ASSERT_EQ(std::sscanf(result.err.c_str() + line,
+  EXPECT_EQ(std::sscanf(result.err.c_str() + line,
                         "ranks      2 exchanged %lf bytes while compressing (%lf planned)", &sent,
                         &planned),
             2);
+  return sent / planned;
+}
+
+TEST_F(Ranks, SendWhatThePlanCounts) {
   // Headers and the figures of channels are not counted.
-  EXPECT_GE(sent, planned);
-  EXPECT_LE(sent, 1.1 * planned);
+  const double by_linears = sent_of_planned(run(2, compression({"--method", "sparsegpt"})));
+  EXPECT_GE(by_linears, 1.0);
+  EXPECT_LE(by_linears, 1.1);
+  // Nor the counts of scores behind every threshold: much beside matrices of 512 x 128.
+  const double by_rows = sent_of_planned(
+      run(2, compression({"--method", "sparsegpt", "--true_sequential", "--l0_sweeps", "2"})));
+  EXPECT_GE(by_rows, 1.0);
+  EXPECT_LE(by_rows, 1.6);
 }
 
 TEST_F(Ranks, HaveTheBytesOfOneProcessWhereLevelsShareABudget) {
-  expect_same({"--method", "rd", "--sparsity", "0", "--target_stored_bits", "3.5"}, 3);
+  expect_same(
+      {"--method", "rd", "--sparsity", "0", "--target_stored_bits", "3.5", "--scale_step", "1"}, 3);
 }
 
 TEST_F(Ranks, HaveTheBytesOfOneProcessWhereChannelsAreGrouped) {
@@ -116,7 +128,8 @@ TEST_F(Ranks, HaveTheBytesOfOneProcessWhereChannelsAreGrouped) {
 }
 
 TEST_F(Ranks, ReadTheWeightsOnceWhereRankZeroSendsThem) {
-  expect_same({"--method", "rd", "--mpi_weights", "broadcast"}, 2);
+  // Three ranks for two plans to try.
+  expect_same({"--method", "rd", "--mpi_weights", "broadcast"}, 3);
 }
 
 TEST_F(Ranks, ShareAnEvaluation) {

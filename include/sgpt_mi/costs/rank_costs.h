@@ -23,8 +23,10 @@ struct CostQuestion {
   bool true_sequential = false;
   bool dense_stream = false;       ///< followed beside the compressed one, with its drift
   bool residual_drift = false;     ///< and the residual stream's
-  bool refines = false;            ///< descents around the sweep
+  double descents = 0.0;           ///< sweeps of descents around the sweep
+  std::int64_t product_rows = 0;   ///< that walk::share_rows() goes by
   std::int64_t result_bytes = 4;   ///< of a weight as ranks tell it: value, mask, code
+  std::int64_t row_bytes = 0;      ///< of one whose rows they share: what goes to and fro
   std::int64_t scored_tokens = 0;  ///< of all evaluation sets
 };
 
@@ -32,8 +34,10 @@ struct CostQuestion {
 struct Rates {
   double walk = 0.0;     ///< operations of matrix products in the walk's type
   double wide = 0.0;     ///< of those in float32
-  double columns = 0.0;  ///< of column loops and factorisations, in float32
+  double sweeps = 0.0;   ///< of column loops and what follows them, in float32
+  double factors = 0.0;  ///< of factorisations, in float32
   double wire = 0.0;     ///< bytes between two ranks
+  double column = 0.0;   ///< seconds, not a rate: a step to the next column of a sweep
   std::string source;    ///< where these are from, for people
 };
 
@@ -41,9 +45,9 @@ struct Rates {
 /// which forwards and column loops reach a share; the wire 1 GB/s.
 [[nodiscard]] Rates measured_rates(torch::ScalarType walk_type);
 
-/// Of one H200, products as scripts/cost_model.py has them: 60 % of 989 Tflop/s in 16 bits, 70 % of
-/// 67 in float32, which sweeps are nearly all of; 25 GB/s between ranks. The latency of column
-/// loops and the slower factorisations, which that script counts, are left out.
+/// Assumed of one H200: 60 % of its 989 Tflop/s in 16 bits, of 67 in float32 70 % in products and
+/// 15 % in factorisations, 0.7 microseconds a column of a sweep whatever its rows, 25 GB/s between
+/// ranks.
 [[nodiscard]] Rates gpu_rates();
 
 /// What a run takes on some ranks.

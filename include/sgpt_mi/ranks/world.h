@@ -22,6 +22,8 @@ class Transport {
   [[nodiscard]] virtual int local_size() const = 0;
   /// Of a rank's machine.
   [[nodiscard]] virtual std::string host(int rank) const = 0;
+  /// "rank 2 on node-7"
+  [[nodiscard]] std::string name_of(int rank) const;
 
   /// Returns when the bytes may change.
   virtual void send(std::span<const std::byte> bytes, int to) = 0;
@@ -59,7 +61,7 @@ class World {
   [[nodiscard]] int local_size() const { return transport_ ? transport_->local_size() : 1; }
   [[nodiscard]] bool leads() const { return rank() == 0; }
   [[nodiscard]] bool alone() const { return size() == 1; }
-  /// "rank 2 on node-7"
+  /// As the transport's; "rank 0" of a process that is alone.
   [[nodiscard]] std::string name_of(int rank) const;
 
   void send(std::span<const std::byte> bytes, int to) const;

@@ -49,7 +49,7 @@ struct Session {
   /// Where calibration windows pass through the blocks: --dtype auto takes bfloat16 there where the
   /// processor multiplies it and the model is stored in 16 bits or fewer.
   model::Placement narrow;
-  obs::RowPlacement rows;  ///< where matrices are compressed; its first device is the placement's
+  obs::RowPlacement rows;  ///< place_rows() of the placement's device
 
   /// The placement of a compression's calibration windows.
   /// \param scales_channels  such channels lie in a block's weights alone, which a narrow type
@@ -58,6 +58,10 @@ struct Session {
   [[nodiscard]] const model::Placement& calibration(bool scales_channels) const {
     return scales_channels ? placement : narrow;
   }
+
+  /// Where matrices are compressed with these options. On a CPU the steps around the sweep of
+  /// SparseGPT get products of few rows, which ranks can share.
+  [[nodiscard]] obs::RowPlacement rows_for(const obs::CompressOptions& options) const;
 
   /// What decides how sums are rounded here: device, types, instructions, threads.
   [[nodiscard]] nlohmann::json arithmetic() const;
@@ -80,9 +84,10 @@ struct Session {
   [[nodiscard]] std::int64_t resolve_seqlen(std::int64_t asked) const;
 };
 
-/// Where matrices are compressed when the model is on `first`: on a CPU there; with `--device cuda`
-/// or `auto` on the first and all other `visible` CUDA devices; with `cuda:N`, and where each rank
-/// has a GPU of its own, on that one, by the same products and so with the same result.
+/// Where matrices are compressed when the model is on `first`: on a CPU there, uncut; with
+/// `--device cuda` or `auto` on the first and all other `visible` CUDA devices; with `cuda:N`, and
+/// where each rank has a GPU of its own, on that one, by the same products and so with the same
+/// result.
 [[nodiscard]] obs::RowPlacement place_rows(const std::string& device, torch::Device first,
                                            int visible);
 

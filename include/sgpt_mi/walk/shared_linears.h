@@ -13,4 +13,10 @@ namespace sgpt_mi::walk {
 [[nodiscard]] std::vector<int> share_linears(const std::vector<model::LinearInfo>& linears,
                                              int ranks);
 
+/// Whether all ranks work on each of these linears together, every rank on some of its rows: there
+/// are fewer linears than ranks, or one, and of each a product of `product_rows` rows for every
+/// rank (obs::RowPlacement; 0: rows are not shared).
+[[nodiscard]] bool share_rows(const std::vector<model::LinearInfo>& linears, int ranks,
+                              std::int64_t product_rows);
+
 }  // namespace sgpt_mi::walk

@@ -28,7 +28,7 @@ struct Scene {
   std::unique_ptr<model::Model> model;
 };
 
-constexpr Rates kUnit{1.0, 1.0, 1.0, 1.0, "one a second"};
+constexpr Rates kUnit{1.0, 1.0, 1.0, 1.0, 1.0, 0.0, "one a second"};
 
 double stage(const RankCosts& costs, const std::string& name) {
   for (const auto& [known, seconds] : costs.seconds) {
@@ -86,10 +86,58 @@ TEST(RankCosts, SumsTravelAsLaneSumSendsThem) {
             static_cast<std::int64_t>((15.0 + 31.0) * 4.0 * squares));
 }
 
+TEST(RankCosts, RanksShareTheRowsOfALinearThatIsAloneAtItsSite) {
+  const Scene scene;
+  CostQuestion asked = scene.question();
+  asked.true_sequential = true;
+  const double by_linears = stage(rank_costs(asked, kUnit, 2), "OBS");
+  const double alone = stage(rank_costs(asked, kUnit, 1), "OBS");
+  asked.product_rows = 1;
+  asked.row_bytes = 7;
+  EXPECT_EQ(stage(rank_costs(asked, kUnit, 1), "OBS"), alone);
+  EXPECT_LT(stage(rank_costs(asked, kUnit, 2), "OBS"), by_linears);
+  std::int64_t bytes = 0;
+  for (const model::LinearInfo& linear : scene.model->block_linears(0)) {
+    const bool single =
+        linear.site == model::Site::kAttentionOut || linear.site == model::Site::kMlpOut;
+    bytes += (single ? 7 : 4) * linear.rows * linear.columns;
+  }
+  EXPECT_EQ(rank_costs(asked, kUnit, 2).result_bytes, bytes);
+}
+
+TEST(RankCosts, RanksThatShareRowsFactorEverySite) {
+  const Scene scene;
+  CostQuestion asked = scene.question();
+  asked.product_rows = 1;
+  double expected = 0.0;
+  std::set<model::Site> sites;
+  for (const model::LinearInfo& linear : scene.model->block_linears(0)) {
+    const auto columns = static_cast<double>(linear.columns);
+    if (sites.insert(linear.site).second) expected += 4.0 / 3.0 * columns * columns * columns;
+    expected += 4.0 * static_cast<double>((linear.rows + 7) / 8) * columns * columns;
+  }
+  const auto layers = static_cast<double>(scene.model->spec().layers);
+  EXPECT_DOUBLE_EQ(stage(rank_costs(asked, kUnit, 8), "OBS"), layers * expected);
+}
+
 TEST(RankCosts, MoreRanksThanLanesShareNoMoreWindows) {
   const Scene scene;
   EXPECT_DOUBLE_EQ(stage(rank_costs(scene.question(), kUnit, 16), "forward"),
                    stage(rank_costs(scene.question(), kUnit, 64), "forward"));
+}
+
+TEST(RankCosts, EveryColumnOfASweepTakesItsTime) {
+  const Scene scene;
+  double columns = 0.0;
+  for (const model::LinearInfo& linear : scene.model->block_linears(0)) {
+    columns += static_cast<double>(linear.columns);
+  }
+  Rates slow = kUnit;
+  slow.column = 1e9;
+  const double without = stage(rank_costs(scene.question(), kUnit, 1), "OBS");
+  const double with = stage(rank_costs(scene.question(), slow, 1), "OBS");
+  const double layers = static_cast<double>(scene.model->spec().layers);
+  EXPECT_DOUBLE_EQ(with, without + layers * columns * 1e9);
 }
 
 TEST(RankCosts, RatesOfThisMachineAreMeasured) {

@@ -151,6 +151,21 @@ TEST(MemoryPlan, RdHoldsTwoStreamsBetweenSites) {
             40 * 2 * (4 * 5120LL * 5120 + 3 * 5120LL * 13824));
 }
 
+TEST(MemoryPlan, EveryRankTriesPlansWithAllOfTheirWindows) {
+  const Run13B run(Way::kRd);
+  MemoryQuestion asked = run.question();
+  asked.measured_windows = 16;
+  const MemoryPlan alone = make_memory_plan(asked, limits(80 * kGB, 256 * kGB));
+  asked.ranks = 4;
+  const MemoryPlan shared = make_memory_plan(asked, limits(80 * kGB, 256 * kGB));
+  for (const char* what : {"states", "activations"}) {
+    EXPECT_EQ(need(phase_of(shared, "plan check"), what), need(phase_of(alone, "plan check"), what))
+        << what;
+  }
+  EXPECT_LT(need(phase_of(shared, "curves"), "activations"),
+            need(phase_of(alone, "curves"), "activations"));
+}
+
 TEST(MemoryPlan, ActivationsSpillToTheHostAndThenToAFile) {
   const Run13B run(Way::kRd);
   const MemoryPlan plan = make_memory_plan(run.question(), limits(24 * kGB, 128 * kGB));

@@ -37,5 +37,19 @@ TEST(SharedLinears, EveryLinearHasARankAndNoRankIsIdleWithoutNeed) {
 
 TEST(SharedLinears, OfNoLinearsAreNone) { EXPECT_TRUE(share_linears({}, 3).empty()); }
 
+TEST(SharedLinears, FewerThanRanksAreSharedByTheirRows) {
+  const std::vector<model::LinearInfo> all = block();
+  EXPECT_FALSE(share_rows(all, 1, 1));
+  EXPECT_FALSE(share_rows(all, 7, 1));
+  EXPECT_TRUE(share_rows(all, 8, 1));
+  EXPECT_FALSE(share_rows(all, 8, 0)) << "rows that are not to be shared";
+  model::LinearInfo one = all.front();
+  one.rows = 257;
+  EXPECT_TRUE(share_rows({one}, 2, 128)) << "alone, although there are not more ranks";
+  EXPECT_TRUE(share_rows({one}, 3, 128));
+  EXPECT_FALSE(share_rows({one}, 4, 128)) << "a rank without rows";
+  EXPECT_FALSE(share_rows({}, 4, 128));
+}
+
 }  // namespace
 }  // namespace sgpt_mi::walk
