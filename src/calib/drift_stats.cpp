@@ -5,14 +5,13 @@
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 
-#include <array>
 #include <utility>
 
 #include "channel_scan.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/cpu_kernels/bfloat16_product.h"
+#include "sgpt_mi/cpu_kernels/rounded_difference.h"
 #include "sgpt_mi/cpu_kernels/sparse_second_moment.h"
-#include "sgpt_mi/cpu_kernels/split_difference.h"
-#include "sgpt_mi/cpu_kernels/tile_product.h"
 #include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::calib {
@@ -36,48 +35,43 @@ bool mostly_zeros(const torch::Tensor& difference, std::int64_t nonzeros, const 
 
 /// sum (N, M) += difference (tokens, N)^T x (tokens, M), difference in float32. In this order
 /// LibTorch calls the product as it is; a transposed copy or panels of the sum only cost time
-/// (measured at 768 to 3,072 channels). Beside an x of a 16-bit type the difference goes in two
-/// parts of that type, which together keep at least 16 of its 24 bits.
+/// (measured at 768 to 3,072 channels). Beside an x of a 16-bit type the difference is rounded to
+/// that type: it is the difference of two numbers that were rounded to it before, which is far more
+/// than it loses itself.
 void add_drift_product(const torch::Tensor& difference, const torch::Tensor& x,
                        torch::Tensor& sum) {
-  if (x.scalar_type() == torch::kFloat32) return add_product(difference, x, sum);
-  const torch::Tensor high = difference.to(x.scalar_type());
-  add_product(high, x, sum);
-  add_product((difference - high).to(x.scalar_type()), x, sum);
+  add_product(difference.to(x.scalar_type()), x, sum);
 }
 
-/// Whether the CPU's tiles multiply the difference of two such streams with x, in two parts as
-/// above: an order of magnitude faster than LibTorch in float32.
-bool on_tiles(const torch::Tensor& dense, const torch::Tensor& drifted, const torch::Tensor& x) {
+/// Whether the CPU multiplies the rounded difference of two such streams with x itself.
+bool by_bfloat16(const torch::Tensor& dense, const torch::Tensor& drifted, const torch::Tensor& x) {
   const auto fits = [](const torch::Tensor& tensor) {
     return tensor.is_cpu() && tensor.scalar_type() == torch::kBFloat16;
   };
-  return fits(dense) && fits(drifted) && fits(x) && cpu_kernels::has_bfloat16_tiles();
+  return fits(dense) && fits(drifted) && fits(x) && cpu_kernels::multiplies_bfloat16();
 }
 
-/// The difference of two streams of bfloat16 in two parts of that type.
-struct SplitStreams {
-  torch::Tensor high;  ///< (tokens, N)
-  torch::Tensor low;
+/// The rounded difference of two streams of bfloat16.
+struct StreamDifference {
+  torch::Tensor rounded;  ///< (tokens, N)
   cpu_kernels::DifferenceScan scan;
 };
 
-SplitStreams split_streams(const torch::Tensor& dense, const torch::Tensor& drifted) {
+StreamDifference difference_of(const torch::Tensor& dense, const torch::Tensor& drifted) {
   const torch::Tensor from = stored_rows(dense);
   const torch::Tensor taken = stored_rows(drifted);
-  SplitStreams parts{at::empty_like(from), at::empty_like(from), {}};
-  parts.scan =
-      cpu_kernels::split_difference(const_bits_of(from), const_bits_of(taken), bits_of(parts.high),
-                                    bits_of(parts.low), quant::backend_of(from));
-  return parts;
+  StreamDifference difference{at::empty_like(from), {}};
+  difference.scan =
+      cpu_kernels::rounded_difference(const_bits_of(from), const_bits_of(taken),
+                                      bits_of(difference.rounded), quant::backend_of(from));
+  return difference;
 }
 
-/// add_drift_product() by the CPU's tiles.
-void add_split_product(const SplitStreams& difference, const torch::Tensor& tokens,
-                       const torch::Tensor& sum) {
-  const std::array parts{const_bits_of(difference.high), const_bits_of(difference.low)};
-  cpu_kernels::add_tile_product(parts, const_bits_of(tokens), quant::view_of<float>(sum),
-                                quant::backend_of(tokens));
+/// add_drift_product() by the CPU's instructions for bfloat16.
+void add_bfloat16(const StreamDifference& difference, const torch::Tensor& tokens,
+                  const torch::Tensor& sum) {
+  cpu_kernels::add_bfloat16_product(const_bits_of(difference.rounded), const_bits_of(tokens),
+                                    quant::view_of<float>(sum), quant::backend_of(tokens));
 }
 
 void add_sparse(const torch::Tensor& difference, const torch::Tensor& tokens,
@@ -126,24 +120,24 @@ void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x)
   if (!stats_.cross_sum.defined()) start();
   stats_.sequences += x.size(0);
   if (x_dense.is_same(x) || x.numel() == 0) return;
-  if (on_tiles(x_dense, x, x)) {
-    add_on_tiles(x_dense, x);
+  if (by_bfloat16(x_dense, x, x)) {
+    add_in_bfloat16(x_dense, x);
   } else {
     add_single(x_dense, x);
   }
 }
 
-void DriftAccumulator::add_on_tiles(const torch::Tensor& x_dense, const torch::Tensor& x) {
-  const SplitStreams difference = split_streams(x_dense, x);
+void DriftAccumulator::add_in_bfloat16(const torch::Tensor& x_dense, const torch::Tensor& x) {
+  const StreamDifference difference = difference_of(x_dense, x);
   const cpu_kernels::DifferenceScan& scan = difference.scan;
   if (!scan.finite) fail_not_finite("the input of " + name_, x_dense, x);
   if (scan.nonzeros == 0) return;
   stats_.abs_sum += scan.abs_sum;
   const torch::Tensor tokens = stored_rows(x);
-  if (mostly_zeros(difference.high, scan.nonzeros, tokens)) {
+  if (mostly_zeros(difference.rounded, scan.nonzeros, tokens)) {
     add_sparse(token_rows(x_dense) - token_rows(x), token_rows(x), stats_.cross_sum);
   } else {
-    add_split_product(difference, tokens, stats_.cross_sum);
+    add_bfloat16(difference, tokens, stats_.cross_sum);
   }
 }
 
@@ -173,12 +167,12 @@ void DriftAccumulator::add_residual(const torch::Tensor& residual_dense,
   if (!sum.defined()) {
     sum = at::zeros({residual.size(2), x.size(2)}, stats_.cross_sum.options());
   }
-  if (on_tiles(residual_dense, residual, x)) {
-    const SplitStreams difference = split_streams(residual_dense, residual);
+  if (by_bfloat16(residual_dense, residual, x)) {
+    const StreamDifference difference = difference_of(residual_dense, residual);
     if (!difference.scan.finite) {
       fail_not_finite("the residual stream at " + name_, residual_dense, residual);
     }
-    add_split_product(difference, stored_rows(x), sum);
+    add_bfloat16(difference, stored_rows(x), sum);
     return;
   }
   const torch::Tensor difference = token_rows(residual_dense) - token_rows(residual);

@@ -7,6 +7,7 @@
 
 #include "channel_scan.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/cpu_kernels/bfloat16_product.h"
 #include "sgpt_mi/cpu_kernels/second_moment.h"
 #include "sgpt_mi/cpu_kernels/sparse_second_moment.h"
 #include "sgpt_mi/quant/tensor_view.h"

@@ -1,5 +1,4 @@
 #include <c10/util/Exception.h>
-#include <malloc.h>
 
 #include <cstdio>
 #include <exception>
@@ -14,6 +13,7 @@
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/flags/arguments.h"
 #include "sgpt_mi/io/mapped_file.h"
+#include "sgpt_mi/memory/freed_memory.h"
 #include "sgpt_mi/memory/out_of_memory.h"
 #include "sgpt_mi/ranks/job.h"
 
@@ -21,15 +21,6 @@ namespace {
 
 using sgpt_mi::Error;
 using sgpt_mi::ErrorKind;
-
-/// By default glibc takes every block above a moving limit from the system and gives it back at
-/// once; a batch's activations are then mapped and cleared anew in every layer, up to a tenth of
-/// the time on small models. Blocks up to 32 MiB, the most that glibc allows here, come from the
-/// heap instead, and up to 256 MiB of freed heap are kept.
-void keep_freed_memory() {
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  mallopt(M_TRIM_THRESHOLD, 256 << 20);
-}
 
 int fail_with(ErrorKind kind, const std::string& message) {
   std::fprintf(stderr, "sgpt-mi: error: %s\n", sgpt_mi::cli::shown_error(message).c_str());
@@ -80,7 +71,7 @@ int run_ranks(const std::vector<std::string>& command_line) {
 
 /// The only place that turns errors into exit codes.
 int main(int argc, char** argv) {
-  keep_freed_memory();
+  sgpt_mi::memory::keep_freed_memory();
   sgpt_mi::install_interrupt_handlers();
   sgpt_mi::io::install_lost_bytes_handler();
   try {

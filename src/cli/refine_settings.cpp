@@ -20,16 +20,16 @@ struct StepDefaults {
   bool scale_step = false;
 };
 
-StepDefaults defaults_of(Method method, bool quantizes) {
-  if (method != Method::kRd) return {};
+StepDefaults defaults_of(const compress::CompressionSettings& compression) {
+  if (compression.method != Method::kRd) return {};
   return {.drift = 1.0,
           .l0_sweeps = 3,
-          .refit = quantizes ? 3 : 10,  // before codes it only serves the grids' ranges
-          .polish = 3,
+          .refit = compression.quantizes() ? 3 : 10,  // before codes it only serves grids' ranges
+          .polish = compression.entropy ? 2 : 3,
           .drift_residual = true,
           .grid_after_mask = true,
           .weighted_clip = true,
-          .scale_step = true};
+          .scale_step = !compression.entropy};
 }
 
 template <typename T>
@@ -47,7 +47,7 @@ bool switch_or(const char* key, int value, bool standard) {
 }  // namespace
 
 void set_refinement(compress::CompressionSettings& compression, const flags::Settings& typed) {
-  const StepDefaults standard = defaults_of(compression.method, compression.quantizes());
+  const StepDefaults standard = defaults_of(compression);
   obs::RefineOptions& refine = compression.matrix.refine;
   refine.l0_sweeps = given_or(typed.l0_sweeps, standard.l0_sweeps);
   refine.refit_iterations = given_or(typed.refit, standard.refit);

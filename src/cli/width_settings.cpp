@@ -149,8 +149,11 @@ bool asked(const flags::ResolvedSettings& settings, const std::string& key) {
   if (!settings.given(key)) return false;
   for (const flags::FlagRow& row : flags::flag_table()) {
     if (key != row.key) continue;
+    const nlohmann::ordered_json value = flags::flag_value(settings.values, row);
+    const bool switches = row.value == std::string_view("0|1");
+    if (switches && value == -1) return false;  // as the method has it
     return settings.origins.at(key) == flags::Origin::kFlag ||
-           flags::flag_value(settings.values, row) != flags::flag_value(flags::Settings{}, row);
+           value != flags::flag_value(flags::Settings{}, row);
   }
   fail(ErrorKind::kInternal, "cli: no flag {}", key);
 }

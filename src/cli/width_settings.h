@@ -11,7 +11,8 @@ namespace sgpt_mi::cli {
 /// --n_groups is given.
 [[nodiscard]] widths::WidthOptions plan_width_options(const flags::ResolvedSettings& settings);
 
-/// Whether a flag was given a value of its own: a file that lists the defaults asks for nothing.
+/// Whether a flag was given a value of its own: a file that lists the defaults asks for nothing,
+/// nor does the -1 that leaves a switch to the method.
 [[nodiscard]] bool asked(const flags::ResolvedSettings& settings, const std::string& key);
 
 /// The options of a method with widths of its own; nothing for the others.

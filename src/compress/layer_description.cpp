@@ -47,7 +47,7 @@ report::LayerReport describe_layer(const model::LinearInfo& linear,
   layer.loss = result.loss;
   layer.output_error =
       result.output_energy > 0.0 ? result.output_error / result.output_energy : 0.0;
-  for (const obs::DampingStep& step : result.damping) {
+  for (const cholesky::DampingStep& step : result.damping) {
     layer.damping_steps.push_back({step.percdamp, step.float64, step.succeeded, step.residual});
   }
   if (!result.damping.empty()) layer.damping = result.damping.back().percdamp;

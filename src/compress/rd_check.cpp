@@ -8,7 +8,6 @@
 #include "sgpt_mi/eval/perplexity.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/planning/rd_measure.h"
-#include "sgpt_mi/ranks/broadcast_source.h"
 #include "sgpt_mi/ranks/messages.h"
 #include "sgpt_mi/walk/stage_clock.h"
 
@@ -45,8 +44,12 @@ class Trials {
     static_cast<void>(eval::perplexity(run.model, held_out_, options));
   }
 
-  /// KL of a plan's model from the dense one on the held-out windows, nats a token.
-  [[nodiscard]] double score(const planning::RdPlan& plan) {
+  /// KL of every plan's model from the dense one on the held-out windows, nats a token. Each rank
+  /// tries other plans, by itself: a trial has too few windows to be shared.
+  [[nodiscard]] std::vector<double> score(const std::vector<planning::RdPlan>& plans) const;
+
+ private:
+  [[nodiscard]] double score(const planning::RdPlan& plan) const {
     formats::MemoryStore store(run_.saved_types);
     report::Events events;  // a trial's layers and progress interest nobody
     std::map<std::string, double> timings;
@@ -54,23 +57,35 @@ class Trials {
         run_.model,      run_.placement,   measured_, settings_, run_.holds_codes, run_.stored_bits,
         false,           run_.saved_types, store,     events,    timings,          {},
         run_.activations};
-    trial.world = run_.world;
     static_cast<void>(compress_planned_blocks(trial, plan));
-    const ranks::BroadcastSource tensors(run_.world, store);
-    model::Model compressed(run_.model.spec(), tensors);
-    eval::PerplexityOptions options{run_.placement, run_.settings.batch_windows, {}, nullptr, false,
-                                    &dense_};
-    options.world = run_.world;
+    model::Model compressed(run_.model.spec(), store);
+    const eval::PerplexityOptions options{
+        run_.placement, run_.settings.batch_windows, {}, nullptr, false, &dense_};
     return eval::perplexity(compressed, held_out_, options).divergence.value().kl_mean;
   }
 
- private:
   const BlockRun& run_;
   text::TokenWindows measured_;
   text::TokenWindows held_out_;
   CompressionSettings settings_;
   eval::FinalStates dense_;
 };
+
+std::vector<double> Trials::score(const std::vector<planning::RdPlan>& plans) const {
+  const auto ranks = static_cast<std::size_t>(run_.world.size());
+  const auto rank = static_cast<std::size_t>(run_.world.rank());
+  std::vector<double> all;
+  for (std::size_t first = 0; first < plans.size(); first += ranks) {
+    // A rank without a plan tries the last one too: where weights are broadcast, all read alike.
+    const double mine = score(plans[std::min(first + rank, plans.size() - 1)]);
+    for (std::size_t other = 0; other < ranks && first + other < plans.size(); ++other) {
+      const nlohmann::json told =
+          ranks::broadcast(run_.world, nlohmann::json(mine), static_cast<int>(other));
+      all.push_back(told.get<double>());
+    }
+  }
+  return all;
+}
 
 }  // namespace
 
@@ -86,16 +101,15 @@ planning::RdPlan choose_plan(const BlockRun& run, std::vector<planning::RdPlan> 
   chosen = ranks::broadcast(run.world, std::move(chosen), 0);
   if (!chosen.is_null()) return std::move(plans.at(chosen.get<std::size_t>()));
   const walk::StageTimer timer(run.timings, "plan_check");
-  Trials trials(run, split);
+  const std::vector<double> divergence = Trials(run, split).score(plans);
   std::size_t best = 0;
   double least = 0.0;
   for (std::size_t i = 0; i < plans.size(); ++i) {
-    const double divergence = trials.score(plans[i]);
     run.events.result(
         fmt::format("plan {}: predicted damage {:.5f}, KL {:.5f} on {} held-out windows",
-                    plans[i].name, plans[i].predicted_damage, divergence, split.held_out));
-    if (i > 0 && divergence >= (1.0 - kLeastSaving) * least) continue;
-    least = divergence;
+                    plans[i].name, plans[i].predicted_damage, divergence[i], split.held_out));
+    if (i > 0 && divergence[i] >= (1.0 - kLeastSaving) * least) continue;
+    least = divergence[i];
     best = i;
   }
   if (run.journal != nullptr) run.journal->keep(kPlanChoice, best);

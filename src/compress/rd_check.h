@@ -14,6 +14,8 @@ namespace sgpt_mi::compress {
 /// be better than the plainer ones before it by 2 %. With one plan, or too few windows to
 /// hold some out, nothing is compressed, and the plan of least predicted damage is taken.
 ///
+/// Every rank tries other plans, each with all of the windows.
+///
 /// Cost: a plan takes about two forward passes of the measured windows. Memory: the compressed
 /// weights of one plan in the checkpoint's types, the final states of the held-out windows.
 [[nodiscard]] planning::RdPlan choose_plan(const BlockRun& run,

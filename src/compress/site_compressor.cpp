@@ -53,6 +53,14 @@ void SiteCompressor::warn_once(const std::string& text) {
   if (!text.empty() && warned_.insert(text).second) run_.events.warning(text);
 }
 
+/// Before the first site of a block that is compressed.
+void SiteCompressor::begin_block(std::int64_t layer) {
+  if (layer == layer_) return;
+  layer_ = layer;
+  const auto layers = static_cast<double>(run_.model.spec().layers);
+  if (run_.before_block) run_.before_block((layers - static_cast<double>(layer)) / layers);
+}
+
 void SiteCompressor::handle(Block& block, std::span<walk::SiteInput> inputs) {
   std::vector<SiteTask> sites;
   sites.reserve(inputs.size());
@@ -67,6 +75,7 @@ void SiteCompressor::handle(Block& block, std::span<walk::SiteInput> inputs) {
       restore(block, site.linears, std::move(*known));
       continue;
     }
+    begin_block(input.layer);
     sites.push_back(std::move(site));
     if (run_.settings.channel_scaling) scale_channels(block, sites.back());
   }
@@ -89,42 +98,52 @@ void SiteCompressor::handle(Block& block, std::span<walk::SiteInput> inputs) {
   }
 }
 
-/// Every rank compresses its share; all accept all, in their order.
+/// Every rank compresses its share, linears or rows; all accept all, in their order.
 void SiteCompressor::compress_all(Block& block, std::vector<LinearTask> tasks) {
+  const ranks::World& world = run_.world;
   std::vector<LinearInfo> linears;
+  linears.reserve(tasks.size());
+  for (const LinearTask& task : tasks) linears.push_back(task.linear);
+  const bool by_rows = walk::share_rows(linears, world.size(), run_.settings.shared_rows());
   for (LinearTask& task : tasks) {
-    linears.push_back(task.linear);
+    if (by_rows) task.world = world;
     if (levels_ != nullptr) task.step = levels_->step_for(task.linear.name);
   }
-  const ranks::World& world = run_.world;
+  const bool together = by_rows || world.alone();
   const std::vector<int> rank_of = walk::share_linears(linears, world.size());
   std::vector<SiteRecord> done(tasks.size());
-  for (std::size_t i = 0; !world.alone() && i < tasks.size(); ++i) {
-    if (rank_of[i] == world.rank()) done[i] = compress_linear(block, tasks[i]);
+  const auto compress = [&](std::size_t i) {
+    if (together || rank_of[i] == world.rank()) done[i] = compress_linear(block, tasks[i]);
     const bool last_of_site = i + 1 == tasks.size() || &tasks[i + 1].site != &tasks[i].site;
     if (last_of_site) tasks[i].site.work.reset();
-  }
+  };
+  for (std::size_t i = 0; !together && i < tasks.size(); ++i) compress(i);
   for (std::size_t i = 0; i < tasks.size(); ++i) {
-    if (world.alone()) done[i] = compress_linear(block, tasks[i]);
+    if (together) compress(i);
     SiteRecord record = std::exchange(done[i], {});
-    if (!world.alone()) {
+    if (!together) {
       const walk::StageTimer timer(run_.timings, "exchange", tasks[i].linear.name);
       record = exchanged(world, record, rank_of[i]);
     }
-    SiteRecord& kept = tasks[i].site.record;
-    for (const std::string& warning : record.warnings) {
-      warn_once(warning);
-      kept.warnings.push_back(warning);
-    }
-    for (GroupPicture& picture : record.pictures) {
-      results_.add_picture(picture);
-      kept.pictures.push_back(std::move(picture));
-    }
-    if (run_.journal != nullptr) kept.linears.push_back(record.linears.front());
-    accept(block, tasks[i].linear, std::move(record.linears.front()));
-    run_.events.layer(results_.last_layer());
-    run_.events.progress(++done_);
+    take(block, tasks[i], std::move(record));
   }
+}
+
+/// What all ranks do with a linear that one or all of them have compressed.
+void SiteCompressor::take(Block& block, const LinearTask& task, SiteRecord&& record) {
+  SiteRecord& kept = task.site.record;
+  for (const std::string& warning : record.warnings) {
+    warn_once(warning);
+    kept.warnings.push_back(warning);
+  }
+  for (GroupPicture& picture : record.pictures) {
+    results_.add_picture(picture);
+    kept.pictures.push_back(std::move(picture));
+  }
+  if (run_.journal != nullptr) kept.linears.push_back(record.linears.front());
+  accept(block, task.linear, std::move(record.linears.front()));
+  run_.events.layer(results_.last_layer());
+  run_.events.progress(++done_);
 }
 
 /// Puts a compressed linear into the block, the budget and what is handed on.
@@ -270,9 +289,17 @@ void SiteCompressor::compress_levels(const torch::Tensor& weight, const LinearTa
   }
 }
 
+/// The settings', for the ranks that work on it.
+obs::CompressOptions SiteCompressor::options_of(const LinearTask& task) const {
+  obs::CompressOptions options = run_.settings.matrix;
+  options.rows.world = task.world;
+  return options;
+}
+
 /// W0 of the drift correction; nothing where the streams have not parted.
 std::optional<obs::DriftTarget> SiteCompressor::drift_target(const torch::Tensor& weight,
-                                                             const SiteWork& work) const {
+                                                             const LinearTask& task) const {
+  const SiteWork& work = *task.site.work;
   if (run_.settings.drift == 0.0 || !work.input.drift) return std::nullopt;
   const walk::StageTimer timer(run_.timings, "drift");
   std::vector<obs::DriftMoments> halves;
@@ -280,13 +307,14 @@ std::optional<obs::DriftTarget> SiteCompressor::drift_target(const torch::Tensor
     if (half.sequences == 0) continue;
     halves.push_back({half.cross(), half.residual(), half.sequences});
   }
-  return obs::correct_drift(weight, work.prepared, halves, run_.settings.drift);
+  return obs::correct_drift(weight, work.prepared, halves, run_.settings.drift, options_of(task));
 }
 
 /// The options of one linear in a measured plan.
-obs::CompressOptions SiteCompressor::planned_options(const LinearInfo& linear,
-                                                     const SiteWork& work) const {
-  obs::CompressOptions options = run_.settings.matrix;
+obs::CompressOptions SiteCompressor::planned_options(const LinearTask& task) const {
+  const LinearInfo& linear = task.linear;
+  const SiteWork& work = *task.site.work;
+  obs::CompressOptions options = options_of(task);
   const planning::LinearChoice& choice = rd_plan_->linears.at(linear.name);
   if (options.prune_m == 0) options.sparsity = choice.sparsity;
   options.block_type = choice.block_type;
@@ -320,7 +348,7 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
   const LinearInfo& linear = task.linear;
   const SiteWork& work = *task.site.work;
   LinearWork done;
-  const std::optional<obs::DriftTarget> corrected = drift_target(weight, work);
+  const std::optional<obs::DriftTarget> corrected = drift_target(weight, task);
   const torch::Tensor target = corrected ? corrected->weight : weight;
   if (corrected) done.drift = corrected->share;
   if (planner_ != nullptr) {
@@ -328,7 +356,7 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
     if (!done.plan->warning.empty()) warnings.push_back(done.plan->warning);
     done.result = compress_planned(target, work, *done.plan, linear);
   } else {
-    done.options = rd_plan_ != nullptr ? planned_options(linear, work) : run_.settings.matrix;
+    done.options = rd_plan_ != nullptr ? planned_options(task) : options_of(task);
     if (rd_plan_ == nullptr && run_.settings.types) {
       done.options.block_type = run_.settings.types->fixed(linear.name, linear.columns);
     }

@@ -74,7 +74,8 @@ class SiteCompressor {
   struct LinearTask {
     SiteTask& site;
     const model::LinearInfo& linear;
-    double step = 0.0;  ///< of levels: of the first try
+    double step = 0.0;        ///< of levels: of the first try
+    ranks::World world = {};  ///< that work on it together
   };
 
   /// One compressed linear.
@@ -90,8 +91,11 @@ class SiteCompressor {
                                            const model::LinearInfo& linear) const;
   [[nodiscard]] SiteWork prepare(const walk::SiteInput& input, const std::string& name);
   void scale_channels(model::Block& block, SiteTask& site);
+  void begin_block(std::int64_t layer);
   void compress_all(model::Block& block, std::vector<LinearTask> tasks);
+  [[nodiscard]] obs::CompressOptions options_of(const LinearTask& task) const;
   [[nodiscard]] SiteRecord compress_linear(const model::Block& block, const LinearTask& task);
+  void take(model::Block& block, const LinearTask& task, SiteRecord&& record);
   void accept(model::Block& block, const model::LinearInfo& linear, RecordedLinear&& done);
   [[nodiscard]] obs::CompressResult compress_matrix(const torch::Tensor& weight,
                                                     const SiteWork& work,
@@ -104,9 +108,8 @@ class SiteCompressor {
   [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight, const LinearTask& task,
                                            std::vector<std::string>& warnings);
   [[nodiscard]] std::optional<obs::DriftTarget> drift_target(const torch::Tensor& weight,
-                                                             const SiteWork& work) const;
-  [[nodiscard]] obs::CompressOptions planned_options(const model::LinearInfo& linear,
-                                                     const SiteWork& work) const;
+                                                             const LinearTask& task) const;
+  [[nodiscard]] obs::CompressOptions planned_options(const LinearTask& task) const;
   [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, const std::string& name,
                                          DType dtype) const;
   void restore(model::Block& block, const std::vector<model::LinearInfo>& linears,
@@ -114,6 +117,7 @@ class SiteCompressor {
   void warn_once(const std::string& text);
 
   const BlockRun& run_;
+  std::int64_t layer_ = -1;  // that was begun last
   widths::WidthPlanner* planner_ = nullptr;
   const planning::RdPlan* rd_plan_ = nullptr;
   LevelBudget* levels_ = nullptr;

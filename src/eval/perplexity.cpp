@@ -125,15 +125,19 @@ torch::Tensor position_scores(model::Model& model, const Positions& all,
                               const model::Placement& where) {
   const std::int64_t pieces = all.size() * model.spec().vocab / model::kLogitsAtOnce + 1;
   const std::int64_t length = (all.size() + pieces - 1) / pieces;
-  std::vector<torch::Tensor> parts;
+  // Made before the logits: what is kept must not lie between them, where it would part the memory
+  // that the next piece's need.
+  const torch::Tensor scores = at::empty({all.reference.defined() ? 3 : 1, all.size()},
+                                         all.hidden.options().dtype(torch::kFloat64));
   for (std::int64_t begin = 0; begin < all.size(); begin += length) {
     const std::int64_t count = std::min(length, all.size() - begin);
-    parts.push_back(
-        scores_of_logits(float_logits(model, rows_of(all.hidden, begin, count), where),
-                         dense_logits(model, rows_of(all.reference, begin, count), all.head, where),
-                         all.targets.narrow(0, begin, count)));
+    scores.narrow(1, begin, count)
+        .copy_(scores_of_logits(
+            float_logits(model, rows_of(all.hidden, begin, count), where),
+            dense_logits(model, rows_of(all.reference, begin, count), all.head, where),
+            all.targets.narrow(0, begin, count)));
   }
-  return at::cat(parts, 1).to(torch::kCPU);
+  return scores.to(torch::kCPU);
 }
 
 /// Final hidden states of a rank's windows.

@@ -146,9 +146,10 @@ std::vector<FlagRow> refinement_flags() {
       {"weighted_clip", &S::weighted_clip, "0|1", kRefinement, kRuns, true,
        "search clipping ranges for the least error weighted by diag(H); -1: 1 for rd, else 0"},
       {"polish", &S::polish, "N", kRefinement, kRuns, true,
-       "sweeps of coordinate descent on the codes; -1: 3 for rd, else 0"},
+       "sweeps of coordinate descent on the codes; -1: for rd 3, 2 on levels, else 0"},
       {"scale_step", &S::scale_step, "0|1", kRefinement, kRuns, true,
-       "least-squares scales before every polish sweep; -1: 1 for rd, else 0"},
+       "least-squares scales before every polish sweep, of levels' rows after it; -1: 1 for rd's "
+       "codes, else 0"},
       {"tune", &S::tune, "N", kRefinement, kRuns, true,
        "tune scales, norms and biases of the whole compressed model on N calibration windows, by "
        "gradients of the divergence from the dense model; codes and bytes stay; 0: none"},
@@ -248,7 +249,8 @@ std::vector<FlagRow> output_flags() {
        "rd, unless a flag asks for groups, grids or widths",
        kCommon},
       {"keep_embeddings", &S::keep_embeddings, "", kOutput, kRuns, true,
-       "embedding and head stay as they are; with entropy coding they are compressed too"},
+       "embedding and head stay as they are; with entropy coding they are compressed too, unless "
+       "sensitivity is not fisher"},
       {"gguf_type", &S::gguf_type, "TYPE", kOutput, kRuns | kExport, true,
        "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it types "
        "are "

@@ -58,7 +58,7 @@ void require_space(const std::filesystem::path& target, std::int64_t bytes) {
   }
   const std::filesystem::space_info space = std::filesystem::space(folder, error);
   if (error || static_cast<std::int64_t>(space.available) >= bytes) return;
-  fail(ErrorKind::kInput, "save: {} has {} free, {} takes {}; free room or save elsewhere",
+  fail(ErrorKind::kInput, "save: {} has {} free, {} needs {} more; free room or save elsewhere",
        folder.string(), human_bytes(static_cast<std::int64_t>(space.available)), target.string(),
        human_bytes(bytes));
 }

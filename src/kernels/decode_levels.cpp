@@ -12,8 +12,8 @@
 namespace sgpt_mi::kernels {
 namespace {
 
-constexpr std::size_t kLanes = kLevelLanes;
-using Lanes = std::array<LevelLane, kLanes>;
+constexpr std::size_t kChunkLanes = kLevelLanes;
+using Lanes = std::array<LevelLane, kChunkLanes>;
 
 void check_streams(const LevelStreams& streams) {
   ensure(streams.rows >= 1 && streams.columns >= 1 && streams.chunk_rows >= 1 &&
@@ -59,15 +59,15 @@ std::int64_t words_left(const Lanes& lanes) {
 /// level takes a word is not predictable.
 void decode_groups(const std::uint32_t* slots, const std::uint16_t* table, std::int64_t groups,
                    Lanes& lanes, std::int16_t* levels) {
-  std::array<std::uint32_t, kLanes> state;
-  std::array<const std::uint8_t*, kLanes> next;
-  for (std::size_t l = 0; l < kLanes; ++l) {
+  std::array<std::uint32_t, kChunkLanes> state;
+  std::array<const std::uint8_t*, kChunkLanes> next;
+  for (std::size_t l = 0; l < kChunkLanes; ++l) {
     state[l] = lanes[l].state;
     next[l] = lanes[l].next;
   }
   for (std::int64_t g = 0; g < groups; ++g) {
 #pragma GCC unroll 8
-    for (std::size_t l = 0; l < kLanes; ++l) {
+    for (std::size_t l = 0; l < kChunkLanes; ++l) {
       const std::uint32_t slot = slots[table[l] + (state[l] & (kSlots - 1))];
       const std::uint32_t low = state_behind(state[l], slot);
       const std::size_t takes = low < kLowestState ? 1 : 0;
@@ -76,10 +76,10 @@ void decode_groups(const std::uint32_t* slots, const std::uint16_t* table, std::
       next[l] += 2 * takes;
       levels[l] = static_cast<std::int16_t>(symbol_of(slot));
     }
-    table += kLanes;
-    levels += kLanes;
+    table += kChunkLanes;
+    levels += kChunkLanes;
   }
-  for (std::size_t l = 0; l < kLanes; ++l) {
+  for (std::size_t l = 0; l < kChunkLanes; ++l) {
     lanes[l].state = state[l];
     lanes[l].next = next[l];
   }
@@ -100,7 +100,7 @@ void decode_symbols(const LevelStreams& streams, const LevelChunk& chunk, Lanes&
   for (; i < count; ++i) {
     const auto at = static_cast<std::size_t>(i);
     levels[i] =
-        static_cast<std::int16_t>(next_symbol(lanes[at % kLanes], streams.slot + table[at]));
+        static_cast<std::int16_t>(next_symbol(lanes[at % kChunkLanes], streams.slot + table[at]));
   }
 }
 
@@ -110,7 +110,7 @@ bool decode_level_chunk(const LevelStreams& streams, std::int64_t index, std::in
                         std::int64_t stride) {
   const LevelChunk chunk = level_chunk(streams, index);
   Lanes lanes;
-  for (std::size_t l = 0; l < kLanes; ++l) {
+  for (std::size_t l = 0; l < kChunkLanes; ++l) {
     lanes[l] = open_lane(streams, index * kLevelLanes + static_cast<std::int64_t>(l));
   }
   const std::int64_t count = chunk.count();
@@ -121,7 +121,7 @@ bool decode_level_chunk(const LevelStreams& streams, std::int64_t index, std::in
   std::int16_t* const end = decoded.get() + count;
   for (std::int16_t* at = std::find(decoded.get(), end, escaped); at != end;
        at = std::find(at + 1, end, escaped)) {
-    *at = next_escape(lanes[static_cast<std::size_t>(at - decoded.get()) % kLanes]);
+    *at = next_escape(lanes[static_cast<std::size_t>(at - decoded.get()) % kChunkLanes]);
   }
   for (std::int64_t r = 0; r < chunk.rows; ++r) {
     const std::int16_t* row = decoded.get() + r * chunk.places;

@@ -8,7 +8,7 @@
 namespace sgpt_mi::kernels {
 namespace {
 
-constexpr std::int64_t kRowGrain = 16;
+constexpr std::int64_t kDequantizedRows = 16;
 
 bool in_bits(int value) { return value >= 1 && value <= 8; }
 
@@ -55,7 +55,7 @@ void dequantize_packed(const PackedWeights& packed, const Backend& backend) {
   if (packed.rows == 0 || packed.columns == 0) return;
   check_packed(packed);
   if (backend.cuda) return cuda::dequantize_packed(packed, backend.cuda_stream);
-  backend.parallel_for(packed.rows, kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+  backend.parallel_for(packed.rows, kDequantizedRows, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       for (std::size_t s = 0; s < packed.stream_count; ++s) {
         dequantize_stream(packed, packed.streams[s], row);

@@ -14,8 +14,10 @@
 #include "level_steps.h"
 #include "measures.h"
 #include "row_split.h"
+#include "selection.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "sweep.h"
 
 namespace sgpt_mi::obs {
@@ -25,8 +27,8 @@ namespace {
 constexpr int kFirstSweeps = 2;
 constexpr int kNextSweeps = 1;
 
-constexpr std::int64_t kSampledRows = 128;    // at least
-constexpr std::int64_t kMostRowsForOne = 16;  // of very many
+constexpr std::int64_t kSampledRows = 32;     // at least
+constexpr std::int64_t kMostRowsForOne = 64;  // of very many
 constexpr int kMeasuredSteps = 20;
 
 /// Some rows of a matrix that is pruned, on one device.
@@ -97,7 +99,7 @@ void Pruning::prune_by_sweep(double sparsity) {
         rows.order.apply(rows.problem.target, 1).clone(at::MemoryFormat::Contiguous),
         split_.input_of(i, curve_.input).upper, options);
   });
-  Sweep::run(sweeps);
+  Sweep::run(sweeps, split_.world());
   for (std::size_t i = 0; i < sweeps.size(); ++i) {
     parts_[i].weight = parts_[i].order.undo(sweeps[i].weight(), 1).contiguous();
     parts_[i].pruned = parts_[i].order.undo(sweeps[i].pruned(), 1).contiguous();
@@ -119,17 +121,18 @@ void Pruning::sweep_pattern() {
 
 void Pruning::sweep_support(double sparsity) {
   const auto count = static_cast<std::int64_t>(std::floor(weights_ * sparsity));
-  const float threshold = kth_smallest_of(scores_of(descents_), count > 0 ? count - 1 : 0);
+  const float threshold =
+      kth_smallest_of(scores_of(descents_), count > 0 ? count - 1 : 0, split_.world());
   split_.each([&](std::size_t i) { descents_[i].sweep_support(threshold); });
 }
 
 PrunedLevel Pruning::level() const {
   const torch::Tensor errors =
       split_.gather([&](std::size_t i) { return descents_[i].row_errors(); });
-  double zeros = 0.0;
-  for (const PrunedRows& rows : parts_) zeros += rows.pruned.sum().item<double>();
+  const torch::Tensor zeros = split_.gather([&](std::size_t i) { return parts_[i].pruned.sum(1); });
   const torch::Tensor scale = root_.squeeze(1).to(torch::kFloat64).square();
-  return {zeros / weights_, errors.div(scale).mul(curve_.row_weight).sum().item<double>()};
+  return {zeros.sum().item<double>() / weights_,
+          errors.div(scale).mul(curve_.row_weight).sum().item<double>()};
 }
 
 /// The sweep that codes some rows by grids fitted to what is kept of them.
@@ -280,12 +283,22 @@ std::vector<LevelPoint> measure_levels(const torch::Tensor& weight, const torch:
   const SampledRows sample = sample_rows(weight, pruned, measure);
   const double finest =
       finest_step(sample.weight, level_steps(measure.input, sample.row_weight, {1.0}));
-  std::vector<LevelPoint> points;
-  for (int i = 0; i < kMeasuredSteps; ++i) {
+  const ranks::World& world = measure.options.rows.world;
+  const torch::Tensor mine = at::zeros({kMeasuredSteps, 2}, torch::kFloat64);  // bits, damage
+  auto measured = mine.accessor<double, 2>();
+  for (int i = world.rank(); i < kMeasuredSteps; i += world.size()) {
     check_interrupt();
-    LevelPoint point = measure_step(sample, measure, finest * std::exp2(0.5 * i));
-    point.damage *= sample.stands_for;
-    points.push_back(point);
+    const LevelPoint point = measure_step(sample, measure, finest * std::exp2(0.5 * i));
+    measured[i][0] = point.bits;
+    measured[i][1] = point.damage * sample.stands_for;
+  }
+  const torch::Tensor all =
+      ranks::gather_rows(world, mine.unsqueeze(0), torch::kCPU).sum(0).contiguous();
+  const auto found = all.accessor<double, 2>();
+  std::vector<LevelPoint> points;
+  points.reserve(kMeasuredSteps);
+  for (int i = 0; i < kMeasuredSteps; ++i) {
+    points.push_back({finest * std::exp2(0.5 * i), found[i][0], found[i][1]});
   }
   return points;
 }

@@ -3,13 +3,11 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/DeviceGuard.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "row_products.h"
-#include "row_split.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/quant/block_grid.h"
@@ -161,7 +159,7 @@ void Descent::step_block_group(quant::Grid& grid, std::int64_t group, const torc
   if (grid.offset.defined()) moved.add_(grid.offset.narrow(1, group, 1));
   weight_.narrow(1, first, type.group).copy_(moved);
   gradient_.add_(response.mul_(change.scale));
-  if (grid.offset.defined()) gradient_.addmm_(change.offset, flat);
+  if (grid.offset.defined()) add_product(gradient_, change.offset, flat, together);
 }
 
 torch::Tensor Descent::scores() const {
@@ -206,30 +204,6 @@ torch::Tensor refit(const torch::Tensor& weight, const torch::Tensor& pruned,
     norm = next;
   }
   return values;
-}
-
-std::vector<torch::Tensor> prune_exactly(const std::vector<torch::Tensor>& scores,
-                                         std::int64_t count) {
-  std::vector<torch::Tensor> masks;
-  masks.reserve(scores.size());
-  const float threshold = count > 0 ? kth_smallest_of(scores, count - 1) : 0.0F;
-  for (const torch::Tensor& score : scores) {
-    const c10::DeviceGuard guard(score.device());
-    masks.push_back(count > 0 ? score.lt(threshold)
-                              : at::zeros(score.sizes(), score.options().dtype(torch::kBool)));
-  }
-  if (count == 0) return masks;
-  std::int64_t missing = count;
-  for (const torch::Tensor& mask : masks) missing -= mask.sum().item<std::int64_t>();
-  for (std::size_t i = 0; i < masks.size() && missing > 0; ++i) {
-    const c10::DeviceGuard guard(masks[i].device());
-    const torch::Tensor ties = scores[i].flatten().eq(threshold).nonzero().squeeze(1);
-    const std::int64_t falling = std::min(missing, ties.size(0));
-    masks[i].view(-1).index_fill_(0, ties.narrow(0, 0, falling), true);
-    missing -= falling;
-  }
-  ensure(missing == 0, "obs: some scores of a mask are not numbers");
-  return masks;
 }
 
 }  // namespace sgpt_mi::obs

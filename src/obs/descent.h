@@ -86,9 +86,4 @@ class Descent {
 [[nodiscard]] torch::Tensor refit(const torch::Tensor& weight, const torch::Tensor& pruned,
                                   const Problem& problem, std::int64_t iterations);
 
-/// The masks of the `count` lowest of all parts' scores, bool of their shapes: of equal ones those
-/// with the lower index fall first, part after part.
-[[nodiscard]] std::vector<torch::Tensor> prune_exactly(const std::vector<torch::Tensor>& scores,
-                                                       std::int64_t count);
-
 }  // namespace sgpt_mi::obs

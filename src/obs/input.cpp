@@ -2,7 +2,6 @@
 
 #include <ATen/ops/isfinite.h>
 
-#include "row_split.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/quant/block_grid.h"
 
@@ -77,12 +76,6 @@ quant::GridOptions grid_options(const CompressOptions& options, std::optional<in
   grid.clip = options.mse ? quant::ClipSearch::kGptq : quant::ClipSearch::kNone;
   grid.groupsize = options.groupsize;
   return grid;
-}
-
-float falling_score(const std::vector<torch::Tensor>& scores, double sparsity) {
-  std::int64_t count = 0;
-  for (const torch::Tensor& score : scores) count += score.numel();
-  return kth_smallest_of(scores, static_cast<std::int64_t>(static_cast<double>(count) * sparsity));
 }
 
 }  // namespace sgpt_mi::obs

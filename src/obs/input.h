@@ -43,9 +43,4 @@ void check_hessian(const torch::Tensor& hessian, const std::string& name);
                                           const torch::Tensor& diagonal,
                                           const blocks::BlockType& type);
 
-/// The highest score that falls: element int(count * sparsity) of the sorted scores of all parts.
-/// It and its equals fall too, one or more above the share asked for (the rule of the SparseGPT
-/// code).
-[[nodiscard]] float falling_score(const std::vector<torch::Tensor>& scores, double sparsity);
-
 }  // namespace sgpt_mi::obs

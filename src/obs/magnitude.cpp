@@ -3,6 +3,7 @@
 
 #include "input.h"
 #include "measures.h"
+#include "selection.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/quant/grid.h"
 

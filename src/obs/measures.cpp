@@ -9,6 +9,7 @@
 
 #include "row_products.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/ranks/messages.h"
 
 namespace sgpt_mi::obs {
 namespace {
@@ -41,10 +42,10 @@ void add_diagonals(Diagonals& diagonals, const torch::Tensor& matrix, const torc
   });
 }
 
-/// All rows on the CPU.
-torch::Tensor rows_of(Diagonals diagonals) {
+/// All rows of all ranks on the CPU.
+torch::Tensor rows_of(Diagonals diagonals, const ranks::World& world) {
   for (torch::Tensor& diagonal : diagonals) diagonal = diagonal.to(torch::kCPU);
-  return at::cat(diagonals);
+  return ranks::gather_rows(world, at::cat(diagonals), torch::kCPU);
 }
 
 }  // namespace
@@ -63,9 +64,9 @@ void measure(CompressResult& result, const RowSplit& split, const std::vector<Ro
     add_diagonals(errors, after - before, hessian, split.product_rows());
     add_diagonals(energies, before, hessian, split.product_rows());
   });
-  result.row_error = rows_of(std::move(errors));
+  result.row_error = rows_of(std::move(errors), split.world());
   result.output_error = result.row_error.sum().item<double>();
-  result.output_energy = rows_of(std::move(energies)).sum().item<double>();
+  result.output_energy = rows_of(std::move(energies), split.world()).sum().item<double>();
   const torch::Tensor& weight = result.matrix.weight;
   result.sparsity = weight.eq(0).sum().item<double>() / static_cast<double>(weight.numel());
   result.dead_channels = input.hessian.diagonal().eq(0).sum().item<std::int64_t>();

@@ -13,6 +13,7 @@
 #include "level_steps.h"
 #include "measures.h"
 #include "row_split.h"
+#include "selection.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/quant/grid.h"
 #include "sweep.h"
@@ -107,10 +108,11 @@ class Refinement {
   void refit_kept();
   [[nodiscard]] quant::Grid fit_grid(const RefinedRows& rows) const;
   [[nodiscard]] torch::Tensor row_weight() const;
-  [[nodiscard]] quant::Grid fit_levels(const RefinedRows& rows) const;
+  [[nodiscard]] std::vector<quant::LevelGrid> fit_levels() const;
   void quantize();
   void polish();
   void polish_levels();
+  void take_levels(CompressedMatrix& matrix);
   [[nodiscard]] std::vector<Descent> descents() const;
 
   const PreparedInput& input_;
@@ -176,7 +178,7 @@ void Refinement::prune() {
   std::vector<Sweep> sweeps;
   sweeps.reserve(parts_.size());
   split_.each([&](std::size_t i) { sweeps.push_back(parts_[i].new_sweep(options)); });
-  Sweep::run(sweeps);
+  Sweep::run(sweeps, split_.world());
   split_.each([&](std::size_t i) { parts_[i].take_sweep(sweeps[i]); });
 }
 
@@ -220,10 +222,10 @@ void Refinement::descend_support() {
 /// Sweeps of L0 descent that leave exactly so many zeros.
 void Refinement::descend_to(std::int64_t zeros, std::vector<Descent>& descents) {
   for (std::int64_t i = 0; i < options_.refine.l0_sweeps; ++i) {
-    const float threshold = kth_smallest_of(scores_of(descents), zeros - 1);
+    const float threshold = kth_smallest_of(scores_of(descents), zeros - 1, split_.world());
     split_.each([&](std::size_t part) { descents[part].sweep_support(threshold); });
   }
-  std::vector<torch::Tensor> masks = prune_exactly(scores_of(descents), zeros);
+  std::vector<torch::Tensor> masks = prune_exactly(scores_of(descents), zeros, split_.world());
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     parts_[i].pruned = std::move(masks[i]);
     parts_[i].weight.masked_fill_(parts_[i].pruned, 0.0);
@@ -244,11 +246,16 @@ torch::Tensor Refinement::row_weight() const {
   return at::ones({before_.size(0)}, before_.options().dtype(torch::kFloat64));
 }
 
-quant::Grid Refinement::fit_levels(const RefinedRows& rows) const {
-  quant::Grid grid;
-  grid.levels = find_level_grid(rows.weight, row_weight(), input_, *options_.levels);
-  if (rows.order.forward.defined()) grid.levels = grid.levels->with_columns(rows.order.forward);
-  return grid;
+/// Of every part's rows, in the natural column order.
+std::vector<quant::LevelGrid> Refinement::fit_levels() const {
+  const torch::Tensor weight = split_.gather([&](std::size_t i) { return parts_[i].weight; });
+  const quant::LevelGrid all = find_level_grid(weight, row_weight(), input_, *options_.levels);
+  const std::vector<torch::Tensor> rows =
+      split_.scatter(at::arange(weight.size(0), weight.options().dtype(torch::kInt64)));
+  std::vector<quant::LevelGrid> grids;
+  grids.reserve(rows.size());
+  for (const torch::Tensor& part : rows) grids.push_back(all.of_rows(part));
+  return grids;
 }
 
 quant::Grid Refinement::fit_grid(const RefinedRows& rows) const {
@@ -269,13 +276,18 @@ quant::Grid Refinement::fit_grid(const RefinedRows& rows) const {
 void Refinement::quantize() {
   std::vector<Sweep> sweeps;
   sweeps.reserve(parts_.size());
+  std::vector<quant::LevelGrid> levels;
+  if (options_.levels) levels = fit_levels();
   split_.each([&](std::size_t i) {
     const RefinedRows& rows = parts_[i];
     Sweep& sweep = sweeps.emplace_back(rows.new_sweep(options_));
     if (fits_grids_in_sweep(options_)) {
       sweep.fit_grids(scale_exponent_);
     } else if (options_.levels) {
-      sweep.use_grid(fit_levels(rows));
+      quant::Grid grid;
+      grid.levels = rows.order.forward.defined() ? levels[i].with_columns(rows.order.forward)
+                                                 : std::move(levels[i]);
+      sweep.use_grid(std::move(grid));
     } else {
       const StepClock clock(result_, "grid");
       quant::Grid grid = fit_grid(rows);
@@ -287,21 +299,45 @@ void Refinement::quantize() {
     }
   });
   const StepClock clock(result_, "sweep");
-  Sweep::run(sweeps);
+  Sweep::run(sweeps, split_.world());
   split_.each([&](std::size_t i) { parts_[i].take_sweep(sweeps[i]); });
 }
 
 /// As polish(), with prices from the levels as they are before each sweep.
 void Refinement::polish_levels() {
-  RefinedRows& rows = parts_.front();
-  quant::LevelGrid& grid = *rows.grid.levels;
-  std::vector<Descent> descent = descents();
+  if (options_.refine.polish_sweeps == 0) return;
+  std::vector<Descent> parts = descents();
+  const std::vector<torch::Tensor> weights = split_.scatter(row_weight());
   for (std::int64_t sweep = 0; sweep < options_.refine.polish_sweeps; ++sweep) {
-    quant::set_prices(grid, quant::level_tables(quant::nearest_levels(rows.weight, grid)));
-    use_descent_costs(grid, rows.problem.hessian.diagonal(), row_weight(), *options_.levels);
-    descent.front().sweep_codes(rows.grid, {});
-    if (options_.refine.scale_step) descent.front().step_rows(grid);
+    quant::LevelTables tables = quant::level_tables(split_.gather([&](std::size_t i) {
+      return quant::nearest_levels(parts_[i].weight, *parts_[i].grid.levels);
+    }));
+    const std::vector<torch::Tensor> row_tables = split_.scatter(tables.row_table);
+    split_.each([&](std::size_t i) {
+      RefinedRows& rows = parts_[i];
+      quant::LevelGrid& grid = *rows.grid.levels;
+      tables.row_table = row_tables[i];
+      quant::set_prices(grid, tables);
+      use_descent_costs(grid, rows.problem.hessian.diagonal(), weights[i], *options_.levels);
+      parts[i].sweep_codes(rows.grid, {});
+      if (options_.refine.scale_step) parts[i].step_rows(grid);
+    });
   }
+}
+
+void Refinement::take_levels(CompressedMatrix& matrix) {
+  const auto grid_of = [&](std::size_t i) -> quant::LevelGrid& { return *parts_[i].grid.levels; };
+  const auto levels_of = [&](std::size_t i) {
+    return quant::nearest_levels(parts_[i].weight, grid_of(i));
+  };
+  quant::LevelGrid all = grid_of(0);
+  for (torch::Tensor quant::LevelGrid::*member :
+       {&quant::LevelGrid::row_step, &quant::LevelGrid::row_cost, &quant::LevelGrid::row_table}) {
+    all.*member = split_.gather([&](std::size_t i) { return grid_of(i).*member; });
+  }
+  matrix.levels = split_.gather(levels_of);
+  matrix.weight = quant::values_of(matrix.levels, all);
+  matrix.level_grid = std::move(all);
 }
 
 void Refinement::polish() {
@@ -324,13 +360,13 @@ void Refinement::polish() {
 
 CompressResult Refinement::take(const std::string& name) {
   CompressedMatrix& matrix = result_.matrix;
-  matrix.weight = split_.gather([&](std::size_t i) { return parts_[i].weight; });
+  if (!parts_.front().grid.levels) {
+    matrix.weight = split_.gather([&](std::size_t i) { return parts_[i].weight; });
+  }
   matrix.pruned = split_.gather([&](std::size_t i) { return parts_[i].pruned; });
   RefinedRows& first = parts_.front();
   if (first.grid.levels) {
-    matrix.levels = quant::nearest_levels(first.weight, *first.grid.levels);
-    matrix.weight = quant::values_of(matrix.levels, *first.grid.levels);
-    matrix.level_grid = first.grid.levels;
+    take_levels(matrix);
     if (options_.prunes() && options_.prune_m == 0) matrix.pruned.logical_or_(matrix.weight.eq(0));
   }
   if (first.codes.defined()) {
@@ -360,31 +396,6 @@ CompressResult compress_refined(const torch::Tensor& weight, const PreparedInput
   Refinement refinement(weight, input, options);
   refinement.run();
   return refinement.take(name);
-}
-
-DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
-                          const std::vector<DriftMoments>& halves, double limit) {
-  ensure(!halves.empty(), "obs: a drift correction without an estimate of the drift");
-  const torch::Tensor before = weight.to(torch::kFloat32);
-  const ColumnOrder order = order_of(input);
-  double sequences = 0.0;
-  for (const DriftMoments& half : halves) sequences += static_cast<double>(half.sequences);
-  std::vector<torch::Tensor> whitened;  // D U^T, with H'^-1 = U^T U
-  torch::Tensor mean = at::zeros_like(before);
-  for (const DriftMoments& half : halves) {
-    torch::Tensor moved = before.matmul(half.cross);
-    if (half.residual.defined()) moved.add_(half.residual);
-    whitened.push_back(order.apply(moved, 1).matmul(input.upper.t()));
-    mean.add_(whitened.back(), static_cast<double>(half.sequences) / sequences);
-  }
-  double share = 1.0;
-  if (whitened.size() == 2) {
-    const double common = (whitened[0] * whitened[1]).sum(torch::kFloat64).item<double>();
-    const double energy = mean.square().sum(torch::kFloat64).item<double>();
-    share = energy > 0.0 ? std::clamp(common / energy, 0.0, 1.0) : 0.0;
-  }
-  const torch::Tensor correction = order.undo(mean.matmul(input.upper), 1);
-  return {before + correction.mul_(limit * share), limit * share};
 }
 
 }  // namespace sgpt_mi::obs

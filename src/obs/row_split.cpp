@@ -7,16 +7,19 @@
 
 #include "row_products.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/kernels/kth_smallest.h"
-#include "sgpt_mi/quant/tensor_view.h"
+#include "sgpt_mi/ranks/messages.h"
 
 namespace sgpt_mi::obs {
 namespace {
 
-/// Whether a row's grid, or the price of its levels, depends on other rows.
+/// Whether a row's grid depends on other rows.
 bool rows_share_grids(const CompressOptions& options) {
-  if (options.levels) return true;
   return options.groups && options.groups->sharing != quant::GridSharing::kRowGroup;
+}
+
+/// The first product of a part of several.
+std::int64_t first_product(std::int64_t products, std::int64_t part, std::int64_t parts) {
+  return part * products / parts;
 }
 
 PreparedInput copy_of(const PreparedInput& input, torch::Device device) {
@@ -30,6 +33,12 @@ PreparedInput copy_of(const PreparedInput& input, torch::Device device) {
 
 }  // namespace
 
+bool shares_rows(std::int64_t rows, const CompressOptions& options) {
+  const RowPlacement& placement = options.rows;
+  return !placement.world.alone() && !rows_share_grids(options) &&
+         product_count(rows, placement.product_rows) >= placement.world.size();
+}
+
 RowSplit::RowSplit(const torch::Tensor& weight, const CompressOptions& options)
     : product_rows_(options.rows.product_rows) {
   const RowPlacement& placement = options.rows;
@@ -39,19 +48,24 @@ RowSplit::RowSplit(const torch::Tensor& weight, const CompressOptions& options)
          "obs: the rows of a product are not a multiple of 64");
   const std::int64_t rows = weight.size(0);
   const std::int64_t products = product_count(rows, product_rows_);
+  if (shares_rows(rows, options)) world_ = placement.world;
+  // Prices of levels come from the levels of all rows, on one device.
+  const bool one_device = rows_share_grids(options) || options.levels || !world_.alone();
   std::int64_t parts = 1;
-  if (!rows_share_grids(options)) {
+  if (!one_device) {
     parts =
         std::clamp<std::int64_t>(static_cast<std::int64_t>(placement.devices.size()), 1, products);
   }
-  // Where the products do not come out even, the last devices have one more: the first has the
+  // Where the products do not come out even, the last parts have one more: the first device has the
   // model to hold as well, and the last product may be short.
+  const std::int64_t all = world_.size() * parts;
   const auto start = [&](std::int64_t part) {
-    return part == parts ? rows : part * products / parts * product_rows_;
+    return part == all ? rows : first_product(products, part, all) * product_rows_;
   };
-  for (std::int64_t part = 0; part < parts; ++part) {
+  for (std::int64_t i = 0; i < parts; ++i) {
+    const std::int64_t part = world_.rank() * parts + i;
     const torch::Device device =
-        parts == 1 ? weight.device() : placement.devices[static_cast<std::size_t>(part)];
+        parts == 1 ? weight.device() : placement.devices[static_cast<std::size_t>(i)];
     parts_.push_back({device, start(part), start(part + 1) - start(part)});
   }
 }
@@ -63,7 +77,7 @@ const PreparedInput& RowSplit::input_of(std::size_t part, const PreparedInput& i
 }
 
 std::vector<torch::Tensor> RowSplit::scatter(const torch::Tensor& tensor) const {
-  if (parts_.size() == 1) return {tensor};
+  if (parts_.size() == 1 && world_.alone()) return {tensor};
   std::vector<torch::Tensor> tensors;
   tensors.reserve(parts_.size());
   for (const Part& part : parts_) {
@@ -73,23 +87,10 @@ std::vector<torch::Tensor> RowSplit::scatter(const torch::Tensor& tensor) const 
 }
 
 torch::Tensor RowSplit::join(std::vector<torch::Tensor>& tensors) const {
-  if (tensors.size() == 1) return std::move(tensors.front());
-  for (torch::Tensor& tensor : tensors) tensor = tensor.to(parts_.front().device);
-  return at::cat(tensors);
-}
-
-float kth_smallest_of(const std::vector<torch::Tensor>& parts, std::int64_t k) {
-  std::vector<torch::Tensor> values;  // keeps what contiguous() makes
-  std::vector<kernels::ValueRun> runs;
-  values.reserve(parts.size());
-  runs.reserve(parts.size());
-  for (const torch::Tensor& part : parts) {
-    const c10::DeviceGuard guard(part.device());
-    values.push_back(part.contiguous());
-    runs.push_back({values.back().data_ptr<float>(), part.numel(), quant::backend_of(part),
-                    part.device().index()});
-  }
-  return kernels::kth_smallest(runs, k);
+  const torch::Device device = parts_.front().device;
+  for (torch::Tensor& tensor : tensors) tensor = tensor.to(device);
+  const torch::Tensor joined = tensors.size() == 1 ? tensors.front() : at::cat(tensors);
+  return ranks::gather_rows(world_, joined, device);
 }
 
 void copy_to_devices(PreparedInput& input, const RowPlacement& placement) {

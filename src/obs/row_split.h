@@ -11,7 +11,8 @@
 
 namespace sgpt_mi::obs {
 
-/// A matrix cut into runs of neighbouring rows, one run a device: CompressOptions::rows.
+/// A matrix cut into runs of neighbouring rows, one run a device or rank: CompressOptions::rows.
+/// The parts are those of this rank; gather() gives all rows to every rank.
 ///
 /// Whatever mixes rows is done so that the cut cannot be told from the result: thresholds from the
 /// values of all parts, sums over whole matrices on the first device or over products in their
@@ -20,17 +21,20 @@ namespace sgpt_mi::obs {
 class RowSplit {
  public:
   /// \param weight  (rows, N), on the first device of options.rows.
-  /// One part where options.rows does not ask for more, the rows fill one product only, or they
-  /// share grids.
+  /// One part where options.rows does not ask for more, the rows fill one product only, they share
+  /// grids, are levels, or are shared by ranks; all rows in it where shares_rows() is false.
   RowSplit(const torch::Tensor& weight, const CompressOptions& options);
 
   [[nodiscard]] std::size_t size() const { return parts_.size(); }
+  /// The ranks that share the rows; this one alone where they do not.
+  [[nodiscard]] const ranks::World& world() const { return world_; }
   [[nodiscard]] std::int64_t product_rows() const { return product_rows_; }
 
   /// `input` on the device of a part. Throws Error(kInternal) when it was prepared for fewer.
   [[nodiscard]] const PreparedInput& input_of(std::size_t part, const PreparedInput& input) const;
 
-  /// Rows of a tensor (rows, ...) by part, each on its device: views where that is the tensor's.
+  /// Of a tensor with all rows, (rows, ...), those of each part, on its device: views where that is
+  /// the tensor's.
   [[nodiscard]] std::vector<torch::Tensor> scatter(const torch::Tensor& tensor) const;
 
   /// Runs work(part) for every part, its device being the current one.
@@ -42,7 +46,7 @@ class RowSplit {
     }
   }
 
-  /// The tensors of of_part(part), one below the other, on the first device.
+  /// The tensors of of_part(part), one below the other, those of all ranks, on the first device.
   template <typename OfPart>
   [[nodiscard]] torch::Tensor gather(const OfPart& of_part) const {
     std::vector<torch::Tensor> tensors;
@@ -61,6 +65,7 @@ class RowSplit {
   [[nodiscard]] torch::Tensor join(std::vector<torch::Tensor>& tensors) const;
 
   std::int64_t product_rows_;
+  ranks::World world_;
   std::vector<Part> parts_;
 };
 
@@ -80,10 +85,6 @@ void take_blocks(CompressedMatrix& matrix, const RowSplit& split, const GridOf& 
       Factors{first.blocks->type, gather(&Factors::super_scale), gather(&Factors::super_minimum),
               gather(&Factors::sub_scale), gather(&Factors::sub_minimum)};
 }
-
-/// The value at place k of the elements of all tensors together, see kernels::kth_smallest. Of one
-/// part each, in their order.
-[[nodiscard]] float kth_smallest_of(const std::vector<torch::Tensor>& parts, std::int64_t k);
 
 /// The input with copies on further devices: PreparedInput::copies.
 void copy_to_devices(PreparedInput& input, const RowPlacement& placement);

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "column_order.h"
-#include "factor.h"
 #include "input.h"
 #include "measures.h"
 #include "refine.h"
@@ -104,7 +103,7 @@ PreparedInput prepare_input(const torch::Tensor& hessian, const CompressOptions&
         at::argsort(living.diagonal(), /*stable=*/true, /*dim=*/0, /*descending=*/true);
     living = living.index_select(0, input.column_order).index_select(1, input.column_order);
   }
-  Factor factor = factorize(living, options.percdamp, name);
+  cholesky::Factor factor = cholesky::factorize(living, options.percdamp, name);
   input.upper = std::move(factor.upper);
   input.damping = std::move(factor.steps);
   copy_to_devices(input, options.rows);
@@ -127,7 +126,7 @@ CompressResult compress_sparsegpt(const torch::Tensor& weight, const PreparedInp
     sweeps.push_back(new_sweep(rows[i], split.input_of(i, input), options, exponent));
     if (weights[i].defined()) sweeps.back().weigh_masks(weights[i]);
   });
-  Sweep::run(sweeps);
+  Sweep::run(sweeps, split.world());
 
   std::vector<ColumnOrder> orders;
   std::vector<RowChange> changes;

@@ -9,6 +9,7 @@
 
 #include "input.h"
 #include "row_products.h"
+#include "selection.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/kernels/obs_block.h"
 #include "sgpt_mi/quant/block_grid.h"
@@ -67,7 +68,7 @@ void Sweep::weigh_rows(torch::Tensor row_weight) {
                 weight_.options().dtype(torch::kFloat64));
 }
 
-void Sweep::run(std::vector<Sweep>& parts) {
+void Sweep::run(std::vector<Sweep>& parts, const ranks::World& world) {
   const std::int64_t columns = parts.front().weight_.size(1);
   const std::int64_t block = parts.front().block_size();
   const std::int64_t span = parts.front().far_block_size();
@@ -78,21 +79,22 @@ void Sweep::run(std::vector<Sweep>& parts) {
     for (std::int64_t first = far_first; first < far_end; first += block) {
       check_interrupt();
       const std::int64_t end = std::min(first + block, far_end);
-      choose_masks(parts, first, end);
+      choose_masks(parts, first, end, world);
       for (Sweep& part : parts) part.run_block(first, end);
     }
     for (Sweep& part : parts) part.subtract(far_first, far_end, far_end, columns);
   }
 }
 
-/// The unstructured mask of a block, of all parts together.
-void Sweep::choose_masks(std::vector<Sweep>& parts, std::int64_t first, std::int64_t end) {
+/// The unstructured mask of a block, of all parts and ranks together.
+void Sweep::choose_masks(std::vector<Sweep>& parts, std::int64_t first, std::int64_t end,
+                         const ranks::World& world) {
   const double sparsity = parts.front().options_.sparsity;
   if (sparsity == 0.0) return;
   std::vector<torch::Tensor> scores;
   scores.reserve(parts.size());
   for (const Sweep& part : parts) scores.push_back(part.scores(first, end));
-  const float threshold = falling_score(scores, sparsity);
+  const float threshold = falling_score(scores, sparsity, world);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const c10::DeviceGuard guard(scores[i].device());
     parts[i].pruned_.narrow(1, first, end - first).copy_(scores[i].le(threshold));

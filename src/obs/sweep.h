@@ -42,7 +42,7 @@ class Sweep {
   void weigh_rows(torch::Tensor row_weight);
 
   /// Runs the sweeps of all parts of a matrix, block by block, with one mask threshold for all.
-  static void run(std::vector<Sweep>& parts);
+  static void run(std::vector<Sweep>& parts, const ranks::World& world = {});
 
   [[nodiscard]] const torch::Tensor& weight() const { return weight_; }
   [[nodiscard]] const torch::Tensor& pruned() const { return pruned_; }
@@ -64,7 +64,8 @@ class Sweep {
   void fit_group_at(std::int64_t first);
   void fit_blocks_at(std::int64_t first);
   void step(std::int64_t first, std::int64_t end);
-  static void choose_masks(std::vector<Sweep>& parts, std::int64_t first, std::int64_t end);
+  static void choose_masks(std::vector<Sweep>& parts, std::int64_t first, std::int64_t end,
+                           const ranks::World& world);
   void start_far_block(std::int64_t first, std::int64_t end);
   void sum_columns(std::int64_t first, const torch::Tensor& error);
   [[nodiscard]] torch::Tensor error_of(std::int64_t first, std::int64_t end) const;

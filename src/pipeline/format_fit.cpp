@@ -66,7 +66,7 @@ std::vector<formats::MatrixShape> level_ends(const Session& session,
                                              const CompressionSettings& settings) {
   const model::ModelSpec& spec = session.model.spec();
   const bool projected = spec.word_embed_dim != 0 && spec.word_embed_dim != spec.hidden;
-  if (!settings.entropy || !settings.plan || settings.keep_embeddings || projected) return {};
+  if (!wants_level_ends(settings) || projected) return {};
   return planning::end_matrices(session.checkpoint, session.model.spec());
 }
 
@@ -121,6 +121,11 @@ void warn_of_types(const planning::TypeOptions& types,
 }
 
 }  // namespace
+
+bool wants_level_ends(const CompressionSettings& settings) {
+  return settings.entropy && settings.plan && !settings.keep_embeddings &&
+         settings.plan->sensitivity == planning::Sensitivity::kFisher;
+}
 
 void take_format(CompressRun& run, const FormatWishes& wishes) {
   const formats::GridLimits& grids = run.format.grids;

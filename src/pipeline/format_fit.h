@@ -22,6 +22,10 @@ void require_linear(const CompressRun& run, const model::LinearInfo& linear);
 /// linears get another block type than the one asked for.
 void warn_of_format(const CompressRun& run, const Session& session, report::Events& events);
 
+/// Whether embedding and head get levels too. Not where the linears' errors are not in nats, as
+/// theirs are: one step for both means nothing then.
+[[nodiscard]] bool wants_level_ends(const compress::CompressionSettings& settings);
+
 /// The settings of a format that holds blocks with what depends on the model: embedding and head,
 /// and of --target_bytes what the file's other parts leave for the matrices, exactly. Others come
 /// back as they are. Throws Error(kUsage) naming the least size when the target is below it.

@@ -86,7 +86,7 @@ std::string describe_levels(const compress::CompressionSettings& settings) {
     size = fmt::format("no more bytes than {:g}-bit codes", target.average_bits);
   }
   return fmt::format("entropy-coded, steps by row and column, {}; embedding and head {}", size,
-                     settings.keep_embeddings ? "kept" : "too");
+                     wants_level_ends(settings) ? "too" : "kept");
 }
 
 std::string describe_grid(const compress::CompressionSettings& settings) {
@@ -158,8 +158,8 @@ void check_target(const CompressRun& run, const Session& session) {
       {*settings.widths, settings.matrix, settings.selection, budget.stored_bits}, session.model));
 }
 
-/// At most this lies in the journal beside the output: of each weight its value, its code or level
-/// and whether it is pruned.
+}  // namespace
+
 std::int64_t journal_bytes(const Session& session, const compress::CompressionSettings& settings) {
   constexpr std::int64_t kCodeBytes = 3;
   const formats::SavedTypes types = saved_types(session, settings);
@@ -174,6 +174,8 @@ std::int64_t journal_bytes(const Session& session, const compress::CompressionSe
   }
   return bytes;
 }
+
+namespace {
 
 /// The output folder must not be the model itself, which would be replaced while it is read, and
 /// its disk must have room.

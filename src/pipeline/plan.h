@@ -37,6 +37,11 @@ struct SizeBudget {
 [[nodiscard]] SizeBudget size_budget(const formats::SavedTypes& types, const model::Model& model,
                                      const compress::CompressionSettings& settings);
 
+/// At most this lies in the journal beside the output: of each weight its value, its code or level
+/// and whether it is pruned.
+[[nodiscard]] std::int64_t journal_bytes(const Session& session,
+                                         const compress::CompressionSettings& settings);
+
 /// Checks that the options fit the model and returns the number of linears they select.
 /// Throws Error(kUsage).
 [[nodiscard]] std::int64_t check_run(const CompressRun& run, const Session& session);

@@ -28,12 +28,21 @@ costs::CostQuestion cost_question(const CompressRun& run, const PreparedRun& pre
   question.true_sequential = settings.true_sequential;
   question.dense_stream = settings.follows_dense();
   question.residual_drift = settings.drift > 0.0 && settings.drift_residual;
-  question.refines = settings.matrix.refine.any();
+  const obs::RefineOptions& refine = settings.matrix.refine;
+  const auto support = settings.matrix.prunes() ? refine.l0_sweeps + refine.refit_iterations : 0;
+  question.descents =
+      static_cast<double>(support + refine.polish_sweeps * (refine.scale_step ? 2 : 1));
   const bool levels = settings.entropy && settings.plan;
   const std::string first = session.model.block_linears(0).front().name + ".weight";
   const DType saved = saved_types(session, settings).dtype_of(first);
   const std::int64_t code = levels ? 2 : settings.quantizes() ? 1 : 0;
   question.result_bytes = static_cast<std::int64_t>(dtype_size(saved)) + 1 + code;  // 1: the mask
+  compress::CompressionSettings placed = settings;
+  placed.matrix.rows = session.rows_for(settings.matrix);
+  question.product_rows = placed.shared_rows();
+  // Float32 values; of levels also the values that they are fitted to, and those of every polish.
+  question.row_bytes = 4 + 1 + code + (settings.drift > 0.0 ? 4 : 0);
+  if (levels) question.row_bytes += 2 * settings.matrix.refine.polish_sweeps;
   for (const text::EvalSet& set : prepared.eval_sets) {
     question.scored_tokens += set.windows.windows * set.windows.seqlen;
   }
@@ -44,17 +53,19 @@ costs::CostQuestion cost_question(const CompressRun& run, const PreparedRun& pre
 
 void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Events& events) {
   const int ranks = run.model.ranks();
-  if (ranks == 1) return;
-  const costs::CostQuestion question = cost_question(run, prepared);
   const bool planned = run.model.planned_ranks > 0;
+  if (ranks == 1 && !planned) return;
+  const costs::CostQuestion question = cost_question(run, prepared);
   const bool on_gpu = prepared.session.placement.device.is_cuda();
   costs::Rates rates;
   if (planned) rates = on_gpu ? costs::gpu_rates() : costs::measured_rates(question.walk_type);
   const costs::RankCosts costs = costs::rank_costs(question, rates, ranks);
-  events.plan(fmt::format(
-      "ranks      {}: a block sends {} of sums and {} of compressed weights, the compression {}",
-      ranks, human_bytes(costs.sum_bytes), human_bytes(costs.result_bytes),
-      human_bytes(costs.all_bytes)));
+  if (ranks > 1) {
+    events.plan(fmt::format(
+        "ranks      {}: a block sends {} of sums and {} of compressed weights, the compression {}",
+        ranks, human_bytes(costs.sum_bytes), human_bytes(costs.result_bytes),
+        human_bytes(costs.all_bytes)));
+  }
   if (!planned) return;
   const auto describe = [&](const costs::RankCosts& counted) {
     std::string text = fmt::format("{:.3g} s (", counted.total());
@@ -63,9 +74,13 @@ void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Eve
     }
     return text + ")";
   };
-  events.plan("           counted, not measured, each rank on a machine of its own: 1 rank " +
-              describe(costs::rank_costs(question, rates, 1)));
-  events.plan(fmt::format("           {} ranks {}; {}", ranks, describe(costs), rates.source));
+  const std::string alone = describe(ranks > 1 ? costs::rank_costs(question, rates, 1) : costs);
+  events.plan("time       counted, not measured, with " + rates.source);
+  events.plan("           1 rank " + alone);
+  if (ranks > 1) {
+    events.plan(fmt::format("           {} ranks, each on a machine of its own, {}", ranks,
+                            describe(costs)));
+  }
 }
 
 std::optional<std::int64_t> planned_exchange(const CompressRun& run, const PreparedRun& prepared) {

@@ -149,14 +149,31 @@ compress::BlockResult compress(const Job& job, const formats::SavedTypes& types,
   const walk::StageTimer timer(job.report.timings, "compress");
   job.events.stage("compress", job.prepared.selected_linears);
   Session& session = job.prepared.session;
-  settings.matrix.rows = session.rows;
+  settings.matrix.rows = session.rows_for(settings.matrix);
   settings.batch_windows = job.prepared.memory.batch_windows;
-  return compress::compress_blocks(
-      {session.model, session.calibration(settings.channel_scaling.has_value()),
-       job.prepared.calibration.windows, settings, job.run.format.holds_codes, stored_bits,
-       job.pictures != nullptr, types, store, job.events, job.report.timings,
-       measurement_key(settings, job.prepared, job.sha256), job.prepared.memory.activations,
-       job.journal, session.world});
+  compress::BlockRun run{session.model,
+                         session.calibration(settings.channel_scaling.has_value()),
+                         job.prepared.calibration.windows,
+                         settings,
+                         job.run.format.holds_codes,
+                         stored_bits,
+                         job.pictures != nullptr,
+                         types,
+                         store,
+                         job.events,
+                         job.report.timings,
+                         measurement_key(settings, job.prepared, job.sha256),
+                         job.prepared.memory.activations,
+                         job.journal,
+                         session.world};
+  if (job.journal != nullptr && !job.run.save_dir.empty()) {
+    // The disk may fill while the run is at work. How much of the model is written is not known.
+    run.before_block = [&, bytes =
+                               static_cast<double>(journal_bytes(session, settings))](double left) {
+      formats::require_space(job.run.save_dir, static_cast<std::int64_t>(left * bytes));
+    };
+  }
+  return compress::compress_blocks(run);
 }
 
 std::string report_bytes(const RunReport& report) { return io::json_text(to_json(report)); }

@@ -79,10 +79,14 @@ class Measurer {
       : run_(run),
         goal_(run.goal),
         fisher_(std::move(fisher)),
+        matrix_(run.goal.matrix),
         sparsities_(sparsity_levels(run.goal)),
-        widths_(measured_widths(run.goal)) {}
+        widths_(measured_widths(run.goal)) {
+    if (goal_.levels) matrix_.rows.world = run.world;
+  }
 
-  /// This rank's share of the linears that read some sites of a block.
+  /// The linears that read some sites of a block: levels of all, by all ranks together; else of
+  /// this rank's share of them.
   void measure(model::Block& block, std::span<walk::SiteInput> inputs);
   /// What all ranks have measured.
   [[nodiscard]] Measurements take();
@@ -106,10 +110,11 @@ class Measurer {
   const MeasureRun& run_;
   const PlanGoal& goal_;
   FisherMap fisher_;
+  obs::CompressOptions matrix_;  // the goal's, for the ranks that measure a linear together
   SparsityLevels sparsities_;
   std::vector<int> widths_;
-  std::vector<std::string> order_;  // of all ranks' linears
-  Measurements result_;             // of this rank's
+  std::vector<std::string> order_;  // of all linears
+  Measurements result_;             // of those that this rank has measured
 };
 
 void Measurer::measure(model::Block& block, std::span<walk::SiteInput> inputs) {
@@ -123,14 +128,14 @@ void Measurer::measure(model::Block& block, std::span<walk::SiteInput> inputs) {
   const std::vector<int> rank_of = walk::share_linears(linears, run_.world.size());
   for (std::size_t i = 0; i < linears.size(); ++i) {
     order_.push_back(linears[i].name);
-    if (rank_of[i] != run_.world.rank()) linears[i].rows = 0;
+    if (!goal_.levels && rank_of[i] != run_.world.rank()) linears[i].rows = 0;
   }
   std::erase_if(linears, [](const model::LinearInfo& linear) { return linear.rows == 0; });
   for (const walk::SiteInput& input : inputs) measure_site(block, linears, input);
 }
 
 Measurements Measurer::take() {
-  if (run_.world.alone()) return std::move(result_);
+  if (run_.world.alone() || goal_.levels) return std::move(result_);
   const nlohmann::json mine = to_json(result_);
   std::map<std::string, LinearCurves> all;
   for (int rank = 0; rank < run_.world.size(); ++rank) {
@@ -156,7 +161,7 @@ void Measurer::measure_site(model::Block& block, const std::vector<model::Linear
         groups = widths::group_site(input, goal_.plan.widths.grouping, false, run_.timings);
       }
       const walk::StageTimer timer(run_.timings, "factor", linear.name);
-      prepared = obs::prepare_input(input.stats.hessian(), goal_.matrix, linear.name);
+      prepared = obs::prepare_input(input.stats.hessian(), matrix_, linear.name);
     }
     const walk::StageTimer timer(run_.timings, "curves", linear.name);
     measure_linear(block.weight(linear.short_name), linear, input, groups, *prepared);
@@ -193,7 +198,7 @@ void Measurer::measure_linear(const torch::Tensor& weight, const model::LinearIn
   const torch::Tensor floored = obs::floored_row_weight(rows).to(torch::kCPU).contiguous();
   const double* first = floored.const_data_ptr<double>();
   curves.row_weight.assign(first, first + floored.numel());
-  const obs::CurveInput with{prepared, goal_.matrix, rows};
+  const obs::CurveInput with{prepared, matrix_, rows};
   const auto dense = [&] {
     return obs::PruneCurve{{},
                            weight.to(torch::kFloat32).contiguous(),

@@ -38,6 +38,7 @@ torch::Tensor classes_of(const torch::Tensor& mean) {
 
 /// The bucket of each magnitude, int32.
 torch::Tensor buckets_of(const torch::Tensor& magnitude) {
+  if (magnitude.max().item<std::int32_t>() < kCounted) return magnitude;
   const torch::Tensor octave =
       (magnitude.to(torch::kFloat32) / static_cast<double>(kCounted)).log2_().floor_();
   return at::where(

@@ -86,13 +86,7 @@ Curves measure(const Devices& devices) {
 void expect_no_trace_in_curves(const Devices& devices) {
   const auto [one, one_widths] = measure({gpu(0)});
   const auto [several, widths] = measure(devices);
-  EXPECT_TRUE(test::same_bytes(several.weight, one.weight));
-  EXPECT_TRUE(test::same_bytes(several.pruned, one.pruned));
-  ASSERT_EQ(several.levels.size(), one.levels.size());
-  for (std::size_t i = 0; i < one.levels.size(); ++i) {
-    EXPECT_EQ(several.levels[i].sparsity, one.levels[i].sparsity);
-    EXPECT_EQ(several.levels[i].damage, one.levels[i].damage);
-  }
+  test::expect_same(several, one);
   EXPECT_EQ(widths, one_widths);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/obs/curves.h"
 
 namespace sgpt_mi::test {
 
@@ -36,6 +37,16 @@ inline void expect_same(const obs::CompressResult& a, const obs::CompressResult&
   EXPECT_EQ(a.output_energy, b.output_energy);
   EXPECT_EQ(a.sparsity, b.sparsity);
   EXPECT_EQ(a.dead_channels, b.dead_channels);
+}
+
+inline void expect_same(const obs::PruneCurve& a, const obs::PruneCurve& b) {
+  EXPECT_TRUE(same_bytes(a.weight, b.weight));
+  EXPECT_TRUE(same_bytes(a.pruned, b.pruned));
+  ASSERT_EQ(a.levels.size(), b.levels.size());
+  for (std::size_t i = 0; i < a.levels.size(); ++i) {
+    EXPECT_EQ(a.levels[i].sparsity, b.levels[i].sparsity);
+    EXPECT_EQ(a.levels[i].damage, b.levels[i].damage);
+  }
 }
 
 }  // namespace sgpt_mi::test

@@ -34,7 +34,7 @@ class DriftAccumulator {
 
   /// Adds x_dense and x, both (B, T, N) = B sequences of T tokens. Differences are formed in
   /// float32, and so are products, but beside an x of a 16-bit type on a GPU, or of bfloat16 where
-  /// the CPU has tiles for it: there a difference goes in two parts of that type, at least 16 bits.
+  /// the CPU multiplies that: there a difference is rounded to that type.
   /// Cost: one product of (N, tokens) and (tokens, N), far less where most of x_dense - x is zero,
   /// as after a ReLU; one temporary of x's size.
   /// Throws Error(kNumeric) naming the linear and the first index when a value is not finite.
@@ -54,8 +54,8 @@ class DriftAccumulator {
 
  private:
   void start();
-  /// add() of two different streams: with the CPU's tiles, and with LibTorch.
-  void add_on_tiles(const torch::Tensor& x_dense, const torch::Tensor& x);
+  /// add() of two different streams: with the CPU's own bfloat16, and with LibTorch.
+  void add_in_bfloat16(const torch::Tensor& x_dense, const torch::Tensor& x);
   void add_single(const torch::Tensor& x_dense, const torch::Tensor& x);
 
   std::string name_;

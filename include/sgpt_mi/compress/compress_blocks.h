@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -46,6 +47,9 @@ struct BlockRun {
   /// Who share windows and linears. Rank 0 has the result and hands all to its store; the others
   /// hand nothing to theirs.
   ranks::World world = {};
+  /// Called before the first site of each block is compressed, with the share of the blocks that
+  /// is still to come; what it throws ends the run. Empty: nothing is called.
+  std::function<void(double left)> before_block = {};
 };
 
 /// The groups of one site for a picture.

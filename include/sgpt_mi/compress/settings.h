@@ -59,6 +59,12 @@ struct CompressionSettings {
   }
   /// Whether the dense model's activations are needed beside the compressed ones.
   [[nodiscard]] bool follows_dense() const { return drift > 0.0; }
+  /// The rows of a product that ranks may share the rows of a linear by, walk::share_rows(); 0
+  /// where they do not: widths of groups may share grids among all rows, magnitudes cost next to
+  /// nothing.
+  [[nodiscard]] std::int64_t shared_rows() const {
+    return widths || method == Method::kMagnitude ? 0 : matrix.rows.product_rows;
+  }
   /// The target of widths that are chosen; nullptr when all are alike.
   [[nodiscard]] const widths::WidthTarget* width_target() const;
   /// What the measured plan is for; there must be one.

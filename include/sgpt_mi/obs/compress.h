@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "sgpt_mi/cholesky/factor.h"
 #include "sgpt_mi/quant/grid.h"
+#include "sgpt_mi/ranks/world.h"
 
 namespace sgpt_mi::obs {
 
@@ -34,15 +36,18 @@ struct RefineOptions {
 };
 
 /// Where the rows of one matrix are worked on. Rows meet only in thresholds and sums, so they can
-/// be shared by several devices of one kind, and the result has the bytes that it has on one of
-/// them.
+/// be shared by several devices of one kind, or by several ranks, and the result has the bytes that
+/// it has on one of them.
 struct RowPlacement {
   /// The devices, the weight's first; each takes a run of neighbouring rows. Empty: the weight's.
   std::vector<torch::Device> devices;
   /// Rows of one matrix product, a multiple of 64; 0: all, which leaves nothing to share. A device
-  /// gets whole products, so that their shapes, and with them their rounding, do not depend on how
-  /// many devices there are. Another number may round otherwise.
+  /// or rank gets whole products, so that their shapes, and with them their rounding, do not depend
+  /// on how many there are. Another number may round otherwise.
   std::int64_t product_rows = 0;
+  /// The ranks that work on the matrix together: each calls with the same arguments, takes a run of
+  /// neighbouring rows, where shares_rows() says so, and has the whole result.
+  ranks::World world = {};
 };
 
 /// Codes of any size for an entropy coder, on steps that follow from what errors cost.
@@ -111,14 +116,9 @@ struct CompressOptions {
   void validate_for(const std::string& name, std::int64_t columns) const;
 };
 
-/// One try to factorise the damped H. The first has the damping asked for; after a failure it grows
-/// by 2, 5, 10, 20 ... up to 1.0, and then once more from the start in float64.
-struct DampingStep {
-  double percdamp = 0.0;
-  bool float64 = false;
-  bool succeeded = false;
-  double residual = 0.0;  ///< |U H U^T - I| sampled; 0 when the factorisation itself failed
-};
+/// Whether the ranks of options.rows share a matrix of so many rows: each has a product of its own,
+/// and the rows share no grids. Else each works on all rows.
+[[nodiscard]] bool shares_rows(std::int64_t rows, const CompressOptions& options);
 
 /// A compressed weight matrix, as values and as what a packed file needs.
 struct CompressedMatrix {
@@ -143,7 +143,7 @@ struct PreparedInput {
   torch::Tensor hessian;       ///< (N, N) float32, undamped, as given
   torch::Tensor upper;         ///< U (N, N) float32 of the damped H in the sweep's column order
   torch::Tensor column_order;  ///< (N) int64: column at each place of the sweep; undefined: natural
-  std::vector<DampingStep> damping;  ///< every step of the ladder; the last one succeeded
+  std::vector<cholesky::DampingStep> damping;  ///< every step of the ladder; the last one succeeded
   /// The same on each further device of CompressOptions::rows, in their order.
   std::vector<PreparedInput> copies;
 
@@ -166,7 +166,7 @@ struct CompressResult {
   torch::Tensor row_error;     ///< (rows) float64, CPU: the diagonal of dW H dW^T
   double sparsity = 0.0;       ///< share of exact zeros in weight
   std::int64_t dead_channels = 0;
-  std::vector<DampingStep> damping;  ///< every step of the ladder; the last one succeeded
+  std::vector<cholesky::DampingStep> damping;  ///< every step of the ladder; the last one succeeded
   /// Seconds of the steps of RefineOptions: "support", "refit", "grid", "sweep", "polish".
   std::map<std::string, double> seconds;
 };
@@ -202,10 +202,12 @@ struct DriftTarget {
 /// \param weight  (rows, N), any floating dtype.
 /// \param halves  two estimates from texts apart; with one alone alpha = limit.
 /// \param limit   in [0, 1].
+/// \param options  CompressOptions::rows; of several devices the weight's is used.
 /// Cost: 5 rows * N^2 multiply-adds.
 /// \throws Error(kInternal) shapes that disagree, or no estimate.
 [[nodiscard]] DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
-                                        const std::vector<DriftMoments>& halves, double limit);
+                                        const std::vector<DriftMoments>& halves, double limit,
+                                        const CompressOptions& options = {});
 
 /// Factorises H for the sweep; uses options.percdamp and options.act_order, and copies the result
 /// to the devices of options.rows.
@@ -249,8 +251,9 @@ struct DriftTarget {
 /// steps of rows then take their least-squares values. A matrix with levels stays on one device.
 ///
 /// Results do not depend on the number of threads beyond the rounding of matrix products, nor on
-/// the number of devices of options.rows. A matrix whose rows share grids (GridSharing::kColumn,
-/// kGroup) stays on the first of them.
+/// the number of devices or ranks of options.rows. A matrix whose rows share grids
+/// (GridSharing::kColumn, kGroup) stays on the first device, and every rank works on all of it;
+/// levels stay on one device.
 ///
 /// \param weight   (rows, N), any floating dtype, CPU or CUDA; computed in float32; not changed.
 /// \param hessian  (N, N) float32 on the same device, symmetric, undamped; not changed. Its scale

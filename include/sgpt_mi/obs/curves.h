@@ -72,11 +72,12 @@ struct LevelPoint {
 };
 
 /// What levels of several steps take and do: one OBS sweep each, from about 8 bits a weight down to
-/// nearly none, in steps of half an octave. Of many rows 128 stand for all, of very many one of 16.
+/// nearly none, in steps of half an octave. Of many rows 32 stand for all, of very many one of 64.
 ///
 /// \param weight   (rows, N) float32, zero where pruned.
 /// \param pruned   (rows, N) bool; undefined: none is.
-/// \param measure  its row_weight as floored_row_weight() gives it.
+/// \param measure  its row_weight as floored_row_weight() gives it. The ranks of its options, which
+///                 all call, measure some of the steps each.
 /// Cost: 20 sweeps over those rows.
 [[nodiscard]] std::vector<LevelPoint> measure_levels(const torch::Tensor& weight,
                                                      const torch::Tensor& pruned,

@@ -45,8 +45,12 @@ TEST(Steps, RdTakesThemAndTheOthersTakeNone) {
   EXPECT_GT(rd.matrix.refine.polish_sweeps, 0);
   EXPECT_TRUE(rd.matrix.refine.grid_after_mask);
   EXPECT_TRUE(rd.matrix.refine.weighted_clip);
-  EXPECT_TRUE(rd.matrix.refine.scale_step);
   EXPECT_EQ(rd.tune, 0);  // slow: on demand only
+  // Levels gain next to nothing by it (src/obs/README.md).
+  EXPECT_FALSE(rd.matrix.refine.scale_step);
+  const CompressionSettings codes = compression({"--wbits", "4", "--coding", "fixed"});
+  EXPECT_TRUE(codes.matrix.refine.scale_step);
+  EXPECT_GT(codes.matrix.refine.polish_sweeps, rd.matrix.refine.polish_sweeps);
   for (const char* method : {"sparsegpt", "magnitude", "toky", "enhanced", "mi"}) {
     const CompressionSettings other = compression({"--wbits", "4", "--method", method});
     EXPECT_FALSE(other.matrix.refine.any()) << method;
@@ -97,6 +101,7 @@ TEST(Steps, MinusOneIsAsTheMethodHasIt) {
       written.insert(written.end(), {key, "-1"});
     }
     expect_equal_steps(compression(written), compression(base));
+    EXPECT_EQ(compression(written).entropy, compression(base).entropy) << method;
   }
 }
 

@@ -11,6 +11,8 @@
 #include "sgpt_mi/obs/curves.h"
 #include "sgpt_mi/quant/block_grid.h"
 #include "support/random_tensor.h"
+#include "support/row_placements.h"
+#include "support/thread_ranks.h"
 
 // Sweeps and descents onto the grids of ggml's blocks.
 namespace sgpt_mi::obs {
@@ -50,7 +52,7 @@ void expect_decodes(const CompressedMatrix& matrix) {
       << matrix.blocks->type->name;
 }
 
-TEST(Blocks, TheSweepIsBetterThanTheNearestValues) {
+TEST(BlockTypes, TheSweepIsBetterThanTheNearestValues) {
   const Layer layer;
   for (const char* name : kSomeTypes) {
     const CompressOptions options = options_of(type_of(name));
@@ -64,7 +66,7 @@ TEST(Blocks, TheSweepIsBetterThanTheNearestValues) {
 
 /// Neither step raises the error, but the codes that scales move to may be a little better or worse
 /// than those that the descent finds with scales as they are.
-TEST(Blocks, DescentsOnCodesAndScalesLowerTheError) {
+TEST(BlockTypes, DescentsOnCodesAndScalesLowerTheError) {
   const Layer layer;
   for (const char* name : kSomeTypes) {
     CompressOptions options = options_of(type_of(name));
@@ -80,7 +82,7 @@ TEST(Blocks, DescentsOnCodesAndScalesLowerTheError) {
   }
 }
 
-TEST(Blocks, PrunedWeightsStayExactlyZero) {
+TEST(BlockTypes, PrunedWeightsStayExactlyZero) {
   const Layer layer;
   for (const char* name : {"Q3_K", "Q4_0", "Q5_0", "Q6_K", "Q8_0"}) {
     CompressOptions options = options_of(type_of(name));
@@ -96,7 +98,7 @@ TEST(Blocks, PrunedWeightsStayExactlyZero) {
 }
 
 /// Damage is f times twice the sweep's loss, row by row.
-TEST(Blocks, TheMeasuredDamageIsTheSweepsLoss) {
+TEST(BlockTypes, TheMeasuredDamageIsTheSweepsLoss) {
   const Layer layer;
   const CompressOptions options = options_of(type_of("Q3_K"));
   const PreparedInput input = prepare_input(layer.hessian, options, "fc1");
@@ -107,7 +109,7 @@ TEST(Blocks, TheMeasuredDamageIsTheSweepsLoss) {
   EXPECT_NEAR(damage, 2.0 * swept.loss, 1e-9 * damage);
 }
 
-TEST(Blocks, SortedColumnsAndOddRowsAreRefused) {
+TEST(BlockTypes, SortedColumnsAndOddRowsAreRefused) {
   const Layer layer;
   CompressOptions options = options_of(type_of("Q4_K"));
   options.act_order = true;
@@ -116,6 +118,27 @@ TEST(Blocks, SortedColumnsAndOddRowsAreRefused) {
   const torch::Tensor narrow = layer.weight.narrow(1, 0, 192);
   const torch::Tensor part = layer.hessian.narrow(0, 0, 192).narrow(1, 0, 192).contiguous();
   EXPECT_THROW((void)compress_sparsegpt(narrow, part, options, "fc1"), Error);
+}
+
+TEST(BlockTypes, RowsThatRanksShareLeaveNoTrace) {
+  const torch::Tensor weight = test::normal(130, kColumns, 23) * 0.04;
+  const torch::Tensor hessian = Layer().hessian;
+  for (const char* name : {"Q4_K", "Q4_1", "Q6_K"}) {
+    CompressOptions options = options_of(type_of(name));
+    options.refine.polish_sweeps = 2;
+    options.refine.scale_step = true;
+    options.rows.product_rows = 64;
+    const CompressResult one = compress_sparsegpt(weight, hessian, options, "fc1");
+    test::on_ranks(3, [&](const ranks::World& world) {
+      CompressOptions shared = options;
+      shared.rows.world = world;
+      const CompressResult result = compress_sparsegpt(weight, hessian, shared, "fc1");
+      test::expect_same(result, one);
+      EXPECT_EQ(quant::encode_blocks(result.matrix.codes, *result.matrix.blocks),
+                quant::encode_blocks(one.matrix.codes, *one.matrix.blocks))
+          << name;
+    });
+  }
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <numeric>
 
+#include "obs/measures.h"
+#include "support/random_tensor.h"
 #include "weighed_layer.h"
 
 namespace sgpt_mi::obs {
@@ -72,6 +74,15 @@ TEST(MeasureWidth, MoreBitsDoLessDamage) {
     EXPECT_GT(damage, before) << bits;
     before = damage;
   }
+}
+
+TEST(QuadraticTrace, EqualsTheFormulaAcrossPanels) {
+  constexpr std::int64_t kChannels = 1100;
+  const torch::Tensor hessian = test::correlated_hessian(kChannels, 1200, 2);
+  const torch::Tensor matrix = test::normal(7, kChannels, 3);
+  const torch::Tensor wide = matrix.to(torch::kFloat64);
+  const double exact = wide.matmul(hessian.to(torch::kFloat64)).mul(wide).sum().item<double>();
+  EXPECT_NEAR(quadratic_trace(matrix, hessian), exact, 1e-5 * exact);
 }
 
 }  // namespace

@@ -414,11 +414,11 @@ TEST(MeasureLevels, PrunedWeightsStayZeroAndAddNoError) {
   EXPECT_LT(points.front().damage, 0.01 * pruned.levels.front().damage);
 }
 
-// Of 256 rows every second one is measured; here all others repeat them.
+// Of 64 rows every second one is measured; here all others repeat them.
 TEST(MeasureLevels, SomeRowsStandForMany) {
   Layer layer;
-  const torch::Tensor some = test::normal(128, kColumns, 5);
-  const torch::Tensor weights = at::linspace(0.5, 2.0, 128, torch::kFloat64);
+  const torch::Tensor some = test::normal(32, kColumns, 5);
+  const torch::Tensor weights = at::linspace(0.5, 2.0, 32, torch::kFloat64);
   const std::vector<LevelPoint> expected =
       measure_levels(some, {}, {layer.input, layer.options, weights});
   const std::vector<LevelPoint> found =

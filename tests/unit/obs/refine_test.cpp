@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "obs/descent.h"
+#include "obs/selection.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/obs/compress.h"
 #include "support/random_tensor.h"

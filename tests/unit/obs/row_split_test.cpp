@@ -9,12 +9,14 @@
 #include <limits>
 #include <string>
 
-#include "obs/descent.h"
 #include "obs/row_products.h"
+#include "obs/selection.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/obs/curves.h"
+#include "sgpt_mi/ranks/messages.h"
 #include "support/random_tensor.h"
 #include "support/row_placements.h"
+#include "support/thread_ranks.h"
 
 // Three "devices" that are all the CPU: the cut goes through the same steps as over several GPUs,
 // and must not be seen in any bit.
@@ -237,13 +239,7 @@ TEST(SplitRows, LeaveNoTraceInMeasuredCurves) {
     const auto [one, one_widths] = measure(1, options);
     for (const std::size_t devices : {2, 3, 7}) {
       const auto [several, widths] = measure(devices, options);
-      EXPECT_TRUE(test::same_bytes(several.weight, one.weight));
-      EXPECT_TRUE(test::same_bytes(several.pruned, one.pruned));
-      ASSERT_EQ(several.levels.size(), one.levels.size());
-      for (std::size_t i = 0; i < one.levels.size(); ++i) {
-        EXPECT_EQ(several.levels[i].sparsity, one.levels[i].sparsity);
-        EXPECT_EQ(several.levels[i].damage, one.levels[i].damage);
-      }
+      test::expect_same(several, one);
       EXPECT_EQ(widths, one_widths);
     }
   }
@@ -266,6 +262,134 @@ TEST(SplitRows, ExactMasksNeedNumbers) {
   torch::Tensor score = at::zeros({1, 3});
   score.fill_(std::numeric_limits<float>::quiet_NaN());
   EXPECT_THROW((void)prune_exactly({score}, 2), Error);
+}
+
+/// What compress() gives on every rank of several.
+void expect_no_trace_of_ranks(CompressOptions options, const torch::Tensor& row_weight = {}) {
+  const Layer layer;
+  options.rows.product_rows = kProductRows;
+  options.row_weight = row_weight;
+  const CompressResult one = compress(layer, options);
+  for (const int ranks : {2, 3, 5}) {
+    test::on_ranks(ranks, [&](const ranks::World& world) {
+      CompressOptions shared = options;
+      shared.rows.world = world;
+      EXPECT_TRUE(shares_rows(kRows, shared));
+      const CompressResult result = compress(layer, shared);
+      test::expect_same(result, one);
+      EXPECT_TRUE(result.row_error.equal(one.row_error));
+      EXPECT_TRUE(test::same_bytes(result.matrix.levels, one.matrix.levels));
+      if (!one.matrix.level_grid) return;
+      EXPECT_TRUE(result.matrix.level_grid->row_step.equal(one.matrix.level_grid->row_step));
+      EXPECT_TRUE(result.matrix.level_grid->row_table.equal(one.matrix.level_grid->row_table));
+    });
+  }
+}
+
+TEST(RowsOfRanks, LeaveNoTraceInAnyStepOfRd) {
+  expect_no_trace_of_ranks(half_sparse());
+  expect_no_trace_of_ranks(all_steps(), at::linspace(0.5, 2.0, kRows, torch::kFloat64));
+  CompressOptions pattern = all_steps();
+  pattern.sparsity = 0.0;
+  pattern.prune_n = 2;
+  pattern.prune_m = 4;
+  expect_no_trace_of_ranks(pattern);
+}
+
+TEST(RowsOfRanks, LeaveNoTraceInLevelsWhosePricesComeFromAllRows) {
+  CompressOptions options;
+  options.levels = LevelOptions{0.05};
+  options.refine.polish_sweeps = 2;
+  options.refine.scale_step = true;
+  const torch::Tensor row_weight = at::linspace(0.5, 2.0, kRows, torch::kFloat64);
+  expect_no_trace_of_ranks(options, row_weight);
+  options.act_order = true;
+  expect_no_trace_of_ranks(options, row_weight);
+  options.act_order = false;
+  options.sparsity = 0.5;
+  options.refine.l0_sweeps = 2;
+  options.refine.refit_iterations = 3;
+  expect_no_trace_of_ranks(options, row_weight);
+}
+
+TEST(RowsOfRanks, LeaveNoTraceInADriftCorrection) {
+  const Layer layer;
+  CompressOptions options;
+  options.rows.product_rows = kProductRows;
+  const PreparedInput input = prepare_input(layer.hessian, options, "fc1");
+  const std::vector<DriftMoments> halves{
+      {test::normal(kColumns, kColumns, 31), test::normal(kRows, kColumns, 32), 3},
+      {test::normal(kColumns, kColumns, 33), {}, 2}};
+  const DriftTarget one = correct_drift(layer.weight, input, halves, 0.9, options);
+  for (const int ranks : {2, 5}) {
+    test::on_ranks(ranks, [&](const ranks::World& world) {
+      CompressOptions shared = options;
+      shared.rows.world = world;
+      const DriftTarget target = correct_drift(layer.weight, input, halves, 0.9, shared);
+      EXPECT_EQ(target.share, one.share);
+      EXPECT_TRUE(test::same_bytes(target.weight, one.weight));
+    });
+  }
+}
+
+TEST(RowsOfRanks, LeaveNoTraceInMeasuredCurves) {
+  const Layer layer;
+  const torch::Tensor row_weight = at::linspace(0.5, 2.0, kRows, torch::kFloat64);
+  CompressOptions options;
+  options.rows.product_rows = kProductRows;
+  const PreparedInput input = prepare_input(layer.hessian, options, "fc1");
+  const auto measure = [&](const ranks::World& world) {
+    CompressOptions shared = options;
+    shared.rows.world = world;
+    const CurveInput curve{input, shared, row_weight};
+    PruneCurve pruned = measure_pruning(layer.weight, curve, {0.4, 0.5, 0.6}, 1);
+    std::vector<LevelPoint> points = measure_levels(pruned.weight, pruned.pruned, curve);
+    return std::make_pair(std::move(pruned), std::move(points));
+  };
+  const auto [one, one_points] = measure({});
+  test::on_ranks(3, [&](const ranks::World& world) {
+    const auto [pruned, points] = measure(world);
+    test::expect_same(pruned, one);
+    ASSERT_EQ(points.size(), one_points.size());
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      EXPECT_EQ(points[i].step, one_points[i].step);
+      EXPECT_EQ(points[i].bits, one_points[i].bits);
+      EXPECT_EQ(points[i].damage, one_points[i].damage);
+    }
+  });
+}
+
+TEST(RowsOfRanks, AreAllOnEveryRankWhereThereAreTooFewOrTheyShareGrids) {
+  test::on_ranks(3, [](const ranks::World& world) {
+    CompressOptions options;
+    options.rows.product_rows = kProductRows;
+    options.rows.world = world;
+    EXPECT_TRUE(shares_rows(2 * kProductRows + 1, options));
+    EXPECT_FALSE(shares_rows(2 * kProductRows, options));
+    const torch::Tensor weight = at::zeros({2 * kProductRows, kColumns});
+    EXPECT_EQ(RowSplit(weight, options).scatter(weight).front().size(0), 2 * kProductRows);
+    options.groups = mixed_groups(quant::GridSharing::kGroup);
+    EXPECT_FALSE(shares_rows(kRows, options));
+  });
+}
+
+TEST(RowsOfRanks, ScoresOfAllRanksAreSortedTogether) {
+  const torch::Tensor score = test::normal(7, 9, 41).abs_();
+  score.narrow(0, 2, 3).fill_(0.25);
+  const std::vector<torch::Tensor> parts = score.split({2, 1, 4});
+  const torch::Tensor sorted = std::get<0>(score.flatten().sort());
+  test::on_ranks(3, [&](const ranks::World& world) {
+    const torch::Tensor& mine = parts[static_cast<std::size_t>(world.rank())];
+    for (std::int64_t k = 0; k < score.numel(); ++k) {
+      EXPECT_EQ(kth_smallest_of({mine}, k, world), sorted[k].item<float>());
+    }
+    EXPECT_EQ(falling_score({mine}, 0.3, world), falling_score({score}, 0.3));
+    for (std::int64_t count = 0; count <= score.numel(); ++count) {
+      const torch::Tensor mask = prune_exactly({mine}, count, world).front();
+      const torch::Tensor all = ranks::gather_rows(world, mask, torch::kCPU);
+      EXPECT_TRUE(all.equal(prune_exactly({score}, count).front())) << count;
+    }
+  });
 }
 
 }  // namespace

@@ -1,12 +1,11 @@
-#include "obs/factor.h"
+#include "sgpt_mi/cholesky/factor.h"
 
 #include <gtest/gtest.h>
 
-#include "obs/measures.h"
-#include "obs/triangular.h"
+#include "cholesky/triangular.h"
 #include "support/random_tensor.h"
 
-namespace sgpt_mi::obs {
+namespace sgpt_mi::cholesky {
 namespace {
 
 TEST(Factor, OfOneChannelIsTheInverseRoot) {
@@ -55,14 +54,5 @@ TEST(Triangular, SaysWhenAMatrixIsNotPositiveDefinite) {
   }
 }
 
-TEST(QuadraticTrace, EqualsTheFormulaAcrossPanels) {
-  constexpr std::int64_t kChannels = 1100;
-  const torch::Tensor hessian = test::correlated_hessian(kChannels, 1200, 2);
-  const torch::Tensor matrix = test::normal(7, kChannels, 3);
-  const torch::Tensor wide = matrix.to(torch::kFloat64);
-  const double exact = wide.matmul(hessian.to(torch::kFloat64)).mul(wide).sum().item<double>();
-  EXPECT_NEAR(quadratic_trace(matrix, hessian), exact, 1e-5 * exact);
-}
-
 }  // namespace
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::cholesky

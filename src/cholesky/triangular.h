@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-namespace sgpt_mi::obs {
+namespace sgpt_mi::cholesky {
 
 /// The Cholesky factor L of A = L L^T, lower triangular with zeros above, in the place of A, (N, N)
 /// symmetric of which the lower triangle is read. \returns whether A was positive definite; A then
@@ -18,4 +18,4 @@ namespace sgpt_mi::obs {
 /// already.
 [[nodiscard]] torch::Tensor invert_lower(const torch::Tensor& lower);
 
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::cholesky

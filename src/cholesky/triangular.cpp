@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-namespace sgpt_mi::obs {
+namespace sgpt_mi::cholesky {
 namespace {
 
 /// Columns that a panel of the factorisation has (64 to 256 cost the same at 3,072 columns, and
@@ -99,4 +99,4 @@ torch::Tensor invert_lower(const torch::Tensor& lower) {
   return inverse;
 }
 
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::cholesky

@@ -1,4 +1,4 @@
-#include "factor.h"
+#include "sgpt_mi/cholesky/factor.h"
 
 #include <ATen/ops/eye.h>
 #include <ATen/ops/linspace.h>
@@ -8,7 +8,7 @@
 #include "sgpt_mi/core/error.h"
 #include "triangular.h"
 
-namespace sgpt_mi::obs {
+namespace sgpt_mi::cholesky {
 namespace {
 
 constexpr double kLargestResidual = 0.01;
@@ -78,4 +78,4 @@ Factor factorize(const torch::Tensor& hessian, double percdamp, const std::strin
        name, factor.steps.size(), percdamp);
 }
 
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::cholesky

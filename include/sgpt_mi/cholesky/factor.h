@@ -5,9 +5,16 @@
 #include <string>
 #include <vector>
 
-#include "sgpt_mi/obs/compress.h"
+namespace sgpt_mi::cholesky {
 
-namespace sgpt_mi::obs {
+/// One try to factorise the damped H. The first has the damping asked for; after a failure it grows
+/// by 2, 5, 10, 20 ... up to 1.0, and then once more from the start in float64.
+struct DampingStep {
+  double percdamp = 0.0;
+  bool float64 = false;
+  bool succeeded = false;
+  double residual = 0.0;  ///< |U H U^T - I| sampled; 0 when the factorisation itself failed
+};
 
 /// The upper factor of an inverse, and how it was reached.
 struct Factor {
@@ -32,4 +39,4 @@ struct Factor {
 [[nodiscard]] Factor factorize(const torch::Tensor& hessian, double percdamp,
                                const std::string& name);
 
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::cholesky
