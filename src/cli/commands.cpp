@@ -186,7 +186,7 @@ void run_compare(const flags::ResolvedSettings& settings,
   pipeline::CompareRun run = to_compare_run(settings);
   check_places(settings.values);
   run.command = without_resume(command_line);
-  run.unfinished = ask_to_resume(run.folder, run.unfinished);
+  run.unfinished = ask_to_resume(run.journal, run.unfinished);
   Console console(settings.values.quiet);
   report::ComparisonReport start;
   start.version = flags::kVersion;

@@ -205,6 +205,12 @@ pipeline::Unfinished wish_of(const flags::Settings& typed) {
   return typed.resume ? pipeline::Unfinished::kGoOn : pipeline::Unfinished::kRefuse;
 }
 
+/// Beside what a comparison writes; one that only prints has the working folder.
+std::string journal_of_comparison(const flags::Settings& typed) {
+  if (!typed.plots.empty()) return typed.plots;
+  return typed.report.empty() ? "sgpt-mi-compare" : typed.report;
+}
+
 }  // namespace
 
 nlohmann::json result_settings(const flags::ResolvedSettings& settings) {
@@ -257,6 +263,7 @@ pipeline::CompareRun to_compare_run(const flags::ResolvedSettings& settings) {
   pipeline::CompareRun run;
   run.seeds = parse_seeds(settings.values.seeds);
   run.folder = settings.values.plots;
+  run.journal = journal_of_comparison(settings.values);
   run.unfinished = wish_of(settings.values);
   if (run.seeds.size() > 1 && !settings.values.measurements.empty()) {
     fail(ErrorKind::kUsage,

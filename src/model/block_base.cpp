@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "bfloat16_steps.h"
 #include "linear.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/cpu_kernels/causal_attention.h"
@@ -11,12 +12,6 @@
 
 namespace sgpt_mi::model {
 namespace {
-
-/// (B, T, heads, D) as the kernel sees it.
-template <typename T>
-cpu_kernels::HeadsView<T> heads_view(const torch::Tensor& x) {
-  return {x.data_ptr<float>(), x.stride(0), x.stride(1), x.stride(2)};
-}
 
 /// Whether the kernel can stand in for LibTorch's attention: it knows no gradients. LibTorch's own
 /// multiplies narrow types in float32, several times as slowly.
@@ -32,10 +27,10 @@ torch::Tensor attend_by_kernel(const torch::Tensor& query, const torch::Tensor& 
                                const torch::Tensor& value, std::int64_t window) {
   torch::Tensor output = at::empty(query.sizes(), query.options());
   cpu_kernels::CausalAttention attention;
-  attention.query = heads_view<const float>(query);
-  attention.key = heads_view<const float>(key);
-  attention.value = heads_view<const float>(value);
-  attention.output = heads_view<float>(output);
+  attention.query = heads_view(query.const_data_ptr<float>(), query);
+  attention.key = heads_view(key.const_data_ptr<float>(), key);
+  attention.value = heads_view(value.const_data_ptr<float>(), value);
+  attention.output = heads_view(output.data_ptr<float>(), output);
   attention.sequences = query.size(0);
   attention.tokens = query.size(1);
   attention.heads = query.size(2);
@@ -144,7 +139,7 @@ torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& 
   if (kernel_attends(query, key, value)) {
     return attend_by_kernel(with_whole_vectors(query), with_whole_vectors(key),
                             with_whole_vectors(value), window.value_or(0))
-        .to(query.scalar_type());
+        .to(value.scalar_type());
   }
   const std::int64_t length = query.size(1);
   const bool windowed = window && *window < length;
@@ -164,7 +159,7 @@ torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& 
       heads(query), heads(key), heads(value), mask, /*dropout_p=*/0.0,
       /*is_causal=*/!windowed, /*scale=*/std::nullopt,
       /*enable_gqa=*/key.size(2) != query.size(2));
-  return attended.transpose(1, 2).flatten(2).to(query.scalar_type());
+  return attended.transpose(1, 2).flatten(2).to(value.scalar_type());
 }
 
 torch::Tensor activate(Activation activation, torch::Tensor x) {

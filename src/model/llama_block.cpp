@@ -1,6 +1,9 @@
 #include "architectures.h"
+#include "bfloat16_steps.h"
 #include "block_base.h"
 #include "rope.h"
+#include "sgpt_mi/cpu_kernels/bfloat16_steps.h"
+#include "sgpt_mi/quant/tensor_view.h"  // backend_of
 
 namespace sgpt_mi::model {
 
@@ -9,12 +12,30 @@ namespace {
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension; the quotient in float32 where x is
 /// narrower. Source: Zhang & Sennrich 2019, arXiv 1910.07467, eq. 4.
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
+  if (takes_bfloat16_steps(x, weight)) {
+    const torch::Tensor rows = x.contiguous();
+    torch::Tensor out = at::empty(rows.sizes(), rows.options());
+    cpu_kernels::rms_norm(const_rows_of(rows), bits_of(weight), static_cast<float>(eps),
+                          rows_of(out), quant::backend_of(rows));
+    return out;
+  }
   const torch::Tensor wide = x.to(at::promote_types(x.scalar_type(), torch::kFloat32));
   const torch::Tensor norm = at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true);
   const double channels = static_cast<double>(x.size(-1));
   // Autograd keeps the norm itself, so it is not overwritten.
   const torch::Tensor scale = norm.square().div_(channels).add_(eps).rsqrt_();
   return (wide * scale).to(x.scalar_type()).mul_(weight);
+}
+
+/// activation(gate) * up; may write into both.
+torch::Tensor gated(Activation activation, torch::Tensor gate, const torch::Tensor& up) {
+  if (activation != Activation::kSilu || !takes_bfloat16_steps(gate, up)) {
+    return activate(activation, std::move(gate)).mul_(up);
+  }
+  torch::Tensor out = at::empty(gate.sizes(), gate.options());
+  cpu_kernels::swiglu(const_rows_of(gate), const_rows_of(up), rows_of(out),
+                      quant::backend_of(gate));
+  return out;
 }
 
 /// x + attention(norm(x)), then x + down(silu(gate(norm(x))) * up(norm(x))).
@@ -31,8 +52,8 @@ class LlamaBlock final : public BlockBase {
         finish_half("self_attn.o_proj", state, input);
         break;
       case Site::kMlpIn:
-        state.pending = activate(spec().activation, linear("mlp.gate_proj", input))
-                            .mul_(linear("mlp.up_proj", input));
+        state.pending =
+            gated(spec().activation, linear("mlp.gate_proj", input), linear("mlp.up_proj", input));
         break;
       case Site::kMlpOut:
         finish_half("mlp.down_proj", state, input);
@@ -62,7 +83,9 @@ class LlamaBlock final : public BlockBase {
       query = norm("self_attn.q_norm", query);
       key = norm("self_attn.k_norm", key);
     }
-    const RopeTable table = rope_table(spec(), x.size(1), x.options());
+    // Attention is computed in float32 where the kernels take a turn.
+    const auto type = takes_bfloat16_steps(query, key) ? torch::kFloat32 : x.scalar_type();
+    const RopeTable table = rope_table(spec(), x.size(1), x.options().dtype(type));
     const bool sliding = layer() >= spec().sliding_from_layer;
     return causal_attention(apply_rope(query, table), apply_rope(key, table),
                             heads("self_attn.v_proj", x),

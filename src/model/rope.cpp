@@ -5,6 +5,10 @@
 #include <cstddef>
 #include <numbers>
 
+#include "bfloat16_steps.h"
+#include "sgpt_mi/cpu_kernels/bfloat16_steps.h"
+#include "sgpt_mi/quant/tensor_view.h"  // backend_of
+
 namespace sgpt_mi::model {
 
 namespace {
@@ -94,7 +98,29 @@ RopeTable rope_table(const ModelSpec& spec, std::int64_t seqlen,
   return {(angles.cos() * times).to(options), (angles.sin() * times).to(options)};
 }
 
+namespace {
+
+torch::Tensor rotate_by_kernel(const torch::Tensor& x, const RopeTable& table) {
+  torch::Tensor output = at::empty(x.sizes(), x.options().dtype(torch::kFloat32));
+  cpu_kernels::HeadRotation rotation;
+  rotation.x = heads_view<const std::uint16_t>(bits_of(x), x);
+  rotation.cos = table.cos.const_data_ptr<float>();
+  rotation.sin = table.sin.const_data_ptr<float>();
+  rotation.output = heads_view(output.data_ptr<float>(), output);
+  rotation.sequences = x.size(0);
+  rotation.tokens = x.size(1);
+  rotation.heads = x.size(2);
+  rotation.head_dim = x.size(3);
+  cpu_kernels::rotate_heads(rotation, quant::backend_of(x));
+  return output;
+}
+
+}  // namespace
+
 torch::Tensor apply_rope(const torch::Tensor& x, const RopeTable& table) {
+  if (takes_bfloat16_steps(x) && table.cos.scalar_type() == torch::kFloat32 && x.stride(-1) == 1) {
+    return rotate_by_kernel(x, table);
+  }
   const std::int64_t half = x.size(-1) / 2;
   const torch::Tensor first = x.narrow(-1, 0, half);
   const torch::Tensor second = x.narrow(-1, half, half);

@@ -29,7 +29,7 @@ struct RopeTable {
                                    const torch::TensorOptions& options);
 
 /// Rotates every head of x (B, T, heads, head_dim) by its position. Element i is paired with
-/// element i + head_dim / 2 (the Hugging Face order).
+/// element i + head_dim / 2 (the Hugging Face order). The result has the wider type of the two.
 [[nodiscard]] torch::Tensor apply_rope(const torch::Tensor& x, const RopeTable& table);
 
 }  // namespace sgpt_mi::model

@@ -128,8 +128,8 @@ class Comparer {
 };
 
 void Comparer::begin(const report::ComparisonReport& start) {
-  if (run_.folder.empty()) return;
-  journal_.emplace(run_.folder);
+  if (run_.journal.empty()) return;
+  journal_.emplace(run_.journal);
   refuse_unfinished(*journal_, run_.unfinished);
   const nlohmann::json identity{
       {"version", start.version},

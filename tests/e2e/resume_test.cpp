@@ -115,8 +115,17 @@ TEST_F(Resume, StartsWhereThereIsNothingToGoOnFrom) {
   EXPECT_TRUE(fs::exists("out/sgpt_mi.json"));
 }
 
-TEST_F(Resume, AComparisonGoesOnInsideAVariant) {
-  const std::vector<std::string> compare{"compare",
+/// Where a comparison keeps what is unfinished follows from what it writes.
+struct ComparisonPlace {
+  std::vector<std::string> flags;
+  std::string result;  ///< of its files the one with all figures; empty: it only prints
+  std::string partial;
+};
+
+class ResumedComparison : public Resume, public testing::WithParamInterface<ComparisonPlace> {
+ protected:
+  static std::vector<std::string> compare() {
+    const std::vector<std::string> words{"compare",
                                          demo_model().string(),
                                          demo_text("train.txt"),
                                          "--methods",
@@ -134,26 +143,38 @@ TEST_F(Resume, AComparisonGoesOnInsideAVariant) {
                                          "--device",
                                          "cpu",
                                          "--threads",
-                                         "1",
-                                         "--plots",
-                                         "cmp"};
+                                         "1"};
+    return words + GetParam().flags;
+  }
+};
+
+TEST_P(ResumedComparison, GoesOnInsideAVariant) {
+  const auto& [flags, result, partial] = GetParam();
   {
-    Program program(folder_.path(), compare);
-    ASSERT_TRUE(appears("cmp.partial", "block-1.site-0")) << program.finish().err;
+    Program program(folder_.path(), compare());
+    ASSERT_TRUE(appears(partial, "block-1.site-0")) << program.finish().err;
     program.kill_at_once();
     (void)program.finish();
   }
-  EXPECT_FALSE(fs::exists("cmp"));
-  EXPECT_EQ(run_program(folder_, compare).exit_code, 2);
+  EXPECT_FALSE(!result.empty() && fs::exists(result));
+  const ProgramResult refused = run_program(folder_, compare());
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, testing::HasSubstr("go on with --resume"));
   const ProgramResult resumed =
-      run_program(folder_, compare + std::vector<std::string>{"--resume"});
+      run_program(folder_, compare() + std::vector<std::string>{"--resume"});
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_FALSE(fs::exists("cmp.partial"));
-  const auto comparison = [] { return nlohmann::json::parse(read_all("cmp/comparison.json")); };
-  const nlohmann::json first = comparison();
-  ASSERT_EQ(run_program(folder_, compare).exit_code, 0);
-  EXPECT_EQ(without_clock(first), without_clock(comparison()));
+  EXPECT_FALSE(fs::exists(partial));
+  if (result.empty()) return;
+  const nlohmann::json first = nlohmann::json::parse(read_all(result));
+  ASSERT_EQ(run_program(folder_, compare()).exit_code, 0);
+  EXPECT_EQ(without_clock(first), without_clock(nlohmann::json::parse(read_all(result))));
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Places, ResumedComparison,
+    testing::Values(ComparisonPlace{{"--plots", "cmp"}, "cmp/comparison.json", "cmp.partial"},
+                    ComparisonPlace{{"--report", "cmp.json"}, "cmp.json", "cmp.json.partial"},
+                    ComparisonPlace{{}, "", "sgpt-mi-compare.partial"}));
 
 TEST_F(Resume, ASweepGoesOnInsideACell) {
   const nlohmann::json grid{{"model", demo_model().string()},

@@ -22,8 +22,11 @@ struct CompareRun {
   std::vector<CompareVariant> variants;  ///< the first is the baseline; all of one model
   std::vector<std::uint64_t> seeds;
   std::string folder;  ///< of the report's files and pictures; empty: none
+  /// Finished variants, and what is finished of the one at work, are kept in JOURNAL.partial until
+  /// all are; empty: nothing is kept.
+  std::string journal;
   std::vector<std::string> command;
-  Unfinished unfinished = Unfinished::kRefuse;  ///< what is kept in FOLDER.partial
+  Unfinished unfinished = Unfinished::kRefuse;  ///< what becomes of a journal that is there
 
   /// Throws Error(kUsage) without variants or seeds, or with one twice.
   void validate() const;
@@ -35,9 +38,6 @@ struct CompareRun {
 /// With a folder: performance_report.md, report.html, comparison.json and the pictures
 /// (mi_matrix_<linear>.png and grouping_result_<linear>.png of the grouped inputs of block 0,
 /// bits_per_layer.png and loss_per_layer.png of the last grouped variant, ppl_vs_stored_bits.png).
-///
-/// With a folder finished variants, and what is finished of the one at work, are kept in
-/// FOLDER.partial until all are.
 ///
 /// \param start  comes with version, model, dataset and settings; rows and sets are filled in.
 /// Throws as run_compress.
