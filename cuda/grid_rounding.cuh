@@ -15,7 +15,8 @@ namespace sgpt_mi::kernels::cuda {
 __device__ inline float round_to_grid(const GridView& grid, std::int64_t r, std::int64_t column,
                                       float value, std::uint8_t* code) {
   if (grid.levels.column_step != nullptr) {
-    return level_value_of(grid.levels, r, column, value);
+    return level_value(value, row_factors(grid.levels, r), column_factors(grid.levels, column),
+                       grid.levels.price, grid.levels.tables);
   }
   const std::int64_t group = grid.group_of_column[column];
   const float scale = grid.scale.row(r)[group];

@@ -39,31 +39,35 @@ constexpr float kMostLevel = 32767.0F;
 /// more for each step as the last two differ.
 constexpr std::int32_t kPricedLevels = 32;
 
-/// The price of a level of magnitude |k|.
-SGPT_MI_HOST_DEVICE inline float price_of_level(float magnitude, const float* price) {
+/// The price of a level of magnitude |k| in the table that begins at price[first]. Free of branches
+/// and of pointers that differ by row, as the next one: loops over it vectorise.
+SGPT_MI_HOST_DEVICE inline float price_of_level(float magnitude, const float* price,
+                                                std::int32_t first = 0) {
   constexpr std::int32_t kLast = kPricedLevels - 1;
-  if (magnitude < static_cast<float>(kLast)) return price[static_cast<std::int32_t>(magnitude)];
-  return price[kLast] + (magnitude - static_cast<float>(kLast)) * (price[kLast] - price[kLast - 1]);
+  constexpr auto kLastMagnitude = static_cast<float>(kLast);
+  const float priced = magnitude < kLastMagnitude ? magnitude : kLastMagnitude;
+  const float beyond = magnitude > kLastMagnitude ? magnitude - kLastMagnitude : 0.0F;
+  const float slope = price[first + kLast] - price[first + kLast - 1];
+  return price[first + static_cast<std::int32_t>(priced)] + beyond * slope;
 }
 
 /// The level k of least cost * (wanted - k)^2 + price(|k|) among the nearest one, its neighbour
 /// toward 0, and 0; NaN for NaN.
-SGPT_MI_HOST_DEVICE inline float priced_level(float wanted, float cost, const float* price) {
+SGPT_MI_HOST_DEVICE inline float priced_level(float wanted, float cost, const float* price,
+                                              std::int32_t first = 0) {
   const float floored = wanted < -kMostLevel ? -kMostLevel : wanted;
   const float nearest = std::rint(floored > kMostLevel ? kMostLevel : floored);
   const float magnitude = std::fabs(nearest);
-  if (!(magnitude > 0.0F)) return nearest;
+  const float inner_magnitude = magnitude > 1.0F ? magnitude - 1.0F : 0.0F;
+  const float inner = nearest > 0.0F ? inner_magnitude : -inner_magnitude;
   const float away = wanted - nearest;
-  float level = nearest;
-  float least = cost * (away * away) + price_of_level(magnitude, price);
-  const float inner = nearest > 0.0F ? nearest - 1.0F : nearest + 1.0F;
   const float inner_away = wanted - inner;
-  const float of_inner = cost * (inner_away * inner_away) + price_of_level(magnitude - 1.0F, price);
-  if (of_inner < least) {
-    level = inner;
-    least = of_inner;
-  }
-  const float of_zero = cost * (wanted * wanted) + price[0];
+  const float of_nearest = cost * (away * away) + price_of_level(magnitude, price, first);
+  const float of_inner =
+      cost * (inner_away * inner_away) + price_of_level(inner_magnitude, price, first);
+  const float of_zero = cost * (wanted * wanted) + price[first];
+  const float level = of_inner < of_nearest ? inner : nearest;
+  const float least = of_inner < of_nearest ? of_inner : of_nearest;
   return of_zero < least ? 0.0F : level;
 }
 

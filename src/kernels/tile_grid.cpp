@@ -34,6 +34,17 @@ SGPT_MI_SIMD_CLONES void round_to_table(const float* __restrict scale,
   }
 }
 
+/// Rows of a tile whose values become levels, and their column.
+SGPT_MI_SIMD_CLONES void round_column_to_levels(const float* __restrict step,
+                                                const float* __restrict cost,
+                                                const std::int32_t* __restrict table,
+                                                LevelFactors column, const float* __restrict price,
+                                                std::int32_t tables, float* __restrict value) {
+  for (std::int64_t r = 0; r < kTileRows; ++r) {
+    value[r] = level_value(value[r], {step[r], cost[r], table[r]}, column, price, tables);
+  }
+}
+
 }  // namespace
 
 void TileGrid::start(std::int64_t first_row, std::int64_t rows) {
@@ -41,6 +52,14 @@ void TileGrid::start(std::int64_t first_row, std::int64_t rows) {
   rows_ = rows;
   group_ = -1;
   scale_.fill(1.0F);
+  if (grid_.levels.column_step == nullptr) return;
+  // In the places of scale and zero, which levels have not.
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const LevelFactors row = row_factors(grid_.levels, first_row + r);
+    scale_[static_cast<std::size_t>(r)] = row.step;
+    zero_[static_cast<std::size_t>(r)] = row.cost;
+    table_[static_cast<std::size_t>(r)] = row.table;
+  }
 }
 
 void TileGrid::load(std::int64_t group) {
@@ -55,9 +74,9 @@ void TileGrid::load(std::int64_t group) {
 }
 
 void TileGrid::round_to_levels(std::int64_t column, float* value) const {
-  for (std::int64_t r = 0; r < rows_; ++r) {
-    value[r] = level_value_of(grid_.levels, first_row_ + r, column, value[r]);
-  }
+  const LevelView& levels = grid_.levels;
+  round_column_to_levels(scale_.data(), zero_.data(), table_.data(), column_factors(levels, column),
+                         levels.price, levels.tables, value);
 }
 
 void TileGrid::round(std::int64_t column, float* value) {

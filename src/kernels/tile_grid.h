@@ -41,8 +41,9 @@ class TileGrid {
   std::int64_t first_row_ = 0;
   std::int64_t rows_ = 0;    // of this tile that exist
   std::int64_t group_ = -1;  // whose grid is loaded
-  TileColumn scale_{};
-  TileColumn zero_{};
+  TileColumn scale_{};       // of levels: the rows' steps
+  TileColumn zero_{};        // of levels: what their errors cost
+  std::array<std::int32_t, kTileRows> table_{};
   TileColumn offset_{};
   TileColumn code_{};
 };

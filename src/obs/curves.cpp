@@ -55,7 +55,7 @@ class Pruning {
   void start_descent();
   void sweep_pattern();
   void sweep_support(double sparsity);
-  [[nodiscard]] PrunedLevel level() const;
+  [[nodiscard]] PrunedLevel level();
   [[nodiscard]] torch::Tensor weight() const {
     return split_.gather([&](std::size_t i) { return parts_[i].weight; }) / root_;
   }
@@ -126,7 +126,7 @@ void Pruning::sweep_support(double sparsity) {
   split_.each([&](std::size_t i) { descents_[i].sweep_support(threshold); });
 }
 
-PrunedLevel Pruning::level() const {
+PrunedLevel Pruning::level() {
   const torch::Tensor errors =
       split_.gather([&](std::size_t i) { return descents_[i].row_errors(); });
   const torch::Tensor zeros = split_.gather([&](std::size_t i) { return parts_[i].pruned.sum(1); });

@@ -34,7 +34,15 @@ Descent::Descent(torch::Tensor weight, torch::Tensor pruned, const Problem& prob
       pruned_(std::move(pruned)),
       problem_(problem),
       blocksize_(blocksize),
-      gradient_(multiply(weight_ - problem_.target, problem_.hessian, problem_.product_rows)) {}
+      error_(weight_ - problem_.target) {}
+
+torch::Tensor& Descent::gradient() {
+  if (error_.defined()) {
+    gradient_ = multiply(error_, problem_.hessian, problem_.product_rows);
+    error_.reset();
+  }
+  return gradient_;
+}
 
 void Descent::sweep_support(float threshold) {
   kernels::DescentBlock request;
@@ -67,8 +75,12 @@ void Descent::sweep(kernels::DescentBlock request, const quant::Grid* grid,
     const torch::Tensor values = weight_.narrow(1, first, width);
     const torch::Tensor before = values.clone();
     const torch::Tensor rows = problem_.hessian.narrow(0, first, width);
+    const torch::Tensor gradient =
+        error_.defined()
+            ? multiply(error_, problem_.hessian.narrow(1, first, width), problem_.product_rows)
+            : gradient_.narrow(1, first, width);
     request.weight = quant::view_of<float>(values);
-    request.gradient = quant::view_of<const float>(gradient_.narrow(1, first, width));
+    request.gradient = quant::view_of<const float>(gradient);
     request.hessian = quant::view_of<const float>(rows.narrow(1, first, width));
     request.pruned = quant::view_of<bool>(pruned_.narrow(1, first, width));
     if (grid != nullptr) {
@@ -78,7 +90,12 @@ void Descent::sweep(kernels::DescentBlock request, const quant::Grid* grid,
       request.codes = quant::view_of<std::uint8_t>(codes->narrow(1, first, width));
     }
     kernels::descend_block(request, quant::backend_of(weight_));
-    add_product(gradient_, values - before, rows, problem_.product_rows);
+    const torch::Tensor change = values - before;
+    if (error_.defined()) {
+      error_.narrow(1, first, width).add_(change);
+    } else {
+      add_product(gradient_, change, rows, problem_.product_rows);
+    }
   }
 }
 
@@ -117,7 +134,7 @@ void Descent::move_scales(const torch::Tensor& scale, const torch::Tensor& steps
                           const torch::Tensor& columns, std::optional<int> scale_exponent) {
   const std::int64_t together = problem_.product_rows;
   torch::Tensor response = multiply(steps, problem_.hessian.index_select(0, columns), together);
-  const torch::Tensor slope = sum_for(steps * gradient_.index_select(1, columns), scale, together);
+  const torch::Tensor slope = sum_for(steps * gradient().index_select(1, columns), scale, together);
   const torch::Tensor curvature =
       sum_for(steps * response.index_select(1, columns), scale, together);
   torch::Tensor moved = at::where(curvature.gt(0), scale - slope / curvature, scale);
@@ -140,7 +157,7 @@ void Descent::step_block_group(quant::Grid& grid, std::int64_t group, const torc
   const std::int64_t together = problem_.product_rows;
   const torch::Tensor steps = levels.narrow(1, first, type.group);
   const torch::Tensor rows = problem_.hessian.narrow(0, first, type.group);
-  const torch::Tensor slope = gradient_.narrow(1, first, type.group);
+  const torch::Tensor slope = gradient().narrow(1, first, type.group);
   torch::Tensor response = multiply(steps, rows, together);
   const torch::Tensor own = response.narrow(1, first, type.group);
   quant::ScaleStep step;
@@ -162,19 +179,19 @@ void Descent::step_block_group(quant::Grid& grid, std::int64_t group, const torc
   if (grid.offset.defined()) add_product(gradient_, change.offset, flat, together);
 }
 
-torch::Tensor Descent::scores() const {
+torch::Tensor Descent::scores() {
   const torch::Tensor diagonal = problem_.hessian.diagonal();
-  return (weight_ - gradient_ / diagonal).square_().mul_(diagonal);
+  return (weight_ - gradient() / diagonal).square_().mul_(diagonal);
 }
 
-torch::Tensor Descent::row_errors() const {
-  return row_sums_float64((weight_ - problem_.target) * gradient_, problem_.product_rows);
+torch::Tensor Descent::row_errors() {
+  return row_sums_float64((weight_ - problem_.target) * gradient(), problem_.product_rows);
 }
 
-std::vector<torch::Tensor> scores_of(const std::vector<Descent>& descents) {
+std::vector<torch::Tensor> scores_of(std::vector<Descent>& descents) {
   std::vector<torch::Tensor> scores;
   scores.reserve(descents.size());
-  for (const Descent& descent : descents) scores.push_back(descent.scores());
+  for (Descent& descent : descents) scores.push_back(descent.scores());
   return scores;
 }
 

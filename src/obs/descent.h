@@ -20,9 +20,9 @@ struct Problem {
 
 /// A weight matrix Q on its way down trace(E H' E^T), one column after the other.
 ///
-/// Keeps the gradient G = E H' of all columns: a block of columns is descended by the kernel with
-/// its own part of G, then G takes the block's changes in one product. So a sweep costs
-/// rows * N^2 multiply-adds, nearly all of them in matrix products.
+/// A block of columns is descended by the kernel with its own part of the gradient G = E H', which
+/// is computed before it. Once all of G was needed, it is kept instead: it takes the block's
+/// changes. Either is one product, so a sweep costs rows * N^2 multiply-adds.
 class Descent {
  public:
   /// \param weight     Q (rows, N) float32, zero where pruned; changed in place.
@@ -53,11 +53,13 @@ class Descent {
   void step_rows(quant::LevelGrid& grid);
 
   /// H'_jj w*^2 of every weight, (rows, N): what zeroing it would cost if it stood at its best.
-  [[nodiscard]] torch::Tensor scores() const;
+  [[nodiscard]] torch::Tensor scores();
   /// [E H' E^T]_rr of every row, (rows) float64.
-  [[nodiscard]] torch::Tensor row_errors() const;
+  [[nodiscard]] torch::Tensor row_errors();
 
  private:
+  /// E H', from now on kept.
+  torch::Tensor& gradient();
   void sweep(kernels::DescentBlock request, const quant::Grid* grid, const torch::Tensor* codes);
   struct Group {
     std::int64_t index;
@@ -73,11 +75,12 @@ class Descent {
   torch::Tensor pruned_;
   Problem problem_;
   std::int64_t blocksize_;
+  torch::Tensor error_;     // (rows, N): E, while there is no gradient
   torch::Tensor gradient_;  // (rows, N): E H'
 };
 
 /// Descent::scores() of each.
-[[nodiscard]] std::vector<torch::Tensor> scores_of(const std::vector<Descent>& descents);
+[[nodiscard]] std::vector<torch::Tensor> scores_of(std::vector<Descent>& descents);
 
 /// Conjugate gradients on the kept weights of every row, preconditioned by the diagonal: toward the
 /// least trace(E H' E^T) with this support. Returns the new Q (rows, N); it is zero where pruned.

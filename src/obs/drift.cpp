@@ -1,3 +1,4 @@
+#include <ATen/ops/arange.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -11,6 +12,56 @@
 #include "sgpt_mi/obs/compress.h"
 
 namespace sgpt_mi::obs {
+namespace {
+
+/// Rows from which the share of the drift that both halves have is known well enough: each gives
+/// N products.
+constexpr std::int64_t kShareRows = 64;
+
+double sequences_of(const std::vector<DriftMoments>& halves) {
+  double count = 0.0;
+  for (const DriftMoments& half : halves) count += static_cast<double>(half.sequences);
+  return count;
+}
+
+/// The mean of what the halves have, each weighted by its sequences.
+torch::Tensor mean_of(const std::vector<DriftMoments>& halves, torch::Tensor DriftMoments::*part) {
+  const double all = sequences_of(halves);
+  torch::Tensor mean = at::zeros_like(halves.front().*part);
+  for (const DriftMoments& half : halves) {
+    mean.add_(half.*part, static_cast<double>(half.sequences) / all);
+  }
+  return mean;
+}
+
+/// sum <D_1, D_2> / sum |D|^2 over rows that stand for all, D the mean of the halves' D_i, in
+/// [0, 1]; of one half 1. Every rank computes it.
+double common_share(const torch::Tensor& weight, const PreparedInput& input,
+                    const std::vector<DriftMoments>& halves) {
+  if (halves.size() != 2) return 1.0;
+  const std::int64_t count = std::min(weight.size(0), kShareRows);
+  const auto options = torch::TensorOptions().device(weight.device()).dtype(torch::kInt64);
+  const torch::Tensor rows = (at::arange(count, options) * weight.size(0)).floor_divide(count);
+  const torch::Tensor sample = weight.index_select(0, rows).to(torch::kFloat32);
+  const ColumnOrder order = order_of(input);
+  const double all = sequences_of(halves);
+  std::vector<torch::Tensor> whitened;  // D U^T, with H'^-1 = U^T U
+  torch::Tensor mean = at::zeros_like(sample);
+  for (const DriftMoments& half : halves) {
+    torch::Tensor moved = sample.mm(half.cross);
+    if (half.residual.defined()) moved.add_(half.residual.index_select(0, rows));
+    whitened.push_back(order.apply(moved, 1).mm(input.upper.t()));
+    mean.add_(whitened.back(), static_cast<double>(half.sequences) / all);
+  }
+  const auto sum_of = [](const torch::Tensor& x) {
+    return x.to(torch::kFloat64).sum().item<double>();
+  };
+  const double common = sum_of(whitened[0] * whitened[1]);
+  const double energy = sum_of(mean.square());
+  return energy > 0.0 ? std::clamp(common / energy, 0.0, 1.0) : 0.0;
+}
+
+}  // namespace
 
 DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
                           const std::vector<DriftMoments>& halves, double limit,
@@ -23,31 +74,16 @@ DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& inpu
   const auto own_rows = [&](const torch::Tensor& all) { return split.scatter(all).front(); };
   const torch::Tensor before = own_rows(weight).to(torch::kFloat32);
   const ColumnOrder order = order_of(input);
-  double sequences = 0.0;
-  for (const DriftMoments& half : halves) sequences += static_cast<double>(half.sequences);
-  std::vector<torch::Tensor> whitened;  // D U^T, with H'^-1 = U^T U
-  torch::Tensor mean = at::zeros_like(before);
-  for (const DriftMoments& half : halves) {
-    torch::Tensor moved = multiply(before, half.cross, together);
-    if (half.residual.defined()) moved.add_(own_rows(half.residual));
-    whitened.push_back(multiply(order.apply(moved, 1), input.upper.t(), together));
-    mean.add_(whitened.back(), static_cast<double>(half.sequences) / sequences);
+  torch::Tensor moved = multiply(before, mean_of(halves, &DriftMoments::cross), together);
+  if (halves.front().residual.defined()) {
+    moved.add_(own_rows(mean_of(halves, &DriftMoments::residual)));
   }
-  double share = 1.0;
-  if (whitened.size() == 2) {
-    const auto sum_of = [&](const torch::Tensor& products) {
-      torch::Tensor rows = row_sums_float64(products, together);
-      return split.gather([&](std::size_t /*part*/) { return std::move(rows); })
-          .sum()
-          .item<double>();
-    };
-    const double common = sum_of(whitened[0] * whitened[1]);
-    const double energy = sum_of(mean.square());
-    share = energy > 0.0 ? std::clamp(common / energy, 0.0, 1.0) : 0.0;
-  }
-  const torch::Tensor correction = order.undo(multiply(mean, input.upper, together), 1);
-  torch::Tensor target = before + correction.mul_(limit * share);
-  return {split.gather([&](std::size_t /*part*/) { return std::move(target); }), limit * share};
+  const torch::Tensor whitened =
+      multiply(order.apply(moved, 1), input.upper.t(), together);  // D U^T, with H'^-1 = U^T U
+  const torch::Tensor correction = order.undo(multiply(whitened, input.upper, together), 1);
+  const double share = limit * common_share(weight, input, halves);
+  torch::Tensor target = before + correction.mul(share);
+  return {split.gather([&](std::size_t /*part*/) { return std::move(target); }), share};
 }
 
 }  // namespace sgpt_mi::obs

@@ -3,13 +3,15 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bincount.h>
 #include <ATen/ops/cummax.h>
-#include <ATen/ops/where.h>
 
 #include <cmath>
 #include <initializer_list>
+#include <vector>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/cpu_kernels/level_counts.h"
 #include "sgpt_mi/quant/grid.h"
+#include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::quant {
 namespace {
@@ -36,15 +38,17 @@ torch::Tensor classes_of(const torch::Tensor& mean) {
       .to(torch::kInt32);
 }
 
-/// The bucket of each magnitude, int32.
+/// The bucket of each of a row of magnitudes, int32; few are large.
 torch::Tensor buckets_of(const torch::Tensor& magnitude) {
-  if (magnitude.max().item<std::int32_t>() < kCounted) return magnitude;
+  const torch::Tensor places = magnitude.ge(kCounted).nonzero().squeeze(1);
+  if (places.numel() == 0) return magnitude;
   const torch::Tensor octave =
-      (magnitude.to(torch::kFloat32) / static_cast<double>(kCounted)).log2_().floor_();
-  return at::where(
-      magnitude.lt(kCounted), magnitude,
-      (octave.clamp_(0, static_cast<double>(kOctaves - 1)) + static_cast<double>(kCounted))
-          .to(torch::kInt32));
+      (magnitude.index_select(0, places).to(torch::kFloat32) / static_cast<double>(kCounted))
+          .log2_()
+          .floor_()
+          .clamp_(0, static_cast<double>(kOctaves - 1));
+  return magnitude.index_copy(0, places,
+                              (octave + static_cast<double>(kCounted)).to(torch::kInt32));
 }
 
 /// Bits of a level in each bucket, by table: -log2 of its share, a sign for all but 0, and its
@@ -58,6 +62,43 @@ torch::Tensor bits_of(const torch::Tensor& counts) {
         .add_(std::log2(static_cast<double>(kCounted)) + static_cast<double>(octave));
   }
   return bits;
+}
+
+/// Classes of rows and columns by their mean magnitudes.
+void set_classes(LevelTables& tables, const torch::Tensor& row_mean,
+                 const torch::Tensor& column_mean) {
+  tables.row_table = classes_of(row_mean);
+  tables.column_table = classes_of(column_mean) - static_cast<std::int32_t>(kMiddleClass);
+}
+
+/// Sets the tables' classes; returns how many levels of every table are in every bucket,
+/// (kClasses, kBuckets).
+torch::Tensor counts_of(const torch::Tensor& levels, LevelTables& tables) {
+  const torch::Tensor magnitude = levels.to(torch::kInt32).abs_();
+  const torch::Tensor size = magnitude.to(torch::kFloat32);
+  set_classes(tables, size.mean(1), size.mean(0));
+  const torch::Tensor table = (tables.row_table.unsqueeze(1) + tables.column_table.unsqueeze(0))
+                                  .clamp_(0, kClasses - 1)
+                                  .mul_(kBuckets);
+  return at::bincount(table.flatten() + buckets_of(magnitude.flatten()), {}, kClasses * kBuckets)
+      .view({kClasses, kBuckets});
+}
+
+/// The same of int16 on a CPU, whose classes differ at most where a mean lies on a border.
+torch::Tensor counts_by_kernel(const torch::Tensor& levels, LevelTables& tables) {
+  const auto view = view_of<const std::int16_t>(levels);
+  const kernels::Backend backend = backend_of(levels);
+  const cpu_kernels::MagnitudeSums sums = cpu_kernels::magnitude_sums(view, backend);
+  const auto mean_of = [](const std::vector<std::int64_t>& sum, std::int64_t count) {
+    return (torch::tensor(sum, torch::kFloat64) / static_cast<double>(count)).to(torch::kFloat32);
+  };
+  set_classes(tables, mean_of(sums.rows, view.columns), mean_of(sums.columns, view.rows));
+  const cpu_kernels::LevelClasses classes{tables.row_table.const_data_ptr<std::int32_t>(),
+                                          tables.column_table.const_data_ptr<std::int32_t>(),
+                                          kClasses};
+  return torch::tensor(cpu_kernels::count_levels(view, classes, {kCounted, kOctaves}, backend),
+                       torch::kInt64)
+      .view({kClasses, kBuckets});
 }
 
 void select(const torch::Tensor& places, std::initializer_list<torch::Tensor*> vectors) {
@@ -111,6 +152,13 @@ LevelGrid make_level_grid(const torch::Tensor& row_step, const torch::Tensor& co
 }
 
 torch::Tensor nearest_levels(const torch::Tensor& weight, const LevelGrid& grid) {
+  if (weight.is_cpu() && weight.scalar_type() == torch::kFloat32 && weight.stride(1) == 1) {
+    torch::Tensor levels = at::empty(weight.sizes(), weight.options().dtype(torch::kInt16));
+    cpu_kernels::nearest_levels(view_of<const float>(weight), grid.row_step.const_data_ptr<float>(),
+                                grid.column_step.const_data_ptr<float>(),
+                                view_of<std::int16_t>(levels), backend_of(weight));
+    return levels;
+  }
   return (weight / step_matrix(grid)).round_().clamp_(-kMostLevel, kMostLevel).to(torch::kInt16);
 }
 
@@ -119,17 +167,10 @@ torch::Tensor values_of(const torch::Tensor& levels, const LevelGrid& grid) {
 }
 
 LevelTables level_tables(const torch::Tensor& levels) {
-  const torch::Tensor magnitude = levels.to(torch::kInt32).abs_();
-  const torch::Tensor size = magnitude.to(torch::kFloat32);
   LevelTables tables;
-  tables.row_table = classes_of(size.mean(1));
-  tables.column_table = classes_of(size.mean(0)) - static_cast<std::int32_t>(kMiddleClass);
-  const torch::Tensor table = (tables.row_table.unsqueeze(1) + tables.column_table.unsqueeze(0))
-                                  .clamp_(0, kClasses - 1)
-                                  .mul_(kBuckets);
-  const torch::Tensor counts =
-      at::bincount((table + buckets_of(magnitude)).flatten(), {}, kClasses * kBuckets)
-          .view({kClasses, kBuckets});
+  const torch::Tensor counts = levels.is_cpu() && levels.scalar_type() == torch::kInt16
+                                   ? counts_by_kernel(levels.contiguous(), tables)
+                                   : counts_of(levels, tables);
   const torch::Tensor bits = bits_of(counts);
   tables.total_bits = (bits * counts).sum().item<double>();
   // A larger magnitude never costs less: few of them are counted, by chance unevenly.

@@ -24,6 +24,8 @@ kernels::MatrixView<T> view_of(const torch::Tensor& tensor) {
 template kernels::MatrixView<float> view_of<float>(const torch::Tensor&);
 template kernels::MatrixView<const float> view_of<const float>(const torch::Tensor&);
 template kernels::MatrixView<bool> view_of<bool>(const torch::Tensor&);
+template kernels::MatrixView<std::int16_t> view_of<std::int16_t>(const torch::Tensor&);
+template kernels::MatrixView<const std::int16_t> view_of<const std::int16_t>(const torch::Tensor&);
 template kernels::MatrixView<std::uint8_t> view_of<std::uint8_t>(const torch::Tensor&);
 template kernels::MatrixView<const std::uint8_t> view_of<const std::uint8_t>(const torch::Tensor&);
 

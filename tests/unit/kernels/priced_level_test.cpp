@@ -87,7 +87,8 @@ TEST(LevelValue, IsThatOfThePlainDefinition) {
     const std::int64_t r = trial % 9;
     const std::int64_t j = trial % 11;
     const float value = normal(engine) * (trial % 5 == 0 ? 20.0F : 1.0F);
-    const float found = level_value_of(view, r, j, value);
+    const float found =
+        level_value(value, row_factors(view, r), column_factors(view, j), view.price, view.tables);
     ASSERT_EQ(found, levels.rounded(r, j, value)) << r << ", " << j << ": " << value;
     const float step = levels.step(r, j);
     const float moved = std::abs(std::nearbyint(value / step)) - std::abs(found / step);

@@ -21,7 +21,7 @@ std::int64_t resident_bytes() {
 
 TEST(FreedMemory, GoesBackToTheSystemFromBetweenBlocksInUse) {
   constexpr std::size_t kBytes = std::size_t{1} << 20;
-  constexpr int kBlocks = 128;
+  constexpr int kBlocks = 768;
   keep_freed_memory();
   std::vector<void*> large;
   std::vector<void*> small;  // behind each, so that the heap's end stays where it is
