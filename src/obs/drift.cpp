@@ -24,12 +24,14 @@ double sequences_of(const std::vector<DriftMoments>& halves) {
   return count;
 }
 
-/// The mean of what the halves have, each weighted by its sequences.
+/// The mean of what the halves have, each weighted by its sequences; what is undefined is 0.
 torch::Tensor mean_of(const std::vector<DriftMoments>& halves, torch::Tensor DriftMoments::*part) {
   const double all = sequences_of(halves);
-  torch::Tensor mean = at::zeros_like(halves.front().*part);
+  torch::Tensor mean;
   for (const DriftMoments& half : halves) {
-    mean.add_(half.*part, static_cast<double>(half.sequences) / all);
+    if (!(half.*part).defined()) continue;
+    const torch::Tensor share = half.*part * (static_cast<double>(half.sequences) / all);
+    mean = mean.defined() ? mean.add_(share) : share;
   }
   return mean;
 }
@@ -75,9 +77,8 @@ DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& inpu
   const torch::Tensor before = own_rows(weight).to(torch::kFloat32);
   const ColumnOrder order = order_of(input);
   torch::Tensor moved = multiply(before, mean_of(halves, &DriftMoments::cross), together);
-  if (halves.front().residual.defined()) {
-    moved.add_(own_rows(mean_of(halves, &DriftMoments::residual)));
-  }
+  const torch::Tensor residual = mean_of(halves, &DriftMoments::residual);
+  if (residual.defined()) moved.add_(own_rows(residual));
   const torch::Tensor whitened =
       multiply(order.apply(moved, 1), input.upper.t(), together);  // D U^T, with H'^-1 = U^T U
   const torch::Tensor correction = order.undo(multiply(whitened, input.upper, together), 1);

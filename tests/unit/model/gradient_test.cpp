@@ -65,6 +65,24 @@ torch::Tensor through(Model& model, const torch::Tensor& hidden, const Placement
                       where);
 }
 
+// Without a gradient norms, rotations and gates of bfloat16 are our own steps (bfloat16_steps.h),
+// with one LibTorch's operations.
+TEST(Bfloat16, WithAndWithoutAGradientTheSameFunction) {
+  for (const auto& scene : all_scenes()) {
+    const torch::Tensor hidden = some_hidden().to(torch::kBFloat16);
+    const auto block = scene->model.load_block(0, {torch::kCPU, torch::kBFloat16});
+    const torch::Tensor ours = block->forward(hidden);
+    const torch::Tensor theirs = block->forward(hidden.clone().requires_grad_());
+    EXPECT_EQ(ours.scalar_type(), torch::kBFloat16) << scene->name;
+    ASSERT_TRUE(theirs.requires_grad()) << scene->name;
+    const torch::Tensor expected = theirs.detach().to(torch::kFloat64);
+    const double largest = expected.abs().max().item<double>();
+    EXPECT_LE((ours.to(torch::kFloat64) - expected).abs().max().item<double>(),
+              0.02 * largest)  // some roundings to 8 bits
+        << scene->name;
+  }
+}
+
 TEST(Gradients, EqualFiniteDifferences) {
   constexpr double kStep = 1e-5;
   const torch::Tensor hidden = some_hidden().to(torch::kFloat64);
