@@ -193,9 +193,13 @@ void run_compare(const flags::ResolvedSettings& settings,
   start.model = settings.values.model;
   start.dataset = settings.values.dataset;
   start.settings = flags::config_values(settings);
-  const report::ComparisonReport result = pipeline::run_compare(run, console, std::move(start));
-  print_out(comparison_text(result));
-  write_report(settings.values.report, to_json(result));
+  if (run.journal.empty()) {
+    console.warning("the working folder cannot be written: a comparison that ends early is lost");
+  }
+  pipeline::run_compare(run, console, std::move(start), [&](const auto& result) {
+    print_out(comparison_text(result));
+    write_report(settings.values.report, to_json(result));
+  });
 }
 
 void run_export(const flags::ResolvedSettings& settings) {

@@ -1,5 +1,7 @@
 #include "sgpt_mi/cli/settings.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -10,6 +12,7 @@
 #include "refine_settings.h"
 #include "sgpt_mi/core/byte_size.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/hash.h"
 #include "sgpt_mi/core/names.h"
 #include "sgpt_mi/flags/flag_table.h"
 #include "type_settings.h"
@@ -205,10 +208,16 @@ pipeline::Unfinished wish_of(const flags::Settings& typed) {
   return typed.resume ? pipeline::Unfinished::kGoOn : pipeline::Unfinished::kRefuse;
 }
 
-/// Beside what a comparison writes; one that only prints has the working folder.
-std::string journal_of_comparison(const flags::Settings& typed) {
+/// Beside what a comparison writes. One that only prints has a name of its own in the working
+/// folder, or nothing where that cannot be written.
+std::string journal_of_comparison(const flags::ResolvedSettings& settings) {
+  const flags::Settings& typed = settings.values;
   if (!typed.plots.empty()) return typed.plots;
-  return typed.report.empty() ? "sgpt-mi-compare" : typed.report;
+  if (!typed.report.empty()) return typed.report;
+  if (access(".", W_OK) != 0) return "";
+  const nlohmann::json asked{result_settings(settings), typed.methods, typed.groupings,
+                             typed.seeds};
+  return "sgpt-mi-compare-" + sha256_hex(asked.dump()).substr(0, 8);
 }
 
 }  // namespace
@@ -263,7 +272,7 @@ pipeline::CompareRun to_compare_run(const flags::ResolvedSettings& settings) {
   pipeline::CompareRun run;
   run.seeds = parse_seeds(settings.values.seeds);
   run.folder = settings.values.plots;
-  run.journal = journal_of_comparison(settings.values);
+  run.journal = journal_of_comparison(settings);
   run.unfinished = wish_of(settings.values);
   if (run.seeds.size() > 1 && !settings.values.measurements.empty()) {
     fail(ErrorKind::kUsage,

@@ -136,7 +136,8 @@ std::vector<FlagRow> refinement_flags() {
        "share of the drift from the dense model's activations that is made good, 0 to 1; implies "
        "true_sequential; -1: 1 for rd, else 0"},
       {"drift_residual", &S::drift_residual, "0|1", kRefinement, kRuns, true,
-       "also make good what the residual stream has lost; -1: 1 for rd on codes, else 0"},
+       "also make good what the residual stream has lost; -1: 1 for rd, 0 on levels "
+       "without zeros asked for, else 0"},
       {"l0_sweeps", &S::l0_sweeps, "N", kRefinement, kRuns, true,
        "sweeps of coordinate descent that choose the mask again; -1: 3 for rd, else 0"},
       {"refit", &S::refit, "N", kRefinement, kRuns, true,
@@ -236,7 +237,7 @@ std::vector<FlagRow> output_flags() {
        "write the compressed model: a folder, or the file of a format in one file", kCommon},
       {"resume", &S::resume, "", kOutput, kCompress | kCompare, false,
        "go on with the unfinished run in DIR.partial, beside the DIR of --save (compare: of "
-       "--plots or --report, else sgpt-mi-compare.partial here); starts anew when there is none",
+       "--plots or --report, else sgpt-mi-compare-*.partial here); starts anew when there is none",
        kCommon},
       {"format", &S::format, "auto|packed|hf|gguf|gptq|gptq-v1|compressed-tensors", kOutput,
        kRuns | kExport, true,

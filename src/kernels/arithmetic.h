@@ -59,7 +59,7 @@ SGPT_MI_HOST_DEVICE inline float priced_level(float wanted, float cost, const fl
   const float nearest = std::rint(floored > kMostLevel ? kMostLevel : floored);
   const float magnitude = std::fabs(nearest);
   const float inner_magnitude = magnitude > 1.0F ? magnitude - 1.0F : 0.0F;
-  const float inner = nearest > 0.0F ? inner_magnitude : -inner_magnitude;
+  const float inner = nearest > 0.0F ? inner_magnitude : 0.0F - inner_magnitude;
   const float away = wanted - nearest;
   const float inner_away = wanted - inner;
   const float of_nearest = cost * (away * away) + price_of_level(magnitude, price, first);

@@ -130,12 +130,13 @@ std::int64_t MemoryCounts::largest_activations() const {
 }
 
 /// The sums that calibration fills: H of the sites held at once, with drift also two halves of the
-/// cross moment and of the residual stream's.
+/// cross moment, and of the residual stream's where that is corrected.
 std::int64_t MemoryCounts::sums(bool together, bool drift) const {
   std::int64_t held = 0;
   for (const SiteShape& site : sites_) {
     const std::int64_t square = kFloat * site.columns * site.columns;
-    const std::int64_t bytes = drift ? 3 * square + 2 * kFloat * hidden_ * site.columns : square;
+    std::int64_t bytes = drift ? 3 * square : square;
+    if (drift && question_.corrects_residual) bytes += 2 * kFloat * hidden_ * site.columns;
     held = together ? held + bytes : std::max(held, bytes);
   }
   return held;
@@ -145,15 +146,16 @@ std::int64_t MemoryCounts::sums(bool together, bool drift) const {
 /// float64 where float32 did not do (cholesky/factor.cpp).
 std::int64_t MemoryCounts::factor_workspace() const { return 10 * kFloat * widest_ * widest_; }
 
-/// Beside the sums: H, its factor, H damped, the cross moments scaled, or the affinity of groups;
+/// Beside the sums: H, its factor, H damped, the cross moments scaled and their mean, or the
+/// affinity of groups;
 /// and the copies of the largest linear that reads the site.
 std::int64_t MemoryCounts::solve_workspace() const {
   const bool refines = question_.refines;
-  const std::int64_t squares = 2 + (refines ? 1 : 0) + (question_.corrects_drift ? 2 : 0) +
+  const std::int64_t squares = 2 + (refines ? 1 : 0) + (question_.corrects_drift ? 3 : 0) +
                                (question_.groups_channels ? 3 : 0);
   std::int64_t bytes_a_weight = refines ? kRefineBytes : kSweepBytes;
   if (question_.chooses_widths) bytes_a_weight += kWidthBytes;
-  if (question_.corrects_drift) bytes_a_weight += 3 * kFloat;  // two estimates and their mean
+  if (question_.corrects_drift) bytes_a_weight += 3 * kFloat;  // D, whitened, its correction
   std::int64_t most = 0;
   for (const SiteShape& site : sites_) {
     const std::int64_t errors = kFloat * kFarColumns * site.largest / site.columns;

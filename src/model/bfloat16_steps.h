@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/cpu_kernels/causal_attention.h"
 #include "sgpt_mi/kernels/views.h"
 
@@ -30,6 +31,7 @@ template <typename T>
 
 /// A contiguous tensor as a matrix whose rows are its last dimension.
 [[nodiscard]] inline kernels::MatrixView<std::uint16_t> rows_of(const torch::Tensor& x) {
+  ensure(x.is_contiguous(), "model: rows of a tensor that has gaps");
   const std::int64_t columns = x.size(-1);
   return {bits_of(x), columns == 0 ? 0 : x.numel() / columns, columns, columns};
 }

@@ -59,7 +59,8 @@ class BlockBase : public Block {
 /// Scaled dot-product attention with a causal mask, scale 1 / sqrt(D).
 ///
 /// query (B, T, heads, D), key and value (B, T, kv_heads, D) -> (B, T, heads * D). Query head h
-/// reads key head h * kv_heads / heads. With `window` a position sees itself and the window - 1
+/// reads key head h * kv_heads / heads; query and key may be wider than value, whose type the
+/// result has. With `window` a position sees itself and the window - 1
 /// positions before it. In float32 on the CPU the room cpu_kernels computes it, else, and where a
 /// gradient is wanted, LibTorch.
 [[nodiscard]] torch::Tensor causal_attention(const torch::Tensor& query, const torch::Tensor& key,

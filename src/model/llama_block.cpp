@@ -2,6 +2,7 @@
 #include "bfloat16_steps.h"
 #include "block_base.h"
 #include "rope.h"
+#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/cpu_kernels/bfloat16_steps.h"
 #include "sgpt_mi/quant/tensor_view.h"  // backend_of
 
@@ -13,6 +14,7 @@ namespace {
 /// narrower. Source: Zhang & Sennrich 2019, arXiv 1910.07467, eq. 4.
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
   if (takes_bfloat16_steps(x, weight)) {
+    ensure(weight.is_contiguous() && weight.numel() == x.size(-1), "model: a norm of another size");
     const torch::Tensor rows = x.contiguous();
     torch::Tensor out = at::empty(rows.sizes(), rows.options());
     cpu_kernels::rms_norm(const_rows_of(rows), bits_of(weight), static_cast<float>(eps),

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "bfloat16_steps.h"
+#include "sgpt_mi/core/error.h"
 #include "sgpt_mi/cpu_kernels/bfloat16_steps.h"
 #include "sgpt_mi/quant/tensor_view.h"  // backend_of
 
@@ -101,6 +102,9 @@ RopeTable rope_table(const ModelSpec& spec, std::int64_t seqlen,
 namespace {
 
 torch::Tensor rotate_by_kernel(const torch::Tensor& x, const RopeTable& table) {
+  ensure(table.cos.is_contiguous() && table.sin.is_contiguous() &&
+             table.cos.numel() == x.size(1) * x.size(3) / 2,
+         "model: a rope table for other positions");
   torch::Tensor output = at::empty(x.sizes(), x.options().dtype(torch::kFloat32));
   cpu_kernels::HeadRotation rotation;
   rotation.x = heads_view<const std::uint16_t>(bits_of(x), x);

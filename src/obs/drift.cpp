@@ -17,6 +17,7 @@ namespace {
 /// Rows from which the share of the drift that both halves have is known well enough: each gives
 /// N products.
 constexpr std::int64_t kShareRows = 64;
+constexpr std::int64_t kShareTurn = 37;  // prime to the sizes of heads
 
 double sequences_of(const std::vector<DriftMoments>& halves) {
   double count = 0.0;
@@ -30,8 +31,8 @@ torch::Tensor mean_of(const std::vector<DriftMoments>& halves, torch::Tensor Dri
   torch::Tensor mean;
   for (const DriftMoments& half : halves) {
     if (!(half.*part).defined()) continue;
-    const torch::Tensor share = half.*part * (static_cast<double>(half.sequences) / all);
-    mean = mean.defined() ? mean.add_(share) : share;
+    const double share = static_cast<double>(half.sequences) / all;
+    mean = mean.defined() ? mean.add_(half.*part, share) : half.*part * share;
   }
   return mean;
 }
@@ -43,7 +44,11 @@ double common_share(const torch::Tensor& weight, const PreparedInput& input,
   if (halves.size() != 2) return 1.0;
   const std::int64_t count = std::min(weight.size(0), kShareRows);
   const auto options = torch::TensorOptions().device(weight.device()).dtype(torch::kInt64);
-  const torch::Tensor rows = (at::arange(count, options) * weight.size(0)).floor_divide(count);
+  // One row of every run of neighbours, at another place in each: heads begin at equal distances.
+  const torch::Tensor number = at::arange(count, options);
+  const std::int64_t run = weight.size(0) / count;
+  const torch::Tensor rows =
+      (number * weight.size(0)).floor_divide(count) + (number * kShareTurn).remainder(run);
   const torch::Tensor sample = weight.index_select(0, rows).to(torch::kFloat32);
   const ColumnOrder order = order_of(input);
   const double all = sequences_of(halves);

@@ -305,10 +305,13 @@ void Refinement::quantize() {
 
 /// As polish(), with prices from the levels as they are before each sweep.
 void Refinement::polish_levels() {
-  if (options_.refine.polish_sweeps == 0) return;
+  const RefineOptions& refine = options_.refine;
+  if (refine.polish_sweeps == 0 && !refine.scale_step) return;
   std::vector<Descent> parts = descents();
+  const auto step_rows = [&](std::size_t i) { parts[i].step_rows(*parts_[i].grid.levels); };
+  if (refine.polish_sweeps == 0) split_.each(step_rows);
   const std::vector<torch::Tensor> weights = split_.scatter(row_weight());
-  for (std::int64_t sweep = 0; sweep < options_.refine.polish_sweeps; ++sweep) {
+  for (std::int64_t sweep = 0; sweep < refine.polish_sweeps; ++sweep) {
     quant::LevelTables tables = quant::level_tables(split_.gather([&](std::size_t i) {
       return quant::nearest_levels(parts_[i].weight, *parts_[i].grid.levels);
     }));
@@ -320,7 +323,7 @@ void Refinement::polish_levels() {
       quant::set_prices(grid, tables);
       use_descent_costs(grid, rows.problem.hessian.diagonal(), weights[i], *options_.levels);
       parts[i].sweep_codes(rows.grid, {});
-      if (options_.refine.scale_step) parts[i].step_rows(grid);
+      if (refine.scale_step) step_rows(i);
     });
   }
 }

@@ -169,8 +169,8 @@ Compared Comparer::compare(const CompareVariant& variant, std::uint64_t seed, bo
 
 }  // namespace
 
-report::ComparisonReport run_compare(const CompareRun& run, report::Events& events,
-                                     report::ComparisonReport start) {
+void run_compare(const CompareRun& run, report::Events& events, report::ComparisonReport start,
+                 const std::function<void(const report::ComparisonReport&)>& deliver) {
   run.validate();
   Comparer comparer(run, events);
   comparer.begin(start);
@@ -193,8 +193,8 @@ report::ComparisonReport run_compare(const CompareRun& run, report::Events& even
     throw Error(ErrorKind::kInterrupted, interrupted_text(*progress));
   }
   if (!run.folder.empty()) write_files(run.folder, start, kept);
+  deliver(start);
   comparer.remove_journal();
-  return start;
 }
 
 }  // namespace sgpt_mi::pipeline

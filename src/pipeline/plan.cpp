@@ -256,6 +256,7 @@ void describe_method(const compress::CompressionSettings& settings,
   question.true_sequential = settings.true_sequential;
   question.dense_stream = settings.follows_dense();
   question.corrects_drift = settings.drift > 0.0;
+  question.corrects_residual = settings.drift > 0.0 && settings.drift_residual;
   question.refines = settings.matrix.refine.any();
   question.tuned_windows = settings.tune;
   if (settings.widths) {

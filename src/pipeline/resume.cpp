@@ -95,7 +95,7 @@ std::optional<std::string> unfinished_run(const std::string& target) {
 void refuse_unfinished(const RunJournal& journal, Unfinished unfinished) {
   const std::optional<Progress> found = journal.progress();
   if (!found || unfinished != Unfinished::kRefuse) return;
-  fail(ErrorKind::kUsage, "{}; go on with --resume, or remove it: rm -r {}",
+  fail(ErrorKind::kUsage, "resume: {}; go on with --resume, or remove it: rm -r {}",
        unfinished_text(*found), quoted(found->folder.string()));
 }
 

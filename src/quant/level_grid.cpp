@@ -107,6 +107,11 @@ void select(const torch::Tensor& places, std::initializer_list<torch::Tensor*> v
   }
 }
 
+/// Whether these are so many float32 neighbours.
+bool is_vector(const torch::Tensor& steps, std::int64_t count) {
+  return steps.scalar_type() == torch::kFloat32 && steps.numel() == count && steps.is_contiguous();
+}
+
 torch::Tensor step_matrix(const LevelGrid& grid) {
   return grid.row_step.unsqueeze(1) * grid.column_step.unsqueeze(0);
 }
@@ -153,6 +158,8 @@ LevelGrid make_level_grid(const torch::Tensor& row_step, const torch::Tensor& co
 
 torch::Tensor nearest_levels(const torch::Tensor& weight, const LevelGrid& grid) {
   if (weight.is_cpu() && weight.scalar_type() == torch::kFloat32 && weight.stride(1) == 1) {
+    ensure(is_vector(grid.row_step, weight.size(0)) && is_vector(grid.column_step, weight.size(1)),
+           "quant: a grid of levels of another shape than its matrix");
     torch::Tensor levels = at::empty(weight.sizes(), weight.options().dtype(torch::kInt16));
     cpu_kernels::nearest_levels(view_of<const float>(weight), grid.row_step.const_data_ptr<float>(),
                                 grid.column_step.const_data_ptr<float>(),

@@ -9,8 +9,8 @@
 namespace sgpt_mi::cpu_kernels {
 
 // What a block does between its products, on bfloat16 matrices given as bits. Each is read once,
-// computed in float32 and written once; LibTorch passes over memory for every operation. NaN and
-// infinity pass as by the formulas. Results depend neither on the number of threads nor on the
+// computed in float32 and written once; LibTorch passes over memory for every operation. NaN stays
+// NaN. Results depend neither on the number of threads nor on the
 // instruction set.
 //
 // CPU only. Outputs overlap no input. All throw Error(kInternal): shapes that disagree; a CUDA
@@ -24,7 +24,8 @@ void rms_norm(const kernels::MatrixView<const std::uint16_t>& x, const std::uint
               const kernels::Backend& backend);
 
 /// out = gate * sigmoid(gate) * up, rounded once; sigmoid within 4 units in the last place of a
-/// float32, and never below 2^-64. Source: Shazeer 2020, arXiv 2002.05202, SwiGLU.
+/// float32, and never below 2^-64 (gates below -44 pass on that share of themselves). Source:
+/// Shazeer 2020, arXiv 2002.05202, SwiGLU.
 void swiglu(const kernels::MatrixView<const std::uint16_t>& gate,
             const kernels::MatrixView<const std::uint16_t>& up,
             const kernels::MatrixView<std::uint16_t>& out, const kernels::Backend& backend);

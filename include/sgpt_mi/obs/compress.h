@@ -197,13 +197,14 @@ struct DriftTarget {
 ///     alpha = limit * <D1 H'^-1, D2> / <D H'^-1, D>, at least 0 and at most limit,
 ///
 /// D1 and D2 from different halves of the text, D their mean by sequences: the halves have the
-/// drift in common, and not their noise. It is taken from 64 rows that stand for all.
+/// drift in common, and not their noise. alpha is taken from 64 rows that stand for
+/// all.
 ///
 /// \param weight  (rows, N), any floating dtype.
 /// \param halves  two estimates from texts apart; with one alone alpha = limit.
 /// \param limit   in [0, 1].
 /// \param options  CompressOptions::rows; of several devices the weight's is used.
-/// Cost: 3 rows * N^2 multiply-adds.
+/// Cost: (3 rows + 4 min(rows, 64)) * N^2 multiply-adds.
 /// \throws Error(kInternal) shapes that disagree, or no estimate.
 [[nodiscard]] DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
                                         const std::vector<DriftMoments>& halves, double limit,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,9 +40,10 @@ struct CompareRun {
 /// (mi_matrix_<linear>.png and grouping_result_<linear>.png of the grouped inputs of block 0,
 /// bits_per_layer.png and loss_per_layer.png of the last grouped variant, ppl_vs_stored_bits.png).
 ///
-/// \param start  comes with version, model, dataset and settings; rows and sets are filled in.
-/// Throws as run_compress.
-[[nodiscard]] report::ComparisonReport run_compare(const CompareRun& run, report::Events& events,
-                                                   report::ComparisonReport start);
+/// \param start    comes with version, model, dataset and settings; rows and sets are filled in.
+/// \param deliver  takes the result; what is kept of the run goes only after it has returned.
+/// Throws as run_compress, and what `deliver` throws.
+void run_compare(const CompareRun& run, report::Events& events, report::ComparisonReport start,
+                 const std::function<void(const report::ComparisonReport&)>& deliver);
 
 }  // namespace sgpt_mi::pipeline

@@ -41,6 +41,7 @@ struct LevelGrid {
                                         std::optional<int> row_exponent = std::nullopt);
 
 /// Levels nearest to the weights, (rows, N) int16: clamp(round(w / step)) within +-32767.
+/// Weights must be finite.
 [[nodiscard]] torch::Tensor nearest_levels(const torch::Tensor& weight, const LevelGrid& grid);
 
 /// Values of levels, (rows, N) float32: step * level, both products rounded to float32.

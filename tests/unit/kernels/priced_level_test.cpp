@@ -58,6 +58,9 @@ TEST(PricedLevel, TakesTheNextOneTowardZeroOrZeroWhereTheyCostLess) {
     EXPECT_EQ(level(sign * 2.6F, 1.0F, 13.21F), sign * 2.0F);
     EXPECT_EQ(level(sign * 2.6F, 1.0F, 14.0F), 0.0F);
   }
+  std::vector<float> dear(kPricedLevels, 10.0F);
+  dear[0] = 0.0F;
+  EXPECT_FALSE(std::signbit(priced_level(-0.6F, 1.0F, dear.data()))) << "0, not -0";
   // Equal costs: the one farther out.
   EXPECT_EQ(level(2.5F, 0.0F, 0.0F), 2.0F);
   EXPECT_EQ(level(4.0F, 0.0F, 32.0F), 4.0F);

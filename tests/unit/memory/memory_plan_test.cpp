@@ -88,6 +88,7 @@ struct Run13B {
     if (way == Way::kMi) asked.sampled_tokens = 1024;
     if (way == Way::kRd) {
       asked.true_sequential = asked.dense_stream = asked.corrects_drift = asked.refines = true;
+      asked.corrects_residual = true;
       asked.backward_pass = true;
       asked.measured_windows = 4;
       asked.held_out_windows = 2;

@@ -67,20 +67,38 @@ torch::Tensor through(Model& model, const torch::Tensor& hidden, const Placement
 
 // Without a gradient norms, rotations and gates of bfloat16 are our own steps (bfloat16_steps.h),
 // with one LibTorch's operations.
+void expect_the_same_in_bfloat16(Scene& scene) {
+  const Placement where{torch::kCPU, torch::kBFloat16};
+  const torch::Tensor hidden = some_hidden().to(torch::kBFloat16);
+  const auto block = scene.model.load_block(0, where);
+  const auto forward = [&](const torch::Tensor& x) {
+    return scene.model.final_hidden(block->forward(x).narrow(1, 0, 4), where);
+  };
+  const torch::Tensor ours = forward(hidden);
+  const torch::Tensor theirs = forward(hidden.clone().requires_grad_());
+  EXPECT_EQ(ours.scalar_type(), torch::kBFloat16) << scene.name;
+  ASSERT_TRUE(theirs.requires_grad()) << scene.name;
+  const torch::Tensor expected = theirs.detach().to(torch::kFloat64);
+  const double largest = expected.abs().max().item<double>();
+  EXPECT_LE((ours.to(torch::kFloat64) - expected).abs().max().item<double>(),
+            0.02 * largest)  // some roundings to 8 bits
+      << scene.name;
+}
+
 TEST(Bfloat16, WithAndWithoutAGradientTheSameFunction) {
-  for (const auto& scene : all_scenes()) {
-    const torch::Tensor hidden = some_hidden().to(torch::kBFloat16);
-    const auto block = scene->model.load_block(0, {torch::kCPU, torch::kBFloat16});
-    const torch::Tensor ours = block->forward(hidden);
-    const torch::Tensor theirs = block->forward(hidden.clone().requires_grad_());
-    EXPECT_EQ(ours.scalar_type(), torch::kBFloat16) << scene->name;
-    ASSERT_TRUE(theirs.requires_grad()) << scene->name;
-    const torch::Tensor expected = theirs.detach().to(torch::kFloat64);
-    const double largest = expected.abs().max().item<double>();
-    EXPECT_LE((ours.to(torch::kFloat64) - expected).abs().max().item<double>(),
-              0.02 * largest)  // some roundings to 8 bits
-        << scene->name;
+  for (const auto& scene : all_scenes()) expect_the_same_in_bfloat16(*scene);
+  // Norms of heads, as Qwen3 has them.
+  test::MemorySource tensors = test::tiny_llama_tensors();
+  for (const std::string layer : {"0", "1"}) {
+    for (const std::string norm : {"q_norm", "k_norm"}) {
+      tensors.put("model.layers." + layer + ".self_attn." + norm + ".weight",
+                  test::normal(1, 4, 9).view({4}).abs());
+    }
   }
+  nlohmann::json config = test::tiny_llama_config();
+  config.update({{"model_type", "qwen3"}, {"head_dim", 4}});
+  Scene qwen3("qwen3", config, std::move(tensors));
+  expect_the_same_in_bfloat16(qwen3);
 }
 
 TEST(Gradients, EqualFiniteDifferences) {

@@ -221,6 +221,17 @@ TEST(Levels, FineStepsDoWhatHighRateTheorySays) {
   EXPECT_NEAR(bits_a_level(finer.matrix.levels) - bits_a_level(result.matrix.levels), 1.0, 0.15);
 }
 
+TEST(Levels, RowsAreFittedWithoutAPolishToo) {
+  const Layer layer;
+  CompressOptions options = with_step(layer, kStep);
+  options.refine.polish_sweeps = 0;
+  const CompressedMatrix plain = compress(layer, options).matrix;
+  options.refine.scale_step = true;
+  const CompressedMatrix fitted = compress(layer, options).matrix;
+  EXPECT_TRUE(fitted.levels.equal(plain.levels));
+  EXPECT_LT(layer.damage(fitted.weight), layer.damage(plain.weight));
+}
+
 TEST(Levels, MasksStayAsTheyWereChosen) {
   const Layer layer;
   CompressOptions options = with_step(layer, kStep);

@@ -347,6 +347,19 @@ TEST(CorrectDrift, TakesTheShareThatTwoEstimatesHaveInCommonByHand) {
   EXPECT_THROW((void)correct_drift(at::eye(2), input, {}, 1.0), Error);
 }
 
+TEST(CorrectDrift, TheShareIsOfRowsFromAllPlacesOfAHead) {
+  // 64 heads of 64 rows. Of the first row of each the estimates agree, of all others they are
+  // opposed, so that all rows together have nothing in common.
+  const torch::Tensor number = at::arange(64 * 64, torch::kInt64);
+  const torch::Tensor first = number.remainder(64).eq(0).to(torch::kFloat32);
+  const torch::Tensor weight = at::stack({first, 1.0 - first}, 1);
+  const PreparedInput input = prepare_input(at::eye(2), {}, "q_proj");
+  const std::vector<DriftMoments> halves{{at::eye(2), {}, 1},
+                                         {torch::tensor({{1.0F, 0.0F}, {0.0F, -1.0F}}), {}, 1}};
+  EXPECT_EQ(correct_drift(weight, input, halves, 1.0).share, 0.0);
+  EXPECT_NEAR(correct_drift(first.unsqueeze(1) * weight, input, halves, 1.0).share, 1.0, 1e-6);
+}
+
 /// On fresh tokens the share beats the whole estimate where chance rules it, and loses nothing
 /// where it does not.
 TEST(CorrectDrift, TheShareIsRightOnOtherText) {

@@ -122,6 +122,15 @@ TEST(NearestLevels, AreWithinTheRange) {
       levels.equal(torch::tensor({{2, 2, 0, 32767, -32767}, {2, -2, 0, 32767, 0}}, torch::kInt16)));
 }
 
+TEST(NearestLevels, OfRowsWithGapsAreTheSame) {
+  const LevelGrid grid = make_level_grid(spread(6, 1), spread(9, 2));
+  const torch::Tensor weight = test::normal(6, 9, 3) * 20.0;
+  const torch::Tensor apart = weight.t().contiguous().t();
+  ASSERT_NE(apart.stride(1), 1);
+  EXPECT_TRUE(nearest_levels(apart, grid).equal(nearest_levels(weight, grid)));
+  EXPECT_THROW((void)nearest_levels(weight.narrow(0, 0, 5), grid), Error);
+}
+
 TEST(ValuesOf, HaveTheRoundingsOfAFilesReader) {
   const LevelGrid grid = some_grid(30, 50);
   const torch::Tensor levels = at::randint(-32767, 32768, {30, 50}, torch::kInt16);
@@ -175,6 +184,20 @@ TEST(LevelTables, CountLargeMagnitudesByOctave) {
   }
   EXPECT_NEAR(bits_a_level(at::full({64, 64}, 32767, torch::kInt16)), 1.0 + std::log2(48.0 * 512.0),
               0.02);
+}
+
+// int16 on a CPU is counted by a kernel, as LibTorch's operations do it elsewhere.
+TEST(LevelTables, OfBothWaysAreTheSame) {
+  torch::Tensor levels = (test::normal(70, 41, 5) * 6.0).round().to(torch::kInt16);
+  levels.narrow(0, 3, 2).mul_(900);
+  levels[0][0] = 32767;
+  levels[1][1] = -32767;
+  const LevelTables ours = level_tables(levels);
+  const LevelTables theirs = level_tables(levels.to(torch::kInt32));
+  EXPECT_TRUE(ours.row_table.equal(theirs.row_table));
+  EXPECT_TRUE(ours.column_table.equal(theirs.column_table));
+  EXPECT_TRUE(ours.bits.equal(theirs.bits));
+  EXPECT_EQ(ours.total_bits, theirs.total_bits);
 }
 
 /// Levels of a form, and what they take when the size of each is known.
