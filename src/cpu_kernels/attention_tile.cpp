@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 
+#include "exp2.h"
+
 // The tile is written once, on vectors of a given size, and compiled for several instruction sets:
 // the number of rows is the number of accumulators that the set's registers hold. Everything is
 // inlined into one function per set, because only that function may use its instructions.
@@ -34,22 +36,15 @@ SGPT_MI_INLINE void store(const From& from, float* to) {
   std::memcpy(to, &from, sizeof from);
 }
 
-/// 2^x for x <= 0 within 2 units in the last place, 0 below -100, NaN for NaN. x = n + f with
-/// |f| <= 1/2; 2^f is a minimax polynomial of degree 6 (relative error 2e-9) and 2^n is built from
-/// its exponent bits: adding 1.5 * 2^23 + 127 leaves n + 127 in the lowest bits of the sum.
+/// 2^x for x <= 0 within 2 units in the last place, 0 below -100, NaN for NaN: 2^n 2^f, x = n + f.
 template <typename S>
 SGPT_MI_INLINE void exp2(typename S::Float& x) {
   using Float = typename S::Float;
   using Int = typename S::Int;
-  constexpr float kRoundAndBias = 12582912.0F + 127.0F;
   const Float shifted = x + kRoundAndBias;
   const Float f = x - (shifted - kRoundAndBias);
-  Float p = 0x1.41fbbep-13F * f + 0x1.5f3e54p-10F;
-  p = p * f + 0x1.3b2d4cp-7F;
-  p = p * f + 0x1.c6aee8p-5F;
-  p = p * f + 0x1.ebfbdcp-3F;
-  p = p * f + 0x1.62e43p-1F;
-  p = p * f + 1.0F;
+  Float p;
+  exp2_fraction(f, p);
   Int bits;
   std::memcpy(&bits, &shifted, sizeof bits);
   bits <<= 23;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 
+#include "exp2.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/kernels/simd.h"
@@ -46,24 +47,17 @@ SGPT_MI_SIMD_CLONES void norm_row(const Bits* __restrict x, const Bits* __restri
   }
 }
 
-/// 1 / (1 + e) of positive x and e / (1 + e) of negative x, with e = 2^y, y = -|x| log2(e). 2^y =
-/// 2^n 2^f with |f| <= 1/2: a minimax polynomial of degree 6 (relative error 2e-9) and exponent
-/// bits, which lie lowest in y + 1.5 * 2^23 + 127.
+/// 1 / (1 + e) of positive x and e / (1 + e) of negative x, with e = 2^y, y = -|x| log2(e).
 inline float sigmoid(float x) {
   constexpr float kLog2OfE = 1.44269504F;
-  constexpr float kRoundAndBias = 12582912.0F + 127.0F;
   constexpr std::uint32_t kLargest = 0x42310000;  // 44.25: far from subnormal e, which are slow
   // Compared as bits: of a comparison of numbers g++ makes two ways through all that follows.
   const std::uint32_t magnitude = std::min(kernels::bits_of(x) & 0x7fffffffU, kLargest);
   const float y = -kLog2OfE * kernels::float_of(magnitude);
   const float shifted = y + kRoundAndBias;
   const float f = y - (shifted - kRoundAndBias);
-  float p = 0x1.41fbbep-13F * f + 0x1.5f3e54p-10F;
-  p = p * f + 0x1.3b2d4cp-7F;
-  p = p * f + 0x1.c6aee8p-5F;
-  p = p * f + 0x1.ebfbdcp-3F;
-  p = p * f + 0x1.62e43p-1F;
-  p = p * f + 1.0F;
+  float p = 0.0F;
+  exp2_fraction(f, p);
   const float e = p * kernels::float_of(kernels::bits_of(shifted) << 23);
   return (x < 0.0F ? e : 1.0F) / (1.0F + e);
 }
