@@ -70,14 +70,20 @@ SGPT_MI_SIMD_CLONES void swiglu_row(const Bits* __restrict gate, const Bits* __r
   }
 }
 
-/// All heads of a token.
-SGPT_MI_SIMD_CLONES void rotate_token(const Bits* __restrict x, std::int64_t x_stride,
-                                      const float* __restrict cos, const float* __restrict sin,
-                                      float* __restrict output, std::int64_t output_stride,
-                                      std::int64_t heads, std::int64_t half) {
-  for (std::int64_t head = 0; head < heads; ++head) {
-    const Bits* from = x + head * x_stride;
-    float* to = output + head * output_stride;
+/// All heads of a token: where they are, and how far from each other.
+struct TokenHeads {
+  const Bits* x;
+  std::int64_t x_stride;
+  float* output;
+  std::int64_t output_stride;
+  std::int64_t count;
+};
+
+SGPT_MI_SIMD_CLONES void rotate_token(const TokenHeads& heads, const float* __restrict cos,
+                                      const float* __restrict sin, std::int64_t half) {
+  for (std::int64_t head = 0; head < heads.count; ++head) {
+    const Bits* __restrict from = heads.x + head * heads.x_stride;
+    float* __restrict to = heads.output + head * heads.output_stride;
     for (std::int64_t d = 0; d < half; ++d) {
       const float first = bfloat16_to_float(from[d]);
       const float second = bfloat16_to_float(from[d + half]);
@@ -133,9 +139,9 @@ void rotate_heads(const HeadRotation& rotation, const kernels::Backend& backend)
       const auto place = [&](const auto& view) {
         return view.head(sequence, 0) + token * view.token_stride;
       };
-      rotate_token(place(rotation.x), rotation.x.head_stride, rotation.cos + token * half,
-                   rotation.sin + token * half, place(rotation.output), rotation.output.head_stride,
-                   rotation.heads, half);
+      rotate_token({place(rotation.x), rotation.x.head_stride, place(rotation.output),
+                    rotation.output.head_stride, rotation.heads},
+                   rotation.cos + token * half, rotation.sin + token * half, half);
     }
   });
 }

@@ -98,7 +98,7 @@ std::vector<std::int64_t> count_levels(const kernels::MatrixView<const std::int1
   ensure(classes.tables > 0 && buckets.counted > 0 && buckets.octaves > 0,
          "count_levels: no table or no bucket");
   const std::int32_t size = buckets.size();
-  const auto all = static_cast<std::size_t>(classes.tables * size);
+  const auto all = static_cast<std::size_t>(classes.tables) * static_cast<std::size_t>(size);
   std::vector<std::int64_t> total(all);
   std::mutex mutex;
   backend.parallel_for(levels.rows, kGrain, [&](std::int64_t begin, std::int64_t end) {

@@ -34,12 +34,19 @@ SGPT_MI_SIMD_CLONES void round_to_table(const float* __restrict scale,
   }
 }
 
-/// Rows of a tile whose values become levels, and their column.
-SGPT_MI_SIMD_CLONES void round_column_to_levels(const float* __restrict step,
-                                                const float* __restrict cost,
-                                                const std::int32_t* __restrict table,
-                                                LevelFactors column, const float* __restrict price,
-                                                std::int32_t tables, float* __restrict value) {
+/// LevelFactors of a tile's rows.
+struct TileFactors {
+  const float* step;
+  const float* cost;
+  const std::int32_t* table;
+};
+
+SGPT_MI_SIMD_CLONES void round_column_to_levels(const TileFactors& rows, LevelFactors column,
+                                                const float* __restrict price, std::int32_t tables,
+                                                float* __restrict value) {
+  const float* __restrict step = rows.step;
+  const float* __restrict cost = rows.cost;
+  const std::int32_t* __restrict table = rows.table;
   for (std::int64_t r = 0; r < kTileRows; ++r) {
     value[r] = level_value(value[r], {step[r], cost[r], table[r]}, column, price, tables);
   }
@@ -75,8 +82,8 @@ void TileGrid::load(std::int64_t group) {
 
 void TileGrid::round_to_levels(std::int64_t column, float* value) const {
   const LevelView& levels = grid_.levels;
-  round_column_to_levels(scale_.data(), zero_.data(), table_.data(), column_factors(levels, column),
-                         levels.price, levels.tables, value);
+  round_column_to_levels({scale_.data(), zero_.data(), table_.data()},
+                         column_factors(levels, column), levels.price, levels.tables, value);
 }
 
 void TileGrid::round(std::int64_t column, float* value) {
