@@ -26,7 +26,7 @@ StepDefaults defaults_of(const compress::CompressionSettings& compression) {
           .l0_sweeps = 3,
           .refit = compression.quantizes() ? 3 : 10,  // before codes it only serves grids' ranges
           .polish = compression.entropy ? 2 : 3,
-          .drift_residual = !compression.entropy || compression.matrix.prunes(),
+          .drift_residual = true,
           .grid_after_mask = true,
           .weighted_clip = true,
           .scale_step = !compression.entropy};

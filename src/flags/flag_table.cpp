@@ -136,8 +136,7 @@ std::vector<FlagRow> refinement_flags() {
        "share of the drift from the dense model's activations that is made good, 0 to 1; implies "
        "true_sequential; -1: 1 for rd, else 0"},
       {"drift_residual", &S::drift_residual, "0|1", kRefinement, kRuns, true,
-       "also make good what the residual stream has lost; -1: 1 for rd, 0 on levels "
-       "without zeros asked for, else 0"},
+       "also make good what the residual stream has lost; -1: 1 for rd, else 0"},
       {"l0_sweeps", &S::l0_sweeps, "N", kRefinement, kRuns, true,
        "sweeps of coordinate descent that choose the mask again; -1: 3 for rd, else 0"},
       {"refit", &S::refit, "N", kRefinement, kRuns, true,

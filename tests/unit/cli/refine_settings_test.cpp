@@ -38,6 +38,7 @@ TEST(Steps, RdTakesThemAndTheOthersTakeNone) {
   EXPECT_EQ(rd.method, compress::Method::kRd);
   EXPECT_TRUE(rd.plan.has_value());
   EXPECT_EQ(rd.drift, 1.0);
+  EXPECT_TRUE(rd.drift_residual);
   EXPECT_TRUE(rd.true_sequential);
   EXPECT_GT(rd.matrix.refine.l0_sweeps, 0);
   EXPECT_GT(rd.matrix.refine.refit_iterations, 0);
@@ -45,12 +46,10 @@ TEST(Steps, RdTakesThemAndTheOthersTakeNone) {
   EXPECT_TRUE(rd.matrix.refine.grid_after_mask);
   EXPECT_TRUE(rd.matrix.refine.weighted_clip);
   EXPECT_EQ(rd.tune, 0);  // slow: on demand only
-  // Levels gain next to nothing by these (src/obs/README.md).
+  // Levels gain next to nothing by it (src/obs/README.md).
   EXPECT_FALSE(rd.matrix.refine.scale_step);
-  EXPECT_FALSE(rd.drift_residual);
   const CompressionSettings codes = compression({"--wbits", "4", "--coding", "fixed"});
   EXPECT_TRUE(codes.matrix.refine.scale_step);
-  EXPECT_TRUE(codes.drift_residual);
   EXPECT_GT(codes.matrix.refine.polish_sweeps, rd.matrix.refine.polish_sweeps);
   for (const char* method : {"sparsegpt", "magnitude", "toky", "enhanced", "mi"}) {
     const CompressionSettings other = compression({"--wbits", "4", "--method", method});
