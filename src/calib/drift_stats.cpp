@@ -57,6 +57,13 @@ struct StreamDifference {
   cpu_kernels::DifferenceScan scan;
 };
 
+/// Sequences of x (B, T, N) that one product takes: all, or one where they do not lie next to each
+/// other and each is long enough for a product of its own, so that none is copied.
+std::int64_t sequences_at_once(const torch::Tensor& x) {
+  constexpr std::int64_t kLong = 512;  // the tokens whose products the kernels keep in registers
+  return x.is_contiguous() || x.size(1) < kLong ? x.size(0) : 1;
+}
+
 StreamDifference difference_of(const torch::Tensor& dense, const torch::Tensor& drifted) {
   const torch::Tensor from = stored_rows(dense);
   const torch::Tensor taken = stored_rows(drifted);
@@ -120,10 +127,10 @@ void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x)
   if (!stats_.cross_sum.defined()) start();
   stats_.sequences += x.size(0);
   if (x_dense.is_same(x) || x.numel() == 0) return;
-  if (by_bfloat16(x_dense, x, x)) {
-    add_in_bfloat16(x_dense, x);
-  } else {
-    add_single(x_dense, x);
+  if (!by_bfloat16(x_dense, x, x)) return add_single(x_dense, x);
+  const std::int64_t step = sequences_at_once(x);
+  for (std::int64_t first = 0; first < x.size(0); first += step) {
+    add_in_bfloat16(x_dense.narrow(0, first, step), x.narrow(0, first, step));
   }
 }
 
@@ -168,11 +175,15 @@ void DriftAccumulator::add_residual(const torch::Tensor& residual_dense,
     sum = at::zeros({residual.size(2), x.size(2)}, stats_.cross_sum.options());
   }
   if (by_bfloat16(residual_dense, residual, x)) {
-    const StreamDifference difference = difference_of(residual_dense, residual);
-    if (!difference.scan.finite) {
-      fail_not_finite("the residual stream at " + name_, residual_dense, residual);
+    const std::int64_t step = sequences_at_once(x);
+    for (std::int64_t first = 0; first < x.size(0); first += step) {
+      const auto part = [&](const torch::Tensor& all) { return all.narrow(0, first, step); };
+      const StreamDifference difference = difference_of(part(residual_dense), part(residual));
+      if (!difference.scan.finite) {
+        fail_not_finite("the residual stream at " + name_, residual_dense, residual);
+      }
+      add_bfloat16(difference, stored_rows(part(x)), sum);
     }
-    add_bfloat16(difference, stored_rows(x), sum);
     return;
   }
   const torch::Tensor difference = token_rows(residual_dense) - token_rows(residual);

@@ -173,9 +173,10 @@ void SiteCompressor::restore(Block& block, const std::vector<LinearInfo>& linear
   }
 }
 
-SiteCompressor::SiteWork SiteCompressor::prepare(const walk::SiteInput& input,
-                                                 const std::string& name) {
-  SiteWork work{input, {}, {}, {}, {}};
+SiteCompressor::SiteWork SiteCompressor::prepare(const SiteTask& site) {
+  const walk::SiteInput& input = site.input;
+  const std::string& name = site.linears.front().name;
+  SiteWork work{input, {}, {}, {}, {}, {}};
   {
     const walk::StageTimer timer(run_.timings, "factor", name);
     const torch::Tensor hessian = input.stats.hessian();
@@ -186,11 +187,26 @@ SiteCompressor::SiteWork SiteCompressor::prepare(const walk::SiteInput& input,
     }
   }
   work.figures = input_figures(input, work.prepared);
+  if (run_.settings.drift > 0.0 && input.drift) work.drift = drift_of(site, work.prepared);
   if (planner_ == nullptr) return work;
   const bool keep_affinity = run_.keep_pictures && input.layer == 0;
   work.groups = planner_->groups_of(input, keep_affinity, run_.timings);
   work.moments = widths::channel_moments(input.stats, work.prepared.inverse_diagonal());
   return work;
+}
+
+/// For all linears of the site, whichever ranks compress them.
+obs::SiteDrift SiteCompressor::drift_of(const SiteTask& site,
+                                        const obs::PreparedInput& prepared) const {
+  const walk::StageTimer timer(run_.timings, "drift");
+  std::vector<obs::DriftMoments> halves;
+  for (const calib::DriftStats& half : *site.input.drift) {
+    if (half.sequences == 0) continue;
+    halves.push_back({half.cross(), half.residual(), half.sequences});
+  }
+  std::int64_t rows = 0;
+  for (const LinearInfo& linear : site.linears) rows += linear.rows;
+  return obs::prepare_drift(std::move(halves), prepared, rows);
 }
 
 void SiteCompressor::scale_channels(Block& block, SiteTask& site) {
@@ -300,14 +316,10 @@ obs::CompressOptions SiteCompressor::options_of(const LinearTask& task) const {
 std::optional<obs::DriftTarget> SiteCompressor::drift_target(const torch::Tensor& weight,
                                                              const LinearTask& task) const {
   const SiteWork& work = *task.site.work;
-  if (run_.settings.drift == 0.0 || !work.input.drift) return std::nullopt;
+  if (!work.drift) return std::nullopt;
   const walk::StageTimer timer(run_.timings, "drift");
-  std::vector<obs::DriftMoments> halves;
-  for (const calib::DriftStats& half : *work.input.drift) {
-    if (half.sequences == 0) continue;
-    halves.push_back({half.cross(), half.residual(), half.sequences});
-  }
-  return obs::correct_drift(weight, work.prepared, halves, run_.settings.drift, options_of(task));
+  return obs::correct_drift(weight, work.prepared, *work.drift, run_.settings.drift,
+                            options_of(task));
 }
 
 /// The options of one linear in a measured plan.
@@ -383,7 +395,7 @@ SiteRecord SiteCompressor::compress_linear(const Block& block, const LinearTask&
   check_interrupt();
   const LinearInfo& linear = task.linear;
   SiteTask& site = task.site;
-  if (!site.work) site.work.emplace(prepare(site.input, site.linears.front().name));
+  if (!site.work) site.work.emplace(prepare(site));
   const SiteWork& work = *site.work;
   std::map<std::string, double> clock;
   const walk::StageTimer timer(clock, "linear", linear.name);

@@ -60,6 +60,7 @@ class SiteCompressor {
     widths::SiteGroups groups;
     widths::ChannelMoments moments;  ///< with a planner only
     InputFigures figures;
+    std::optional<obs::SiteDrift> drift;
   };
 
   /// A site at work.
@@ -89,7 +90,9 @@ class SiteCompressor {
 
   [[nodiscard]] torch::Tensor dense_weight(const model::Block& block,
                                            const model::LinearInfo& linear) const;
-  [[nodiscard]] SiteWork prepare(const walk::SiteInput& input, const std::string& name);
+  [[nodiscard]] SiteWork prepare(const SiteTask& site);
+  [[nodiscard]] obs::SiteDrift drift_of(const SiteTask& site,
+                                        const obs::PreparedInput& prepared) const;
   void scale_channels(model::Block& block, SiteTask& site);
   void begin_block(std::int64_t layer);
   void compress_all(model::Block& block, std::vector<LinearTask> tasks);

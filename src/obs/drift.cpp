@@ -37,6 +37,15 @@ torch::Tensor mean_of(const std::vector<DriftMoments>& halves, torch::Tensor Dri
   return mean;
 }
 
+/// D H'^-1, with H'^-1 = U^T U in the order of the sweep. D (rows, N).
+torch::Tensor divided(const torch::Tensor& moved, const PreparedInput& input,
+                      std::int64_t product_rows) {
+  const ColumnOrder order = order_of(input);
+  const torch::Tensor whitened =
+      multiply_upper(order.apply(moved, 1), input.upper, product_rows, /*transposed=*/true);
+  return order.undo(multiply_upper(whitened, input.upper, product_rows, /*transposed=*/false), 1);
+}
+
 /// sum <D_1, D_2> / sum |D|^2 over rows that stand for all, D the mean of the halves' D_i, in
 /// [0, 1]; of one half 1. Every rank computes it.
 double common_share(const torch::Tensor& weight, const PreparedInput& input,
@@ -70,25 +79,31 @@ double common_share(const torch::Tensor& weight, const PreparedInput& input,
 
 }  // namespace
 
-DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
-                          const std::vector<DriftMoments>& halves, double limit,
-                          const CompressOptions& options) {
+SiteDrift prepare_drift(std::vector<DriftMoments> halves, const PreparedInput& input,
+                        std::int64_t rows) {
   ensure(!halves.empty(), "obs: a drift correction without an estimate of the drift");
+  SiteDrift drift;
+  drift.cross = mean_of(halves, &DriftMoments::cross);
+  drift.residual = mean_of(halves, &DriftMoments::residual);
+  drift.divided = !drift.residual.defined() && rows > drift.cross.size(0);
+  if (drift.divided) drift.cross = divided(drift.cross, input, /*product_rows=*/0);
+  drift.halves = std::move(halves);
+  return drift;
+}
+
+DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
+                          const SiteDrift& drift, double limit, const CompressOptions& options) {
   CompressOptions on_one = options;
   on_one.rows.devices.clear();
   const RowSplit split(weight, on_one);
   const std::int64_t together = split.product_rows();
   const auto own_rows = [&](const torch::Tensor& all) { return split.scatter(all).front(); };
   const torch::Tensor before = own_rows(weight).to(torch::kFloat32);
-  const ColumnOrder order = order_of(input);
-  torch::Tensor moved = multiply(before, mean_of(halves, &DriftMoments::cross), together);
-  const torch::Tensor residual = mean_of(halves, &DriftMoments::residual);
-  if (residual.defined()) moved.add_(own_rows(residual));
-  const torch::Tensor whitened =
-      multiply(order.apply(moved, 1), input.upper.t(), together);  // D U^T, with H'^-1 = U^T U
-  const torch::Tensor correction = order.undo(multiply(whitened, input.upper, together), 1);
-  const double share = limit * common_share(weight, input, halves);
-  torch::Tensor target = before + correction.mul(share);
+  torch::Tensor correction = multiply(before, drift.cross, together);
+  if (drift.residual.defined()) correction.add_(own_rows(drift.residual));
+  if (!drift.divided) correction = divided(correction, input, together);
+  const double share = limit * common_share(weight, input, drift.halves);
+  torch::Tensor target = correction.mul_(share).add_(before);
   return {split.gather([&](std::size_t /*part*/) { return std::move(target); }), share};
 }
 

@@ -9,9 +9,10 @@ namespace sgpt_mi::obs {
 namespace {
 
 void check_finite(const torch::Tensor& matrix, const char* what, const std::string& name) {
-  const torch::Tensor finite = at::isfinite(matrix);
-  if (finite.all().item<bool>()) return;
-  const torch::Tensor place = finite.logical_not().nonzero()[0];
+  // The extremes are NaN if any element is: one pass.
+  const auto [least, largest] = matrix.aminmax();
+  if (at::isfinite(least).logical_and(at::isfinite(largest)).item<bool>()) return;
+  const torch::Tensor place = at::isfinite(matrix).logical_not().nonzero()[0];
   const auto row = place[0].item<std::int64_t>();
   const auto column = place[1].item<std::int64_t>();
   fail(ErrorKind::kNumeric,

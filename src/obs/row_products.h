@@ -20,6 +20,10 @@ constexpr std::int64_t kProductRowStep = 64;
 /// A B.
 [[nodiscard]] torch::Tensor multiply(const torch::Tensor& a, const torch::Tensor& b,
                                      std::int64_t product_rows);
+/// A U, or A U^T, for an upper triangular U (N, N): panel by panel of columns, without most of the
+/// products by what lies below the diagonal.
+[[nodiscard]] torch::Tensor multiply_upper(const torch::Tensor& a, const torch::Tensor& upper,
+                                           std::int64_t product_rows, bool transposed);
 /// sum += alpha A B, in place.
 void add_product(const torch::Tensor& sum, const torch::Tensor& a, const torch::Tensor& b,
                  std::int64_t product_rows, double alpha = 1.0);

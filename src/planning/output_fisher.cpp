@@ -21,8 +21,8 @@ namespace {
 using model::Block;
 using model::LinearInfo;
 
-/// Tokens whose gradients are widened to float64 at once: 60 MB for 14336 rows.
-constexpr std::int64_t kTokensAtOnce = 512;
+/// Tokens whose squares are summed in float32, few enough for its digits and for a cache.
+constexpr std::int64_t kTokensAtOnce = 256;
 
 /// Exponent of the largest element of a gradient that enters a block: float16 ends at 2^15 and
 /// loses digits below 2^-14, and within a block gradients shrink more than they grow.
@@ -68,7 +68,7 @@ torch::Tensor leaf(const torch::Tensor& value) { return value.detach().requires_
 torch::Tensor square_sums(const torch::Tensor& gradient) {
   torch::Tensor sums = at::zeros({gradient.size(-1)}, gradient.options().dtype(torch::kFloat64));
   for (const torch::Tensor& tokens : gradient.flatten(0, -2).split(kTokensAtOnce)) {
-    sums.add_(tokens.to(torch::kFloat64).square().sum(0));
+    sums.add_(tokens.to(at_least_float(tokens.scalar_type())).square().sum(0));
   }
   return sums;
 }
@@ -98,7 +98,7 @@ class FisherPass {
   void start_at_head();
   [[nodiscard]] torch::Tensor head_gradient(const torch::Tensor& final_hidden,
                                             const torch::Tensor& targets);
-  void add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& logits);
+  void add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& probabilities);
   void finish_at_embedding();
   void pass_back(std::int64_t layer);
   void watch_outputs(Block& block, std::int64_t layer);
@@ -185,30 +185,32 @@ torch::Tensor FisherPass::head_gradient(const torch::Tensor& final_hidden,
     const std::int64_t count = std::min(length, tokens - begin);
     const torch::Tensor piece = leaf(final_hidden.narrow(0, begin, count));
     const torch::Tensor logits = run_.model.logits(piece, run_.placement);
-    if (run_.ends != nullptr) add_at_head(piece.detach(), logits.detach());
-    const torch::Tensor loss =
-        at::cross_entropy_loss(logits.to(at_least_float(logits.scalar_type())),
-                               targets.narrow(0, begin, count), {}, at::Reduction::Sum);
-    gradient.narrow(0, begin, count).copy_(pull_back(loss, piece, at::ones_like(loss)));
+    const at::NoGradGuard no_grad;
+    const torch::Tensor p = at::softmax(logits.to(at_least_float(logits.scalar_type())), -1);
+    if (run_.ends != nullptr) add_at_head(piece.detach(), p);
+    // The cross-entropy's gradient with respect to the logits: p, less 1 at the targets.
+    p.scatter_add_(1, targets.narrow(0, begin, count).unsqueeze(1),
+                   -at::ones({count, 1}, p.options()));
+    gradient.narrow(0, begin, count).copy_(pull_back(logits, piece, p.to(logits.scalar_type())));
   }
   return gradient;
 }
 
-/// Adds some tokens to the means at the head.
-void FisherPass::add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& logits) {
-  const at::NoGradGuard no_grad;
+/// Adds some tokens, with the probabilities of all ids after them, to the means at the head.
+void FisherPass::add_at_head(const torch::Tensor& final_hidden,
+                             const torch::Tensor& probabilities) {
+  const torch::Tensor& p = probabilities;
   EndMoments& ends = ends_;
   const double share = 1.0 / static_cast<double>(run_.windows_used * (run_.windows.seqlen - 1));
   const torch::Tensor states = final_hidden.to(torch::kFloat64);
   const torch::Tensor moment = states.t().matmul(states).to(torch::kCPU);
-  const torch::Tensor p = at::softmax(logits.to(torch::kFloat32), -1);
   if (!ends.hidden.defined()) {
     ends.hidden = at::zeros_like(moment);
     ends.logit = at::zeros({p.size(1)}, moment.options());
     ends.probability = at::zeros({p.size(1)}, moment.options());
   }
   ends.hidden.add_(moment, share);
-  ends.logit.add_((p * (1.0 - p)).sum(0).to(torch::kCPU), share);
+  ends.logit.add_((1.0 - p).mul_(p).sum(0).to(torch::kCPU), share);
   ends.probability.add_(p.sum(0).to(torch::kCPU), share);
 }
 

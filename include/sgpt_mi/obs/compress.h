@@ -180,6 +180,14 @@ struct DriftMoments {
   std::int64_t sequences = 0;  ///< that it was estimated from
 };
 
+/// The drift of one input, ready to correct the linears that read it.
+struct SiteDrift {
+  std::vector<DriftMoments> halves;
+  torch::Tensor cross;     ///< (N, N): the mean of the halves' C, or that times H'^-1
+  torch::Tensor residual;  ///< (rows, N): the mean of their Cr; undefined: 0
+  bool divided = false;    ///< cross is C H'^-1
+};
+
 struct DriftTarget {
   torch::Tensor weight;  ///< W0 (rows, N) float32
   double share = 0.0;    ///< alpha
@@ -201,14 +209,24 @@ struct DriftTarget {
 /// all.
 ///
 /// \param weight  (rows, N), any floating dtype.
-/// \param halves  two estimates from texts apart; with one alone alpha = limit.
+/// \param weight  (rows, N), any floating dtype.
+/// \param drift   prepare_drift() of the same input.
 /// \param limit   in [0, 1].
 /// \param options  CompressOptions::rows; of several devices the weight's is used.
-/// Cost: (3 rows + 4 min(rows, 64)) * N^2 multiply-adds.
-/// \throws Error(kInternal) shapes that disagree, or no estimate.
+/// Cost: (rows + 4 min(rows, 64)) * N^2 multiply-adds where C is divided by H', else up to twice
+/// rows * N^2 more.
+/// \throws Error(kInternal) shapes that disagree.
 [[nodiscard]] DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
-                                        const std::vector<DriftMoments>& halves, double limit,
+                                        const SiteDrift& drift, double limit,
                                         const CompressOptions& options = {});
+
+/// The halves and their mean; C H'^-1 where `rows`, those of all linears that read the input, make
+/// up for its products: more than N, and no residual stream.
+/// \param halves  two estimates from texts apart; with one alone alpha = limit.
+/// Cost: at most 2 N^3 multiply-adds.
+/// \throws Error(kInternal) no estimate.
+[[nodiscard]] SiteDrift prepare_drift(std::vector<DriftMoments> halves, const PreparedInput& input,
+                                      std::int64_t rows);
 
 /// Factorises H for the sweep; uses options.percdamp and options.act_order, and copies the result
 /// to the devices of options.rows.

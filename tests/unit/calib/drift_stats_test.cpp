@@ -180,17 +180,28 @@ TEST(DriftStats, ProductsOfHalfPrecisionAreOfRoundedDifferences) {
   EXPECT_NEAR(drift.abs_sum, difference.abs().sum().item<double>(), 1e-3);
 }
 
+/// Long sequences are multiplied one by one where they lie, short ones in a copy.
 TEST(DriftStats, TakesEverySecondSequenceOfHalfPrecision) {
   const Streams x = normal_streams(40, 14);
-  const torch::Tensor dense = at::cat({x.dense, x.drifted}).to(torch::kBFloat16);
-  const torch::Tensor drifted = at::cat({x.drifted, x.dense}).to(torch::kBFloat16);
-  const DriftStats whole =
-      drift_of({dense.slice(0, 0, 4, 2).clone(), drifted.slice(0, 0, 4, 2).clone()});
-  DriftAccumulator sums("fc1", 40, torch::kCPU);
-  sums.add(dense.slice(0, 0, 4, 2), drifted.slice(0, 0, 4, 2));
-  const torch::Tensor expected = whole.cross_sum;
-  EXPECT_LE((sums.finish().cross_sum - expected).abs().max().item<float>(),
-            1e-5F * expected.abs().max().item<float>());
+  for (const std::int64_t repeats : {1, 30}) {
+    const auto four = [&](const torch::Tensor& a, const torch::Tensor& b) {
+      return at::cat({a, b}).repeat({1, repeats, 1}).to(torch::kBFloat16);
+    };
+    const torch::Tensor dense = four(x.dense, x.drifted);
+    const torch::Tensor drifted = four(x.drifted, x.dense);
+    const auto half = [](const torch::Tensor& all) { return all.slice(0, 0, 4, 2); };
+    DriftAccumulator together("fc1", 40, torch::kCPU);
+    together.add(half(dense).clone(), half(drifted).clone());
+    together.add_residual(half(drifted).clone(), half(dense).clone(), half(drifted).clone());
+    DriftAccumulator apart("fc1", 40, torch::kCPU);
+    apart.add(half(dense), half(drifted));
+    apart.add_residual(half(drifted), half(dense), half(drifted));
+    const DriftStats expected = together.finish();
+    const DriftStats sums = apart.finish();
+    EXPECT_TRUE(at::allclose(sums.cross_sum, expected.cross_sum, 1e-5, 1e-3));
+    EXPECT_TRUE(at::allclose(sums.residual_sum, expected.residual_sum, 1e-5, 1e-3));
+    EXPECT_NEAR(sums.abs_sum, expected.abs_sum, 1e-6 * expected.abs_sum);
+  }
 }
 
 TEST(DriftStats, MostlyZeroInputsOfHalfPrecisionGiveTheSameSums) {

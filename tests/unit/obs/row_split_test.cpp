@@ -320,12 +320,13 @@ TEST(RowsOfRanks, LeaveNoTraceInADriftCorrection) {
   const std::vector<DriftMoments> halves{
       {test::normal(kColumns, kColumns, 31), test::normal(kRows, kColumns, 32), 3},
       {test::normal(kColumns, kColumns, 33), {}, 2}};
-  const DriftTarget one = correct_drift(layer.weight, input, halves, 0.9, options);
+  const SiteDrift drift = prepare_drift(halves, input, kRows);
+  const DriftTarget one = correct_drift(layer.weight, input, drift, 0.9, options);
   for (const int ranks : {2, 5}) {
     test::on_ranks(ranks, [&](const ranks::World& world) {
       CompressOptions shared = options;
       shared.rows.world = world;
-      const DriftTarget target = correct_drift(layer.weight, input, halves, 0.9, shared);
+      const DriftTarget target = correct_drift(layer.weight, input, drift, 0.9, shared);
       EXPECT_EQ(target.share, one.share);
       EXPECT_TRUE(test::same_bytes(target.weight, one.weight));
     });
