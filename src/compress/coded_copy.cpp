@@ -4,8 +4,10 @@
 
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/quant/tensor_view.h"
 
 namespace sgpt_mi::compress {
 namespace {
@@ -27,16 +29,20 @@ torch::Tensor patterns_of(const torch::Tensor& numbers, int exponent) {
 }  // namespace
 
 CodedCopy::CodedCopy(const obs::CompressedMatrix& matrix, const torch::Tensor& rounded,
-                     const obs::CompressOptions& options, DType dtype, bool entropy) {
+                     const obs::CompressOptions& options, DType dtype, bool entropy,
+                     SharedLevels coded)
+    : coded_(std::move(coded)) {
   view_.rows = rounded.size(0);
   view_.columns = rounded.size(1);
   view_.dtype = dtype;
   if (matrix.level_grid) {
     take_levels(matrix);
+    code_levels();
     return;
   }
   if (entropy && matrix.codes.defined()) {
     take_levels_of_codes(matrix);
+    code_levels();
     return;
   }
   if (options.prunes()) {
@@ -94,6 +100,14 @@ void CodedCopy::take_levels_of_codes(const obs::CompressedMatrix& matrix) {
   view_.codes = {};
   view_.zero_point = {};
   view_.bits_of_group = {};
+}
+
+void CodedCopy::code_levels() {
+  if (!coded_) {
+    coded_ = std::make_shared<const entropy::CodedLevels>(entropy::encode_levels(
+        view_.levels, view_.rows, view_.columns, quant::backend_of(levels_).parallel_for));
+  }
+  view_.coded = coded_.get();
 }
 
 packing::PackedSize CodedCopy::size(const std::string& name,

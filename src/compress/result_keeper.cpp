@@ -26,9 +26,10 @@ const report::LayerReport& ResultKeeper::last_layer() const {
 }
 
 /// Hands a linear on, or keeps it for the tuning.
-void ResultKeeper::take(tuning::CompressedLinear&& done, report::LayerReport layer) {
+void ResultKeeper::take(tuning::CompressedLinear&& done, report::LayerReport layer,
+                        const SharedLevels& coded) {
   if (!run_.world.leads()) return result_.layers.push_back(std::move(layer));
-  if (!tunes()) return finish_linear(done, std::move(layer));
+  if (!tunes()) return finish_linear(done, std::move(layer), coded);
   pending_.linears.push_back(std::move(done));
   pending_.layers.push_back(std::move(layer));
 }
@@ -65,7 +66,8 @@ torch::Tensor ResultKeeper::rounded(const LinearInfo& linear,
 }
 
 /// Hands a linear to the store; bytes that it takes there.
-std::int64_t ResultKeeper::store_linear(const tuning::CompressedLinear& done) {
+std::int64_t ResultKeeper::store_linear(const tuning::CompressedLinear& done,
+                                        const SharedLevels& coded) {
   if (done.matrix.blocks) return store_blocks(done);
   const torch::Tensor values = rounded(done.linear, done.matrix);
   const auto put_dense = [&] {
@@ -76,11 +78,11 @@ std::int64_t ResultKeeper::store_linear(const tuning::CompressedLinear& done) {
     return static_cast<std::int64_t>(values.nbytes());
   }
   const walk::StageTimer packing(run_.timings, "pack", done.linear.name);
-  const CodedCopy coded(done.matrix, values, run_.settings.matrix,
-                        model::from_scalar_type(values.scalar_type()), run_.settings.entropy);
-  const packing::PackedSize size = coded.size(done.linear.name, run_.settings.grids);
+  const CodedCopy copy(done.matrix, values, run_.settings.matrix,
+                       model::from_scalar_type(values.scalar_type()), run_.settings.entropy, coded);
+  const packing::PackedSize size = copy.size(done.linear.name, run_.settings.grids);
   if (run_.store.takes_codes()) {
-    run_.store.put_matrix(done.linear.name, coded.view(), size);
+    run_.store.put_matrix(done.linear.name, copy.view(), size);
   } else {
     put_dense();
   }
@@ -88,12 +90,13 @@ std::int64_t ResultKeeper::store_linear(const tuning::CompressedLinear& done) {
   return size.total();
 }
 
-void ResultKeeper::finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer) {
+void ResultKeeper::finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer,
+                                 const SharedLevels& coded) {
   std::map<std::string, double> clock;
   const walk::StageTimer timer(clock, "store", done.linear.name);
   const auto weights = static_cast<double>(done.linear.rows * done.linear.columns);
   const packing::PackedSize before = result_.packed;
-  layer.stored_bits = 8.0 * static_cast<double>(store_linear(done)) / weights;
+  layer.stored_bits = 8.0 * static_cast<double>(store_linear(done, coded)) / weights;
   if (run_.settings.entropy) {
     const std::int64_t bytes =
         result_.packed.codes + result_.packed.tables - before.codes - before.tables;
@@ -151,7 +154,7 @@ void ResultKeeper::tune(formats::MemoryStore& student) {
     run_.store.put(model::to_tensor_data(name, value));
   }
   for (std::size_t i = 0; i < pending_.linears.size(); ++i) {
-    finish_linear(pending_.linears[i], std::move(pending_.layers[i]));
+    finish_linear(pending_.linears[i], std::move(pending_.layers[i]), /*coded=*/nullptr);
   }
   pending_ = {};
   tell_still_tuning(run_.world, false);

@@ -27,7 +27,8 @@ class ResultKeeper {
   /// Whether the model is tuned: tune() is then to be called after the last block.
   [[nodiscard]] bool tunes() const { return run_.settings.tune > 0; }
 
-  void take(tuning::CompressedLinear&& done, report::LayerReport layer);
+  /// \param coded  the linear's levels, where they have been coded.
+  void take(tuning::CompressedLinear&& done, report::LayerReport layer, const SharedLevels& coded);
   /// A norm, or a weight that is not compressed, in its saved type.
   void take(const std::string& name, const torch::Tensor& rounded);
   void add_picture(const GroupPicture& picture) { result_.pictures.push_back(picture); }
@@ -55,8 +56,10 @@ class ResultKeeper {
     std::map<std::string, torch::Tensor> tensors;  ///< in their saved types, by checkpoint name
   };
 
-  void finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer);
-  [[nodiscard]] std::int64_t store_linear(const tuning::CompressedLinear& done);
+  void finish_linear(const tuning::CompressedLinear& done, report::LayerReport layer,
+                     const SharedLevels& coded);
+  [[nodiscard]] std::int64_t store_linear(const tuning::CompressedLinear& done,
+                                          const SharedLevels& coded);
   [[nodiscard]] std::int64_t store_blocks(const tuning::CompressedLinear& done);
   void report_tuning(const tuning::TunedModel& tuned);
 

@@ -153,7 +153,7 @@ void SiteCompressor::accept(Block& block, const LinearInfo& linear, RecordedLine
   block.set_weight(
       linear.short_name,
       results_.rounded(linear, done.matrix).to(run_.placement.device, run_.placement.dtype));
-  results_.take({linear, std::move(done.matrix)}, std::move(done.layer));
+  results_.take({linear, std::move(done.matrix)}, std::move(done.layer), done.coded);
 }
 
 void SiteCompressor::restore(Block& block, const std::vector<LinearInfo>& linears,
@@ -243,11 +243,9 @@ obs::CompressResult SiteCompressor::compress_matrix(const torch::Tensor& weight,
   return obs::compress_sparsegpt(weight, work.prepared, options, name);
 }
 
-std::int64_t SiteCompressor::packed_bits(const obs::CompressResult& result, const std::string& name,
-                                         DType dtype) const {
+CodedCopy SiteCompressor::coded_copy(const obs::CompressResult& result, DType dtype) const {
   const torch::Tensor rounded = result.matrix.weight.to(model::to_scalar_type(dtype));
-  const CodedCopy coded(result.matrix, rounded, run_.settings.matrix, dtype, run_.settings.entropy);
-  return 8 * coded.size(name, run_.settings.grids).total();
+  return {result.matrix, rounded, run_.settings.matrix, dtype, run_.settings.entropy};
 }
 
 /// Compresses with the planned widths. A stored size depends on the mask, which depends a little on
@@ -267,7 +265,8 @@ obs::CompressResult SiteCompressor::compress_planned(const torch::Tensor& weight
     options.groups = widths::column_groups(plan.units, plan.bits, widths.sharing);
     obs::CompressResult result = compress_matrix(weight, work, options, linear.name);
     if (!planner_->counts_storage()) return result;
-    const std::int64_t size = packed_bits(result, linear.name, dtype);
+    const std::int64_t size =
+        8 * coded_copy(result, dtype).size(linear.name, run_.settings.grids).total();
     const torch::Tensor pruned = result.matrix.pruned;
     if (size <= plan.budget_bits && size > best_size) {
       best = std::move(result);
@@ -299,7 +298,9 @@ void SiteCompressor::compress_levels(const torch::Tensor& weight, const LinearTa
     done.options.levels->step = step;
     done.result = compress_matrix(weight, *task.site.work, done.options, name);
     const walk::StageTimer timer(run_.timings, "pack", name);
-    done.level_bits = packed_bits(done.result, name, dtype);
+    const CodedCopy copy = coded_copy(done.result, dtype);
+    done.level_bits = 8 * copy.size(name, run_.settings.grids).total();
+    done.coded = copy.coded();
     if (levels_->accepts(name, done.level_bits)) return;
     step = levels_->step_for(name);
   }
@@ -421,7 +422,7 @@ SiteRecord SiteCompressor::compress_linear(const Block& block, const LinearTask&
   layer.seconds = timer.seconds();
   if (run_.settings.tune == 0) done.result.matrix.weight = values;
   record.linears.push_back(
-      {linear.name, std::move(done.result.matrix), std::move(layer), done.level_bits});
+      {linear.name, std::move(done.result.matrix), std::move(layer), done.level_bits, done.coded});
   return record;
 }
 

@@ -86,6 +86,7 @@ class SiteCompressor {
     std::optional<widths::LinearPlan> plan;  ///< with a planner
     obs::CompressResult result;
     std::int64_t level_bits = 0;  ///< of levels
+    SharedLevels coded = nullptr;
   };
 
   [[nodiscard]] torch::Tensor dense_weight(const model::Block& block,
@@ -113,8 +114,7 @@ class SiteCompressor {
   [[nodiscard]] std::optional<obs::DriftTarget> drift_target(const torch::Tensor& weight,
                                                              const LinearTask& task) const;
   [[nodiscard]] obs::CompressOptions planned_options(const LinearTask& task) const;
-  [[nodiscard]] std::int64_t packed_bits(const obs::CompressResult& result, const std::string& name,
-                                         DType dtype) const;
+  [[nodiscard]] CodedCopy coded_copy(const obs::CompressResult& result, DType dtype) const;
   void restore(model::Block& block, const std::vector<model::LinearInfo>& linears,
                SiteRecord&& record);
   void warn_once(const std::string& text);

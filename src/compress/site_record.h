@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "coded_copy.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/compress/picture_record.h"
 #include "sgpt_mi/containers/tensor_source.h"
@@ -21,7 +22,8 @@ struct RecordedLinear {
   std::string name;
   obs::CompressedMatrix matrix;  ///< its weight maybe in the saved type
   report::LayerReport layer;
-  std::int64_t level_bits = 0;  ///< what LevelBudget::settle() is told
+  std::int64_t level_bits = 0;   ///< what LevelBudget::settle() is told
+  SharedLevels coded = nullptr;  ///< not of a record that was packed
 };
 
 /// What the compression of linears of one site found.

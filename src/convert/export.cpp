@@ -12,6 +12,7 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/documents/documents.h"
+#include "sgpt_mi/entropy/coded_levels.h"
 #include "sgpt_mi/formats/checkpoint.h"
 #include "sgpt_mi/formats/saved_size.h"
 #include "sgpt_mi/formats/weight_store.h"
@@ -49,11 +50,23 @@ packing::UnpackedCodes codes_for(const formats::Format& format, const formats::C
   return codes;
 }
 
-/// Bytes that a format takes for a matrix. Entropy-coded ones are coded to be counted.
-packing::PackedSize size_of(const formats::Format& format, const packing::UnpackedCodes& codes) {
-  const packing::CodedMatrix matrix = codes.view();
+/// Bytes that a format takes for a matrix. Entropy-coded ones are coded to be counted, unless they
+/// have been.
+packing::PackedSize size_of(const formats::Format& format, const packing::CodedMatrix& matrix) {
   if (!matrix.levels.empty()) return packing::packed_size(packing::pack_matrix("", matrix));
   return format.grids.matrix_size(packing::packed_shape(matrix));
+}
+
+/// Hands a matrix to the store, its levels coded once.
+void put_matrix(const std::string& name, const packing::UnpackedCodes& codes,
+                const formats::Format& format, formats::SavingStore& store) {
+  packing::CodedMatrix matrix = codes.view();
+  entropy::CodedLevels coded;
+  if (!matrix.levels.empty()) {
+    coded = entropy::encode_levels(matrix.levels, matrix.rows, matrix.columns);
+    matrix.coded = &coded;
+  }
+  store.put_matrix(name, matrix, size_of(format, matrix));
 }
 
 /// Bytes that the weight files will have, those of a format with codes after a look at every
@@ -66,7 +79,7 @@ std::int64_t bytes_to_write(const formats::Format& format, const formats::Checkp
   for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
     check_interrupt();
     const packing::UnpackedCodes codes = codes_for(format, *checkpoint.codes, matrix);
-    bytes += size_of(format, codes).total();
+    bytes += size_of(format, codes.view()).total();
     shapes.push_back({matrix.name, codes.rows, codes.columns});
   }
   const formats::FixedSize fixed = formats::fixed_size(types, shapes);
@@ -82,7 +95,7 @@ void put_codes(const formats::Format& format, const formats::Checkpoint& checkpo
   for (const packing::PackedMatrixInfo& matrix : checkpoint.packed_matrices) {
     check_interrupt();
     const packing::UnpackedCodes codes = codes_for(format, *checkpoint.codes, matrix);
-    store.put_matrix(matrix.name, codes.view(), size_of(format, codes));
+    put_matrix(matrix.name, codes, format, store);
     events.progress(++done);
     if (!codes.levels.empty()) continue;  // no width, no zero points
     const auto groups = static_cast<std::int64_t>(codes.bits_of_group.size());

@@ -246,7 +246,9 @@ void add_grid(const CodedMatrix& matrix, const PackedRecord& record, PartList& p
 void add_levels(const CodedMatrix& matrix, const PackedRecord& record,
                 const ParallelFor& parallel_for, PartList& parts) {
   entropy::CodedLevels coded =
-      entropy::encode_levels(matrix.levels, matrix.rows, matrix.columns, parallel_for);
+      matrix.coded != nullptr
+          ? *matrix.coded
+          : entropy::encode_levels(matrix.levels, matrix.rows, matrix.columns, parallel_for);
   parts.add(PackedPartKind::kCodes, std::move(coded.streams));
   add_grid(matrix, record, parts);
   parts.add(PackedPartKind::kTables, std::move(coded.tables));

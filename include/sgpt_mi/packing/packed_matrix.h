@@ -14,6 +14,10 @@
 #include "sgpt_mi/core/parallel.h"
 #include "sgpt_mi/packing/packed_size.h"
 
+namespace sgpt_mi::entropy {
+struct CodedLevels;
+}
+
 namespace sgpt_mi::packing {
 
 // The packed form of one compressed matrix, version 2.
@@ -103,6 +107,8 @@ struct CodedMatrix {
   /// (columns) binary16 patterns, positive, finite; empty: all 1. Read with `levels`.
   std::span<const std::uint16_t> column_scale = {};
   int column_exponent = 0;  ///< a column's scale is its pattern's value * 2^this; -125 .. 112
+  /// entropy::encode_levels() of `levels`, where somebody has it; null: pack_matrix() codes them.
+  const entropy::CodedLevels* coded = nullptr;
 
   /// G.
   [[nodiscard]] std::int64_t groups() const {
