@@ -55,8 +55,10 @@ cpu_kernels::ChannelScan add_figures(const torch::Tensor& x, ChannelFigures& fig
     const cpu_kernels::ChannelSums sums{figures.sum.data_ptr<double>(),
                                         figures.abs_sum.data_ptr<double>(),
                                         figures.abs_max.data_ptr<float>()};
-    return cpu_kernels::add_channel_sums(quant::view_of<const float>(x), sums,
-                                         quant::backend_of(x));
+    const kernels::Backend backend = quant::backend_of(x);
+    return x.scalar_type() == torch::kBFloat16
+               ? cpu_kernels::add_channel_sums(const_bits_of(x), sums, backend)
+               : cpu_kernels::add_channel_sums(quant::view_of<const float>(x), sums, backend);
   }
   const torch::Tensor magnitude = x.abs();
   const torch::Tensor total = magnitude.sum({0}, /*keepdim=*/false, torch::kFloat32);

@@ -38,8 +38,8 @@ struct ChannelFigures {
 /// some ten times the speed.
 void add_product(const torch::Tensor& a, const torch::Tensor& b, torch::Tensor sum);
 
-/// Adds x (tokens, N) to the figures: float32 by the kernel on the CPU, any type by LibTorch on a
-/// device, where the number of non-zeros is not asked for and stays at "all".
+/// Adds x (tokens, N) to the figures: float32 and bfloat16 by the kernel on the CPU, any type by
+/// LibTorch on a device, where the number of non-zeros is not asked for and stays at "all".
 [[nodiscard]] cpu_kernels::ChannelScan add_figures(const torch::Tensor& x, ChannelFigures& figures);
 
 /// Throws Error(kNumeric) naming `what` and the first index when a value of x (B, T, N) is not

@@ -46,13 +46,19 @@ void add_upper_products(const torch::Tensor& x, torch::Tensor& second_moment) {
   }
 }
 
-/// The dense product of x (B, T, N), of which `tokens` is product_rows(x).
-void add_dense(const torch::Tensor& x, const torch::Tensor& tokens, torch::Tensor& second_moment) {
-  if (!x.is_cpu()) return add_upper_products(tokens, second_moment);
+/// x (B, T, N) as a product takes it, (tokens, N).
+torch::Tensor moment_rows(const torch::Tensor& x) {
+  const bool by_bits = x.is_cpu() && x.scalar_type() == torch::kBFloat16;
+  return by_bits && cpu_kernels::multiplies_bfloat16() ? stored_rows(x) : product_rows(x);
+}
+
+/// The dense product of moment_rows().
+void add_dense(const torch::Tensor& tokens, torch::Tensor& second_moment) {
+  if (!tokens.is_cpu()) return add_upper_products(tokens, second_moment);
   const kernels::MatrixView<float> sum = quant::view_of<float>(second_moment);
   const kernels::Backend backend = quant::backend_of(tokens);
-  if (x.scalar_type() == torch::kBFloat16 && cpu_kernels::multiplies_bfloat16()) {
-    cpu_kernels::add_second_moment(const_bits_of(stored_rows(x)), sum, backend);
+  if (tokens.scalar_type() == torch::kBFloat16) {
+    cpu_kernels::add_second_moment(const_bits_of(tokens), sum, backend);
   } else if (tokens.size(1) >= kKernelChannels) {
     cpu_kernels::add_second_moment(quant::view_of<const float>(tokens), sum, backend);
   } else {
@@ -129,18 +135,18 @@ void StatsAccumulator::add(const torch::Tensor& x) {
   ensure(x.dim() == 3 && x.size(2) == channels_, "calib: inputs are not (sequences, tokens, N)");
   if (x.numel() == 0) return;
   if (!stats_.second_moment_sum.defined()) start();
-  const torch::Tensor tokens = product_rows(x);
+  const torch::Tensor tokens = moment_rows(x);
   ChannelFigures figures{stats_.channel_sum, stats_.channel_abs_sum, stats_.channel_abs_max};
   const cpu_kernels::ChannelScan scan = add_figures(tokens, figures);
   stats_.channel_abs_max = figures.abs_max;
   if (!scan.finite) fail_not_finite(name_, x);
   const double share = static_cast<double>(scan.nonzeros) / static_cast<double>(tokens.numel());
   if (tokens.is_cpu() && share < kSparseShare) {
-    cpu_kernels::add_sparse_second_moment(quant::view_of<const float>(tokens),
+    cpu_kernels::add_sparse_second_moment(quant::view_of<const float>(token_rows(x)),
                                           quant::view_of<float>(stats_.second_moment_sum),
                                           quant::backend_of(tokens));
   } else {
-    add_dense(x, tokens, stats_.second_moment_sum);
+    add_dense(tokens, stats_.second_moment_sum);
   }
   stats_.tokens += tokens.size(0);
   stats_.sequences += x.size(0);

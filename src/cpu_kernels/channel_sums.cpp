@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <type_traits>
 #include <vector>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/kernels/simd.h"
 
 namespace sgpt_mi::cpu_kernels {
@@ -52,34 +54,48 @@ struct Partial {
   std::int64_t nonzeros = 0;
 };
 
-Partial sum_block(const kernels::MatrixView<const float>& x, std::int64_t first,
-                  std::int64_t last) {
+SGPT_MI_SIMD_CLONES void widen_row(const std::uint16_t* __restrict bits, float* __restrict values,
+                                   std::int64_t channels) {
+  for (std::int64_t j = 0; j < channels; ++j) values[j] = kernels::bfloat16_to_float(bits[j]);
+}
+
+void copy_row(const float* from, float* to, std::int64_t channels) {
+  std::copy_n(from, channels, to);
+}
+void copy_row(const std::uint16_t* from, float* to, std::int64_t channels) {
+  widen_row(from, to, channels);
+}
+
+template <typename T>
+Partial sum_block(const kernels::MatrixView<const T>& x, std::int64_t first, std::int64_t last) {
   const auto channels = static_cast<std::size_t>(x.columns);
   Partial partial{std::vector<double>(channels), std::vector<double>(channels),
                   std::vector<float>(channels), 0};
-  const auto add = [&](const float* rows, std::int64_t stride) {
-    add_group(rows, stride, x.columns, partial.sum.data(), partial.abs_sum.data(),
-              partial.abs_max.data());
-  };
-  const std::int64_t whole = first + (last - first) / kGroup * kGroup;
-  for (std::int64_t t = first; t < whole; t += kGroup) add(x.row(t), x.stride);
-  if (whole < last) {
-    std::vector<float> rest(static_cast<std::size_t>(kGroup) * channels);  // zeros add nothing
-    for (std::int64_t t = whole; t < last; ++t) {
-      std::copy_n(x.row(t), x.columns, rest.data() + (t - whole) * x.columns);
+  std::vector<float> copy;
+  for (std::int64_t t = first; t < last; t += kGroup) {
+    const std::int64_t count = std::min(kGroup, last - t);
+    kernels::MatrixView<const float> group;
+    if constexpr (std::is_same_v<T, float>) group = {x.row(t), kGroup, x.columns, x.stride};
+    if (group.data == nullptr || count < kGroup) {
+      copy.resize(static_cast<std::size_t>(kGroup) * channels);
+      if (count < kGroup) std::fill(copy.begin(), copy.end(), 0.0F);  // zeros add nothing
+      for (std::int64_t i = 0; i < count; ++i) {
+        copy_row(x.row(t + i), copy.data() + i * x.columns, x.columns);
+      }
+      group = {copy.data(), kGroup, x.columns, x.columns};
     }
-    add(rest.data(), x.columns);
-  }
-  for (std::int64_t t = first; t < last; ++t) {
-    partial.nonzeros += count_nonzeros(x.row(t), x.columns);
+    add_group(group.data, group.stride, x.columns, partial.sum.data(), partial.abs_sum.data(),
+              partial.abs_max.data());
+    for (std::int64_t i = 0; i < count; ++i) {
+      partial.nonzeros += count_nonzeros(group.row(i), x.columns);
+    }
   }
   return partial;
 }
 
-}  // namespace
-
-ChannelScan add_channel_sums(const kernels::MatrixView<const float>& x, const ChannelSums& sums,
-                             const kernels::Backend& backend) {
+template <typename T>
+ChannelScan add_figures(const kernels::MatrixView<const T>& x, const ChannelSums& sums,
+                        const kernels::Backend& backend) {
   ensure(!backend.cuda, "channel_sums: there is no CUDA twin; LibTorch's reductions are it");
   ChannelScan scan;
   if (x.rows == 0 || x.columns == 0) return scan;
@@ -104,6 +120,18 @@ ChannelScan add_channel_sums(const kernels::MatrixView<const float>& x, const Ch
     }
   }
   return scan;
+}
+
+}  // namespace
+
+ChannelScan add_channel_sums(const kernels::MatrixView<const float>& x, const ChannelSums& sums,
+                             const kernels::Backend& backend) {
+  return add_figures(x, sums, backend);
+}
+
+ChannelScan add_channel_sums(const kernels::MatrixView<const std::uint16_t>& x,
+                             const ChannelSums& sums, const kernels::Backend& backend) {
+  return add_figures(x, sums, backend);
 }
 
 }  // namespace sgpt_mi::cpu_kernels

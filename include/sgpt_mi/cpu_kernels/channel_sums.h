@@ -33,5 +33,9 @@ struct ChannelScan {
 [[nodiscard]] ChannelScan add_channel_sums(const kernels::MatrixView<const float>& x,
                                            const ChannelSums& sums,
                                            const kernels::Backend& backend);
+/// The same, bit by bit, of the patterns of bfloat16.
+[[nodiscard]] ChannelScan add_channel_sums(const kernels::MatrixView<const std::uint16_t>& x,
+                                           const ChannelSums& sums,
+                                           const kernels::Backend& backend);
 
 }  // namespace sgpt_mi::cpu_kernels

@@ -4,10 +4,12 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/kernels/half.h"
 #include "support/matrix.h"
 #include "support/threads.h"
 
@@ -97,6 +99,32 @@ TEST(ChannelSums, GivesTheSameBitsOnAnyNumberOfThreads) {
   EXPECT_EQ(one.sum, three.sum);
   EXPECT_EQ(one.abs_sum, three.abs_sum);
   EXPECT_EQ(one.abs_max, three.abs_max);
+}
+
+TEST(ChannelSums, OfBfloat16AreThoseOfItsValues) {
+  constexpr std::int64_t kTokens = 517;  // the last group of eight is not full
+  test::Matrix<std::uint16_t> bits(kTokens, 21, 0, 24);
+  test::Matrix<float> x = test::normal_matrix(kTokens, 21, 10);
+  for (std::int64_t t = 0; t < kTokens; ++t) {
+    for (std::int64_t j = 0; j < 21; ++j) {
+      bits(t, j) = (t + j) % 5 == 0 ? 0 : kernels::float_to_bfloat16(x(t, j));
+      x(t, j) = kernels::bfloat16_to_float(bits(t, j));
+    }
+  }
+  Figures of_values(21);
+  Figures of_bits(21);
+  const ChannelScan scan = add_channel_sums(
+      bits.const_view(), {of_bits.sum.data(), of_bits.abs_sum.data(), of_bits.abs_max.data()}, {});
+  EXPECT_EQ(scan.nonzeros, of_values.add(x).nonzeros);
+  EXPECT_TRUE(scan.finite);
+  EXPECT_EQ(of_bits.sum, of_values.sum);
+  EXPECT_EQ(of_bits.abs_sum, of_values.abs_sum);
+  EXPECT_EQ(of_bits.abs_max, of_values.abs_max);
+  bits(516, 20) = 0x7f80;  // infinity
+  EXPECT_FALSE(
+      add_channel_sums(bits.const_view(),
+                       {of_bits.sum.data(), of_bits.abs_sum.data(), of_bits.abs_max.data()}, {})
+          .finite);
 }
 
 TEST(ChannelSums, OfNoTokensAreFiniteAndUnchanged) {
