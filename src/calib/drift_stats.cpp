@@ -127,24 +127,29 @@ void DriftAccumulator::add(const torch::Tensor& x_dense, const torch::Tensor& x)
   if (!stats_.cross_sum.defined()) start();
   stats_.sequences += x.size(0);
   if (x_dense.is_same(x) || x.numel() == 0) return;
-  if (!by_bfloat16(x_dense, x, x)) return add_single(x_dense, x);
-  const std::int64_t step = sequences_at_once(x);
-  for (std::int64_t first = 0; first < x.size(0); first += step) {
-    add_in_bfloat16(x_dense.narrow(0, first, step), x.narrow(0, first, step));
+  if (by_bfloat16(x_dense, x, x)) {
+    add_in_bfloat16(x_dense, x);
+  } else {
+    add_single(x_dense, x);
   }
 }
 
 void DriftAccumulator::add_in_bfloat16(const torch::Tensor& x_dense, const torch::Tensor& x) {
-  const StreamDifference difference = difference_of(x_dense, x);
-  const cpu_kernels::DifferenceScan& scan = difference.scan;
-  if (!scan.finite) fail_not_finite("the input of " + name_, x_dense, x);
-  if (scan.nonzeros == 0) return;
-  stats_.abs_sum += scan.abs_sum;
-  const torch::Tensor tokens = stored_rows(x);
-  if (mostly_zeros(difference.rounded, scan.nonzeros, tokens)) {
-    add_sparse(token_rows(x_dense) - token_rows(x), token_rows(x), stats_.cross_sum);
-  } else {
-    add_bfloat16(difference, tokens, stats_.cross_sum);
+  const std::int64_t step = sequences_at_once(x);
+  for (std::int64_t first = 0; first < x.size(0); first += step) {
+    const torch::Tensor dense = x_dense.narrow(0, first, step);
+    const torch::Tensor drifted = x.narrow(0, first, step);
+    const StreamDifference difference = difference_of(dense, drifted);
+    const cpu_kernels::DifferenceScan& scan = difference.scan;
+    if (!scan.finite) fail_not_finite("the input of " + name_, x_dense, x);
+    if (scan.nonzeros == 0) continue;
+    stats_.abs_sum += scan.abs_sum;
+    const torch::Tensor tokens = stored_rows(drifted);
+    if (mostly_zeros(difference.rounded, scan.nonzeros, tokens)) {
+      add_sparse(token_rows(dense) - token_rows(drifted), token_rows(drifted), stats_.cross_sum);
+    } else {
+      add_bfloat16(difference, tokens, stats_.cross_sum);
+    }
   }
 }
 

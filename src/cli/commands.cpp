@@ -204,8 +204,9 @@ void run_compare(const flags::ResolvedSettings& settings,
 
 void run_export(const flags::ResolvedSettings& settings) {
   const flags::Settings& typed = settings.values;
-  const formats::Format& format =
-      typed.format == "auto" ? formats::default_format(false) : formats::find_format(typed.format);
+  const formats::Format& format = typed.format == "auto"
+                                      ? formats::format_for(typed.output, /*holds_codes=*/false)
+                                      : formats::find_format(typed.format);
   if (typed.output.empty()) {
     fail(ErrorKind::kUsage, "export: nowhere to write; give -o DIR, or -o FILE of one in a file");
   }

@@ -144,8 +144,9 @@ void set_base_width(compress::CompressionSettings& compression) {
   compression.matrix.wbits = width;
 }
 
-const formats::Format& save_format(const std::string& name, bool quantizes) {
-  return name == "auto" ? formats::default_format(quantizes) : formats::find_format(name);
+const formats::Format& save_format(const flags::Settings& typed, bool quantizes) {
+  return typed.format == "auto" ? formats::format_for(typed.save, quantizes)
+                                : formats::find_format(typed.format);
 }
 
 pipeline::FormatWishes format_wishes(const flags::ResolvedSettings& settings) {
@@ -245,7 +246,7 @@ pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
   if (typed.channel_scaling != -1.0) run.compression.channel_scaling = typed.channel_scaling;
   run.compression.plan = plan_options(settings, run.compression.method);
   run.format = save_format(
-      typed.format, run.compression.quantizes() || (run.compression.plan && asks_for_codes(typed)));
+      typed, run.compression.quantizes() || (run.compression.plan && asks_for_codes(typed)));
   pipeline::take_format(run, format_wishes(settings));
   if (run.compression.plan && asks_for_codes(typed)) set_base_width(run.compression);
   run.compression.entropy = takes_levels(settings, run);

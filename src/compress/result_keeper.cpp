@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "coded_copy.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/quant/block_grid.h"
 #include "sgpt_mi/ranks/messages.h"

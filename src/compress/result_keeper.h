@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "coded_copy.h"
 #include "sgpt_mi/compress/compress_blocks.h"
 #include "sgpt_mi/formats/weight_store.h"
 #include "sgpt_mi/model/model.h"

@@ -140,7 +140,10 @@ void SiteCompressor::take(Block& block, const LinearTask& task, SiteRecord&& rec
     results_.add_picture(picture);
     kept.pictures.push_back(std::move(picture));
   }
-  if (run_.journal != nullptr) kept.linears.push_back(record.linears.front());
+  if (run_.journal != nullptr) {
+    kept.linears.push_back(record.linears.front());
+    kept.linears.back().coded = nullptr;  // nobody reads it again
+  }
   accept(block, task.linear, std::move(record.linears.front()));
   run_.events.layer(results_.last_layer());
   run_.events.progress(++done_);
@@ -196,17 +199,17 @@ SiteCompressor::SiteWork SiteCompressor::prepare(const SiteTask& site) {
 }
 
 /// For all linears of the site, whichever ranks compress them.
-obs::SiteDrift SiteCompressor::drift_of(const SiteTask& site,
-                                        const obs::PreparedInput& prepared) const {
+drift::SiteDrift SiteCompressor::drift_of(const SiteTask& site,
+                                          const obs::PreparedInput& prepared) const {
   const walk::StageTimer timer(run_.timings, "drift");
-  std::vector<obs::DriftMoments> halves;
+  std::vector<drift::DriftMoments> halves;
   for (const calib::DriftStats& half : *site.input.drift) {
     if (half.sequences == 0) continue;
     halves.push_back({half.cross(), half.residual(), half.sequences});
   }
   std::int64_t rows = 0;
   for (const LinearInfo& linear : site.linears) rows += linear.rows;
-  return obs::prepare_drift(std::move(halves), prepared, rows);
+  return drift::prepare_drift(std::move(halves), prepared, rows);
 }
 
 void SiteCompressor::scale_channels(Block& block, SiteTask& site) {
@@ -314,13 +317,13 @@ obs::CompressOptions SiteCompressor::options_of(const LinearTask& task) const {
 }
 
 /// W0 of the drift correction; nothing where the streams have not parted.
-std::optional<obs::DriftTarget> SiteCompressor::drift_target(const torch::Tensor& weight,
-                                                             const LinearTask& task) const {
+std::optional<drift::DriftTarget> SiteCompressor::drift_target(const torch::Tensor& weight,
+                                                               const LinearTask& task) const {
   const SiteWork& work = *task.site.work;
   if (!work.drift) return std::nullopt;
   const walk::StageTimer timer(run_.timings, "drift");
-  return obs::correct_drift(weight, work.prepared, *work.drift, run_.settings.drift,
-                            options_of(task));
+  return drift::correct_drift(weight, work.prepared, *work.drift, run_.settings.drift,
+                              options_of(task));
 }
 
 /// The options of one linear in a measured plan.
@@ -361,7 +364,7 @@ SiteCompressor::LinearWork SiteCompressor::compress_weight(const torch::Tensor& 
   const LinearInfo& linear = task.linear;
   const SiteWork& work = *task.site.work;
   LinearWork done;
-  const std::optional<obs::DriftTarget> corrected = drift_target(weight, task);
+  const std::optional<drift::DriftTarget> corrected = drift_target(weight, task);
   const torch::Tensor target = corrected ? corrected->weight : weight;
   if (corrected) done.drift = corrected->share;
   if (planner_ != nullptr) {

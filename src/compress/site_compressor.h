@@ -13,6 +13,7 @@
 #include "level_budget.h"
 #include "result_keeper.h"
 #include "sgpt_mi/compress/compress_blocks.h"
+#include "sgpt_mi/drift/correct_drift.h"
 #include "sgpt_mi/model/model.h"
 #include "sgpt_mi/obs/compress.h"
 #include "sgpt_mi/planning/rd_plan.h"
@@ -60,7 +61,7 @@ class SiteCompressor {
     widths::SiteGroups groups;
     widths::ChannelMoments moments;  ///< with a planner only
     InputFigures figures;
-    std::optional<obs::SiteDrift> drift;
+    std::optional<drift::SiteDrift> drift;
   };
 
   /// A site at work.
@@ -92,8 +93,8 @@ class SiteCompressor {
   [[nodiscard]] torch::Tensor dense_weight(const model::Block& block,
                                            const model::LinearInfo& linear) const;
   [[nodiscard]] SiteWork prepare(const SiteTask& site);
-  [[nodiscard]] obs::SiteDrift drift_of(const SiteTask& site,
-                                        const obs::PreparedInput& prepared) const;
+  [[nodiscard]] drift::SiteDrift drift_of(const SiteTask& site,
+                                          const obs::PreparedInput& prepared) const;
   void scale_channels(model::Block& block, SiteTask& site);
   void begin_block(std::int64_t layer);
   void compress_all(model::Block& block, std::vector<LinearTask> tasks);
@@ -111,8 +112,8 @@ class SiteCompressor {
   void compress_levels(const torch::Tensor& weight, const LinearTask& task, LinearWork& done);
   [[nodiscard]] LinearWork compress_weight(const torch::Tensor& weight, const LinearTask& task,
                                            std::vector<std::string>& warnings);
-  [[nodiscard]] std::optional<obs::DriftTarget> drift_target(const torch::Tensor& weight,
-                                                             const LinearTask& task) const;
+  [[nodiscard]] std::optional<drift::DriftTarget> drift_target(const torch::Tensor& weight,
+                                                               const LinearTask& task) const;
   [[nodiscard]] obs::CompressOptions planned_options(const LinearTask& task) const;
   [[nodiscard]] CodedCopy coded_copy(const obs::CompressResult& result, DType dtype) const;
   void restore(model::Block& block, const std::vector<model::LinearInfo>& linears,

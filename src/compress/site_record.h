@@ -23,7 +23,7 @@ struct RecordedLinear {
   obs::CompressedMatrix matrix;  ///< its weight maybe in the saved type
   report::LayerReport layer;
   std::int64_t level_bits = 0;   ///< what LevelBudget::settle() is told
-  SharedLevels coded = nullptr;  ///< not of a record that was packed
+  SharedLevels coded = nullptr;  ///< null of one from another rank or a journal
 };
 
 /// What the compression of linears of one site found.

@@ -53,17 +53,19 @@ packing::UnpackedCodes codes_for(const formats::Format& format, const formats::C
 /// Bytes that a format takes for a matrix. Entropy-coded ones are coded to be counted, unless they
 /// have been.
 packing::PackedSize size_of(const formats::Format& format, const packing::CodedMatrix& matrix) {
-  if (!matrix.levels.empty()) return packing::packed_size(packing::pack_matrix("", matrix));
+  if (!matrix.levels.empty())
+    return packing::packed_size(packing::pack_matrix("", matrix, quant::torch_threads()));
   return format.grids.matrix_size(packing::packed_shape(matrix));
 }
 
-/// Hands a matrix to the store, its levels coded once.
+/// Hands a matrix to the store, its levels coded once for size and file.
 void put_matrix(const std::string& name, const packing::UnpackedCodes& codes,
                 const formats::Format& format, formats::SavingStore& store) {
   packing::CodedMatrix matrix = codes.view();
   entropy::CodedLevels coded;
   if (!matrix.levels.empty()) {
-    coded = entropy::encode_levels(matrix.levels, matrix.rows, matrix.columns);
+    coded =
+        entropy::encode_levels(matrix.levels, matrix.rows, matrix.columns, quant::torch_threads());
     matrix.coded = &coded;
   }
   store.put_matrix(name, matrix, size_of(format, matrix));

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <type_traits>
 #include <vector>
 
 #include "sgpt_mi/core/error.h"
@@ -59,11 +58,28 @@ SGPT_MI_SIMD_CLONES void widen_row(const std::uint16_t* __restrict bits, float* 
   for (std::int64_t j = 0; j < channels; ++j) values[j] = kernels::bfloat16_to_float(bits[j]);
 }
 
-void copy_row(const float* from, float* to, std::int64_t channels) {
-  std::copy_n(from, channels, to);
+/// Eight rows from the first on, those beyond `count` zero, which add nothing: where they lie, or a
+/// copy.
+kernels::MatrixView<const float> group_of(const kernels::MatrixView<const float>& x,
+                                          std::int64_t first, std::int64_t count,
+                                          std::vector<float>& copy) {
+  if (count == kGroup) return {x.row(first), kGroup, x.columns, x.stride};
+  copy.assign(static_cast<std::size_t>(kGroup * x.columns), 0.0F);
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::copy_n(x.row(first + i), x.columns, copy.data() + i * x.columns);
+  }
+  return {copy.data(), kGroup, x.columns, x.columns};
 }
-void copy_row(const std::uint16_t* from, float* to, std::int64_t channels) {
-  widen_row(from, to, channels);
+
+kernels::MatrixView<const float> group_of(const kernels::MatrixView<const std::uint16_t>& x,
+                                          std::int64_t first, std::int64_t count,
+                                          std::vector<float>& copy) {
+  copy.resize(static_cast<std::size_t>(kGroup * x.columns));
+  if (count < kGroup) std::fill(copy.begin(), copy.end(), 0.0F);
+  for (std::int64_t i = 0; i < count; ++i) {
+    widen_row(x.row(first + i), copy.data() + i * x.columns, x.columns);
+  }
+  return {copy.data(), kGroup, x.columns, x.columns};
 }
 
 template <typename T>
@@ -74,16 +90,7 @@ Partial sum_block(const kernels::MatrixView<const T>& x, std::int64_t first, std
   std::vector<float> copy;
   for (std::int64_t t = first; t < last; t += kGroup) {
     const std::int64_t count = std::min(kGroup, last - t);
-    kernels::MatrixView<const float> group;
-    if constexpr (std::is_same_v<T, float>) group = {x.row(t), kGroup, x.columns, x.stride};
-    if (group.data == nullptr || count < kGroup) {
-      copy.resize(static_cast<std::size_t>(kGroup) * channels);
-      if (count < kGroup) std::fill(copy.begin(), copy.end(), 0.0F);  // zeros add nothing
-      for (std::int64_t i = 0; i < count; ++i) {
-        copy_row(x.row(t + i), copy.data() + i * x.columns, x.columns);
-      }
-      group = {copy.data(), kGroup, x.columns, x.columns};
-    }
+    const kernels::MatrixView<const float> group = group_of(x, t, count, copy);
     add_group(group.data, group.stride, x.columns, partial.sum.data(), partial.abs_sum.data(),
               partial.abs_max.data());
     for (std::int64_t i = 0; i < count; ++i) {
@@ -94,8 +101,8 @@ Partial sum_block(const kernels::MatrixView<const T>& x, std::int64_t first, std
 }
 
 template <typename T>
-ChannelScan add_figures(const kernels::MatrixView<const T>& x, const ChannelSums& sums,
-                        const kernels::Backend& backend) {
+ChannelScan add_blocks(const kernels::MatrixView<const T>& x, const ChannelSums& sums,
+                       const kernels::Backend& backend) {
   ensure(!backend.cuda, "channel_sums: there is no CUDA twin; LibTorch's reductions are it");
   ChannelScan scan;
   if (x.rows == 0 || x.columns == 0) return scan;
@@ -126,12 +133,12 @@ ChannelScan add_figures(const kernels::MatrixView<const T>& x, const ChannelSums
 
 ChannelScan add_channel_sums(const kernels::MatrixView<const float>& x, const ChannelSums& sums,
                              const kernels::Backend& backend) {
-  return add_figures(x, sums, backend);
+  return add_blocks(x, sums, backend);
 }
 
 ChannelScan add_channel_sums(const kernels::MatrixView<const std::uint16_t>& x,
                              const ChannelSums& sums, const kernels::Backend& backend) {
-  return add_figures(x, sums, backend);
+  return add_blocks(x, sums, backend);
 }
 
 }  // namespace sgpt_mi::cpu_kernels

@@ -241,7 +241,8 @@ std::vector<FlagRow> output_flags() {
       {"format", &S::format, "auto|packed|hf|gguf|gptq|gptq-v1|compressed-tensors", kOutput,
        kRuns | kExport, true,
        "packed: codes, masks, grids; hf: dense tensors; gguf: one file for llama.cpp; gptq, "
-       "compressed-tensors: what transformers and vLLM read; auto: packed when quantized",
+       "compressed-tensors: what transformers and vLLM read; auto: gguf for a NAME.gguf to write, "
+       "else packed when quantized",
        kCommon},
       {"coding", &S::coding, "auto|fixed|entropy", kOutput, kRuns, true,
        "of format packed: codes of fixed widths, or levels for an entropy coder; auto: entropy "

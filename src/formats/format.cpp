@@ -6,6 +6,7 @@
 #include "gguf_store.h"
 #include "model_folders.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/core/lower_case.h"
 #include "sgpt_mi/gguf/gguf_output.h"
 #include "sgpt_mi/integer_layouts/compressed_tensors.h"
 #include "sgpt_mi/integer_layouts/gptq.h"
@@ -109,6 +110,11 @@ const Format& default_format(bool holds_codes) {
   });
   ensure(found != kFormats.end(), "formats: no format of this kind");
   return *found;
+}
+
+const Format& format_for(const std::filesystem::path& target, bool holds_codes) {
+  return lower_case(target.extension().string()) == ".gguf" ? find_format("gguf")
+                                                            : default_format(holds_codes);
 }
 
 }  // namespace sgpt_mi::formats

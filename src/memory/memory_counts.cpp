@@ -146,16 +146,17 @@ std::int64_t MemoryCounts::sums(bool together, bool drift) const {
 /// float64 where float32 did not do (cholesky/factor.cpp).
 std::int64_t MemoryCounts::factor_workspace() const { return 10 * kFloat * widest_ * widest_; }
 
-/// Beside the sums: H, its factor, H damped, the cross moments scaled and their mean, or the
-/// affinity of groups;
-/// and the copies of the largest linear that reads the site.
+/// Beside the sums: H, its factor, H damped, the cross moments scaled and their mean, which stay as
+/// long as the site is at work, or the affinity of groups; and the copies of the largest linear
+/// that reads the site.
 std::int64_t MemoryCounts::solve_workspace() const {
   const bool refines = question_.refines;
   const std::int64_t squares = 2 + (refines ? 1 : 0) + (question_.corrects_drift ? 3 : 0) +
                                (question_.groups_channels ? 3 : 0);
   std::int64_t bytes_a_weight = refines ? kRefineBytes : kSweepBytes;
   if (question_.chooses_widths) bytes_a_weight += kWidthBytes;
-  if (question_.corrects_drift) bytes_a_weight += 3 * kFloat;  // D, whitened, its correction
+  if (question_.corrects_drift)
+    bytes_a_weight += 3 * kFloat;  // D, whitened, its correction; of a residual stream its halves
   std::int64_t most = 0;
   for (const SiteShape& site : sites_) {
     const std::int64_t errors = kFloat * kFarColumns * site.largest / site.columns;
@@ -302,7 +303,7 @@ MemoryPhase MemoryCounts::solving() const {
                   {"H", sums(!question_.true_sequential, drift)},
                   {"workspace", std::max(factor_workspace(), solve_workspace())}};
   if (question_.tuned_windows > 0) phase.device.push_back({"waiting linears", pending()});
-  phase.host = {{"codes of a linear", 4 * largest_}};
+  phase.host = {{"codes of a linear", 5 * largest_}};
   add_results(phase);
   return phase;
 }

@@ -8,15 +8,15 @@
 #include <optional>
 #include <utility>
 
-#include "column_order.h"
 #include "descent.h"
 #include "input.h"
 #include "level_steps.h"
 #include "measures.h"
-#include "row_split.h"
 #include "selection.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/obs/column_order.h"
+#include "sgpt_mi/obs/row_split.h"
 #include "sgpt_mi/ranks/messages.h"
 #include "sweep.h"
 

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "row_products.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/core/interrupt.h"
+#include "sgpt_mi/obs/row_products.h"
 #include "sgpt_mi/quant/block_grid.h"
 #include "sgpt_mi/quant/tensor_view.h"
 

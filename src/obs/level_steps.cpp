@@ -2,8 +2,8 @@
 
 #include <ATen/ops/ones_like.h>
 
-#include "column_order.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/obs/column_order.h"
 
 namespace sgpt_mi::obs {
 namespace {

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <utility>
 
-#include "row_products.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/obs/row_products.h"
 #include "sgpt_mi/ranks/messages.h"
 
 namespace sgpt_mi::obs {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "row_split.h"
 #include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/obs/row_split.h"
 
 namespace sgpt_mi::obs {
 

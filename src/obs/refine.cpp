@@ -7,14 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include "column_order.h"
 #include "descent.h"
 #include "input.h"
 #include "level_steps.h"
 #include "measures.h"
-#include "row_split.h"
 #include "selection.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/obs/column_order.h"
+#include "sgpt_mi/obs/row_split.h"
 #include "sgpt_mi/quant/grid.h"
 #include "sweep.h"
 

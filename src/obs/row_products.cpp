@@ -1,4 +1,4 @@
-#include "row_products.h"
+#include "sgpt_mi/obs/row_products.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>

@@ -1,12 +1,12 @@
-#include "row_split.h"
+#include "sgpt_mi/obs/row_split.h"
 
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "row_products.h"
 #include "sgpt_mi/core/error.h"
+#include "sgpt_mi/obs/row_products.h"
 #include "sgpt_mi/ranks/messages.h"
 
 namespace sgpt_mi::obs {

@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
-#include "column_order.h"
 #include "input.h"
 #include "measures.h"
 #include "refine.h"
-#include "row_split.h"
+#include "sgpt_mi/obs/column_order.h"
 #include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/obs/row_split.h"
 #include "sgpt_mi/quant/grid.h"
 #include "sweep.h"
 

@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "input.h"
-#include "row_products.h"
 #include "selection.h"
 #include "sgpt_mi/core/interrupt.h"
 #include "sgpt_mi/kernels/obs_block.h"
+#include "sgpt_mi/obs/row_products.h"
 #include "sgpt_mi/quant/block_grid.h"
 #include "sgpt_mi/quant/tensor_view.h"
 

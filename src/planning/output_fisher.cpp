@@ -98,7 +98,7 @@ class FisherPass {
   void start_at_head();
   [[nodiscard]] torch::Tensor head_gradient(const torch::Tensor& final_hidden,
                                             const torch::Tensor& targets);
-  void add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& probabilities);
+  void add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& p);
   void finish_at_embedding();
   void pass_back(std::int64_t layer);
   void watch_outputs(Block& block, std::int64_t layer);
@@ -186,7 +186,7 @@ torch::Tensor FisherPass::head_gradient(const torch::Tensor& final_hidden,
     const torch::Tensor piece = leaf(final_hidden.narrow(0, begin, count));
     const torch::Tensor logits = run_.model.logits(piece, run_.placement);
     const at::NoGradGuard no_grad;
-    const torch::Tensor p = at::softmax(logits.to(at_least_float(logits.scalar_type())), -1);
+    torch::Tensor p = at::softmax(logits.to(at_least_float(logits.scalar_type())), -1);
     if (run_.ends != nullptr) add_at_head(piece.detach(), p);
     // The cross-entropy's gradient with respect to the logits: p, less 1 at the targets.
     p.scatter_add_(1, targets.narrow(0, begin, count).unsqueeze(1),
@@ -197,9 +197,7 @@ torch::Tensor FisherPass::head_gradient(const torch::Tensor& final_hidden,
 }
 
 /// Adds some tokens, with the probabilities of all ids after them, to the means at the head.
-void FisherPass::add_at_head(const torch::Tensor& final_hidden,
-                             const torch::Tensor& probabilities) {
-  const torch::Tensor& p = probabilities;
+void FisherPass::add_at_head(const torch::Tensor& final_hidden, const torch::Tensor& p) {
   EndMoments& ends = ends_;
   const double share = 1.0 / static_cast<double>(run_.windows_used * (run_.windows.seqlen - 1));
   const torch::Tensor states = final_hidden.to(torch::kFloat64);

@@ -169,6 +169,13 @@ TEST_F(GgufFiles, ScoreWhatTheyHold) {
   }
 }
 
+TEST_F(GgufFiles, AreWrittenWhereTheNameSaysSo) {
+  const ProgramResult result = run_program(
+      folder_, {"export", model_.string(), "--gguf_type", "Q8_0", "-o", file_.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(std::filesystem::is_regular_file(file_));
+}
+
 TEST_F(GgufFiles, KeepToTheirBytes) {
   for (const int target : {110'000, 125'000, 150'000}) {
     const nlohmann::json report = compressed({"--target_bytes", std::to_string(target)});

@@ -270,6 +270,18 @@ TEST_F(Rd, MeasurementsAreMadeOnceForManyTargets) {
   EXPECT_EQ(read_all(measurements_), bytes);
 }
 
+TEST_F(Rd, EmbeddingAndHeadAreMeasuredAnewBesideAFile) {
+  const Flags file{"--measurements", measurements_.string(), "--eval", "none"};
+  const auto first = compressed(file);
+  ASSERT_FALSE(first["ends"].empty());
+  const auto again = compressed(file);
+  EXPECT_FALSE(again["timings"].contains("curves"));
+  EXPECT_TRUE(again["timings"].contains("fisher"));
+  EXPECT_EQ(again["totals"], first["totals"]);
+  EXPECT_EQ(again["ends"], first["ends"]);
+  EXPECT_NE(compressed(file + Flags{"--target_bytes", "300000"})["ends"], first["ends"]);
+}
+
 TEST_F(Rd, BrokenMeasurementsAreRefusedAndKept) {
   const Flags flags{"--measurements", measurements_.string(), "--eval", "none"};
   for (const char* text : {"", "{", "[]", R"({"sgpt_mi_measurements": 99})",

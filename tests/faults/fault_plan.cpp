@@ -1,10 +1,13 @@
 #include "fault_plan.h"
 
+#include <dlfcn.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -231,8 +234,22 @@ bool sync_fails(const char* call, int file) {
   return action == Action::kError;
 }
 
+/// Whether MKL asks for scratch memory, which it can do without.
+bool is_for_scratch() {
+  constexpr int kDeep = 6;  // the allocator and what called it
+  std::array<void*, kDeep> callers{};
+  const int found = ::backtrace(callers.data(), kDeep);
+  return std::any_of(callers.begin(), callers.begin() + found, [](void* caller) {
+    Dl_info place{};
+    return ::dladdr(caller, &place) != 0 && place.dli_sname != nullptr &&
+           std::strstr(place.dli_sname, "mkl_serv") != nullptr;
+  });
+}
+
 bool alloc_fails(const char* call, std::size_t bytes) {
-  return bytes >= kLargeBytes && count(kAlloc, call, "") == Action::kError;
+  if (bytes < kLargeBytes) return false;
+  const char* whose = g_plan.kind == kAlloc && is_for_scratch() ? "for MKL" : "";
+  return count(kAlloc, call, whose) == Action::kError;
 }
 
 }  // namespace faults

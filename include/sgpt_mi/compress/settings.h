@@ -40,7 +40,7 @@ struct CompressionSettings {
   /// alpha of s_j = max|x_j|^alpha / max|W_:j|^(1 - alpha), folded into the norm before; in [0, 1].
   std::optional<double> channel_scaling;
   bool true_sequential = false;  ///< calibrate each site with the sites before it compressed
-  /// alpha of obs::correct_drift against the dense model's stream, in [0, 1]; 0: off. Needs
+  /// alpha of drift::correct_drift against the dense model's stream, in [0, 1]; 0: off. Needs
   /// true_sequential.
   double drift = 0.0;
   bool drift_residual = false;  ///< also make good what the residual stream has lost

@@ -59,7 +59,10 @@ void require_other_place(const std::filesystem::path& target, const ModelLocatio
 /// The format of a name. Throws Error(kUsage) listing the names.
 [[nodiscard]] const Format& find_format(std::string_view name);
 
-/// The first format that keeps codes, or that keeps dense tensors: what "auto" means.
+/// The first format that keeps codes, or that keeps dense tensors.
 [[nodiscard]] const Format& default_format(bool holds_codes);
+
+/// What "auto" means: of a target NAME.gguf the file's format, else default_format().
+[[nodiscard]] const Format& format_for(const std::filesystem::path& target, bool holds_codes);
 
 }  // namespace sgpt_mi::formats

@@ -25,7 +25,7 @@ struct MemoryQuestion {
   // the method
   bool true_sequential = false;
   bool dense_stream = false;          ///< the dense model's activations beside the compressed ones
-  bool corrects_drift = false;        ///< obs::correct_drift
+  bool corrects_drift = false;        ///< drift::correct_drift
   bool corrects_residual = false;     ///< and of the residual stream
   bool refines = false;               ///< descents and refits around the sweep
   bool chooses_widths = false;        ///< a width for every unit of columns, by score

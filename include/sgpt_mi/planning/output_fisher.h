@@ -55,7 +55,8 @@ struct FisherRun {
 /// graph, down to the first block with a selected linear. At the head no more than 16 MB of logits,
 /// in float32, and a few tensors of their size exist at a time.
 ///
-/// Gradients have the placement's type, squares and sums are float64. Between blocks a gradient is
+/// Gradients have the placement's type, squares and sums of 256 tokens at least float32, all other
+/// sums float64. Between blocks a gradient is
 /// scaled by a power of two to a largest element in [16, 32), which float16 holds with room on both
 /// sides wherever the loss's own gradient lies; the scale is undone in f and changes nothing in
 /// float32. On a CPU equal calls give equal numbers; on a GPU LibTorch's attention adds gradients

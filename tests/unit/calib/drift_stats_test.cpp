@@ -223,6 +223,10 @@ TEST(DriftStats, NamesTheStreamAndTheFirstValueThatIsNotFinite) {
   EXPECT_THAT(error_text(good, bad), HasSubstr("the input of fc1 is nan at sequence 1"));
   EXPECT_THAT(error_text(bad.to(torch::kBFloat16), good.to(torch::kBFloat16)),
               HasSubstr("nan at sequence 1, token 2, channel 3"));
+  torch::Tensor strided = at::ones({4, 600, 4}).to(torch::kBFloat16);
+  strided[2][550][1] = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(error_text(at::ones({2, 600, 4}).to(torch::kBFloat16), strided.slice(0, 0, 4, 2)),
+              HasSubstr("the input of fc1 is inf at sequence 1, token 550, channel 1"));
   const torch::Tensor large = at::full({1, 1, 1}, 3e38F);
   EXPECT_THAT(error_text(large, -large), HasSubstr("overflow"));
   EXPECT_THAT(error_text(large.to(torch::kBFloat16), -large.to(torch::kBFloat16)),

@@ -35,6 +35,15 @@ TEST(FormatSettings, ScalesAreRoundedAsTheFormatStoresThem) {
   EXPECT_FALSE(compression("hf", {"--wbits", "4"}).matrix.stored_scales);
 }
 
+TEST(FormatSettings, AutoIsWhatTheNameSays) {
+  const auto format = [](Flags flags) { return compress_run(flags).format.name; };
+  EXPECT_EQ(format({"--wbits", "4", "--save", "out"}), "packed");
+  EXPECT_EQ(format({"--sparsity", "0.5", "--save", "out"}), "hf");
+  EXPECT_EQ(format({"--gguf_type", "Q4_K", "--save", "out.gguf"}), "gguf");
+  EXPECT_EQ(format({"--sparsity", "0.5", "--save", "OUT.GGUF"}), "gguf");
+  EXPECT_EQ(format({"--wbits", "4", "--save", "out.gguf", "--format", "packed"}), "packed");
+}
+
 TEST(FormatSettings, SymmetryIsImpliedUnlessItIsTypedOff) {
   EXPECT_FALSE(compression("gptq", {"--wbits", "4"}).matrix.symmetric);
   EXPECT_TRUE(compression("gptq", {"--wbits", "4", "--sym"}).matrix.symmetric);

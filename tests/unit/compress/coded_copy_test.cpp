@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "sgpt_mi/formats/grid_limits.h"
@@ -83,6 +84,13 @@ torch::Tensor unpacked(const std::vector<packing::PackedPart>& parts) {
   return values;
 }
 
+bool same_bytes(const std::vector<packing::PackedPart>& a,
+                const std::vector<packing::PackedPart>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one.kind == other.kind && one.bytes == other.bytes;
+  });
+}
+
 TEST(CodedCopy, AReaderGetsTheValuesThatWereComputedWith) {
   for (const Kind& kind : kinds()) {
     const obs::CompressedMatrix matrix = compressed(kind.options);
@@ -97,6 +105,12 @@ TEST(CodedCopy, AReaderGetsTheValuesThatWereComputedWith) {
       EXPECT_TRUE(unpacked(parts).equal(matrix.weight));
       EXPECT_EQ(copy.size("fc1", {}), packing::packed_size(parts));
       EXPECT_EQ(copy.size("fc1", {}).tables > 0, levels);
+      const CodedCopy again(matrix, matrix.weight, kind.options, DType::kF32, entropy,
+                            copy.coded());
+      EXPECT_EQ(again.view().coded, levels ? copy.coded().get() : nullptr);
+      packing::CodedMatrix uncoded = again.view();
+      uncoded.coded = nullptr;
+      EXPECT_TRUE(same_bytes(packing::pack_matrix("fc1", uncoded), parts));
     }
   }
 }

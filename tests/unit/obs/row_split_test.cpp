@@ -1,4 +1,4 @@
-#include "obs/row_split.h"
+#include "sgpt_mi/obs/row_split.h"
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/linspace.h>
@@ -9,10 +9,10 @@
 #include <limits>
 #include <string>
 
-#include "obs/row_products.h"
 #include "obs/selection.h"
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/obs/curves.h"
+#include "sgpt_mi/obs/row_products.h"
 #include "sgpt_mi/ranks/messages.h"
 #include "support/random_tensor.h"
 #include "support/row_placements.h"
@@ -312,24 +312,18 @@ TEST(RowsOfRanks, LeaveNoTraceInLevelsWhosePricesComeFromAllRows) {
   expect_no_trace_of_ranks(options, row_weight);
 }
 
-TEST(RowsOfRanks, LeaveNoTraceInADriftCorrection) {
-  const Layer layer;
-  CompressOptions options;
-  options.rows.product_rows = kProductRows;
-  const PreparedInput input = prepare_input(layer.hessian, options, "fc1");
-  const std::vector<DriftMoments> halves{
-      {test::normal(kColumns, kColumns, 31), test::normal(kRows, kColumns, 32), 3},
-      {test::normal(kColumns, kColumns, 33), {}, 2}};
-  const SiteDrift drift = prepare_drift(halves, input, kRows);
-  const DriftTarget one = correct_drift(layer.weight, input, drift, 0.9, options);
-  for (const int ranks : {2, 5}) {
-    test::on_ranks(ranks, [&](const ranks::World& world) {
-      CompressOptions shared = options;
-      shared.rows.world = world;
-      const DriftTarget target = correct_drift(layer.weight, input, drift, 0.9, shared);
-      EXPECT_EQ(target.share, one.share);
-      EXPECT_TRUE(test::same_bytes(target.weight, one.weight));
-    });
+TEST(RowsOfRanks, LeaveNoTraceInTriangularProducts) {
+  constexpr std::int64_t kSide = 600;  // three panels
+  const torch::Tensor a = test::normal(kRows, kSide, 31);
+  const torch::Tensor upper = test::normal(kSide, kSide, 32).triu();
+  for (const bool transposed : {false, true}) {
+    const torch::Tensor expected =
+        a.to(torch::kFloat64).mm((transposed ? upper.t() : upper).to(torch::kFloat64));
+    const torch::Tensor all = multiply_upper(a, upper, kProductRows, transposed);
+    EXPECT_LT((all - expected).norm().item<double>(), 1e-6 * expected.norm().item<double>());
+    const torch::Tensor last =
+        multiply_upper(a.narrow(0, 128, kRows - 128), upper, kProductRows, transposed);
+    EXPECT_TRUE(test::same_bytes(last, all.narrow(0, 128, kRows - 128).contiguous()));
   }
 }
 

@@ -345,10 +345,9 @@ TEST(EndMoments, AreThoseOfTheWholeModel) {
     EXPECT_EQ(states.size(0), kWindows * (kTokens - 1));
     EXPECT_LT(relative_difference(ends.hidden, states.t().matmul(states) / tokens), 1e-11);
     const torch::Tensor p = at::softmax(pass.logits.detach(), -1);
-    // Probabilities are float32 numbers, and sums of a few of them.
-    EXPECT_LT(relative_difference(ends.probability, p.mean(0)), 1e-6);
-    EXPECT_LT(relative_difference(ends.logit, (p * (1.0 - p)).mean(0)), 1e-6);
-    EXPECT_NEAR(ends.probability.sum().item<double>(), 1.0, 1e-6);
+    EXPECT_LT(relative_difference(ends.probability, p.mean(0)), 1e-11);
+    EXPECT_LT(relative_difference(ends.logit, (p * (1.0 - p)).mean(0)), 1e-11);
+    EXPECT_NEAR(ends.probability.sum().item<double>(), 1.0, 1e-11);
     const torch::Tensor gradient =
         torch::autograd::grad({pass.loss}, {pass.embedded})[0].flatten(0, 1);
     EXPECT_LT(relative_difference(ends.gradient, gradient.t().matmul(gradient) /

@@ -1,3 +1,5 @@
+#include "sgpt_mi/drift/correct_drift.h"
+
 #include <ATen/ops/arange.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -5,13 +7,12 @@
 #include <utility>
 #include <vector>
 
-#include "column_order.h"
-#include "row_products.h"
-#include "row_split.h"
 #include "sgpt_mi/core/error.h"
-#include "sgpt_mi/obs/compress.h"
+#include "sgpt_mi/obs/column_order.h"
+#include "sgpt_mi/obs/row_products.h"
+#include "sgpt_mi/obs/row_split.h"
 
-namespace sgpt_mi::obs {
+namespace sgpt_mi::drift {
 namespace {
 
 /// Rows from which the share of the drift that both halves have is known well enough: each gives
@@ -38,17 +39,18 @@ torch::Tensor mean_of(const std::vector<DriftMoments>& halves, torch::Tensor Dri
 }
 
 /// D H'^-1, with H'^-1 = U^T U in the order of the sweep. D (rows, N).
-torch::Tensor divided(const torch::Tensor& moved, const PreparedInput& input,
+torch::Tensor divided(const torch::Tensor& moved, const obs::PreparedInput& input,
                       std::int64_t product_rows) {
-  const ColumnOrder order = order_of(input);
+  const obs::ColumnOrder order = obs::order_of(input);
   const torch::Tensor whitened =
-      multiply_upper(order.apply(moved, 1), input.upper, product_rows, /*transposed=*/true);
-  return order.undo(multiply_upper(whitened, input.upper, product_rows, /*transposed=*/false), 1);
+      obs::multiply_upper(order.apply(moved, 1), input.upper, product_rows, /*transposed=*/true);
+  return order.undo(obs::multiply_upper(whitened, input.upper, product_rows, /*transposed=*/false),
+                    1);
 }
 
 /// sum <D_1, D_2> / sum |D|^2 over rows that stand for all, D the mean of the halves' D_i, in
 /// [0, 1]; of one half 1. Every rank computes it.
-double common_share(const torch::Tensor& weight, const PreparedInput& input,
+double common_share(const torch::Tensor& weight, const obs::PreparedInput& input,
                     const std::vector<DriftMoments>& halves) {
   if (halves.size() != 2) return 1.0;
   const std::int64_t count = std::min(weight.size(0), kShareRows);
@@ -59,7 +61,7 @@ double common_share(const torch::Tensor& weight, const PreparedInput& input,
   const torch::Tensor rows =
       (number * weight.size(0)).floor_divide(count) + (number * kShareTurn).remainder(run);
   const torch::Tensor sample = weight.index_select(0, rows).to(torch::kFloat32);
-  const ColumnOrder order = order_of(input);
+  const obs::ColumnOrder order = obs::order_of(input);
   const double all = sequences_of(halves);
   std::vector<torch::Tensor> whitened;  // D U^T, with H'^-1 = U^T U
   torch::Tensor mean = at::zeros_like(sample);
@@ -79,7 +81,7 @@ double common_share(const torch::Tensor& weight, const PreparedInput& input,
 
 }  // namespace
 
-SiteDrift prepare_drift(std::vector<DriftMoments> halves, const PreparedInput& input,
+SiteDrift prepare_drift(std::vector<DriftMoments> halves, const obs::PreparedInput& input,
                         std::int64_t rows) {
   ensure(!halves.empty(), "obs: a drift correction without an estimate of the drift");
   SiteDrift drift;
@@ -91,15 +93,16 @@ SiteDrift prepare_drift(std::vector<DriftMoments> halves, const PreparedInput& i
   return drift;
 }
 
-DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& input,
-                          const SiteDrift& drift, double limit, const CompressOptions& options) {
-  CompressOptions on_one = options;
+DriftTarget correct_drift(const torch::Tensor& weight, const obs::PreparedInput& input,
+                          const SiteDrift& drift, double limit,
+                          const obs::CompressOptions& options) {
+  obs::CompressOptions on_one = options;
   on_one.rows.devices.clear();
-  const RowSplit split(weight, on_one);
+  const obs::RowSplit split(weight, on_one);
   const std::int64_t together = split.product_rows();
   const auto own_rows = [&](const torch::Tensor& all) { return split.scatter(all).front(); };
   const torch::Tensor before = own_rows(weight).to(torch::kFloat32);
-  torch::Tensor correction = multiply(before, drift.cross, together);
+  torch::Tensor correction = obs::multiply(before, drift.cross, together);
   if (drift.residual.defined()) correction.add_(own_rows(drift.residual));
   if (!drift.divided) correction = divided(correction, input, together);
   const double share = limit * common_share(weight, input, drift.halves);
@@ -107,4 +110,4 @@ DriftTarget correct_drift(const torch::Tensor& weight, const PreparedInput& inpu
   return {split.gather([&](std::size_t /*part*/) { return std::move(target); }), share};
 }
 
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::drift

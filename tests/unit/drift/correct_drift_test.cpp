@@ -1,3 +1,5 @@
+#include "sgpt_mi/drift/correct_drift.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -6,10 +8,16 @@
 #include "sgpt_mi/core/error.h"
 #include "sgpt_mi/obs/compress.h"
 #include "support/random_tensor.h"
+#include "support/row_placements.h"
+#include "support/thread_ranks.h"
 
 // The target that makes good what the layers before have lost.
-namespace sgpt_mi::obs {
+namespace sgpt_mi::drift {
 namespace {
+
+using obs::CompressOptions;
+using obs::prepare_input;
+using obs::PreparedInput;
 
 /// The target of a linear that alone reads its input.
 DriftTarget corrected(const torch::Tensor& weight, const PreparedInput& input,
@@ -167,5 +175,32 @@ TEST(CorrectDrift, DividesAResidualWithTheRest) {
   EXPECT_NEAR(target[2][1].item<float>(), 2.0 / 2.02, 1e-6);
 }
 
+/// Whichever ranks share the rows, with and without a residual stream, the bits are the same.
+TEST(CorrectDrift, LeavesNoTraceOfRanks) {
+  constexpr std::int64_t kRows = 601;
+  constexpr std::int64_t kColumns = 300;  // two panels of a triangular product
+  const torch::Tensor weight = test::normal(kRows, kColumns, 21);
+  CompressOptions options;
+  options.rows.product_rows = 64;
+  const PreparedInput input =
+      prepare_input(test::correlated_hessian(kColumns, 500, 22), options, "fc1");
+  for (const torch::Tensor& residual : {torch::Tensor(), test::normal(kRows, kColumns, 32)}) {
+    const SiteDrift drift = prepare_drift({{test::normal(kColumns, kColumns, 31), residual, 3},
+                                           {test::normal(kColumns, kColumns, 33), {}, 2}},
+                                          input, kRows);
+    EXPECT_EQ(drift.divided, !residual.defined());
+    const DriftTarget one = correct_drift(weight, input, drift, 0.9, options);
+    for (const int ranks : {2, 5}) {
+      test::on_ranks(ranks, [&](const ranks::World& world) {
+        CompressOptions shared = options;
+        shared.rows.world = world;
+        const DriftTarget target = correct_drift(weight, input, drift, 0.9, shared);
+        EXPECT_EQ(target.share, one.share);
+        EXPECT_TRUE(test::same_bytes(target.weight, one.weight));
+      });
+    }
+  }
+}
+
 }  // namespace
-}  // namespace sgpt_mi::obs
+}  // namespace sgpt_mi::drift
