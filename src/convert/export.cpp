@@ -58,7 +58,8 @@ packing::PackedSize size_of(const formats::Format& format, const packing::CodedM
   return format.grids.matrix_size(packing::packed_shape(matrix));
 }
 
-/// Hands a matrix to the store, its levels coded once for size and file.
+/// Hands a matrix to the store, its levels coded once for its size and the file. bytes_to_write()
+/// has coded them before: kept, they would be the whole file in memory.
 void put_matrix(const std::string& name, const packing::UnpackedCodes& codes,
                 const formats::Format& format, formats::SavingStore& store) {
   packing::CodedMatrix matrix = codes.view();

@@ -73,9 +73,10 @@ def exact(path):
 
 
 def _is_near(found, new):
-    """Whether a result is as good as another: of equal size, or with errors like those that the other reports."""
-    if found.is_file() or not (found / REPORT).exists():
-        return found.stat().st_size == new.stat().st_size
+    """Whether a folder is as good as another: the same linears, with errors like those that the other reports. A file
+    reports none, and has to be the same."""
+    if not (found / REPORT).exists():
+        return False
     layers = [json.loads((each / REPORT).read_text(encoding="utf-8"))["layers"] for each in (found, new)]
     errors = [[layer["output_error"] for layer in each] for each in layers]
     return all(abs(mine - theirs) <= NEAR * theirs for mine, theirs in zip(*errors, strict=True))

@@ -21,8 +21,8 @@ struct DriftMoments {
 /// The drift of one input, ready to correct the linears that read it.
 struct SiteDrift {
   std::vector<DriftMoments> halves;
-  torch::Tensor cross;     ///< (N, N): the mean of the halves' C, or that times H'^-1
-  torch::Tensor residual;  ///< (rows, N): the mean of their Cr; undefined: 0
+  torch::Tensor cross;     ///< (N, N) float32: the mean of the halves' C, or that times H'^-1
+  torch::Tensor residual;  ///< (rows, N) float32: the mean of their Cr; undefined: 0
   bool divided = false;    ///< cross is C H'^-1
 };
 
