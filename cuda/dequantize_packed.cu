@@ -27,8 +27,7 @@ __global__ void dequantize_rows(PackedWeights packed) {
     const unsigned all_kept = __ballot_sync(kAllLanes, kept ? 1 : 0);
     if (exists) {
       const std::int64_t index = first + __popc(all_kept & left_of_lane);
-      store_value(packed, row, column,
-                  kept ? packed_value(packed, stream, row, column, index) : 0.0F);
+      store_weight(packed, stream, row, column, kept, index);
     }
     first += __popc(all_kept);
   }

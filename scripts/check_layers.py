@@ -7,7 +7,7 @@ Rules:
   * a file of a room includes headers of its own room and of the rooms in its USES list only;
   * USES names rooms that come earlier in CMakeLists.txt: no circle, no arrow upward;
   * no room has more than 14 sources or 3,000 lines in src and include: another idea, another room;
-  * every folder of tests/unit is named after a room;
+  * every folder of tests/unit is named after a room, and named in tests/CMakeLists.txt;
   * a quoted include without "sgpt_mi/" does not leave the room's folder;
   * LibTorch's headers appear in rooms marked TORCH only;
   * host code has no preprocessor condition on CUDA: off means another source file;
@@ -122,10 +122,13 @@ def check_sizes(root, rooms):
 
 
 def check_tests(root, rooms):
-    """Folders of unit tests without a room."""
+    """Folders of unit tests without a room, or that are not built."""
     folders = sorted(path.name for path in (root / "tests" / "unit").iterdir() if path.is_dir())
-    return [f"tests/unit/{name}: there is no room of that name"
-            for name in folders if name not in rooms]
+    built = (root / "tests" / "CMakeLists.txt").read_text(encoding="utf-8")
+    problems = [f"tests/unit/{name}: there is no room of that name"
+                for name in folders if name not in rooms]
+    return problems + [f"tests/unit/{name}: not named in tests/CMakeLists.txt, so it is not built"
+                       for name in folders if not re.search(rf"\bunit/{name}\b", built)]
 
 
 def source_files(root):

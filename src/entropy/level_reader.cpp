@@ -153,16 +153,23 @@ struct LevelReader::State {
   [[noreturn]] void refuse_band(std::int64_t band) const {
     const std::int64_t first = band * streams.chunks_of_row();
     for (std::int64_t chunk = first; chunk < first + streams.chunks_of_row(); ++chunk) {
-      if (found_crc(chunk) == stated_crc(chunk)) continue;
-      refuse(coded.streams_name,
-             "has checksum {:08x} in chunk {}, but its tables say {:08x}: the part is damaged or "
-             "belongs to another matrix; get the file again",
-             found_crc(chunk), chunk, stated_crc(chunk));
+      if (found_crc(chunk) != stated_crc(chunk)) refuse_sum(chunk);
     }
+    refuse_lane(first);
+  }
+
+  [[noreturn]] void refuse_sum(std::int64_t chunk) const {
+    refuse(coded.streams_name,
+           "has checksum {:08x} in chunk {}, but its tables say {:08x}: the part is damaged or "
+           "belongs to another matrix; get the file again",
+           found_crc(chunk), chunk, stated_crc(chunk));
+  }
+
+  [[noreturn]] void refuse_lane(std::int64_t first_chunk) const {
     refuse(coded.streams_name,
            "has a lane that does not end with its last word, among the chunks from {} on: the file "
            "is damaged",
-           first);
+           first_chunk);
   }
 
   CodedView coded;
@@ -210,6 +217,24 @@ std::vector<std::int16_t> LevelReader::read(const ParallelFor& parallel_for) con
     std::copy_n(band.levels, band.rows * columns, levels.data() + band.row * columns);
   });
   return levels;
+}
+
+void LevelReader::check_sums(const ParallelFor& parallel_for) const {
+  const std::int64_t chunks = state_->streams.chunks();
+  std::vector<std::uint8_t> damaged(static_cast<std::size_t>(chunks));  // threads throw nothing
+  parallel_for(chunks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t chunk = begin; chunk < end; ++chunk) {
+      const bool sound = state_->found_crc(chunk) == state_->stated_crc(chunk);
+      damaged[static_cast<std::size_t>(chunk)] = sound ? 0 : 1;
+    }
+  });
+  const auto first = std::find(damaged.begin(), damaged.end(), 1);
+  if (first != damaged.end()) state_->refuse_sum(first - damaged.begin());
+}
+
+void LevelReader::require_ended(std::span<const std::uint8_t> ended) const {
+  const auto first = std::find(ended.begin(), ended.end(), 0);
+  if (first != ended.end()) state_->refuse_lane(first - ended.begin());
 }
 
 const kernels::LevelStreams& LevelReader::streams() const { return state_->streams; }

@@ -70,6 +70,11 @@ class IntegerSource : public containers::IndexedSource, public CodeSource {
     return {info, *buffer, buffer};
   }
 
+  [[nodiscard]] std::optional<packing::PackedParts> packed_parts(
+      const std::string& /*tensor*/) const override {
+    return std::nullopt;
+  }
+
   [[nodiscard]] packing::UnpackedCodes read_codes(const std::string& name) const override {
     const MatrixLayout& layout = layouts_.at(name + ".weight");
     return integer_layouts::coded(reader_.read(*stored_, layout, source_), name, source_);

@@ -124,6 +124,13 @@ class PackedSource : public containers::IndexedSource, public CodeSource {
     return {info, *buffer, buffer};
   }
 
+  [[nodiscard]] std::optional<packing::PackedParts> packed_parts(
+      const std::string& tensor) const override {
+    const auto matrix = packed_.find(tensor);
+    if (matrix == packed_.end()) return std::nullopt;
+    return packing::find_packed_parts(*stored_, matrix->second, source_);
+  }
+
   [[nodiscard]] packing::UnpackedCodes read_codes(const std::string& name) const override {
     return packing::unpack_codes(packing::find_packed_parts(*stored_, name, source_),
                                  parallel_for_);

@@ -16,10 +16,14 @@ void check_packed(const PackedWeights& packed) {
   ensure(packed.stream_count <= kMostStreams && packed.values != nullptr &&
              packed.stride >= packed.columns,
          "dequantize_packed: too many streams, or no place for the values");
+  const int value_width = width_of(packed.type);
+  bool coded = false;
   std::int64_t columns = 0;
   for (std::size_t s = 0; s < packed.stream_count; ++s) {
     const CodeStream& stream = packed.streams[s];
-    ensure(in_bits(stream.width), "dequantize_packed: a width is outside 1 to 8");
+    ensure(in_bits(stream.width) || stream.width == value_width,
+           "dequantize_packed: a width is neither 1 to 8 nor the type's");
+    coded = coded || stream.width != value_width;
     ensure(stream.column != nullptr || stream.columns == packed.columns,
            "dequantize_packed: a stream's columns are missing");
     ensure(stream.first != nullptr || packed.kept.bits == nullptr,
@@ -31,6 +35,7 @@ void check_packed(const PackedWeights& packed) {
   ensure(kept.bits == nullptr ||
              (in_bits(kept.width) && in_bits(kept.size) && kept.pattern != nullptr),
          "dequantize_packed: a mask's width, size or pattern is wrong");
+  if (!coded) return;
   const std::int64_t groups = packed.scale.columns;
   ensure(has_grid_shape(packed.scale, packed.rows, groups) &&
              has_grid_shape(packed.zero, packed.rows, groups) &&
@@ -43,8 +48,7 @@ void dequantize_stream(const PackedWeights& packed, const CodeStream& stream, st
   for (std::int64_t i = 0; i < stream.columns; ++i) {
     const std::int64_t column = natural_column(stream, i);
     const bool kept = is_kept(packed.kept, row * packed.columns + column);
-    store_value(packed, row, column,
-                kept ? packed_value(packed, stream, row, column, index) : 0.0F);
+    store_weight(packed, stream, row, column, kept, index);
     index += kept ? 1 : 0;
   }
 }

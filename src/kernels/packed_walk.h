@@ -36,6 +36,20 @@ SGPT_MI_HOST_DEVICE inline float packed_value(const PackedWeights& packed, const
   return value_of(code, packed.scale.row(row)[group], packed.zero.row(row)[group]);
 }
 
+/// Copies value `index` of a stream of values.
+SGPT_MI_HOST_DEVICE inline void copy_value(const PackedWeights& packed, const CodeStream& stream,
+                                           std::int64_t row, std::int64_t column,
+                                           std::int64_t index) {
+  const std::int64_t at = row * packed.stride + column;
+  if (packed.type == FloatType::kFloat32) {
+    static_cast<std::uint32_t*>(packed.values)[at] =
+        reinterpret_cast<const std::uint32_t*>(stream.bits)[index];
+  } else {
+    static_cast<std::uint16_t*>(packed.values)[at] =
+        reinterpret_cast<const std::uint16_t*>(stream.bits)[index];
+  }
+}
+
 /// Writes a value, rounded to the matrix's type.
 SGPT_MI_HOST_DEVICE inline void store_value(const PackedWeights& packed, std::int64_t row,
                                             std::int64_t column, float value) {
@@ -45,6 +59,19 @@ SGPT_MI_HOST_DEVICE inline void store_value(const PackedWeights& packed, std::in
   } else {
     static_cast<std::uint16_t*>(packed.values)[at] =
         packed.type == FloatType::kFloat16 ? float_to_half(value) : float_to_bfloat16(value);
+  }
+}
+
+/// Writes the weight of (row, column): code or value `index` of its stream where it is kept.
+SGPT_MI_HOST_DEVICE inline void store_weight(const PackedWeights& packed, const CodeStream& stream,
+                                             std::int64_t row, std::int64_t column, bool kept,
+                                             std::int64_t index) {
+  if (!kept) {
+    store_value(packed, row, column, 0.0F);
+  } else if (stream.width == width_of(packed.type)) {
+    copy_value(packed, stream, row, column, index);
+  } else {
+    store_value(packed, row, column, packed_value(packed, stream, row, column, index));
   }
 }
 

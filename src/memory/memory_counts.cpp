@@ -36,6 +36,8 @@ constexpr std::int64_t kCurveBytes = 10 * kFloat + 6;
 constexpr std::int64_t kTuneBytes = 5 * kFloat;
 /// Two sets of logits in the compute type and in float32, their log-softmax, the gradient.
 constexpr std::int64_t kTuneBytesPerLogit = 2 * kFloat + 2 * kFloat + 2 * kFloat + 2 * kFloat;
+/// Of a matrix that a GPU decodes: packed, and as levels of 16 bits.
+constexpr std::int64_t kPackedBytes = 1 + 2;
 /// Of a linear that waits for the end of the model: weights, mask, codes.
 constexpr std::int64_t kPendingBytes = kFloat + 2;
 
@@ -58,10 +60,12 @@ MemoryCounts::MemoryCounts(const MemoryQuestion& question)
   ends_ = std::max<std::int64_t>(0, question.parameters - block_ * question.model.spec().layers);
 }
 
-/// Two blocks on a GPU, with the tensor that is on its way in its stored type.
+/// Two blocks on a GPU, with the tensor that is on its way in its stored type, and its packed bytes
+/// and levels.
 std::int64_t MemoryCounts::weights() const {
   if (!question_.placement.device.is_cuda()) return block_ * element_;
-  return 2 * block_ * element_ + largest_ * question_.stored_bytes;
+  const std::int64_t packed = question_.decodes ? kPackedBytes : 0;
+  return 2 * block_ * element_ + largest_ * (question_.stored_bytes + packed);
 }
 
 /// Temporaries of one block on some tokens. Attention: the norm (in float32 too), q, k, v, their

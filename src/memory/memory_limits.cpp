@@ -136,6 +136,18 @@ std::int64_t peak_resident_bytes() {
   return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;  // Linux counts kilobytes
 }
 
+std::int64_t peak_device_bytes() {
+  if (!torch::cuda::is_available()) return 0;
+  c10::DeviceAllocator* allocator = c10::getDeviceAllocator(c10::DeviceType::CUDA);
+  if (!allocator->initialized()) return 0;
+  std::int64_t most = 0;
+  const c10::DeviceIndex count = torch::cuda::device_count();
+  for (c10::DeviceIndex device = 0; device < count; ++device) {
+    most = std::max(most, allocator->getDeviceStats(device).reserved_bytes[0].peak);
+  }
+  return most;
+}
+
 MemoryCap parse_memory_cap(const std::string& text) {
   MemoryCap cap;
   if (text.empty()) return cap;

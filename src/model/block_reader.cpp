@@ -5,7 +5,10 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <optional>
 #include <utility>
+
+#include "sgpt_mi/unpack/unpack_on.h"
 
 namespace sgpt_mi::model {
 namespace {
@@ -16,8 +19,17 @@ torch::Tensor pinned_copy(const torch::Tensor& tensor) {
   return pinned.copy_(tensor);
 }
 
+/// A tensor as it is stored, on its way to a GPU.
+torch::Tensor copy_to_gpu(const WeightFiles& files, const std::string& name, torch::Device gpu) {
+  if (files.packed != nullptr) {
+    const std::optional<packing::PackedParts> parts = files.packed->packed_parts(name);
+    if (parts) return unpack::unpack_on(gpu, *parts);
+  }
+  return pinned_copy(to_torch(files.tensors.read(name))).to(gpu, /*non_blocking=*/true);
+}
+
 /// The block's tensors on a GPU, complete when this returns, by way of a stream of its own.
-BlockTensors load_beside(const containers::TensorSource& source, const BlockNames& names,
+BlockTensors load_beside(const WeightFiles& files, const BlockNames& names,
                          const Placement& where) {
   const c10::DeviceGuard device(where.device);
   const c10::impl::VirtualGuardImpl gpu(where.device.type());
@@ -25,12 +37,7 @@ BlockTensors load_beside(const containers::TensorSource& source, const BlockName
   const c10::StreamGuard beside(stream);
   BlockTensors tensors;
   for (const auto& [short_name, name] : names) {
-    torch::Tensor tensor = pinned_copy(to_torch(source.read(name)))
-                               .to(where.device, /*non_blocking=*/true)
-                               .to(where.dtype);
-    source.done_with(name);
-    require_finite(tensor, name);
-    tensors.emplace(short_name, std::move(tensor));
+    tensors.emplace(short_name, load_tensor(files, name, where));
   }
   stream.synchronize();
   return tensors;
@@ -48,12 +55,14 @@ bool same_place(const Placement& a, const Placement& b) {
 
 }  // namespace
 
-torch::Tensor load_tensor(const containers::TensorSource& source, const std::string& name,
+torch::Tensor load_tensor(const WeightFiles& files, const std::string& name,
                           const Placement& where) {
-  torch::Tensor tensor = to_torch(source.read(name))
-                             .to(where.device, where.dtype, /*non_blocking=*/false,
-                                 /*copy=*/true);
-  source.done_with(name);
+  const torch::Tensor tensor = where.device.is_cuda()
+                                   ? copy_to_gpu(files, name, where.device).to(where.dtype)
+                                   : to_torch(files.tensors.read(name))
+                                         .to(where.device, where.dtype, /*non_blocking=*/false,
+                                             /*copy=*/true);
+  files.tensors.done_with(name);
   require_finite(tensor, name);
   return tensor;
 }
@@ -67,19 +76,18 @@ BlockTensors BlockReader::read(std::int64_t layer, const BlockNames& names,
   }
   BlockTensors tensors;
   for (const auto& [short_name, name] : names) {
-    tensors.emplace(short_name, load_tensor(source_, name, where));
+    tensors.emplace(short_name, load_tensor(files_, name, where));
   }
   return tensors;
 }
 
 void BlockReader::read_ahead(std::int64_t layer, const BlockNames& names, const Placement& where) {
-  for (const auto& [short_name, name] : names) source_.will_need(name);
-  if (!where.device.is_cuda() || !source_.concurrent()) return;
+  for (const auto& [short_name, name] : names) files_.tensors.will_need(name);
+  if (!where.device.is_cuda() || !files_.tensors.concurrent()) return;
   ahead_layer_ = layer;
   ahead_where_ = where;
-  ahead_ = std::async(std::launch::async, [&source = source_, names, where] {
-    return load_beside(source, names, where);
-  });
+  ahead_ = std::async(std::launch::async,
+                      [files = files_, names, where] { return load_beside(files, names, where); });
 }
 
 }  // namespace sgpt_mi::model

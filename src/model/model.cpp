@@ -12,12 +12,12 @@
 namespace sgpt_mi::model {
 
 struct Model::State {
-  State(ModelSpec model_spec, const containers::TensorSource& source)
+  State(ModelSpec model_spec, const WeightFiles& files)
       : spec(std::move(model_spec)),
         family(family_of(spec)),
-        tensors(source),
-        layout(spec, source),
-        blocks(source) {}
+        weights(files),
+        layout(spec, files.tensors),
+        blocks(files) {}
 
   /// "model.layers.3."
   [[nodiscard]] std::string block_prefix(std::int64_t layer) const {
@@ -40,7 +40,7 @@ struct Model::State {
     ends_placement = where;
     const auto kept = ends.find(name);
     if (kept != ends.end()) return kept->second;
-    return ends.emplace(name, load_tensor(tensors, name, where)).first->second;
+    return ends.emplace(name, load_tensor(weights, name, where)).first->second;
   }
 
   [[nodiscard]] EndTensor ends_on(const Placement& where) {
@@ -50,7 +50,7 @@ struct Model::State {
 
   ModelSpec spec;
   const Family& family;
-  const containers::TensorSource& tensors;
+  WeightFiles weights;
   Layout layout;
   BlockReader blocks;
   std::map<std::string, torch::Tensor> ends;
@@ -58,10 +58,11 @@ struct Model::State {
 };
 
 Model::Model(const formats::Checkpoint& checkpoint)
-    : Model(parse_model_spec(checkpoint.config), *checkpoint.tensors) {}
+    : Model(parse_model_spec(checkpoint.config), *checkpoint.tensors, checkpoint.codes) {}
 
-Model::Model(ModelSpec spec, const containers::TensorSource& tensors)
-    : state_(std::make_unique<State>(std::move(spec), tensors)) {}
+Model::Model(ModelSpec spec, const containers::TensorSource& tensors,
+             const formats::CodeSource* packed)
+    : state_(std::make_unique<State>(std::move(spec), WeightFiles{tensors, packed})) {}
 
 Model::~Model() = default;
 Model::Model(Model&&) noexcept = default;

@@ -78,6 +78,8 @@ StreamOrder stream_order(std::span<const int> width_of_column) {
   return order;
 }
 
+StreamOrder natural_order(std::int64_t columns) { return {{}, {{0, 0, columns}}}; }
+
 std::vector<int> column_widths(std::span<const std::int32_t> group_of_column,
                                std::span<const int> bits_of_group) {
   std::vector<int> widths(group_of_column.size());

@@ -20,12 +20,15 @@ struct WidthRun {
 
 /// The columns of a matrix as its bit streams take them: by width, then in natural order.
 struct StreamOrder {
-  std::vector<std::int32_t> column;  ///< natural column at each place
+  std::vector<std::int32_t> column;  ///< natural column at each place; empty: 0, 1, 2 ...
   std::vector<WidthRun> runs;        ///< ascending widths, none empty
 };
 
 /// \param width_of_column  2 .. 8 each.
 [[nodiscard]] StreamOrder stream_order(std::span<const int> width_of_column);
+
+/// All columns in natural order, as one run: for matrices that are not quantized.
+[[nodiscard]] StreamOrder natural_order(std::int64_t columns);
 
 /// The width of each column.
 [[nodiscard]] std::vector<int> column_widths(std::span<const std::int32_t> group_of_column,

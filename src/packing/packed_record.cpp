@@ -341,4 +341,17 @@ PackedParts find_packed_parts(const containers::TensorSource& tensors, const std
   return parts;
 }
 
+PackedRecord checked_record(const PackedParts& parts, const ParallelFor& parallel_for) {
+  PackedRecord record = read_record(parts);
+  const std::uint32_t checksum = packed_checksum(parts, parallel_for);
+  if (checksum != record.checksum) {
+    refuse_packed(
+        parts,
+        "its parts have checksum {:08x}, but the record says {:08x}: a part is damaged or "
+        "belongs to another matrix; get the file again",
+        checksum, record.checksum);
+  }
+  return record;
+}
+
 }  // namespace sgpt_mi::packing

@@ -66,4 +66,8 @@ template <typename... Args>
 /// Throws Error(kInput).
 [[nodiscard]] PackedRecord read_record(const PackedParts& parts);
 
+/// read_record() of parts whose checksum is the record's. Throws Error(kInput).
+[[nodiscard]] PackedRecord checked_record(const PackedParts& parts,
+                                          const ParallelFor& parallel_for);
+
 }  // namespace sgpt_mi::packing

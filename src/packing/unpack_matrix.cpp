@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "packed_columns.h"
+#include "packed_grids.h"
 #include "packed_mask.h"
 #include "packed_record.h"
 #include "packed_rows.h"
@@ -12,7 +13,6 @@
 #include "sgpt_mi/entropy/coded_levels.h"
 #include "sgpt_mi/kernels/half.h"
 #include "sgpt_mi/packing/packed_matrix.h"
-#include "sgpt_mi/packing/packed_streams.h"
 #include "sgpt_mi/packing/unpacked_codes.h"
 #include "unpack_levels.h"
 
@@ -20,82 +20,6 @@ namespace sgpt_mi::packing {
 namespace {
 
 constexpr std::int64_t kRowGrain = 16;  // rows that one task unpacks at least
-
-PackedRecord checked_record(const PackedParts& parts, const ParallelFor& parallel_for) {
-  PackedRecord record = read_record(parts);
-  const std::uint32_t checksum = packed_checksum(parts, parallel_for);
-  if (checksum != record.checksum) {
-    refuse_packed(
-        parts,
-        "its parts have checksum {:08x}, but the record says {:08x}: a part is damaged or "
-        "belongs to another matrix; get the file again",
-        checksum, record.checksum);
-  }
-  return record;
-}
-
-/// All columns in natural order, as one run: for matrices that are not quantized.
-StreamOrder natural_order(std::int64_t columns) { return {{}, {{0, 0, columns}}}; }
-
-// --- grids ----------------------------------------------------------------------------------
-
-/// (grid rows, G) zero points, one byte each.
-std::vector<std::uint8_t> read_zero_points(const PackedParts& parts, const PackedRecord& record,
-                                           const ColumnGroups& columns) {
-  PackedRecord grids;  // a dense matrix of grid rows x G codes
-  grids.rows = record.grid_rows;
-  grids.columns = record.groups;
-  const PackedRows rows(parts, grids, stream_order(columns.bits_of_group), serial_for());
-  const PackedCodes codes(parts, PackedPartKind::kZeroPoint, rows, record.grid_rows);
-  PackedCodes::Scratch scratch(record.groups);
-  std::vector<std::uint8_t> zeros(static_cast<std::size_t>(record.grid_rows * record.groups));
-  for (std::int64_t row = 0; row < record.grid_rows; ++row) {
-    codes.read_row(row, scratch, zeros.data() + row * record.groups);
-  }
-  return zeros;
-}
-
-/// The grids of a matrix as floats, and each column's.
-class Grids {
- public:
-  Grids(const PackedParts& parts, const PackedRecord& record, ColumnGroups columns)
-      : shared_(record.grid_rows == 1),
-        groups_(static_cast<std::size_t>(record.groups)),
-        group_of_column_(std::move(columns.group_of_column)) {
-    const std::vector<std::uint8_t> zeros =
-        read_zero_points(parts, record, {{}, columns.bits_of_group});
-    zero_.assign(zeros.begin(), zeros.end());
-    scale_ = scales_as_floats(parts, PackedPartKind::kScale, record.scale_exponent);
-  }
-
-  [[nodiscard]] bool shared() const { return shared_; }
-  [[nodiscard]] const std::vector<float>& scales() const { return scale_; }
-  [[nodiscard]] const std::vector<float>& zeros() const { return zero_; }
-
-  /// Scale and zero point of each column in a row.
-  void load_row(std::int64_t row, std::vector<float>& scale, std::vector<float>& zero) const {
-    const std::size_t first = shared_ ? 0 : static_cast<std::size_t>(row) * groups_;
-    if (groups_ == 1) {
-      std::fill(scale.begin(), scale.end(), scale_[first]);
-      std::fill(zero.begin(), zero.end(), zero_[first]);
-      return;
-    }
-    const float* scales = scale_.data() + first;
-    const float* zeros = zero_.data() + first;
-    for (std::size_t j = 0; j < group_of_column_.size(); ++j) {
-      const auto group = static_cast<std::size_t>(group_of_column_[j]);
-      scale[j] = scales[group];
-      zero[j] = zeros[group];
-    }
-  }
-
- private:
-  bool shared_;
-  std::size_t groups_;
-  std::vector<std::int32_t> group_of_column_;
-  std::vector<float> scale_;  // (grid rows, G)
-  std::vector<float> zero_;
-};
 
 // --- rows -----------------------------------------------------------------------------------
 
@@ -106,7 +30,7 @@ std::vector<std::byte> unpack_coded(const PackedParts& parts, const PackedRecord
                         stream_order(column_widths(groups.group_of_column, groups.bits_of_group)),
                         parallel_for);
   const PackedCodes codes(parts, PackedPartKind::kCodes, rows, record.rows);
-  const Grids grids(parts, record, std::move(groups));
+  const PackedGrids grids(parts, record, std::move(groups));
   const auto columns = static_cast<std::size_t>(record.columns);
   const std::size_t row_bytes = columns * dtype_size(record.dtype);
   std::vector<std::byte> out(static_cast<std::size_t>(record.rows) * row_bytes);
@@ -169,30 +93,6 @@ std::vector<std::byte> unpack_values(const PackedParts& parts, const PackedRecor
     return spread_values<std::uint32_t>(stored, rows, record, parallel_for);
   }
   return spread_values<std::uint16_t>(stored, rows, record, parallel_for);
-}
-
-PackedCodeStream code_stream(const PackedRows& rows, const PackedCodes& codes, std::size_t run,
-                             std::int64_t row_count) {
-  const WidthRun& columns = rows.order().runs[run];
-  PackedCodeStream stream;
-  stream.width = columns.width;
-  stream.column.assign(rows.order().column.begin() + columns.begin,
-                       rows.order().column.begin() + columns.end);
-  stream.first.resize(static_cast<std::size_t>(row_count));
-  for (std::int64_t row = 0; row < row_count; ++row) {
-    stream.first[static_cast<std::size_t>(row)] = rows.first(row, run);
-  }
-  stream.bits = codes.stream(run);
-  return stream;
-}
-
-void add_mask(const PackedParts& parts, const PackedRecord& record, PackedStreams& streams) {
-  streams.mask = parts.at(PackedPartKind::kMask)->bytes;
-  streams.pattern = {0, 1};
-  if (record.layout == PackedLayout::kBitmask) return;
-  streams.mask_width = rank_bits(record.prune_n, record.prune_m);
-  streams.mask_size = record.prune_m;
-  streams.pattern = patterns_of_ranks(record.prune_n, record.prune_m);
 }
 
 }  // namespace
@@ -294,32 +194,6 @@ bool UnpackedCodes::set_exponent(int exponent) {
     if (kernels::half_to_float(pattern) != value || !(value > 0.0F)) return false;
   }
   return true;
-}
-
-PackedStreams read_packed_streams(const PackedParts& parts, const ParallelFor& parallel_for) {
-  const PackedRecord record = checked_record(parts, parallel_for);
-  ensure(record.quantized() && !record.coded(),
-         "io: the code streams of a matrix without codes were asked for");
-  ColumnGroups groups = read_column_groups(parts, record);
-  const PackedRows rows(parts, record,
-                        stream_order(column_widths(groups.group_of_column, groups.bits_of_group)),
-                        parallel_for);
-  const PackedCodes codes(parts, PackedPartKind::kCodes, rows, record.rows);
-  PackedStreams streams;
-  streams.rows = record.rows;
-  streams.columns = record.columns;
-  streams.dtype = record.dtype;
-  for (std::size_t run = 0; run < rows.order().runs.size(); ++run) {
-    streams.codes.push_back(code_stream(rows, codes, run, record.rows));
-  }
-  if (record.masked()) add_mask(parts, record, streams);
-  streams.grid_rows = record.grid_rows;
-  streams.groups = record.groups;
-  streams.group_of_column = groups.group_of_column;
-  const Grids grids(parts, record, std::move(groups));
-  streams.scale = grids.scales();
-  streams.zero = grids.zeros();
-  return streams;
 }
 
 }  // namespace sgpt_mi::packing

@@ -210,7 +210,7 @@ report::RunReport run_eval(const EvalRun& run, report::Events& events, report::R
     const walk::StageTimer total(report.timings, "total");
     open_and_score(run, report, events);
   }
-  report.peak_host_bytes = memory::peak_resident_bytes();
+  report.peak_bytes = {memory::peak_resident_bytes(), memory::peak_device_bytes()};
   return report;
 }
 

@@ -238,13 +238,17 @@ void check_saved_size(RunReport& report, const std::string& place) {
   }
 }
 
-/// Scores the compressed model; its config and tensors count on rank 0.
+/// Scores the compressed model; its config and tensors count on rank 0, which sends the others
+/// dense matrices.
+/// \param packed  of the tensors, where some lie packed.
 void score_compressed(const Job& job, const nlohmann::json& config,
-                      const containers::TensorSource& tensors) {
+                      const containers::TensorSource& tensors,
+                      const formats::CodeSource* packed = nullptr) {
   const PreparedRun& prepared = job.prepared;
   const ranks::World& world = prepared.session.world;
   const ranks::BroadcastSource source(world, tensors);
-  model::Model model(model::parse_model_spec(ranks::broadcast(world, config, 0)), source);
+  model::Model model(model::parse_model_spec(ranks::broadcast(world, config, 0)), source,
+                     world.alone() ? packed : nullptr);
   score_sets(job.report, prepared.eval_sets, model, prepared.session.placement,
              {true, prepared.dense_states, world}, job.events);
 }
@@ -266,7 +270,7 @@ void compress_and_save(const Job& job) {
   check_saved_size(job.report, job.run.save_dir);
   const formats::Checkpoint saved =
       formats::open_checkpoint(formats::locate_model(job.run.save_dir), quant::torch_threads());
-  score_compressed(job, saved.config, *saved.tensors);
+  score_compressed(job, saved.config, *saved.tensors, saved.codes);
 }
 
 void compress_in_memory(const Job& job) {
@@ -307,6 +311,8 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   report.model.sha256 = sha256.get();
   check_measurements(run, prepared, sha256);
   report.warnings = session.checkpoint.notes;
+  report.planned_bytes = {memory::total_of(prepared.memory.host_peak().host),
+                          memory::total_of(prepared.memory.device_peak().device)};
   report.calibration =
       describe_calibration(prepared.calibration, run.calibration.seed,
                            session.calibration(run.compression.channel_scaling.has_value()).dtype);
@@ -338,7 +344,7 @@ void fill_report(Workbench& bench, const CompressRun& run, report::Events& event
     if (error.kind() != ErrorKind::kInterrupted || !kept) throw;
     throw Error(ErrorKind::kInterrupted, interrupted_text(*kept));
   }
-  report.peak_host_bytes = memory::peak_resident_bytes();
+  report.peak_bytes = {memory::peak_resident_bytes(), memory::peak_device_bytes()};
   if (!run.save_dir.empty() && !run.format.is_file) {
     io::write_file_atomic(std::filesystem::path(run.save_dir) / formats::SavingStore::kReportFile,
                           report_bytes(report));

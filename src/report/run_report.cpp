@@ -14,6 +14,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json memory_json(const MemoryReport& bytes) {
+  return {{"host", bytes.host}, {"device", bytes.device}};
+}
+
 Json totals_json(const TotalsReport& totals) {
   Json json{{"weights", totals.weights},
             {"sparsity", totals.sparsity},
@@ -82,7 +86,8 @@ nlohmann::ordered_json to_json(const RunReport& report) {
   }
   json["perplexity"] = perplexity_json(report.perplexity);
   json["timings"] = report.timings;
-  json["peak_bytes"] = {{"host", report.peak_host_bytes}, {"device", report.peak_device_bytes}};
+  json["peak_bytes"] = memory_json(report.peak_bytes);
+  if (report.planned_bytes) json["peak_bytes"]["planned"] = memory_json(*report.planned_bytes);
   json["warnings"] = report.warnings;
   return json;
 }

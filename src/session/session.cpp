@@ -152,7 +152,8 @@ Session::Session(const ModelOptions& options)
     : checkpoint(model::open_model(options.model, quant::torch_threads())),
       world(options.world),
       weights(options.broadcast_weights ? world : ranks::World(), *checkpoint.tensors),
-      model(model::parse_model_spec(checkpoint.config), weights) {
+      model(model::parse_model_spec(checkpoint.config), weights,
+            options.broadcast_weights ? nullptr : checkpoint.codes) {
   options.validate();
   placement.device = resolve_device(options.device, options.assume_device, world.local_rank());
   rows = place_rows(options.device, placement.device,

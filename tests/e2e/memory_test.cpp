@@ -105,6 +105,9 @@ TEST_F(Memory, AFileOfActivationsChangesNoByte) {
   EXPECT_THAT(result.err, HasSubstr("in a file in " + spill.string()));
   EXPECT_EQ(read_all(spilled / "model.safetensors"), read_all(plain / "model.safetensors"));
   EXPECT_TRUE(std::filesystem::is_empty(spill));
+  const auto peak = nlohmann::json::parse(read_all(spilled / "sgpt_mi.json")).at("peak_bytes");
+  EXPECT_GT(peak.at("host"), 0);
+  EXPECT_LE(peak.at("host"), peak.at("planned").at("host"));
 }
 
 TEST_F(Memory, AGpuThatIsNotHereCanBePlannedForButNotUsed) {

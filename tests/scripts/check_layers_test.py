@@ -63,9 +63,14 @@ class Sizes(unittest.TestCase):
 
     def test_unit_tests_are_named_after_rooms(self):
         with tempfile.TemporaryDirectory() as folder:
-            (pathlib.Path(folder) / "tests" / "unit" / "moon").mkdir(parents=True)
+            tests = pathlib.Path(folder) / "tests"
+            for name in ("moon", "io", "model"):
+                (tests / "unit" / name).mkdir(parents=True)
+            (tests / "CMakeLists.txt").write_text("set(folders unit/io unit/moon)\n")
             self.assertEqual(check_layers.check_tests(pathlib.Path(folder), ROOMS),
-                             ["tests/unit/moon: there is no room of that name"])
+                             ["tests/unit/moon: there is no room of that name",
+                              "tests/unit/model: not named in tests/CMakeLists.txt, so it is not "
+                              "built"])
 
 
 class Includes(unittest.TestCase):

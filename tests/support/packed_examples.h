@@ -163,6 +163,47 @@ class RandomMatrix {
   CodedMatrixBuffers matrix_;
 };
 
+/// Codes, values and levels in every layout and type; 7 x 48 weights, and levels in several chunks.
+inline std::vector<PackedForm> packed_forms() {
+  std::vector<PackedForm> forms;
+  const DType types[] = {DType::kF32, DType::kF16, DType::kBF16};
+  const auto add = [&](PackedForm form) {
+    form.dtype = types[forms.size() % 3];
+    forms.push_back(form);
+  };
+  for (const bool masked : {false, true}) {
+    for (const int prune_m : {0, 4}) {
+      if (!masked && prune_m > 0) continue;
+      PackedForm form{7, 48};
+      form.masked = masked;
+      form.prune_m = prune_m;
+      form.prune_n = prune_m / 2;
+      for (const std::vector<int>& widths : {std::vector<int>{}, {3}, {2, 4, 8}}) {
+        form.widths = widths;
+        form.groups = widths.size() > 1 ? 5 : 1;
+        form.labels = widths.size() > 1;
+        add(form);
+        form.shared = !widths.empty();
+        if (form.shared) add(form);
+        form.shared = false;
+      }
+    }
+  }
+  PackedForm levels{1300, 70};
+  levels.levels = true;
+  for (const bool column_scaled : {false, true}) {
+    levels.column_scaled = column_scaled;
+    for (const std::int64_t groups : {1, 3}) {
+      levels.groups = groups;
+      for (const bool shared : {false, true}) {
+        levels.shared = shared;
+        add(levels);
+      }
+    }
+  }
+  return forms;
+}
+
 inline CodedMatrixBuffers random_matrix(const PackedForm& form, std::mt19937& engine) {
   return RandomMatrix(form, engine).buffers();
 }

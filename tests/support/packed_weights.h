@@ -19,7 +19,8 @@ namespace sgpt_mi::test {
 struct PackedShape {
   std::int64_t rows = 3;
   std::int64_t columns = 40;
-  std::vector<int> widths = {4};  ///< of the groups; column j is in group j * 5 % groups
+  /// Of the groups; column j is in group j * 5 % groups. The type's own: values, not codes.
+  std::vector<int> widths = {4};
   bool masked = false;
   int prune_n = 0;  ///< with masked: an N:M mask, stored as ranks
   int prune_m = 0;
@@ -45,9 +46,8 @@ class PackedProblem {
 
   /// Bytes of the values with guards around every row; runs the op.
   [[nodiscard]] Matrix<std::uint8_t> run(TwinDevice& device) const {
-    const std::int64_t size = shape_.type == kernels::FloatType::kFloat32 ? 4 : 2;
     const PlacedMatrix<std::uint8_t> bytes(
-        device, {shape_.rows, shape_.columns * size, kGuard, kPadding * size});
+        device, {shape_.rows, shape_.columns * size(), kGuard, kPadding * size()});
     kernels::PackedWeights packed;
     packed.rows = shape_.rows;
     packed.columns = shape_.columns;
@@ -73,8 +73,8 @@ class PackedProblem {
     return bytes.fetched();
   }
 
+  /// Of a matrix of codes.
   [[nodiscard]] float value(std::int64_t row, std::int64_t column) const {
-    if (kept_(row, column) == 0) return 0.0F;
     const std::int64_t grid_row = shape_.shared ? 0 : row;
     const std::int64_t group = group_of_column_[static_cast<std::size_t>(column)];
     return scale_(grid_row, group) *
@@ -83,18 +83,16 @@ class PackedProblem {
 
   /// The bytes that run() should give.
   [[nodiscard]] Matrix<std::uint8_t> expected() const {
-    const std::int64_t size = shape_.type == kernels::FloatType::kFloat32 ? 4 : 2;
-    Matrix<std::uint8_t> bytes(shape_.rows, shape_.columns * size, kGuard, kPadding * size);
+    Matrix<std::uint8_t> bytes(shape_.rows, shape_.columns * size(), kGuard, kPadding * size());
     for (std::int64_t row = 0; row < shape_.rows; ++row) {
       for (std::int64_t j = 0; j < shape_.columns; ++j) {
-        const float found = value(row, j);
-        const std::uint16_t half = shape_.type == kernels::FloatType::kFloat16
-                                       ? kernels::float_to_half(found)
-                                       : kernels::float_to_bfloat16(found);
-        if (size == 4) {
-          std::memcpy(&bytes(row, j * size), &found, sizeof found);
+        std::uint8_t* const at = &bytes(row, j * size());
+        if (kept_(row, j) == 0) {
+          std::fill_n(at, size(), std::uint8_t{0});
+        } else if (stores_values()) {
+          std::copy_n(&values_(row, j * size()), size(), at);
         } else {
-          std::memcpy(&bytes(row, j * size), &half, sizeof half);
+          write(value(row, j), at);
         }
       }
     }
@@ -113,6 +111,21 @@ class PackedProblem {
     std::vector<std::uint8_t> bits;
   };
 
+  [[nodiscard]] std::int64_t size() const { return kernels::width_of(shape_.type) / 8; }
+  [[nodiscard]] bool stores_values() const { return shape_.widths.front() > 8; }
+
+  /// A number in the matrix's type.
+  void write(float value, std::uint8_t* at) const {
+    if (shape_.type == kernels::FloatType::kFloat32) {
+      std::memcpy(at, &value, sizeof value);
+      return;
+    }
+    const std::uint16_t half = shape_.type == kernels::FloatType::kFloat16
+                                   ? kernels::float_to_half(value)
+                                   : kernels::float_to_bfloat16(value);
+    std::memcpy(at, &half, sizeof half);
+  }
+
   int draw(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
 
   void make_grids() {
@@ -125,7 +138,8 @@ class PackedProblem {
     zero_ = Matrix<float>(rows, groups);
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t g = 0; g < groups; ++g) {
-        const int most = (1 << shape_.widths[static_cast<std::size_t>(g)]) - 1;
+        const int width = shape_.widths[static_cast<std::size_t>(g)];
+        const int most = stores_values() ? 0 : (1 << width) - 1;
         scale_(r, g) = 0.001F * static_cast<float>(draw(1, 900));
         zero_(r, g) = static_cast<float>(draw(0, most));
       }
@@ -186,6 +200,7 @@ class PackedProblem {
   }
 
   void make_streams() {
+    if (stores_values()) return store_values();
     codes_ = Matrix<std::uint8_t>(shape_.rows, shape_.columns);
     for (int width = 1; width <= 8; ++width) {
       Stream stream;
@@ -198,6 +213,23 @@ class PackedProblem {
       }
       if (!stream.column.empty()) fill(stream);
     }
+  }
+
+  void store_values() {
+    values_ = Matrix<std::uint8_t>(shape_.rows, shape_.columns * size());
+    Stream stream;
+    stream.width = shape_.widths.front();
+    for (std::int64_t j = 0; j < shape_.columns; ++j) {
+      stream.column.push_back(static_cast<std::int32_t>(j));
+    }
+    for (std::int64_t r = 0; r < shape_.rows; ++r) {
+      stream.first.push_back(static_cast<std::int64_t>(stream.bits.size()) / size());
+      for (std::int64_t b = 0; b < shape_.columns * size(); ++b) {
+        values_(r, b) = static_cast<std::uint8_t>(draw(0, 255));
+        if (kept_(r, b / size()) != 0) stream.bits.push_back(values_(r, b));
+      }
+    }
+    streams_.push_back(std::move(stream));
   }
 
   void fill(Stream& stream) {
@@ -222,6 +254,7 @@ class PackedProblem {
   std::vector<std::int32_t> group_of_column_;
   Matrix<std::uint8_t> kept_{0, 0};
   Matrix<std::uint8_t> codes_{0, 0};
+  Matrix<std::uint8_t> values_{0, 0};  // bytes
   int mask_width_ = 0;
   int mask_size_ = 0;
   std::vector<std::uint8_t> pattern_;
@@ -229,11 +262,14 @@ class PackedProblem {
   std::vector<Stream> streams_;
 };
 
-/// Dense and masked, one width and several, row grids and shared ones, all types.
+/// Dense and masked, one width and several, row grids and shared ones, all types, values.
 inline std::vector<PackedShape> packed_shapes() {
   using kernels::FloatType;
   return {{1, 1, {4}},
           {3, 40, {4}, false, 0, 0, false, FloatType::kFloat16},
+          {6, 50, {32}, true},
+          {5, 48, {16}, true, 2, 4, false, FloatType::kBFloat16},
+          {4, 35, {16}, false, 0, 0, false, FloatType::kFloat16},
           {5, 33, {3}, true, 0, 0, false, FloatType::kBFloat16},
           {9, 70, {2, 3, 4, 8}, false, 0, 0, true},
           {9, 70, {2, 5, 6, 8}, true, 0, 0, false, FloatType::kFloat16},

@@ -126,8 +126,17 @@ class LevelReader {
       const ParallelFor& parallel_for = serial_for()) const;
 
   /// What kernels::decode_levels needs, without a place for the result; for whoever uploads it to a
-  /// device. Points into the reader and the coded bytes; the chunks' checksums are not checked.
+  /// device, after check_sums() and before require_ended(). Points into the reader and the coded
+  /// bytes.
   [[nodiscard]] const kernels::LevelStreams& streams() const;
+
+  /// Throws Error(kInput) naming the part and the first chunk whose checksum is wrong. Cost: one
+  /// pass over the coded bytes.
+  void check_sums(const ParallelFor& parallel_for) const;
+
+  /// Throws Error(kInput) naming the part and the first chunk of which LevelStreams::ended (chunks)
+  /// says that a lane did not end with its last word.
+  void require_ended(std::span<const std::uint8_t> ended) const;
 
  private:
   struct State;

@@ -45,10 +45,14 @@ struct ModelLocation {
 /// The same for a model of which only the tokenizer is wanted: no weights are downloaded.
 [[nodiscard]] ModelLocation locate_tokenizer(const std::string& model);
 
-/// Gives the codes of a checkpoint's matrices as they are stored.
+/// Gives a checkpoint's matrices as they are stored.
 class CodeSource {
  public:
   virtual ~CodeSource() = default;
+  /// The parts of the matrix that a tensor is, for unpack::unpack_on(); nothing where the tensor
+  /// does not lie in this program's packed form. They point into the source.
+  [[nodiscard]] virtual std::optional<packing::PackedParts> packed_parts(
+      const std::string& tensor) const = 0;
   /// Matrix NAME (the tensor NAME.weight), which must have codes. Throws Error(kInput) as read() of
   /// the tensor.
   [[nodiscard]] virtual packing::UnpackedCodes read_codes(const std::string& name) const = 0;

@@ -38,6 +38,7 @@ struct MemoryQuestion {
 
   bool keeps_weights = false;      ///< compressed weights stay in memory: nothing is saved
   bool packs = false;              ///< a packed folder is written
+  bool decodes = false;            ///< what is read, or written and scored, may lie packed
   int ranks = 1;                   ///< that share all windows
   std::int64_t program_bytes = 0;  ///< that the process holds before it starts
 };

@@ -116,8 +116,12 @@ class Model {
   /// Checks every tensor that the family expects (present, shape) and that no unexpected weight is
   /// there. Throws Error(kInput) naming the first tensor that is wrong.
   explicit Model(const formats::Checkpoint& checkpoint);
-  /// The same architecture over other tensors (compressed weights). `tensors` must outlive it.
-  Model(ModelSpec spec, const containers::TensorSource& tensors);
+  /// The same architecture over other tensors (compressed weights).
+  /// \param tensors  outlives the model.
+  /// \param packed   likewise; those that it has in packed form are decoded on a GPU instead of
+  ///                being read from `tensors`.
+  Model(ModelSpec spec, const containers::TensorSource& tensors,
+        const formats::CodeSource* packed = nullptr);
   ~Model();
   Model(Model&&) noexcept;
 

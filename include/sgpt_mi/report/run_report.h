@@ -150,6 +150,12 @@ struct TuningReport {
   bool kept = false;  ///< false: the model stayed as it was
 };
 
+/// Bytes of a process.
+struct MemoryReport {
+  std::int64_t host = 0;
+  std::int64_t device = 0;  ///< on one GPU; measured without, planned with a CUDA context
+};
+
 /// Everything that a run measured. The keys of to_json() are the stable contract of --report.
 struct RunReport {
   std::string version;
@@ -165,8 +171,8 @@ struct RunReport {
   std::optional<TuningReport> tuning;
   std::vector<PerplexityReport> perplexity;  ///< in the order asked for
   std::map<std::string, double> timings;     ///< stage -> seconds
-  std::int64_t peak_host_bytes = 0;
-  std::int64_t peak_device_bytes = 0;
+  MemoryReport peak_bytes;
+  std::optional<MemoryReport> planned_bytes;  ///< at most, as told before a compression
   std::vector<std::string> warnings;
 };
 

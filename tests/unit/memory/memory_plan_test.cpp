@@ -141,6 +141,18 @@ TEST(MemoryPlan, CountsWhatTheShapesSay) {
   EXPECT_GT(need(phase_of(plan, "solving"), "workspace"), 3 * 8 * 13824LL * 13824);
 }
 
+TEST(MemoryPlan, AMatrixIsDecodedBesideItsPackedBytesAndLevels) {
+  const Run13B run(Way::kSparseGpt);
+  MemoryQuestion asked = run.question();
+  const auto scored = [&] {
+    const MemoryPlan plan = make_memory_plan(asked, limits(40 * kGB, 128 * kGB));
+    return need(phase_of(plan, "scoring the compressed model"), "blocks");
+  };
+  const std::int64_t read = scored();
+  asked.decodes = true;
+  EXPECT_EQ(scored() - read, 3 * 5120LL * 13824);
+}
+
 TEST(MemoryPlan, RdHoldsTwoStreamsBetweenSites) {
   const Run13B run(Way::kRd);
   const MemoryPlan plan = make_memory_plan(run.question(), limits(80 * kGB, 128 * kGB));
