@@ -15,12 +15,14 @@ using ranks::Lanes;
 
 constexpr double kFloatBytes = 4.0;
 
-/// Of the sweep of one linear and its two measures, and of the sweeps of the descents around it
-/// (src/obs/README.md), of which each takes a product of the matrix with H.
-double sweep_seconds(const LinearInfo& linear, double descents, const Rates& rates) {
+/// Of the sweep of one linear and its two measures, of the sweeps of the descents around it
+/// (src/obs/README.md), of which each takes a product of the matrix with H, and of its drift's
+/// target, about two products.
+double sweep_seconds(const LinearInfo& linear, const CostQuestion& question, const Rates& rates) {
   const auto columns = static_cast<double>(linear.columns);
-  const double operations = (4.0 + 2.0 * descents) * static_cast<double>(linear.rows);
-  return operations * columns * columns / rates.sweeps + (1.0 + descents) * columns * rates.column;
+  const double products = 2.0 + question.descents + (question.dense_stream ? 2.0 : 0.0);
+  return 2.0 * products * static_cast<double>(linear.rows) * columns * columns / rates.sweeps +
+         (1.0 + question.descents) * columns * rates.column;
 }
 
 double factor_seconds(std::int64_t columns, const Rates& rates) {
@@ -121,7 +123,7 @@ double Counter::shared_seconds(const std::vector<LinearInfo>& linears) const {
     known = true;
     const std::int64_t products = (part.rows + question_.product_rows - 1) / question_.product_rows;
     part.rows = std::min(part.rows, (products + ranks_ - 1) / ranks_ * question_.product_rows);
-    seconds += sweep_seconds(part, question_.descents, rates_);
+    seconds += sweep_seconds(part, question_, rates_);
   }
   return seconds;
 }
@@ -135,7 +137,7 @@ double Counter::solve_seconds(const std::vector<LinearInfo>& linears) const {
   for (std::size_t i = 0; i < linears.size(); ++i) {
     const auto rank = static_cast<std::size_t>(rank_of[i]);
     bool& known = factored[rank][static_cast<std::size_t>(linears[i].site)];
-    load[rank] += sweep_seconds(linears[i], question_.descents, rates_);
+    load[rank] += sweep_seconds(linears[i], question_, rates_);
     if (!known) load[rank] += factor_seconds(linears[i].columns, rates_);
     known = true;
   }

@@ -368,7 +368,8 @@ memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepar
   question.keeps_weights = run.save_dir.empty() && session.world.leads();
   question.ranks = run.model.ranks();
   question.packs = run.format.holds_codes;
-  question.decodes = run.format.holds_codes || session.checkpoint.codes != nullptr;
+  question.decodes =
+      (run.format.holds_codes && !run.save_dir.empty()) || session.checkpoint.codes != nullptr;
   question.program_bytes = memory::resident_bytes();
   const memory::MemoryLimits limits = limits_of(run, session);
   memory::MemoryPlan plan = memory::make_memory_plan(question, limits);

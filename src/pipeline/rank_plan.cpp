@@ -49,6 +49,12 @@ costs::CostQuestion cost_question(const CompressRun& run, const PreparedRun& pre
   return question;
 }
 
+bool takes_all_linears(const PreparedRun& prepared) {
+  const model::Model& model = prepared.session.model;
+  const auto linears = static_cast<std::int64_t>(model.block_linears(0).size());
+  return prepared.selected_linears == linears * model.spec().layers;
+}
+
 }  // namespace
 
 void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Events& events) {
@@ -83,11 +89,22 @@ void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Eve
   }
 }
 
+std::map<std::string, double> counted_operations(const CompressRun& run,
+                                                 const PreparedRun& prepared) {
+  if (!takes_all_linears(prepared)) return {};
+  const costs::Rates one_per_second{1.0, 1.0, 1.0, 1.0, 1.0, 0.0, {}};
+  std::map<std::string, double> operations;
+  for (const auto& [stage, count] :
+       costs::rank_costs(cost_question(run, prepared), one_per_second, run.model.ranks()).seconds) {
+    if (stage == "forward" || stage == "H" || stage == "OBS") operations[stage] = count;
+  }
+  return operations;
+}
+
 std::optional<std::int64_t> planned_exchange(const CompressRun& run, const PreparedRun& prepared) {
-  const model::Model& model = prepared.session.model;
-  const auto linears = static_cast<std::int64_t>(model.block_linears(0).size());
-  const bool whole = prepared.selected_linears == linears * model.spec().layers;
-  if (run.compression.plan || run.model.broadcast_weights || !whole) return std::nullopt;
+  if (run.compression.plan || run.model.broadcast_weights || !takes_all_linears(prepared)) {
+    return std::nullopt;
+  }
   return costs::rank_costs(cost_question(run, prepared), {}, run.model.ranks()).all_bytes;
 }
 

@@ -311,6 +311,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   report.model.sha256 = sha256.get();
   check_measurements(run, prepared, sha256);
   report.warnings = session.checkpoint.notes;
+  report.operations = counted_operations(run, prepared);
   report.planned_bytes = {memory::total_of(prepared.memory.host_peak().host),
                           memory::total_of(prepared.memory.device_peak().device)};
   report.calibration =

@@ -86,6 +86,7 @@ nlohmann::ordered_json to_json(const RunReport& report) {
   }
   json["perplexity"] = perplexity_json(report.perplexity);
   json["timings"] = report.timings;
+  if (!report.operations.empty()) json["operations"] = report.operations;
   json["peak_bytes"] = memory_json(report.peak_bytes);
   if (report.planned_bytes) json["peak_bytes"]["planned"] = memory_json(*report.planned_bytes);
   json["warnings"] = report.warnings;

@@ -171,6 +171,8 @@ struct RunReport {
   std::optional<TuningReport> tuning;
   std::vector<PerplexityReport> perplexity;  ///< in the order asked for
   std::map<std::string, double> timings;     ///< stage -> seconds
+  /// Counted products of the compression by stage, beside which its seconds give rates.
+  std::map<std::string, double> operations;
   MemoryReport peak_bytes;
   std::optional<MemoryReport> planned_bytes;  ///< at most, as told before a compression
   std::vector<std::string> warnings;
