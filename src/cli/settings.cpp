@@ -169,8 +169,9 @@ constexpr std::array<const char*, 14> kFixedFlags{
     "ffn_bits",      "levels",         "width_plan", "clustering",    "mse", "mi_method",
     "weighted_clip", "grid_after_mask"};
 
-/// Whether levels for an entropy coder take the place of codes.
-bool takes_levels(const flags::ResolvedSettings& settings, const pipeline::CompressRun& run) {
+/// Whether levels for an entropy coder take the place of codes; where a flag keeps them from it,
+/// the run remembers which.
+bool takes_levels(const flags::ResolvedSettings& settings, pipeline::CompressRun& run) {
   const std::string& coding = settings.values.coding;
   if (coding != "auto" && coding != "fixed" && coding != "entropy") {
     fail(ErrorKind::kUsage, "coding: '{}' is unknown; there are auto, fixed, entropy", coding);
@@ -188,7 +189,10 @@ bool takes_levels(const flags::ResolvedSettings& settings, const pipeline::Compr
   if (run.compression.method != compress::Method::kRd) return typed;
   for (const char* key : kFixedFlags) {
     if (!asked(settings, key)) continue;
-    if (!typed) return false;
+    if (!typed) {
+      run.fixed_by = key;
+      return false;
+    }
     fail(ErrorKind::kUsage,
          "--{} is about grids of a fixed width, and --coding entropy has a step for every row and "
          "column; leave one of them out",

@@ -105,9 +105,10 @@ planning::RdPlan choose_plan(const BlockRun& run, std::vector<planning::RdPlan> 
   std::size_t best = 0;
   double least = 0.0;
   for (std::size_t i = 0; i < plans.size(); ++i) {
-    run.events.result(
-        fmt::format("plan {}: predicted damage {:.5f}, KL {:.5f} on {} held-out windows",
-                    plans[i].name, plans[i].predicted_damage, divergence[i], split.held_out));
+    run.events.result(fmt::format(
+        "plan {}: predicted damage {:.5f}, KL {:.5f} on {} held-out windows, of a plain "
+        "compression",
+        plans[i].name, plans[i].predicted_damage, divergence[i], split.held_out));
     if (i > 0 && divergence[i] >= (1.0 - kLeastSaving) * least) continue;
     least = divergence[i];
     best = i;

@@ -45,7 +45,8 @@ void CompressionSettings::validate() const {
   validate_widths(*this);
   if (!matrix.prunes() && !quantizes()) {
     fail(ErrorKind::kUsage,
-         "nothing to do: sparsity is 0 and wbits is 16; give --sparsity, --pattern or --wbits");
+         "nothing to do: sparsity is 0 and wbits is 16; give --sparsity, --pattern, "
+         "--wbits, --target_bytes or --target_stored_bits");
   }
   if (selection.max_layer <= selection.min_layer) {
     fail(ErrorKind::kUsage, "maxlayer: {} is not above minlayer {}", selection.max_layer,

@@ -8,14 +8,14 @@ namespace {
 constexpr Positional kModel{"MODEL", &Settings::model, true,
                             "folder, GGUF file, or Hub id, fetched when it is not in the cache "
                             "(facebook/opt-125m, ID:Q4_K_M)"};
-constexpr Positional kDataset{
-    "DATASET", &Settings::dataset, true,
-    "wikitext2, ptb, c4, a mix c4:64,ptb:64, a file (text, jsonl, jsonl.gz, parquet) or recorded "
-    "windows (.safetensors)"};
+constexpr Positional kDataset{"DATASET", &Settings::dataset, true,
+                              "wikitext2, ptb, c4, a mix c4:64,ptb:64, a file (text, JSON, "
+                              "parquet, Arrow; packed or not) or recorded "
+                              "windows (.safetensors)"};
 constexpr Positional kText{"FILE", &Settings::file, false, "a text file; -: standard input"};
 constexpr Positional kGridFile{
     "CONFIG", &Settings::grid, true,
-    "JSON file with model, dataset, out, base, grid (configs/ablation_*)"};
+    "JSON file with model, dataset, out, base, grid or variants (configs/README.md)"};
 constexpr Positional kShell{"bash|zsh|fish", &Settings::shell, true,
                             "the shell, as in: source <(sgpt-mi completion bash)"};
 
@@ -41,7 +41,10 @@ const std::vector<CommandRow>& command_table() {
        kInspect,
        "tensors, types, bytes by part, statistics of a compressed model",
        {kModel}},
-      {"export", kExport, "write a compressed model as dense tensors for other programs", {kModel}},
+      {"export",
+       kExport,
+       "write a model in another format: dense tensors, GGUF, GPTQ, compressed-tensors",
+       {kModel}},
       {"tokenize", kTokenize, "ids of a text as JSON {ids, count, sha256}", {kModel, kText}},
       {"completion",
        kCompletion,

@@ -215,10 +215,13 @@ std::vector<FlagRow> machine_flags() {
        "rows of a matrix), cuda:N (one alone)",
        kCommon},
       {"dtype", &S::dtype, "auto|float32|float16|bfloat16", kMachine, kScores, true,
-       "type to compute in; auto: float32 on the CPU, the stored type on a GPU"},
+       "type to compute in; auto: on the CPU float32, calibrating in bfloat16 where it multiplies "
+       "that "
+       "and the model is stored in 16 bits or fewer; on a GPU the stored type"},
       {"threads", &S::threads, "N", kMachine, kScores, true, "CPU threads; 0: automatic"},
       {"ranks", &S::ranks, "N", kMachine, kPlan, true,
-       "plan for N ranks of mpirun: memory of each, bytes between them and time; 0: one process"},
+       "plan for N ranks of mpirun: memory of each, bytes between them and time; 0: one process",
+       kCommon},
       {"mpi_weights", &S::mpi_weights, "read|broadcast", kMachine, kOneRun, true,
        "under mpirun: every rank reads the model, or rank 0 reads it and sends it to the others"},
       {"max_memory", &S::max_memory, "SIZE", kMachine, kRuns, true,
@@ -233,7 +236,10 @@ std::vector<FlagRow> output_flags() {
   using S = Settings;
   return {
       {"save", &S::save, "DIR|FILE", kOutput, kOneRun, true,
-       "write the compressed model: a folder, or the file of a format in one file", kCommon},
+       "write the compressed model: a folder, or the file of a format in one file; replaces what "
+       "is "
+       "there",
+       kCommon},
       {"resume", &S::resume, "", kOutput, kCompress | kCompare, false,
        "go on with the unfinished run in DIR.partial, beside the DIR of --save (compare: of "
        "--plots or --report, else sgpt-mi-compare-*.partial here); starts anew when there is none",
@@ -242,7 +248,7 @@ std::vector<FlagRow> output_flags() {
        kRuns | kExport, true,
        "packed: codes, masks, grids; hf: dense tensors; gguf: one file for llama.cpp; gptq, "
        "compressed-tensors: what transformers and vLLM read; auto: gguf for a NAME.gguf to write, "
-       "else packed when quantized",
+       "else packed for codes that are compressed now, hf for the rest",
        kCommon},
       {"coding", &S::coding, "auto|fixed|entropy", kOutput, kRuns, true,
        "of format packed: codes of fixed widths, or levels for an entropy coder; auto: entropy "
@@ -253,9 +259,8 @@ std::vector<FlagRow> output_flags() {
        "embedding and head stay as they are; with entropy coding they are compressed too, unless "
        "sensitivity is not fisher"},
       {"gguf_type", &S::gguf_type, "TYPE", kOutput, kRuns | kExport, true,
-       "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it types "
-       "are "
-       "planned for --target_bytes or --target_stored_bits",
+       "block type of all linears in format gguf, as llama.cpp calls it: Q4_K; without it compress "
+       "plans types for --target_bytes or --target_stored_bits, and export writes floats",
        kCommon},
       {"gguf_types", &S::gguf_types, "NAME=TYPE,…", kOutput, kRuns | kExport, true,
        "types of some tensors: attn_v=Q6_K,token_embd=Q8_0"},

@@ -204,8 +204,8 @@ void warn_of_memory(const memory::MemoryLimit& limit, const memory::MemoryPhase&
                     const memory::MemoryNeeds& needs, report::Events& events) {
   if (!limit.bytes || memory::total_of(needs) <= *limit.bytes) return;
   events.warning(fmt::format(
-      "{} may need {} of memory, {} are free; fewer or shorter windows (--nsamples, --seqlen, "
-      "--eval_windows) need less",
+      "{} may need {} of memory, this machine has {} free; fewer or shorter windows (--nsamples, "
+      "--seqlen, --eval_windows) need less",
       phase.name, human_bytes(memory::total_of(needs)), human_bytes(*limit.bytes)));
 }
 
@@ -333,9 +333,10 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
                           run.calibration.seed));
   for (const std::string& warning : prepared.calibration.warnings) events.warning(warning);
   events.plan(fmt::format(
-      "compress   {}: {}; {}; {} linears{}", compress::method_name(run.compression.method),
+      "compress   {}: {}; {}; {} linears{}{}", compress::method_name(run.compression.method),
       describe_pruning(run.compression.matrix), describe_grid(run.compression),
-      prepared.selected_linears, run.compression.true_sequential ? ", true-sequential" : ""));
+      prepared.selected_linears, run.compression.true_sequential ? ", true-sequential" : "",
+      run.fixed_by.empty() ? "" : "; not entropy-coded because of --" + run.fixed_by));
   tell_memory(run, prepared, events);
   tell_ranks(run, prepared, events);
   std::vector<std::string> sets;

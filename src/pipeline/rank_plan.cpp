@@ -95,7 +95,7 @@ std::map<std::string, double> counted_operations(const CompressRun& run,
   const costs::Rates one_per_second{1.0, 1.0, 1.0, 1.0, 1.0, 0.0, {}};
   std::map<std::string, double> operations;
   for (const auto& [stage, count] :
-       costs::rank_costs(cost_question(run, prepared), one_per_second, run.model.ranks()).seconds) {
+       costs::rank_costs(cost_question(run, prepared), one_per_second, 1).seconds) {
     if (stage == "forward" || stage == "H" || stage == "OBS") operations[stage] = count;
   }
   return operations;

@@ -15,9 +15,9 @@ namespace sgpt_mi::pipeline {
 /// not there, what they should take. Nothing of one rank.
 void tell_ranks(const CompressRun& run, const PreparedRun& prepared, report::Events& events);
 
-/// Operations of the matrix products of a compression, as they are counted, of the rank with most
-/// of each stage: "forward" and "H" in the walk's type, "OBS" in float32. Nothing where a selection
-/// leaves linears out.
+/// Operations of the matrix products of a compression, as they are counted for all ranks together:
+/// "forward" and "H" in the walk's type, "OBS" in float32. Nothing where a selection leaves linears
+/// out.
 [[nodiscard]] std::map<std::string, double> counted_operations(const CompressRun& run,
                                                                const PreparedRun& prepared);
 

@@ -44,9 +44,12 @@ std::optional<double> stored_bits_target(const widths::WidthTarget& target,
   if (!target.bytes) return target.stored_bits;
   const std::int64_t rest = fixed.dense_bytes + fixed.header_bytes;
   if (*target.bytes <= rest) {
-    fail(ErrorKind::kUsage,
-         "target_bytes: {} are asked for, and the tensors that stay dense take {} already",
-         human_bytes(*target.bytes), human_bytes(rest));
+    fail(
+        ErrorKind::kUsage,
+        "target_bytes: {} are asked for, and the tensors that stay dense take {} already; ask for "
+        "more, "
+        "or, of --method rd in format packed, leave out --keep_embeddings and flags of fixed codes",
+        human_bytes(*target.bytes), human_bytes(rest));
   }
   return 8.0 * static_cast<double>(*target.bytes - rest) /
          static_cast<double>(fixed.selected_weights);

@@ -159,8 +159,9 @@ fs::path find_file(const Source& source, const DataSettings& settings) {
                                  [&](const auto& row) { return row.first == source.set; });
   fail(ErrorKind::kInput,
        "text: no {} file of '{}' found; tried {}; get {} and give --data-dir, or leave out "
-       "--offline and HF_HUB_OFFLINE",
-       source.hub_split, source.set, fmt::join(tried, ", "), how->second);
+       "--offline and HF_HUB_OFFLINE{}",
+       source.hub_split, source.set, fmt::join(tried, ", "), how->second,
+       source.split == Split::kTest ? ", or give --eval FILE or --eval none" : "");
 }
 
 const Source& source_of(const std::string& set, Split split) {

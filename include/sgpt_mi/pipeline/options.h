@@ -50,6 +50,7 @@ struct CompressRun {
   std::int64_t shard_bytes = 0;  ///< most bytes of one weight file; 0: the format's own choice
   /// Sizes are counted and grids are rounded as this format stores them, also without save_dir.
   formats::Format format = formats::default_format(false);
+  std::string fixed_by;     ///< the flag because of which codes are not entropy-coded; or empty
   std::string plots_dir;    ///< pictures are written here; empty: none
   std::string record_file;  ///< recorder::record_page() is written here; empty: nowhere
   memory::MemoryCap max_memory;
