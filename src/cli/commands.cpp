@@ -13,6 +13,7 @@
 
 #include "console.h"
 #include "download_line.h"
+#include "output_places.h"
 #include "sgpt_mi/cli/settings.h"
 #include "sgpt_mi/convert/export.h"
 #include "sgpt_mi/core/byte_size.h"
@@ -32,29 +33,6 @@
 
 namespace sgpt_mi::cli {
 namespace {
-
-/// Hours of work must not end at a file that cannot be written.
-void check_place(const char* flag, const std::string& path) {
-  std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  if (!std::filesystem::is_directory(folder) || access(folder.c_str(), W_OK) != 0) {
-    fail(ErrorKind::kInput, "{}: {} cannot be written: {} is not a writable folder", flag, path,
-         folder.string());
-  }
-  if (std::filesystem::is_directory(path)) {
-    fail(ErrorKind::kInput, "{}: {} is a folder; give a file name", flag, path);
-  }
-}
-
-void check_places(const flags::Settings& typed) {
-  if (!typed.report.empty()) check_place("report", typed.report);
-  if (!typed.record.empty()) check_place("record", typed.record);
-  // A file of measurements that is there is only read.
-  const std::string& measurements = typed.measurements;
-  if (!measurements.empty() && !std::filesystem::is_regular_file(measurements)) {
-    check_place("measurements", measurements);
-  }
-}
 
 void write_report(const std::string& path, const nlohmann::ordered_json& json) {
   if (!path.empty()) io::write_file_atomic(path, io::json_text(json));
@@ -131,7 +109,6 @@ void run_compress(const flags::ResolvedSettings& settings,
                   const std::vector<std::string>& command_line, const ranks::World& world) {
   pipeline::CompressRun run = to_compress_run(settings);
   run.model.world = world;
-  check_places(settings.values);
   run.unfinished = ask_to_resume(run.journal, run.unfinished);
   Console console(settings.values.quiet);
   show(pipeline::run_compress(run, console, start_report(settings, command_line)), settings.values);
@@ -161,7 +138,6 @@ void run_plan(flags::ResolvedSettings settings) {
     fail(ErrorKind::kUsage, "ranks: {} is not in 0..4096 (0: one process)", settings.values.ranks);
   }
   run.model.planned_ranks = settings.values.ranks;
-  check_places(settings.values);
   pipeline::plan_compress(run, console);
 }
 
@@ -169,13 +145,11 @@ void run_eval(const flags::ResolvedSettings& settings, const std::vector<std::st
               const ranks::World& world) {
   pipeline::EvalRun run = to_eval_run(settings);
   run.model.world = world;
-  check_places(settings.values);
   Console console(settings.values.quiet);
   show(pipeline::run_eval(run, console, start_report(settings, command_line)), settings.values);
 }
 
 void run_inspect(const flags::ResolvedSettings& settings) {
-  check_places(settings.values);
   const inspect::ModelSummary summary = inspect::inspect_model(model_of(settings.values));
   print_out(to_text(summary));
   write_report(settings.values.report, to_json(summary));
@@ -184,7 +158,6 @@ void run_inspect(const flags::ResolvedSettings& settings) {
 void run_compare(const flags::ResolvedSettings& settings,
                  const std::vector<std::string>& command_line) {
   pipeline::CompareRun run = to_compare_run(settings);
-  check_places(settings.values);
   run.command = without_resume(command_line);
   run.unfinished = ask_to_resume(run.journal, run.unfinished);
   Console console(settings.values.quiet);
@@ -235,7 +208,6 @@ void run_tokenize(const flags::ResolvedSettings& settings) {
 template <typename Command>
 void traced(const std::string& file, const Command& command) {
   if (file.empty()) return command();
-  check_place("trace", file);
   const walk::Trace trace;
   try {
     command();
@@ -261,6 +233,7 @@ void run_command(const flags::ResolvedSettings& settings,
                .progress = [&](const hub::Progress& progress) { download.show(progress); },
                .warn = [&](const std::string& line) { download.warn(line); }});
   require_shared(settings, world);
+  if (world.leads() && !settings.values.print_config) check_output_places(settings.values);
   if (!world.leads()) {
     if (!settings.values.print_config) follow(settings, command_line, world);
   } else if (settings.values.print_config) {

@@ -37,10 +37,6 @@ std::vector<std::string> split_names(const std::string& key, const std::string& 
   return sets;
 }
 
-std::vector<std::string> split_sets(const std::string& text) {
-  return text == "none" ? std::vector<std::string>() : split_names("eval", text);
-}
-
 std::vector<std::uint64_t> parse_seeds(const std::string& text) {
   std::vector<std::uint64_t> seeds;
   for (const std::string& word : split_names("seeds", text)) {
@@ -121,7 +117,7 @@ pipeline::ModelOptions model_options(const flags::Settings& typed) {
 }
 
 pipeline::EvalOptions eval_options(const flags::Settings& typed) {
-  return {split_sets(typed.eval), typed.data_dir, typed.seqlen, typed.eval_windows, typed.text_key};
+  return {eval_sets(typed.eval), typed.data_dir, typed.seqlen, typed.eval_windows, typed.text_key};
 }
 
 /// A number of windows; 0 for "auto".
@@ -203,6 +199,12 @@ bool takes_levels(const flags::ResolvedSettings& settings, pipeline::CompressRun
 
 }  // namespace
 
+std::vector<std::string> eval_sets(const std::string& text) {
+  std::error_code not_there;
+  if (std::filesystem::is_regular_file(text, not_there)) return {text};  // a name with commas
+  return text == "none" ? std::vector<std::string>() : split_names("eval", text);
+}
+
 std::string model_of(const flags::Settings& typed) {
   return typed.revision.empty() ? typed.model : typed.model + "@" + typed.revision;
 }
@@ -267,6 +269,10 @@ pipeline::CompressRun to_compress_run(const flags::ResolvedSettings& settings) {
   run.plots_dir = typed.plots;
   run.journal = typed.save;
   run.unfinished = wish_of(typed);
+  if (settings.command == "compress" && typed.resume && typed.save.empty()) {
+    fail(ErrorKind::kUsage,
+         "resume: without --save nothing is kept that a run could go on with; give --save DIR");
+  }
   run.settings = result_settings(settings);
   run.record_file = typed.record;
   run.validate();

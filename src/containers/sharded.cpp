@@ -91,13 +91,17 @@ class Shards {
     if (shard == nullptr) shard = open(tensor, file);
     const TensorInfo* info = shard->find(tensor);
     if (info == nullptr) {
-      fail(ErrorKind::kInput, "io: {} places tensor '{}' in {}, but it is not there",
-           index_.string(), tensor, file);
+      misplaced_.push_back(tensor);
+    } else {
+      add(*info, shard);
     }
-    add(*info, shard);
   }
 
   [[nodiscard]] std::unique_ptr<TensorSource> source() && {
+    for (const std::string& tensor : misplaced_) {
+      const auto found = elsewhere_.find(tensor);
+      if (found != elsewhere_.end()) add(*found->second->find(tensor), found->second);
+    }
     return std::make_unique<ShardedSource>(index_.string(), std::move(tensors_), std::move(owners_),
                                            std::move(shards_));
   }
@@ -116,8 +120,8 @@ class Shards {
     return shard;
   }
 
-  /// Takes what a shard holds and the index does not list, as the reference program does. What the
-  /// index places elsewhere is refused: two files of one name, or of two models.
+  /// Takes what a shard holds and the index does not list, as the reference program does, and
+  /// remembers what the index places elsewhere.
   void take_unlisted(const TensorSource& shard, const std::string& file) {
     for (const TensorInfo& info : shard.tensors()) {
       if (is_buffer_name(info.name)) continue;
@@ -130,8 +134,7 @@ class Shards {
         }
         add(info, &shard);
       } else if (entry->second != file) {
-        fail(ErrorKind::kInput, "io: shard {} holds tensor '{}', which {} places in {}", file,
-             info.name, index_.string(), entry->second);
+        elsewhere_.emplace(info.name, &shard);
       }
     }
   }
@@ -146,6 +149,8 @@ class Shards {
   OpenShard open_shard_;
   std::map<std::string, const TensorSource*> by_file_;
   std::map<std::string, std::string> unlisted_;  // tensor -> file name
+  std::vector<std::string> misplaced_;           // that are not where the index places them
+  std::map<std::string, const TensorSource*> elsewhere_;  // where others of the index are, too
   std::vector<TensorInfo> tensors_;
   std::vector<const TensorSource*> owners_;
   std::vector<std::unique_ptr<TensorSource>> shards_;

@@ -38,6 +38,7 @@ void install_interrupt_handlers() {
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond ulimit -f fails with EFBIG instead
 }
 
 bool interrupted() { return g_interrupted != 0; }

@@ -40,6 +40,13 @@ void refuse_unknown_flags(const std::vector<std::string>& arguments, const Comma
   }
 }
 
+CLI::Validator not_negative() {
+  return {[](const std::string& text) {
+            return text.starts_with('-') ? text + " is not a number of 0 or more" : std::string();
+          },
+          ""};
+}
+
 /// Describes one subcommand to CLI11 with `settings` as its targets.
 void declare(CLI::App& app, const CommandRow& command, Settings& settings) {
   app.set_help_all_flag("--help_all");
@@ -57,7 +64,7 @@ void declare(CLI::App& app, const CommandRow& command, Settings& settings) {
           } else {
             option = app.add_option(name, settings.*member)->type_name(row->value);
           }
-          if constexpr (std::is_same_v<T, std::uint64_t>) option->check(CLI::NonNegativeNumber);
+          if constexpr (std::is_same_v<T, std::uint64_t>) option->check(not_negative());
           option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
         },
         row->target);
@@ -105,6 +112,18 @@ void apply_flags(ResolvedSettings& resolved, const CLI::App& app, const CommandR
   }
   for (const Positional& word : command.positionals) {
     resolved.values.*word.target = typed.*word.target;
+  }
+}
+
+/// An unset variable of a shell script is not a wish for the default.
+void refuse_empty_values(const CLI::App& app, const CommandRow& command) {
+  for (const FlagRow* row : flags_of(command.bit)) {
+    const std::string name = std::string("--") + row->key;
+    if (std::holds_alternative<bool Settings::*>(row->target)) continue;
+    const std::vector<std::string>& values = app.get_option(name)->results();
+    if (app.count(name) == 0 || !values.back().empty()) continue;
+    fail(ErrorKind::kUsage, "{}: {} has an empty value; give one or leave the flag out ({})",
+         command.name, name, row->help);
   }
 }
 
@@ -160,6 +179,7 @@ ParsedArguments parse_arguments(const std::vector<std::string>& arguments) {
   } catch (const CLI::ParseError& error) {
     fail(ErrorKind::kUsage, "{}: {}", command.name, explain(error, command));
   }
+  refuse_empty_values(app, command);
   if (command.bit == kCompletion) {
     parsed.text = completion_script(typed.shell);
     return parsed;

@@ -236,9 +236,8 @@ std::vector<FlagRow> output_flags() {
   using S = Settings;
   return {
       {"save", &S::save, "DIR|FILE", kOutput, kOneRun, true,
-       "write the compressed model: a folder, or the file of a format in one file; replaces what "
-       "is "
-       "there",
+       "write the compressed model: a folder, or the file of a format in one file; takes the "
+       "place of an earlier one",
        kCommon},
       {"resume", &S::resume, "", kOutput, kCompress | kCompare, false,
        "go on with the unfinished run in DIR.partial, beside the DIR of --save (compare: of "

@@ -46,6 +46,24 @@ std::unique_ptr<containers::TensorSource> open_weights(const fs::path& folder) {
   return layout.is_index ? containers::open_sharded(path, layout.open) : layout.open(path);
 }
 
+/// AutoGPTQ keeps in a file of its own what config.json has as quantization_config.
+void take_quantize_config(const std::filesystem::path& folder, Checkpoint& checkpoint) {
+  const std::filesystem::path file = folder / "quantize_config.json";
+  std::error_code not_there;
+  if (checkpoint.config.contains("quantization_config")) return;
+  if (!std::filesystem::is_regular_file(file, not_there)) return;
+  const auto& tensors = checkpoint.tensors->tensors();
+  const bool coded = std::any_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
+    return tensor.name.ends_with(".qweight");
+  });
+  if (!coded) return;
+  nlohmann::json quantization = io::read_json_object(file);
+  quantization.emplace("quant_method", "gptq");
+  checkpoint.config["quantization_config"] = std::move(quantization);
+  checkpoint.notes.push_back(
+      "config.json does not say how the matrices are quantized; read as quantize_config.json says");
+}
+
 }  // namespace
 
 std::vector<fs::path> weight_files(const ModelLocation& location) {
@@ -72,6 +90,7 @@ Checkpoint open_checkpoint(const ModelLocation& location, ParallelFor parallel_f
   }
   checkpoint.config = io::read_json_object(location.path / "config.json");
   checkpoint.tensors = open_weights(location.path);
+  take_quantize_config(location.path, checkpoint);
   if (is_packed_config(checkpoint.config)) {
     PackedCheckpoint packed = open_packed(std::move(checkpoint.tensors), checkpoint.config,
                                           location.path.string(), std::move(parallel_for));

@@ -27,7 +27,8 @@ constexpr std::size_t kChunkBytes = std::size_t{64} << 20;  // between looks at 
 
 bool is_gguf_model(const fs::directory_entry& entry) {
   const std::string name = lower_case(entry.path().filename().string());
-  return name.ends_with(".gguf") && !name.starts_with("mmproj");
+  return name.ends_with(".gguf") && !name.starts_with("mmproj") &&
+         name.find("imatrix") == std::string::npos;
 }
 
 /// The first files of the GGUF models in a folder.

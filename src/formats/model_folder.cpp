@@ -3,6 +3,8 @@
 #include <spdlog/fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
+#include <regex>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -15,6 +17,18 @@
 
 namespace sgpt_mi::formats {
 namespace {
+
+/// A file that may hold weights under a name that nobody looks for; empty when there is none.
+std::string other_weights(const std::filesystem::path& folder) {
+  std::string first;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    const bool weights = name.ends_with(".safetensors") || name.ends_with(".bin");
+    if (weights && (first.empty() || name < first)) first = name;
+  }
+  return first;
+}
 
 /// What every saved folder holds besides config.json and the weights: the tokenizer's files,
 /// copied, or made from a GGUF file's metadata. Throws Error(kInput) naming the file.
@@ -45,11 +59,28 @@ std::optional<std::string_view> find_weight_file(const std::filesystem::path& fo
   return found == kWeightFiles.end() ? std::nullopt : std::optional(*found);
 }
 
+bool is_model_file(const std::string& name) {
+  static const std::regex shard(R"((model|pytorch_model)-\d+-of-\d+\.(safetensors|bin))");
+  constexpr std::array<std::string_view, 4> kDescriptions{
+      "config.json", "generation_config.json", "quantize_config.json", SavingStore::kReportFile};
+  const auto in = [&](const auto& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  return in(kDescriptions) || in(kWeightFiles) || in(hf_config::kTokenizerFiles) ||
+         std::regex_match(name, shard);
+}
+
 std::string_view require_weight_file(const std::filesystem::path& folder) {
   const auto found = find_weight_file(folder);
   if (found) return *found;
-  fail(ErrorKind::kInput, "io: {} holds no weights; one of {} was expected", folder.string(),
-       fmt::join(kWeightFiles, ", "));
+  const std::string other = other_weights(folder);
+  fail(ErrorKind::kInput, "io: {} holds no weights; one of {} was expected{}", folder.string(),
+       fmt::join(kWeightFiles, ", "),
+       other.empty()
+           ? ""
+           : fmt::format("; it has {}: if that is the whole model, name it {}, and if it "
+                         "is a part, get the index",
+                         other, other.ends_with(".bin") ? kWeightFiles[2] : kWeightFiles[0]));
 }
 
 void copy_to(const std::filesystem::path& from, const std::filesystem::path& to) {
@@ -60,7 +91,7 @@ void copy_to(const std::filesystem::path& from, const std::filesystem::path& to)
 
 ModelFolder::ModelFolder(const std::filesystem::path& target, const Checkpoint& checkpoint,
                          const SavedTypes& types)
-    : checkpoint_(checkpoint), types_(types), folder_(target, kReportFile) {}
+    : checkpoint_(checkpoint), types_(types), folder_(target, kReportFile, is_model_file) {}
 
 void ModelFolder::finish(const RunReportText& run_report) {
   for (const containers::TensorInfo& info : types_.tensors()) {

@@ -64,6 +64,19 @@ std::optional<GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata) {
   check_length(metadata, "tokenizer.ggml.scores", vocabulary.scores.size(), tokens);
   check_length(metadata, "tokenizer.ggml.token_type", vocabulary.types.size(), tokens);
   for (const IdKey& row : kIdKeys) vocabulary.*row.id = token_id(metadata, row.key, tokens);
+  // Ids of sentencepiece models that do not say, as in llama.cpp (src/llama-vocab.cpp).
+  constexpr std::pair<const char*, std::int32_t> kUsual[] = {{"tokenizer.ggml.unknown_token_id", 0},
+                                                             {"tokenizer.ggml.bos_token_id", 1},
+                                                             {"tokenizer.ggml.eos_token_id", 2}};
+  for (const auto& [key, id] : kUsual) {
+    if (vocabulary.model != "llama" || metadata.whole(key) ||
+        static_cast<std::size_t>(id) >= tokens) {
+      continue;
+    }
+    for (const IdKey& row : kIdKeys) {
+      if (std::string_view(row.key) == key) vocabulary.*row.id = id;
+    }
+  }
   // Files that do not say: sentencepiece models and these pre-tokenizers begin with BOS, as in
   // llama.cpp (src/llama-vocab.cpp).
   constexpr std::string_view kWithBos[] = {"llama-bpe", "llama3",      "llama-v3", "falcon3",

@@ -74,7 +74,8 @@ class Checker {
     }
     if (found->shape != expected.shape) {
       fail(ErrorKind::kInput,
-           "model: tensor {} has shape [{}]; config.json makes it [{}]; is config.json its own?",
+           "model: tensor {} has shape [{}]; its configuration makes it [{}]; do they belong "
+           "together?",
            expected.name, fmt::join(found->shape, ", "), fmt::join(expected.shape, ", "));
     }
     if (!is_floating(found->dtype)) {

@@ -299,6 +299,13 @@ PreparedRun prepare(Workbench& bench, const CompressRun& run, RunReport& report,
   return bench.prepare(run, events);
 }
 
+/// Reads what only scoring reads: a model with a final norm or head of NaN is refused before the
+/// work.
+void require_sound_head(Session& session) {
+  session.model.read_head(session.placement);
+  session.model.release_ends();
+}
+
 /// Everything from opening the model to the perplexity of the compressed one.
 void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& report,
                           report::Events& events, std::vector<compress::GroupPicture>* pictures,
@@ -325,6 +332,7 @@ void prepare_and_compress(Workbench& bench, const CompressRun& run, RunReport& r
   require_same_run(session, report, run.settings);
   if (journal != nullptr) start_journal(*journal, run, report, events);
   report_dense(report, bench, run, prepared, journal, events);
+  if (prepared.eval_sets.empty()) require_sound_head(session);
   const Job job{run, prepared, report, events, pictures, sha256, journal};
   if (run.save_dir.empty()) {
     compress_in_memory(job);

@@ -36,7 +36,9 @@ std::unique_ptr<Processor> load_processor(const std::string& model) {
   auto processor = std::make_unique<Processor>();
   const auto status = processor->LoadFromSerializedProto({model.data(), model.size()});
   if (!status.ok()) {
-    fail(ErrorKind::kInput, "text: not a sentencepiece model: {}", status.ToString());
+    fail(ErrorKind::kInput,
+         "text: the vocabulary is not a sentencepiece model: tokenizer.model is cut, empty or of "
+         "another kind, such as tiktoken's; get the file again, or a tokenizer.json");
   }
   return processor;
 }

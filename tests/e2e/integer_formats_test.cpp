@@ -76,6 +76,17 @@ TEST_F(IntegerFormats, ScoreTheSameSavedReloadedAndExported) {
   }
 }
 
+TEST_F(IntegerFormats, AFolderOfAutoGptqSaysItsGridsInAFileOfItsOwn) {
+  const double saved = ppl(compressed({"--format", "gptq-v1", "--groupsize", "32"}));
+  auto config = nlohmann::json::parse(read_all(out_ / "config.json"));
+  auto grids = config.at("quantization_config");
+  grids.erase("quant_method");
+  config.erase("quantization_config");
+  static_cast<void>(folder_.file("out/config.json", config.dump()));
+  static_cast<void>(folder_.file("out/quantize_config.json", grids.dump()));
+  EXPECT_EQ(ppl(report_of(small_evaluation(out_.string()))), saved);
+}
+
 TEST_F(IntegerFormats, AnExportHasTheSameBytesAsAnExportOfItsPackedTwin) {
   compressed({"--format", "gptq", "--groupsize", "32", "--eval", "none"});
   ASSERT_EQ(exported(out_, "packed").exit_code, 0);

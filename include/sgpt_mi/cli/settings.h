@@ -2,12 +2,16 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "sgpt_mi/flags/settings.h"
 #include "sgpt_mi/pipeline/compare.h"
 #include "sgpt_mi/pipeline/options.h"
 
 namespace sgpt_mi::cli {
+
+/// The sets of --eval: "a,b" is two unless a file has that name, "none" is none.
+[[nodiscard]] std::vector<std::string> eval_sets(const std::string& text);
 
 /// MODEL with --revision behind it, as formats::locate_model takes it.
 [[nodiscard]] std::string model_of(const flags::Settings& typed);

@@ -14,9 +14,10 @@ using OpenShard = std::unique_ptr<TensorSource> (*)(const std::filesystem::path&
 
 /// Opens the shards that an index file ({"weight_map": {tensor: file}}) names, as one source.
 ///
-/// Checked: every file lies in the index's folder, exists and opens; every tensor of the index is
-/// in its shard, and no other shard has one of its name. A tensor of a shard that the index does
-/// not list is taken as it is. Buffers (buffer_names.h) are left out, listed or not. Throws
+/// Checked: every file lies in the index's folder, exists and opens. As in transformers, which goes
+/// by the shards, a tensor that is not in the shard that the index names is taken from another one
+/// or, where none has it (tied heads), left out; one that the index does not list is taken as it
+/// is, unless two shards have it. Buffers (buffer_names.h) are left out, listed or not. Throws
 /// Error(kInput) naming the index, the shard and the tensor.
 [[nodiscard]] std::unique_ptr<TensorSource> open_sharded(const std::filesystem::path& index,
                                                          OpenShard open_shard);

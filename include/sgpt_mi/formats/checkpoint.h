@@ -82,6 +82,10 @@ struct Checkpoint {
 [[nodiscard]] Checkpoint open_checkpoint(const ModelLocation& location,
                                          ParallelFor parallel_for = serial_for());
 
+/// Whether a model folder's file of this name is part of the model as programs know it: config,
+/// weights and their index, tokenizer, a saved model's run report. Other files are the user's.
+[[nodiscard]] bool is_model_file(const std::string& name);
+
 /// The files that open_checkpoint() reads the model's weights from, in name order. Throws
 /// Error(kInput) when there are none or their index cannot be read.
 [[nodiscard]] std::vector<std::filesystem::path> weight_files(const ModelLocation& location);

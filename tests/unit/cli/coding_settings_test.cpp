@@ -113,7 +113,8 @@ TEST(CodingSettings, TheWholeDefaultConfigurationTakesLevels) {
 TEST(CodingSettings, UnknownCodingsAreNamed) {
   EXPECT_THAT(usage_error({"--wbits", "4", "--coding", "huffman"}),
               HasSubstr("coding: 'huffman' is unknown; there are auto, fixed, entropy"));
-  EXPECT_THAT(usage_error({"--sparsity", "0.5", "--coding", ""}), HasSubstr("coding: ''"));
+  EXPECT_THAT(usage_error({"--sparsity", "0.5", "--coding", ""}),
+              HasSubstr("--coding has an empty value"));
 }
 
 TEST(CodingSettings, EmbeddingsAreKeptWhenAsked) {

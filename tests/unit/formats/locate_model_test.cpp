@@ -45,6 +45,7 @@ TEST_F(LocateModelTest, TheOnlyGgufModelOfAFolderIsTaken) {
   const auto in = [&](const char* name) { return (folder_.path() / name).string(); };
   (void)folder_.file("a/README.md", "");
   (void)folder_.file("a/mmproj-F16.gguf", "GGUF....");
+  (void)folder_.file("a/tiny.imatrix.gguf", "GGUF....");
   const auto model = folder_.file("a/tiny-Q8_0.gguf", "GGUF....");
   EXPECT_EQ(locate_model(in("a")).path, model);
   EXPECT_TRUE(locate_model(in("a")).is_gguf);

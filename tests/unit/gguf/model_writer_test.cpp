@@ -332,7 +332,7 @@ TEST_F(ModelWriterTest, AVocabularyIsPaddedToTheRows) {
   EXPECT_THAT(read.types, ElementsAre(2, 1, 5));
   EXPECT_EQ(read.unk_id, 0);
   EXPECT_EQ(read.pad_id, 1);
-  EXPECT_EQ(read.bos_id, std::nullopt);
+  EXPECT_EQ(read.bos_id, 1) << "what llama.cpp takes where the file does not say";
   EXPECT_TRUE(read.add_eos);
   EXPECT_EQ(read.chat_template, "{{ x }}");
   json smaller = small_config();

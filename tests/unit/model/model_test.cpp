@@ -77,7 +77,7 @@ TEST(ModelTensors, WrongShapeIsNamedWithBothShapes) {
   source.put("model.layers.0.self_attn.k_proj.weight", at::zeros({16, 16}));
   EXPECT_THAT(open_error(tiny_llama_config(), source),
               HasSubstr("tensor model.layers.0.self_attn.k_proj.weight has shape [16, 16]; "
-                        "config.json makes it [8, 16]"));
+                        "its configuration makes it [8, 16]"));
 }
 
 TEST(ModelTensors, WrongTypeIsNamed) {
