@@ -13,6 +13,7 @@ by scripts/gpu_check.
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -36,18 +37,22 @@ PARTS = {"walk": (("forward", "H"), "product_float16",
 
 
 class DevicePeak:
-    """The most bytes in use on the GPU while the context is open, asked for five times a second."""
-
-    QUERY = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
+    """The most bytes in use on the first visible GPU while the context is open, by all of its processes, asked for
+    five times a second; None where nvidia-smi does not tell."""
 
     def __init__(self):
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0] or "0"
+        self.query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", f"--id={visible}"]
         self.bytes = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
     def _watch(self):
         while not self._ended.wait(0.2):
-            shown = subprocess.run(self.QUERY, capture_output=True, text=True, check=True).stdout
+            shown = subprocess.run(self.query, capture_output=True, text=True, check=False).stdout.strip()
+            if not shown.isdigit():
+                self.bytes = None
+                return
             self.bytes = max(self.bytes, int(shown) * 2**20)
 
     def __enter__(self):
@@ -106,8 +111,10 @@ def run_line(model, method, samples, report, peak):
     """Seconds and memory of one run, beside what was asked and planned."""
     target = TARGETS.get((model, method, samples), "-")
     planned = report["peak_bytes"]["planned"]["device"]
-    return (f"{model:14}{method:11}{samples:8}{report['timings']['total']:10.1f}{target:>8}"
-            f"{peak / 1e9:10.1f}{planned / 1e9:10.1f}{peak / planned:8.0%}")
+    seen = f"{'-':>10}" if peak is None else f"{peak / 1e9:10.1f}"
+    share = f"{'-':>8}" if peak is None else f"{peak / planned:8.0%}"
+    return (f"{model:14}{method:11}{samples:8}{report['timings']['total']:10.1f}{target:>8}{seen}"
+            f"{planned / 1e9:10.1f}{share}")
 
 
 def reference_seconds(arguments):

@@ -100,7 +100,12 @@ class Shards {
   [[nodiscard]] std::unique_ptr<TensorSource> source() && {
     for (const std::string& tensor : misplaced_) {
       const auto found = elsewhere_.find(tensor);
-      if (found != elsewhere_.end()) add(*found->second->find(tensor), found->second);
+      if (found == elsewhere_.end()) continue;
+      add(*found->second->find(tensor), found->second);
+      elsewhere_.erase(found);
+    }
+    for (const auto& [tensor, other] : elsewhere_) {
+      require_same(tensor, *by_file_.at(weight_map_.at(tensor)), *other);
     }
     return std::make_unique<ShardedSource>(index_.string(), std::move(tensors_), std::move(owners_),
                                            std::move(shards_));
@@ -137,6 +142,20 @@ class Shards {
         elsewhere_.emplace(info.name, &shard);
       }
     }
+  }
+
+  /// Two files of one name, or of two models, are not read as one.
+  void require_same(const std::string& tensor, const TensorSource& listed,
+                    const TensorSource& other) const {
+    const TensorData a = listed.read(tensor);
+    const TensorData b = other.read(tensor);
+    const bool same = a.info.dtype == b.info.dtype && a.info.shape == b.info.shape &&
+                      std::equal(a.bytes.begin(), a.bytes.end(), b.bytes.begin(), b.bytes.end());
+    if (same) return;
+    fail(ErrorKind::kInput,
+         "io: two shards hold tensor '{}', with other contents; {} places it in {}: are all files "
+         "of one model?",
+         tensor, index_.string(), weight_map_.at(tensor));
   }
 
   void add(const TensorInfo& info, const TensorSource* shard) {

@@ -27,16 +27,22 @@ constexpr std::size_t kChunkBytes = std::size_t{64} << 20;  // between looks at 
 
 bool is_gguf_model(const fs::directory_entry& entry) {
   const std::string name = lower_case(entry.path().filename().string());
-  return name.ends_with(".gguf") && !name.starts_with("mmproj") &&
-         name.find("imatrix") == std::string::npos;
+  return name.ends_with(".gguf") && !name.starts_with("mmproj");
 }
 
-/// The first files of the GGUF models in a folder.
+/// The first files of the GGUF models in a folder. A file of importances beside a model is none;
+/// models that were made with one may be called so, too.
 std::set<fs::path> gguf_models(const fs::path& folder) {
   std::set<fs::path> models;
   std::error_code unreadable;  // what cannot be listed, or is no folder, holds nothing for us
   for (const auto& entry : fs::directory_iterator(folder, unreadable)) {
     if (is_gguf_model(entry)) models.insert(gguf::shard_paths(entry.path()).front());
+  }
+  const auto is_importances = [](const fs::path& path) {
+    return lower_case(path.filename().string()).find("imatrix") != std::string::npos;
+  };
+  if (!std::all_of(models.begin(), models.end(), is_importances)) {
+    std::erase_if(models, is_importances);
   }
   return models;
 }

@@ -18,16 +18,26 @@
 namespace sgpt_mi::formats {
 namespace {
 
-/// A file that may hold weights under a name that nobody looks for; empty when there is none.
+/// The largest file that may hold weights under a name that nobody looks for; empty when there is
+/// none. What trainers leave beside a model is none.
 std::string other_weights(const std::filesystem::path& folder) {
-  std::string first;
+  constexpr std::array<std::string_view, 5> kOfTraining{"training_args", "optimizer", "scheduler",
+                                                        "rng_state", "adapter_model"};
+  std::string largest;
+  std::uintmax_t most = 0;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
     const bool weights = name.ends_with(".safetensors") || name.ends_with(".bin");
-    if (weights && (first.empty() || name < first)) first = name;
+    const bool training =
+        std::any_of(kOfTraining.begin(), kOfTraining.end(),
+                    [&](std::string_view stem) { return name.starts_with(stem); });
+    const std::uintmax_t bytes = weights && !training ? entry.file_size(error) : 0;
+    if (bytes <= most || error) continue;
+    most = bytes;
+    largest = name;
   }
-  return first;
+  return largest;
 }
 
 /// What every saved folder holds besides config.json and the weights: the tokenizer's files,
@@ -80,7 +90,8 @@ std::string_view require_weight_file(const std::filesystem::path& folder) {
            ? ""
            : fmt::format("; it has {}: if that is the whole model, name it {}, and if it "
                          "is a part, get the index",
-                         other, other.ends_with(".bin") ? kWeightFiles[2] : kWeightFiles[0]));
+                         other,
+                         other.ends_with(".bin") ? "pytorch_model.bin" : "model.safetensors"));
 }
 
 void copy_to(const std::filesystem::path& from, const std::filesystem::path& to) {
@@ -91,7 +102,7 @@ void copy_to(const std::filesystem::path& from, const std::filesystem::path& to)
 
 ModelFolder::ModelFolder(const std::filesystem::path& target, const Checkpoint& checkpoint,
                          const SavedTypes& types)
-    : checkpoint_(checkpoint), types_(types), folder_(target, kReportFile, is_model_file) {}
+    : checkpoint_(checkpoint), types_(types), folder_(target, kReportFile) {}
 
 void ModelFolder::finish(const RunReportText& run_report) {
   for (const containers::TensorInfo& info : types_.tensors()) {

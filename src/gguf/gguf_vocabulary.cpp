@@ -13,16 +13,18 @@ using tokenizer::GgufVocabulary;
 constexpr std::int32_t kUnusedToken = 5;
 constexpr float kUnusedScore = -10000.0F;  // below every score of a vocabulary
 
-/// Ids of tokens with a role, and the keys that name them.
+/// Ids of tokens with a role, the keys that name them, and of a sentencepiece model whose file does
+/// not say what llama.cpp takes (src/llama-vocab.cpp); -1: none.
 struct IdKey {
   const char* key;
   std::optional<std::int32_t> GgufVocabulary::*id;
+  std::int32_t usual = -1;
 };
 
-constexpr IdKey kIdKeys[] = {{"tokenizer.ggml.bos_token_id", &GgufVocabulary::bos_id},
-                             {"tokenizer.ggml.eos_token_id", &GgufVocabulary::eos_id},
+constexpr IdKey kIdKeys[] = {{"tokenizer.ggml.bos_token_id", &GgufVocabulary::bos_id, 1},
+                             {"tokenizer.ggml.eos_token_id", &GgufVocabulary::eos_id, 2},
                              {"tokenizer.ggml.eot_token_id", &GgufVocabulary::eot_id},
-                             {"tokenizer.ggml.unknown_token_id", &GgufVocabulary::unk_id},
+                             {"tokenizer.ggml.unknown_token_id", &GgufVocabulary::unk_id, 0},
                              {"tokenizer.ggml.seperator_token_id", &GgufVocabulary::sep_id},
                              {"tokenizer.ggml.padding_token_id", &GgufVocabulary::pad_id},
                              {"tokenizer.ggml.mask_token_id", &GgufVocabulary::mask_id}};
@@ -63,18 +65,11 @@ std::optional<GgufVocabulary> gguf_vocabulary(const GgufMetadata& metadata) {
   const std::size_t tokens = vocabulary.tokens.size();
   check_length(metadata, "tokenizer.ggml.scores", vocabulary.scores.size(), tokens);
   check_length(metadata, "tokenizer.ggml.token_type", vocabulary.types.size(), tokens);
-  for (const IdKey& row : kIdKeys) vocabulary.*row.id = token_id(metadata, row.key, tokens);
-  // Ids of sentencepiece models that do not say, as in llama.cpp (src/llama-vocab.cpp).
-  constexpr std::pair<const char*, std::int32_t> kUsual[] = {{"tokenizer.ggml.unknown_token_id", 0},
-                                                             {"tokenizer.ggml.bos_token_id", 1},
-                                                             {"tokenizer.ggml.eos_token_id", 2}};
-  for (const auto& [key, id] : kUsual) {
-    if (vocabulary.model != "llama" || metadata.whole(key) ||
-        static_cast<std::size_t>(id) >= tokens) {
-      continue;
-    }
-    for (const IdKey& row : kIdKeys) {
-      if (std::string_view(row.key) == key) vocabulary.*row.id = id;
+  for (const IdKey& row : kIdKeys) {
+    vocabulary.*row.id = token_id(metadata, row.key, tokens);
+    const bool untold = vocabulary.model == "llama" && !metadata.whole(row.key);
+    if (untold && row.usual >= 0 && static_cast<std::size_t>(row.usual) < tokens) {
+      vocabulary.*row.id = row.usual;
     }
   }
   // Files that do not say: sentencepiece models and these pre-tokenizers begin with BOS, as in

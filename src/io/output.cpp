@@ -1,15 +1,15 @@
 #include "sgpt_mi/io/output.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <regex>
+#include <optional>
 #include <span>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "sgpt_mi/core/error.h"
 
@@ -22,12 +22,6 @@ namespace fs = std::filesystem;
 fs::path neighbour(const fs::path& path, const char* suffix) {
   return path.parent_path() /
          fmt::format(".{}.{}.{}", path.filename().string(), ::getpid(), suffix);
-}
-
-/// Whether a name is of a neighbour() that a killed process left.
-bool is_neighbour(const std::string& name) {
-  static const std::regex form(R"(\..+\.\d+\.tmp)");
-  return std::regex_match(name, form);
 }
 
 void rename_or_fail(const fs::path& from, const fs::path& to) {
@@ -62,6 +56,9 @@ struct TemporaryFile {
   ~TemporaryFile() { remove_quietly(path); }
 };
 
+/// Where a folder that is replaced lies for a moment.
+fs::path aside_of(fs::path staging) { return staging += ".replaced"; }
+
 /// Gives two folders each other's name; where the file system cannot do that at once, nothing has
 /// the second name for a moment.
 void exchange(const fs::path& staging, const fs::path& target) {
@@ -69,8 +66,7 @@ void exchange(const fs::path& staging, const fs::path& target) {
     return;
   }
   if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) fail_output(target, errno);
-  fs::path aside = staging;
-  aside += ".replaced";
+  const fs::path aside = aside_of(staging);
   rename_or_fail(target, aside);
   std::error_code error;
   fs::rename(staging, target, error);
@@ -78,31 +74,19 @@ void exchange(const fs::path& staging, const fs::path& target) {
     rename_or_fail(aside, target);
     fail_output(target, error.value());
   }
-  rename_or_fail(aside, staging);
+  remove_quietly(aside);
 }
 
-/// Moves what is foreign in a folder that was replaced to the one in its place.
-void keep_foreign(const fs::path& replaced, const fs::path& target, const OwnEntry& is_own) {
-  std::error_code error;
-  std::vector<fs::path> foreign;
-  for (const fs::directory_entry& entry : fs::directory_iterator(replaced, error)) {
-    const fs::path name = entry.path().filename();
-    const bool there = fs::exists(fs::symlink_status(target / name, error));
-    const bool own = is_own(name.string()) || is_neighbour(name.string());
-    if (!own && !there) foreign.push_back(name);
-  }
-  for (const fs::path& name : foreign) rename_or_fail(replaced / name, target / name);
-}
-
-/// Where a target lies until it is complete; what an earlier process left there is removed, but for
-/// what it had still to keep of a folder that it had replaced.
-fs::path clean_staging(const PartialFolder& folder, const std::string& marker,
-                       const OwnEntry& is_own) {
+/// Where a target lies until it is complete; what an earlier process left there is removed. An old
+/// target that it had moved aside goes back where nothing came into its place.
+fs::path clean_staging(const PartialFolder& folder) {
   fs::path staging = folder.path() / "output";
   std::error_code error;
-  if (fs::exists(staging / marker, error) && fs::is_directory(folder.target(), error)) {
-    keep_foreign(staging, folder.target(), is_own);
+  const fs::path aside = aside_of(staging);
+  if (fs::exists(aside, error) && !fs::exists(folder.target(), error)) {
+    rename_or_fail(aside, folder.target());
   }
+  fs::remove_all(aside, error);
   fs::remove_all(staging, error);
   if (!error) fs::create_directory(staging, error);
   if (error) fail_output(staging, error.value());
@@ -134,7 +118,36 @@ void require_ours(const fs::path& target, const std::string& marker) {
        target.string(), marker);
 }
 
-/// The file that a link names, also where it is still to be made; another path stays.
+void write_whole(int descriptor, const fs::path& path, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_output(path, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+/// The standard output or error that a path names; nothing for other files.
+std::optional<int> standard_stream(const fs::path& path) {
+  struct stat named {};
+  if (::stat(path.c_str(), &named) != 0) return std::nullopt;
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat open {};
+    const bool known = ::fstat(descriptor, &open) == 0;
+    if (known && open.st_dev == named.st_dev && open.st_ino == named.st_ino) return descriptor;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool is_written_directly(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  return standard_stream(path).has_value() ||
+         (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status));
+}
+
 fs::path behind_links(fs::path path) {
   constexpr int kMostLinks = 40;  // the system's own limit
   std::error_code error;
@@ -144,31 +157,19 @@ fs::path behind_links(fs::path path) {
   return path;
 }
 
-/// Writes to what is no file: a pipe, a terminal, /dev/null.
-void write_device(const fs::path& path, std::span<const std::byte> bytes) {
-  const FileDescriptor device(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (device.get() < 0) fail_output(path, errno);
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(device.get(), bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_output(path, errno);
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
-}
-
-}  // namespace
-
 void write_file_atomic(const fs::path& named, std::string_view bytes) {
-  std::error_code error;
-  const fs::file_status status = fs::status(named, error);
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
-    return write_device(named, std::as_bytes(std::span(bytes)));
+  const auto content = std::as_bytes(std::span(bytes));
+  if (const auto stream = standard_stream(named)) return write_whole(*stream, named, content);
+  if (is_written_directly(named)) {
+    const FileDescriptor device(::open(named.c_str(), O_WRONLY | O_CLOEXEC));
+    if (device.get() < 0) fail_output(named, errno);
+    return write_whole(device.get(), named, content);
   }
   const fs::path path = behind_links(named);
   const TemporaryFile temporary{neighbour(path, "tmp")};
   {
     const FileDescriptor file = create_output(temporary.path);
-    write_at(file, 0, std::as_bytes(std::span(bytes)), path);
+    write_at(file, 0, content, path);
     sync_file(file, path);
   }
   rename_or_fail(temporary.path, path);
@@ -195,10 +196,9 @@ void StagedFile::commit() {
   sync_path(folder_of(target_));
 }
 
-StagedFolder::StagedFolder(const fs::path& target, const std::string& marker, OwnEntry is_own)
-    : folder_(target), is_own_(std::move(is_own)) {
+StagedFolder::StagedFolder(const fs::path& target, const std::string& marker) : folder_(target) {
   require_ours(folder_.target(), marker);
-  staging_ = clean_staging(folder_, marker, is_own_);
+  staging_ = clean_staging(folder_);
 }
 
 StagedFolder::~StagedFolder() {
@@ -217,10 +217,7 @@ void StagedFolder::commit() {
   }
   committed_ = true;
   sync_path(target.parent_path());
-  std::error_code not_there;
-  if (!fs::exists(staging_, not_there)) return;
-  keep_foreign(staging_, target, is_own_);  // of what was replaced
-  remove_quietly(staging_);
+  remove_quietly(staging_);  // what was replaced
 }
 
 }  // namespace sgpt_mi::io

@@ -36,8 +36,8 @@ constexpr std::int64_t kCurveBytes = 10 * kFloat + 6;
 constexpr std::int64_t kTuneBytes = 5 * kFloat;
 /// Two sets of logits in the compute type and in float32, their log-softmax, the gradient.
 constexpr std::int64_t kTuneBytesPerLogit = 2 * kFloat + 2 * kFloat + 2 * kFloat + 2 * kFloat;
-/// Of a matrix that a GPU decodes: packed, and as levels of 16 bits.
-constexpr std::int64_t kPackedBytes = 1 + 2;
+/// Of a matrix that a GPU decodes: packed, as levels of 16 bits, and which of them are not 0.
+constexpr std::int64_t kPackedBytes = 1 + 2 + 1;
 /// Of a linear that waits for the end of the model: weights, mask, codes.
 constexpr std::int64_t kPendingBytes = kFloat + 2;
 
@@ -58,6 +58,14 @@ MemoryCounts::MemoryCounts(const MemoryQuestion& question)
     block_ += count;
   }
   ends_ = std::max<std::int64_t>(0, question.parameters - block_ * question.model.spec().layers);
+}
+
+/// Of the embedding or the head what weights() counts of the largest linear, on a GPU.
+std::int64_t MemoryCounts::end_on_its_way() const {
+  if (!question_.placement.device.is_cuda()) return 0;
+  const std::int64_t packed = question_.decodes ? kPackedBytes : 0;
+  const model::ModelSpec& spec = question_.model.spec();
+  return spec.vocab * spec.word_embed_dim * (question_.stored_bytes + packed);
 }
 
 /// Two blocks on a GPU, with the tensor that is on its way in its stored type, and its packed bytes
@@ -230,7 +238,7 @@ MemoryPhase MemoryCounts::scoring(const char* name) const {
   const std::int64_t logits = std::min(tokens * question_.model.spec().vocab, model::kLogitsAtOnce);
   MemoryPhase phase{name, {}, {}};
   phase.device = {{"blocks", weights()},
-                  {"embedding and head", ends_ * element_},
+                  {"embedding and head", ends_ * element_ + end_on_its_way()},
                   {"states", windows * question_.eval_seqlen * hidden_ * element_},
                   {"forward", block_forward(tokens)},
                   {"logits", logits * kBytesPerLogit + 2 * tokens * hidden_ * element_}};

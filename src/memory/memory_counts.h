@@ -48,6 +48,7 @@ class MemoryCounts {
   [[nodiscard]] MemoryPhase tuning(std::int64_t batch) const;
 
   [[nodiscard]] std::int64_t weights() const;
+  [[nodiscard]] std::int64_t end_on_its_way() const;
   [[nodiscard]] std::int64_t pending() const;
   [[nodiscard]] std::int64_t block_forward(std::int64_t tokens) const;
   [[nodiscard]] std::int64_t graph(std::int64_t tokens) const;

@@ -57,11 +57,11 @@ bool same_place(const Placement& a, const Placement& b) {
 
 torch::Tensor load_tensor(const WeightFiles& files, const std::string& name,
                           const Placement& where) {
-  const torch::Tensor tensor = where.device.is_cuda()
-                                   ? copy_to_gpu(files, name, where.device).to(where.dtype)
-                                   : to_torch(files.tensors.read(name))
-                                         .to(where.device, where.dtype, /*non_blocking=*/false,
-                                             /*copy=*/true);
+  torch::Tensor tensor = where.device.is_cuda()
+                             ? copy_to_gpu(files, name, where.device).to(where.dtype)
+                             : to_torch(files.tensors.read(name))
+                                   .to(where.device, where.dtype, /*non_blocking=*/false,
+                                       /*copy=*/true);
   files.tensors.done_with(name);
   require_finite(tensor, name);
   return tensor;

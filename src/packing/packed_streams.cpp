@@ -16,11 +16,8 @@ PackedCodeStream stream_of_run(const PackedRows& rows, std::size_t run, std::int
   const WidthRun& columns = rows.order().runs[run];
   PackedCodeStream stream;
   stream.width = columns.width;
-  if (rows.order().column.empty()) {  // the natural order, not spelled out
-    for (std::int64_t j = columns.begin; j < columns.end; ++j) {
-      stream.column.push_back(static_cast<std::int32_t>(j));
-    }
-  } else {
+  stream.columns = columns.columns();
+  if (!rows.order().column.empty()) {
     stream.column.assign(rows.order().column.begin() + columns.begin,
                          rows.order().column.begin() + columns.end);
   }

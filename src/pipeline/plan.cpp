@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "format_fit.h"
 #include "rank_plan.h"
@@ -282,6 +283,30 @@ std::string describe_further_devices(const obs::RowPlacement& rows) {
   return text;
 }
 
+/// Whether matrices that lie packed are read: of the model, or of the result that is scored. What
+/// several ranks score, and what one reads for all, arrives dense.
+bool decodes_on_gpu(const CompressRun& run, const Session& session) {
+  const formats::Checkpoint& checkpoint = session.checkpoint;
+  const bool result = run.format.holds_codes && !run.save_dir.empty() && run.model.ranks() == 1;
+  const bool model = checkpoint.codes != nullptr && !run.model.broadcast_weights &&
+                     checkpoint.codes->packed_parts(checkpoint.packed_matrices.front().dense.name);
+  return result || model;
+}
+
+/// The type that most of the model's bytes have in its files; of GGUF files perhaps one of blocks.
+std::string stored_type(const Session& session) {
+  if (!session.checkpoint.location.is_gguf) return std::string(dtype_name(session.stored_dtype()));
+  const containers::TensorSource& tensors = *session.checkpoint.tensors;
+  std::map<std::string, std::int64_t> bytes;
+  for (const containers::TensorInfo& info : tensors.tensors()) {
+    const containers::StoredForm form = tensors.stored(info.name);
+    bytes[std::string(form.type)] += form.bytes;
+  }
+  return std::max_element(bytes.begin(), bytes.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
 }  // namespace
 
 SizeBudget size_budget(const formats::SavedTypes& types, const model::Model& model,
@@ -318,7 +343,7 @@ void tell_plan(const CompressRun& run, const PreparedRun& prepared, report::Even
   events.plan(fmt::format("model      {}: {}, {} layers, {} parameters, {} as stored ({})",
                           session.checkpoint.location.path.string(), spec.model_type, spec.layers,
                           session.parameters(), human_bytes(session.stored_bytes()),
-                          dtype_name(session.stored_dtype())));
+                          stored_type(session)));
   const torch::ScalarType walk =
       session.calibration(run.compression.channel_scaling.has_value()).dtype;
   events.plan(
@@ -369,8 +394,7 @@ memory::MemoryPlan plan_memory(const CompressRun& run, const PreparedRun& prepar
   question.keeps_weights = run.save_dir.empty() && session.world.leads();
   question.ranks = run.model.ranks();
   question.packs = run.format.holds_codes;
-  question.decodes =
-      (run.format.holds_codes && !run.save_dir.empty()) || session.checkpoint.codes != nullptr;
+  question.decodes = decodes_on_gpu(run, session);
   question.program_bytes = memory::resident_bytes();
   const memory::MemoryLimits limits = limits_of(run, session);
   memory::MemoryPlan plan = memory::make_memory_plan(question, limits);

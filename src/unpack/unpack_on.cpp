@@ -81,8 +81,9 @@ torch::Tensor unpack_contents(torch::Device device, const packing::PackedStreams
   weights.columns = weights.stride = packed.columns;
   for (const packing::PackedCodeStream& codes : packed.codes) {
     weights.streams[weights.stream_count++] = {
-        copies.of(bytes_of(codes.bits)), codes.width, copies.of(codes.column),
-        static_cast<std::int64_t>(codes.column.size()), copies.of(codes.first)};
+        copies.of(bytes_of(codes.bits)), codes.width,
+        codes.column.empty() ? nullptr : copies.of(codes.column), codes.columns,
+        copies.of(codes.first)};
   }
   if (!packed.pattern.empty()) {
     weights.kept = {copies.of(bytes_of(packed.mask)), packed.mask_width, packed.mask_size,

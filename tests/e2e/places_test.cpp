@@ -32,18 +32,48 @@ class Places : public testing::Test {
   TemporaryFolder folder_;
 };
 
-TEST_F(Places, ASecondSaveKeepsWhatOthersPutThere) {
+TEST_F(Places, ASecondSaveDoesNotTakeWithItWhatOthersPutThere) {
   const fs::path out = folder_.path() / "out";
   const Flags save{"--save", out.string(), "--report", (out / "report.json").string()};
   ASSERT_EQ(compress(demo_model().string(), save).exit_code, 0) << "--report in a new folder";
-  static_cast<void>(folder_.file("out/notes.md", "mine"));
-  fs::copy(demo_model(), out / "base", fs::copy_options::recursive);
-  const std::string before = read_all(out / "model.safetensors");
-  ASSERT_EQ(compress((out / "base").string(), save).exit_code, 0) << "the model lies in --save";
-  EXPECT_EQ(read_all(out / "model.safetensors"), before);
-  EXPECT_EQ(read_all(out / "notes.md"), "mine");
-  EXPECT_TRUE(fs::exists(out / "base" / "model.safetensors"));
+  ASSERT_EQ(compress(demo_model().string(), save).exit_code, 0) << "the same command again";
   EXPECT_TRUE(nlohmann::json::parse(read_all(out / "report.json")).contains("layers"));
+  expect_refused(compress(demo_model().string(), {"--save", out.string()}), 2, "report.json");
+  static_cast<void>(folder_.file("out/notes.md", "mine"));
+  expect_refused(compress(demo_model().string(), save), 2, "holds notes.md beside");
+  expect_refused(run_program(folder_, {"export", demo_model().string(), "-o", out.string()}), 2,
+                 "output: ");
+  fs::remove(out / "notes.md");
+  fs::copy(demo_model(), out / "base", fs::copy_options::recursive);
+  expect_refused(compress((out / "base").string(), save), 2, "holds base beside");
+  EXPECT_TRUE(fs::exists(out / "base" / "model.safetensors"));
+}
+
+TEST_F(Places, ResultsDoNotTakeEachOthersPlace) {
+  const std::string out = (folder_.path() / "out").string();
+  const std::string model = demo_model().string();
+  expect_refused(compress(model, {"--save", out, "--report", out + "/model.safetensors"}), 2,
+                 "is a file of the model that --save writes");
+  expect_refused(compress(model, {"--save", out, "--record", out + "/record.html"}), 3,
+                 "not a writable folder");
+  const std::string one = (folder_.path() / "one").string();
+  expect_refused(compress(model, {"--report", one, "--trace", one}), 2, "give two names");
+  const fs::path text = folder_.file("a.txt", read_all(demo_text("train.txt")));
+  expect_refused(
+      run_program(folder_, {"compress", model, text.string() + ":4," + text.string() + ":4",
+                            "--wbits", "4", "--report", text.string()}),
+      2, "is a file that this command reads");
+}
+
+TEST_F(Places, AReportMayGoToTheStandardOutput) {
+  const fs::path out = folder_.path() / "stdout.txt";
+  const ProgramResult result =
+      run_program(folder_, {"inspect", demo_model().string(), "--report", "/dev/stdout"},
+                  {.input = "/dev/null", .output = out.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const std::string text = read_all(out);
+  EXPECT_THAT(text, HasSubstr("model.decoder.layers.0"));
+  EXPECT_TRUE(nlohmann::json::accept(text.substr(text.find("\n{")))) << text;
 }
 
 TEST_F(Places, NoResultTakesThePlaceOfWhatTheCommandReads) {

@@ -30,6 +30,8 @@ class Lines(unittest.TestCase):
     def test_a_run_stands_beside_its_target_and_its_plan(self):
         line = time_device.run_line("vicuna-13b", "mi", 16, REPORT, 15_200_000_000)
         self.assertEqual(line.split(), ["vicuna-13b", "mi", "16", "20.0", "60", "15.2", "16.0", "95%"])
+        unseen = time_device.run_line("vicuna-13b", "mi", 16, REPORT, None)
+        self.assertEqual(unseen.split()[5:], ["-", "16.0", "-"])
 
 
 if __name__ == "__main__":

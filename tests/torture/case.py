@@ -37,9 +37,7 @@ CODES = {"write": 3, "read": 3, "alloc": 5}
 # library tells its calls by this word.
 SCRATCH = "MKL"
 NEAR = 0.25  # by how much errors of linears may differ then: the small models' own spread is a tenth of it
-# In an older result: a file that goes with it, and one of a user, which stays whatever happens.
-OLD_SHARD = "model-00001-of-00009.safetensors"
-NOTES = "notes.txt"
+OLD_SHARD = "model-00001-of-00009.safetensors"  # of an older result alone: it goes with it
 # What no sentence for a user holds: traces and names of a library's or the language's own.
 TRACES = re.compile(r"terminate called|what\(\)|enforce fail|Exception raised|frame #|std::|bad_alloc|basic_|c10::|"
                     r"DefaultCPUAllocator|core dumped|Assertion")
@@ -210,7 +208,6 @@ class Bench:
 
     def _check(self, setting, folder, faults):
         old = self._put_old_result(setting, folder, faults)
-        notes = old is not None and NOTES in old
         effective = 0
         rounded = False
         for fault in faults:
@@ -232,10 +229,10 @@ class Bench:
                 # mpirun does not name one that had not joined yet.
                 named = f"rank {ranks.chosen} " in run.stderr or "1 process returned" in run.stderr
                 require(named, f"the rank that died is not named: {run.stderr}")
-            self._judge_files(setting, folder, old, run, fault, rounded, notes)
+            self._judge_files(setting, folder, old, run, fault, rounded)
         if setting.result and (self._partial(setting, folder) or run.code == -signal.SIGKILL):
             self._finish(setting, folder, ranks.fewer(), other_input=any(":cut" in fault for fault in faults),
-                         rounded=rounded, notes=notes)
+                         rounded=rounded)
         return effective
 
     def _check_input(self, setting, folder, fault, old):
@@ -269,7 +266,6 @@ class Bench:
             if new.is_dir():
                 shutil.copytree(new, old)
                 (old / OLD_SHARD).write_text("an older result", encoding="utf-8")
-                (old / NOTES).write_text("a user's", encoding="utf-8")
             else:
                 old.write_bytes(new.read_bytes() + b"older")
         return exact(old) if setting.result else None
@@ -306,18 +302,13 @@ class Bench:
         require(not TRACES.search(lines[0]) and len(lines[0]) < 7000, f"no sentence for a user: {text}")
         return lines[0]
 
-    def _judge_files(self, setting, folder, old, run, fault="", rounded=False, notes=False):
+    def _judge_files(self, setting, folder, old, run, fault="", rounded=False):
         if not setting.result:
             require(exact(folder / "saved") == {}, "files appeared")
             return
         result = folder / setting.result
         reference = self.reference(setting.name)[0] / setting.result
-        found = contents(result)
-        if notes:
-            partial = folder / (setting.result + ".partial") / "output" / NOTES
-            require((result / NOTES).exists() or run.code != 0 and partial.exists(), "the user's file is lost")
-            found = {name: value for name, value in found.items() if name != NOTES}
-        complete = _is_complete(found, contents(reference), run)
+        complete = _is_complete(contents(result), contents(reference), run)
         complete = complete or rounded and run.code == 0 and _is_near(result, reference)
         kept = exact(result) == old
         # What a file was cut to before it was opened may be a file as good as the whole one; texts are opened twice,
@@ -332,7 +323,7 @@ class Bench:
         require(not left or run.code == -signal.SIGKILL and all(map(_is_temporary, left)),
                 f"exit code {run.code}: left behind: {sorted(left)}")
 
-    def _finish(self, setting, folder, ranks, other_input, rounded, notes):
+    def _finish(self, setting, folder, ranks, other_input, rounded):
         """What is left can be gone on with, and ends as an undisturbed run. Of a run that began with other input it is
         refused instead."""
         partial = self._partial(setting, folder)
@@ -342,7 +333,7 @@ class Bench:
             return
         way = "resumed" if partial else "run again"
         require(run.code == 0, f"{way}: exit code {run.code}: {run.stderr}")
-        self._judge_files(setting, folder, None, run, rounded=rounded, notes=notes)
+        self._judge_files(setting, folder, None, run, rounded=rounded)
 
     def _restore_inputs(self, setting, folder):
         """Inputs that a fault cut are whole again."""

@@ -17,8 +17,9 @@ using OpenShard = std::unique_ptr<TensorSource> (*)(const std::filesystem::path&
 /// Checked: every file lies in the index's folder, exists and opens. As in transformers, which goes
 /// by the shards, a tensor that is not in the shard that the index names is taken from another one
 /// or, where none has it (tied heads), left out; one that the index does not list is taken as it
-/// is, unless two shards have it. Buffers (buffer_names.h) are left out, listed or not. Throws
-/// Error(kInput) naming the index, the shard and the tensor.
+/// is, unless two shards have it. Where two shards have a listed one, they must agree. Buffers
+/// (buffer_names.h) are left out, listed or not. Throws Error(kInput) naming the index, the shard
+/// and the tensor.
 [[nodiscard]] std::unique_ptr<TensorSource> open_sharded(const std::filesystem::path& index,
                                                          OpenShard open_shard);
 

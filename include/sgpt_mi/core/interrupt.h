@@ -3,7 +3,8 @@
 namespace sgpt_mi {
 
 /// Makes SIGINT and SIGTERM set a flag instead of ending the process. A second signal ends it at
-/// once with code 130. Call once, from main.
+/// once with code 130. A write beyond the process's size limit fails (EFBIG) instead of ending it
+/// by SIGXFSZ. Call once, from main.
 void install_interrupt_handlers();
 
 /// Whether SIGINT or SIGTERM has arrived.

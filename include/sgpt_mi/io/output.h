@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,8 +12,15 @@
 
 namespace sgpt_mi::io {
 
-/// Writes a file at once: temporary name beside it, fsync, rename. An old file stays until then. A
-/// link stays one, the file that it names is replaced; a pipe or a device is written to.
+/// Whether write_file_atomic() writes to a path as it is: a pipe, a device, or what this process
+/// has for its standard output or error.
+[[nodiscard]] bool is_written_directly(const std::filesystem::path& path);
+
+/// The path that a link names at last, also where nothing is there yet; another path stays.
+[[nodiscard]] std::filesystem::path behind_links(std::filesystem::path path);
+
+/// Writes a file at once: temporary name beside it, fsync, rename. An old file stays until then; a
+/// link stays one, and the file behind it is replaced.
 /// Throws Error(kInput) naming the path when the place is not writable or the disk is full.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
@@ -46,22 +52,19 @@ class StagedFile {
   FileDescriptor file_;
 };
 
-/// Whether an entry of a finished folder, by its name, is one that such folders are written with.
-using OwnEntry = std::function<bool(const std::string& name)>;
-
 /// A folder that appears complete or not at all.
 ///
 /// Everything is written below staging(), in the target's PartialFolder; commit() syncs it and puts
-/// it in the target's place by rename (an old target is moved aside first and removed after). What
-/// else lies in an old target, by `is_own`, moves to the new one. Without commit() the destructor
-/// removes the staging folder and the target stays as it was.
+/// it in the target's place by rename (an old target is moved aside first and removed after, with
+/// all that lies in it). Without commit() the destructor removes the staging folder and the target
+/// stays as it was.
 class StagedFolder {
  public:
   /// \param marker  file of every finished folder.
   /// \throws Error(kUsage) the target is an existing folder that is not empty and holds no `marker`
   ///         (it is not ours to replace), or the one that the process works in; Error(kInput) it
   ///         cannot be written.
-  StagedFolder(const std::filesystem::path& target, const std::string& marker, OwnEntry is_own);
+  StagedFolder(const std::filesystem::path& target, const std::string& marker);
   ~StagedFolder();
   StagedFolder(const StagedFolder&) = delete;
   StagedFolder& operator=(const StagedFolder&) = delete;
@@ -73,7 +76,6 @@ class StagedFolder {
 
  private:
   PartialFolder folder_;
-  OwnEntry is_own_;
   std::filesystem::path staging_;
   bool committed_ = false;
 };

@@ -16,8 +16,9 @@ namespace sgpt_mi::packing {
 
 /// The codes of all columns of one width, or the values of all columns.
 struct PackedCodeStream {
-  int width = 0;                     ///< bits of a code; of a value those of the matrix's type
-  std::vector<std::int32_t> column;  ///< natural columns, ascending
+  int width = 0;  ///< bits of a code; of a value those of the matrix's type
+  std::int64_t columns = 0;
+  std::vector<std::int32_t> column;  ///< natural columns, ascending; empty: 0, 1, 2 ...
   std::vector<std::int64_t> first;   ///< (rows) codes before each row
   std::span<const std::byte> bits;   ///< of the file
 };

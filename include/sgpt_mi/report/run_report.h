@@ -171,7 +171,9 @@ struct RunReport {
   std::optional<TuningReport> tuning;
   std::vector<PerplexityReport> perplexity;  ///< in the order asked for
   std::map<std::string, double> timings;     ///< stage -> seconds
-  /// Counted products of the compression by stage, beside which its seconds give rates.
+  /// Counted operations of the compression's products: "forward" and "H" (in `timings` load,
+  /// calibrate, propagate, dense_stream, fisher) and "OBS" (factor, drift, obs, curves,
+  /// plan_check).
   std::map<std::string, double> operations;
   MemoryReport peak_bytes;
   std::optional<MemoryReport> planned_bytes;  ///< at most, as told before a compression

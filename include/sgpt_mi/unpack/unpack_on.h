@@ -13,7 +13,7 @@ namespace sgpt_mi::unpack {
 ///
 /// On a GPU all is queued on the current stream; for levels the call waits until it can say that
 /// their lanes ended. Cost: a pass over the packed bytes here for their checksums, their copy, a
-/// pass over the weights there. Memory there besides the result: the packed bytes; for levels 2
+/// pass over the weights there. Memory there besides the result: the packed bytes; for levels 3
 /// bytes a weight, and a few rows of steps.
 ///
 /// \throws Error(kInput) as packing::unpack_matrix.

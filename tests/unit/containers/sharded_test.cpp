@@ -108,6 +108,12 @@ TEST_F(ShardedTest, TensorOfTwoShardsIsNamed) {
   const auto listed =
       twice.file("j.json", R"({"weight_map":{"a":"x.safetensors","b":"y.safetensors"}})");
   EXPECT_EQ(open_sharded(listed, open_safetensors)->tensors().size(), 2U);
+  std::string other = test::read_all(twice.path() / "y.safetensors");
+  other.back() =
+      static_cast<char>(other.back() ^ 1);  // of b; a, and with it the file, is another's
+  static_cast<void>(twice.file("y.safetensors", other));
+  EXPECT_THAT(input_error([&] { (void)open_sharded(listed, open_safetensors); }),
+              HasSubstr("two shards hold tensor 'b', with other contents"));
 }
 
 TEST_F(ShardedTest, FilesAreThoseOfTheIndexOnce) {

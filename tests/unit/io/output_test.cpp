@@ -95,11 +95,10 @@ TEST(WriteAt, FullDiskIsExplained) {
 // --- StagedFolder -------------------------------------------------------------------------------
 
 constexpr const char* kMarker = "done.json";
-bool is_own(const std::string& name) { return name == "sub" || name == kMarker; }
 
 /// Writes a complete folder with one nested file of this text.
 void write_folder(const fs::path& target, const std::string& text) {
-  StagedFolder folder(target, kMarker, is_own);
+  StagedFolder folder(target, kMarker);
   fs::create_directory(folder.staging() / "sub");
   write_file_atomic(folder.staging() / "sub" / "a.txt", text);
   write_file_atomic(folder.staging() / kMarker, "{}");
@@ -117,46 +116,16 @@ TEST(StagedFolder, AppearsWholeAndReplacesItsPredecessor) {
   EXPECT_EQ(entries_in(target.parent_path()), 1U);
 }
 
-TEST(StagedFolder, WhatOthersPutIntoTheTargetStaysThere) {
-  const TemporaryFolder folder;
-  const fs::path target = folder.path() / "out";
-  write_folder(target, "one");
-  static_cast<void>(folder.file("out/notes.md", "mine"));
-  static_cast<void>(folder.file("out/base/weights", "mine, too"));
-  static_cast<void>(folder.file("out/.done.json.123.tmp", "of a killed process"));
-  fs::create_symlink("nowhere", target / "link");
-  write_folder(target, "two");
-  EXPECT_FALSE(fs::exists(target / ".done.json.123.tmp"));
-  EXPECT_EQ(read_all(target / "sub" / "a.txt"), "two");
-  EXPECT_EQ(read_all(target / "notes.md"), "mine");
-  EXPECT_EQ(read_all(target / "base" / "weights"), "mine, too");
-  EXPECT_TRUE(fs::is_symlink(target / "link"));
-  EXPECT_EQ(entries_in(folder.path()), 1U);
-}
-
-TEST(StagedFolder, WhatAKilledProcessHadStillToKeepIsKept) {
-  const TemporaryFolder folder;
-  const fs::path target = folder.path() / "out";
-  write_folder(target, "new");
-  static_cast<void>(folder.file("out.partial/output/done.json", "{}"));  // replaced by out
-  static_cast<void>(folder.file("out.partial/output/sub/a.txt", "old"));
-  static_cast<void>(folder.file("out.partial/output/notes.md", "mine"));
-  { const StagedFolder next(target, kMarker, is_own); }
-  EXPECT_EQ(read_all(target / "notes.md"), "mine");
-  EXPECT_EQ(read_all(target / "sub" / "a.txt"), "new");
-  EXPECT_EQ(entries_in(folder.path()), 1U);
-}
-
 TEST(StagedFolder, RefusesTheWorkingFolderAndALinkToNothing) {
   const TemporaryFolder folder;
   fs::create_symlink(folder.path() / "nowhere", folder.path() / "link");
-  EXPECT_THAT(input_error([&] { StagedFolder(folder.path() / "link", kMarker, is_own); }),
+  EXPECT_THAT(input_error([&] { StagedFolder(folder.path() / "link", kMarker); }),
               HasSubstr("a link to nothing"));
   const fs::path before = fs::current_path();
   const fs::path here = folder.path() / "here";
   fs::create_directory(here);
   fs::current_path(here);
-  EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { StagedFolder(".", kMarker, is_own); }),
+  EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { StagedFolder(".", kMarker); }),
               HasSubstr("was started in"));
   fs::current_path(before);
 }
@@ -182,7 +151,7 @@ TEST(StagedFolder, WithoutCommitTheTargetStaysAsItWas) {
   const fs::path target = folder.path() / "out";
   write_folder(target, "one");
   {
-    const StagedFolder unfinished(target, kMarker, is_own);
+    const StagedFolder unfinished(target, kMarker);
     write_file_atomic(unfinished.staging() / "a.txt", "half");
   }
   EXPECT_EQ(read_all(target / "sub" / "a.txt"), "one");
@@ -192,7 +161,7 @@ TEST(StagedFolder, WithoutCommitTheTargetStaysAsItWas) {
 TEST(StagedFolder, RefusesAFolderThatIsNotItsOwn) {
   const TemporaryFolder folder;
   const fs::path precious = folder.file("out/thesis.tex", "x").parent_path();
-  EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { StagedFolder staged(precious, kMarker, is_own); }),
+  EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { StagedFolder staged(precious, kMarker); }),
               AllOf(HasSubstr(precious.string()), HasSubstr("has no done.json")));
   EXPECT_EQ(entries_in(folder.path()), 1U);
 }
@@ -207,9 +176,8 @@ TEST(StagedFolder, TakesAnEmptyFolder) {
 TEST(StagedFolder, UnwritablePlaceIsNamed) {
   const TemporaryFolder folder;
   const fs::path plain = folder.file("plain", "");
-  EXPECT_THAT(input_error([&] { StagedFolder staged(plain, kMarker, is_own); }),
-              HasSubstr("is a file"));
-  EXPECT_THAT(input_error([&] { StagedFolder staged(plain / "out", kMarker, is_own); }),
+  EXPECT_THAT(input_error([&] { StagedFolder staged(plain, kMarker); }), HasSubstr("is a file"));
+  EXPECT_THAT(input_error([&] { StagedFolder staged(plain / "out", kMarker); }),
               AllOf(HasSubstr("plain"), HasSubstr("Not a directory")));
 }
 

@@ -144,13 +144,15 @@ TEST(MemoryPlan, CountsWhatTheShapesSay) {
 TEST(MemoryPlan, AMatrixIsDecodedBesideItsPackedBytesAndLevels) {
   const Run13B run(Way::kSparseGpt);
   MemoryQuestion asked = run.question();
-  const auto scored = [&] {
+  const auto scored = [&](const char* what) {
     const MemoryPlan plan = make_memory_plan(asked, limits(40 * kGB, 128 * kGB));
-    return need(phase_of(plan, "scoring the compressed model"), "blocks");
+    return need(phase_of(plan, "scoring the compressed model"), what);
   };
-  const std::int64_t read = scored();
+  const std::int64_t blocks = scored("blocks");
+  const std::int64_t ends = scored("embedding and head");
   asked.decodes = true;
-  EXPECT_EQ(scored() - read, 3 * 5120LL * 13824);
+  EXPECT_EQ(scored("blocks") - blocks, 4 * 5120LL * 13824);
+  EXPECT_EQ(scored("embedding and head") - ends, 4 * 32000LL * 5120);
 }
 
 TEST(MemoryPlan, RdHoldsTwoStreamsBetweenSites) {
