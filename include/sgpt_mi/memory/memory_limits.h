@@ -44,8 +44,8 @@ struct MemoryLimits {
 /// The most memory that this process has had so far.
 [[nodiscard]] std::int64_t peak_resident_bytes();
 
-/// The most memory that LibTorch's allocator has held on one GPU so far, a CUDA context not counted;
-/// 0 where none was used.
+/// The most memory that LibTorch's allocator has held on one GPU so far, a CUDA context not
+/// counted; 0 where none was used.
 [[nodiscard]] std::int64_t peak_device_bytes();
 
 /// Bytes that can still be taken on the host without swapping; nothing when the system does not
