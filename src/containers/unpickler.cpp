@@ -344,7 +344,8 @@ std::vector<std::int64_t> Unpickler::sizes(const Value& tuple) const {
   return result;
 }
 
-/// The tensors of the dictionary on top, with their names.
+/// The tensors of the dictionary on top, with their names; numbers and words in it are left out, as
+/// transformers leaves them.
 std::vector<PickledTensor> Unpickler::state_dict() const {
   const Value& root = stack_.top();
   if (root.kind != Kind::kDict) {
@@ -364,6 +365,8 @@ std::vector<PickledTensor> Unpickler::state_dict() const {
     if (!names.insert(key.text).second) {
       fail(ErrorKind::kInput, "io: {}: tensor '{}' occurs twice", label_, name);
     }
+    if (value.kind <= Kind::kText)
+      continue;  // a number or word beside the tensors: "step", "epoch"
     if (value.kind != Kind::kTensor) {
       fail(ErrorKind::kInput,
            "io: {}: '{}' is a {}; a tensor was expected: save the state dict alone", label_, name,
@@ -371,6 +374,10 @@ std::vector<PickledTensor> Unpickler::state_dict() const {
     }
     named.push_back(tensors_[static_cast<std::size_t>(value.number)]);
     named.back().name = name;
+  }
+  if (named.empty() && !root.items.empty()) {
+    fail(ErrorKind::kInput, "io: {} holds a dictionary without a tensor; a state dict was expected",
+         label_);
   }
   return named;
 }

@@ -288,7 +288,7 @@ std::string describe_further_devices(const obs::RowPlacement& rows) {
 bool decodes_on_gpu(const CompressRun& run, const Session& session) {
   const formats::Checkpoint& checkpoint = session.checkpoint;
   const bool result = run.format.holds_codes && !run.save_dir.empty() && run.model.ranks() == 1;
-  const bool model = checkpoint.codes != nullptr && !run.model.broadcast_weights &&
+  const bool model = !checkpoint.packed_matrices.empty() && !run.model.broadcast_weights &&
                      checkpoint.codes->packed_parts(checkpoint.packed_matrices.front().dense.name);
   return result || model;
 }

@@ -183,6 +183,14 @@ TEST_F(TorchPickleTest, ReadsStateDictAttributesAndParameters) {
   EXPECT_THAT(floats(source->read("w")), ElementsAre(1, 2));
 }
 
+TEST_F(TorchPickleTest, NumbersAndWordsBesideTheTensorsAreLeftOut) {
+  const auto source = open_torch_pickle(
+      write(state_dict({text("step"), number(7), text("w"), tensor(storage("0", 6), 0, {6}, {1}),
+                        text("note"), text("best")})));
+  ASSERT_EQ(source->tensors().size(), 1U);
+  EXPECT_EQ(source->tensors()[0].name, "w");
+}
+
 TEST_F(TorchPickleTest, OtherClassesAreRefusedByName) {
   EXPECT_THAT(error_for(pickle(global("os", "system") + text("true") + "\x85R")),
               AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("'os.system'")));
@@ -196,7 +204,9 @@ TEST_F(TorchPickleTest, OtherClassesAreRefusedByName) {
 TEST_F(TorchPickleTest, OnlyADictionaryOfTensorsIsTaken) {
   EXPECT_THAT(error_for(pickle(number(3))), HasSubstr("a dictionary of tensors"));
   EXPECT_THAT(error_for(state_dict({text("epoch"), number(3)})),
-              AllOf(HasSubstr("'epoch' is a int"), HasSubstr("a tensor was expected")));
+              HasSubstr("a dictionary without a tensor"));
+  EXPECT_THAT(error_for(state_dict({text("model"), "}"})),
+              AllOf(HasSubstr("'model' is a dict"), HasSubstr("a tensor was expected")));
   EXPECT_THAT(error_for(state_dict({number(3), tensor(storage("0", 6), 0, {1}, {1})})),
               HasSubstr("a key that is a int"));
 }
