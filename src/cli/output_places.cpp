@@ -102,7 +102,9 @@ void check_replaced(const char* flag, const std::string& text,
   std::error_code error;
   if (text.empty() || !fs::exists(fs::path(text) / formats::SavingStore::kReportFile, error))
     return;
-  for (const fs::directory_entry& entry : fs::directory_iterator(text)) {
+  const fs::directory_iterator entries(text, error);
+  if (error) fail(ErrorKind::kInput, "{}: {} cannot be read: {}", flag, text, error.message());
+  for (const fs::directory_entry& entry : entries) {
     const std::string name = entry.path().filename().string();
     const bool temporary = name.starts_with('.') && name.ends_with(".tmp");
     const bool rewritten = std::any_of(again.begin(), again.end(), [&](const std::string& result) {
